@@ -1,0 +1,113 @@
+package line
+
+import (
+	"errors"
+	"strings"
+)
+
+// Report is what one server heard of one client, once: the text
+//
+//	<origin> <skew> <client> <±lat±lon> <time>
+//
+// with single blanks between. Registry, queue and bus all use this text. A Report is immutable; the zero Report
+// is no report.
+type Report struct {
+	text                         string
+	skew, client, position, time uint16 // where each field begins in text
+}
+
+// MaxReport is the longest text of a report, in bytes: an origin, a skew and what fits a client's line.
+const MaxReport = MaxLine + 64
+
+var errReport = errors.New("line: not a report")
+
+// NewReport makes the report of an IAmAt command that origin received, in nanoseconds since 1970. It copies
+// what it needs of the command: one allocation.
+func NewReport(origin NodeName, received int64, c *Command) Report {
+	var r Report
+	text := make([]byte, 0, 256)
+	text = append(append(text, origin...), ' ')
+	r.skew = uint16(len(text))
+	text = append(appendSkew(text, received, c.Nanos), ' ')
+	r.client = uint16(len(text))
+	text = append(append(text, c.Client...), ' ')
+	r.position = uint16(len(text))
+	text = append(append(text, c.Position...), ' ')
+	r.time = uint16(len(text))
+	r.text = string(append(text, c.Time...))
+	return r
+}
+
+// ParseReport understands the text of a report, which must follow the form to the letter. The report shares
+// the memory of text; see [Report.Clone].
+func ParseReport(text string) (Report, error) {
+	if len(text) > MaxReport {
+		return Report{}, errReport
+	}
+	var begin [5]int
+	for field := 1; field < len(begin); field++ {
+		blank := strings.IndexByte(text[begin[field-1]:], ' ')
+		if blank < 0 {
+			return Report{}, errReport
+		}
+		begin[field] = begin[field-1] + blank + 1
+	}
+	r := Report{text, uint16(begin[1]), uint16(begin[2]), uint16(begin[3]), uint16(begin[4])}
+	if _, ok := parseTime(r.Time()); !ok || !ValidName(r.Origin()) || !validSkew(r.Skew()) ||
+		!validClient(r.Client()) || !validPosition(r.Position()) {
+		return Report{}, errReport
+	}
+	return r, nil
+}
+
+// String returns the text of the report.
+func (r Report) String() string { return r.text }
+
+// Origin returns the server that took the report from its client.
+func (r Report) Origin() NodeName { return NodeName(r.text[:r.skew-1]) }
+
+// Skew returns the time of receipt less the client's time: signed seconds with nine decimals.
+func (r Report) Skew() string { return r.text[r.skew : r.client-1] }
+
+// Client returns who reported.
+func (r Report) Client() ClientID { return ClientID(r.text[r.client : r.position-1]) }
+
+// Position returns where the client said it was: ±lat±lon in decimal degrees, as it wrote them.
+func (r Report) Position() string { return r.text[r.position : r.time-1] }
+
+// Time returns when the client said it was there: POSIX seconds, as it wrote them.
+func (r Report) Time() string { return r.text[r.time:] }
+
+// Coordinates returns the position in degrees.
+func (r Report) Coordinates() (lat, lon float64) { return coordinates(r.Position()) }
+
+// IsZero reports whether r is no report.
+func (r Report) IsZero() bool { return r.text == "" }
+
+// Later reports whether the client's time in r is later than in o.
+func (r Report) Later(o Report) bool { return compareTime(r.Time(), o.Time()) > 0 }
+
+// Compare orders reports: by time as a number, then by origin, then by their text. It returns -1, 0 or +1, and 0
+// only for equal texts. The greatest report of a client is the one that a node holds.
+func (r Report) Compare(o Report) int {
+	if c := compareTime(r.Time(), o.Time()); c != 0 {
+		return c
+	}
+	if c := strings.Compare(string(r.Origin()), string(o.Origin())); c != 0 {
+		return c
+	}
+	return strings.Compare(r.text, o.text)
+}
+
+// Clone returns an equal report with memory of its own, to outlive the text it was parsed from.
+func (r Report) Clone() Report {
+	r.text = strings.Clone(r.text)
+	return r
+}
+
+// AppendAt appends the line that tells a client of the report, with its LF.
+func (r Report) AppendAt(dst []byte) []byte {
+	dst = append(dst, "AT "...)
+	dst = append(dst, r.text...)
+	return append(dst, '\n')
+}
