@@ -1,0 +1,280 @@
+package flood
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"herd/node/line"
+)
+
+func topology(t testing.TB, nodes int, links ...[2]int) *Topology {
+	t.Helper()
+	name := func(i int) NodeName { return NodeName("n" + strconv.Itoa(i)) }
+	var names []NodeName
+	for i := range nodes {
+		names = append(names, name(i))
+	}
+	var pairs [][2]NodeName
+	for _, l := range links {
+		pairs = append(pairs, [2]NodeName{name(l[0]), name(l[1])})
+	}
+	topo, err := NewTopology(names, pairs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+func campus(t testing.TB) *Topology {
+	t.Helper()
+	topo, err := NewTopology([]NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]NodeName{
+		{"Goloman", "Hands"},
+		{"Goloman", "Holiday"},
+		{"Goloman", "Wilkes"},
+		{"Hands", "Wilkes"},
+		{"Holiday", "Welsh"},
+		{"Holiday", "Wilkes"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+func shapes(t testing.TB) map[string]*Topology {
+	var line, ring, star, mesh [][2]int
+	const n = 7
+	for i := range n {
+		ring = append(ring, [2]int{i, (i + 1) % n})
+		if i > 0 {
+			line = append(line, [2]int{i - 1, i})
+			star = append(star, [2]int{0, i})
+		}
+		for j := range i {
+			mesh = append(mesh, [2]int{i, j})
+		}
+	}
+	return map[string]*Topology{
+		"alone": topology(t, 1), "line": topology(t, n, line...), "ring": topology(t, n, ring...),
+		"star": topology(t, n, star...), "mesh": topology(t, n, mesh...), "campus": campus(t),
+	}
+}
+
+// herd is a set of engines, and a seeded scheduler that carries what they queue, one message at a time.
+type herd struct {
+	topo     *Topology
+	engines  map[NodeName]*Engine
+	rng      *rand.Rand
+	batch    int // reports a message at most
+	messages int
+	reports  map[string]int       // link messages by report
+	heard    map[[2]NodeName]bool // by report's receiver and sender: it was news
+}
+
+func newHerd(topo *Topology, seed uint64, batch int) *herd {
+	h := &herd{
+		topo: topo, engines: make(map[NodeName]*Engine), rng: rand.New(rand.NewPCG(seed, 3)), batch: batch,
+		reports: make(map[string]int), heard: make(map[[2]NodeName]bool),
+	}
+	for _, n := range topo.Nodes() {
+		h.engines[n] = NewEngine(topo.Neighbours(n), 1000)
+	}
+	return h
+}
+
+// deliver carries one message of a randomly chosen link, and reports whether there was any.
+func (h *herd) deliver(t testing.TB) bool {
+	type way struct {
+		from NodeName
+		link *Link
+	}
+	var ready []way
+	for _, n := range h.topo.Nodes() {
+		for _, l := range h.engines[n].Links() {
+			if l.Queue.Len() > 0 {
+				ready = append(ready, way{n, l})
+			}
+		}
+	}
+	if len(ready) == 0 {
+		return false
+	}
+	w := ready[h.rng.IntN(len(ready))]
+	h.messages++
+	for _, r := range w.link.Queue.Pop(nil, h.batch, 1<<20) {
+		h.reports[r.String()]++
+		if h.heard[[2]NodeName{w.from, w.link.Peer}] {
+			t.Fatalf("%s tells %s what it heard there first", w.from, w.link.Peer)
+		}
+		if h.engines[w.link.Peer].Hear(r, w.from) {
+			h.heard[[2]NodeName{w.link.Peer, w.from}] = true
+		}
+	}
+	return true
+}
+
+func (h *herd) settle(t testing.TB) {
+	for h.deliver(t) {
+	}
+}
+
+func (h *herd) equal(t testing.TB) map[line.ClientID]string {
+	t.Helper()
+	first := contents(h.engines[h.topo.Nodes()[0]].Registry())
+	for _, n := range h.topo.Nodes() {
+		if got := contents(h.engines[n].Registry()); !maps.Equal(got, first) {
+			t.Fatalf("%s holds %v, %s holds %v", n, got, h.topo.Nodes()[0], first)
+		}
+	}
+	return first
+}
+
+// One report costs exactly 2E − (N − 1) messages, whoever takes it and in whatever order messages arrive.
+func TestFloodCost(t *testing.T) {
+	want := map[string]int{"alone": 0, "line": 6, "ring": 8, "star": 6, "mesh": 36, "campus": 8}
+	for shape, topo := range shapes(t) {
+		for seed := range uint64(200) {
+			h := newHerd(topo, seed, 1)
+			at := topo.Nodes()[h.rng.IntN(len(topo.Nodes()))]
+			r := report(t, fmt.Sprintf("%s +0.000000000 k +1-1 1", at))
+			if !h.engines[at].Hear(r, Edge) {
+				t.Fatal("a first report is not admitted")
+			}
+			h.settle(t)
+			if h.messages != want[shape] || topo.FloodCost() != want[shape] {
+				t.Fatalf("%s, seed %d: %d messages, FloodCost %d, want %d", shape, seed, h.messages, topo.FloodCost(), want[shape])
+			}
+			if got := h.equal(t); len(got) != 1 || got["k"] != r.String() {
+				t.Fatalf("%s, seed %d: everyone holds %v", shape, seed, got)
+			}
+		}
+	}
+}
+
+// Many reports of few clients at many nodes, told while others still travel: all end equal, holding the greatest.
+func TestConvergence(t *testing.T) {
+	stale, conflated := 0, uint64(0)
+	for shape, topo := range shapes(t) {
+		for seed := range uint64(100) {
+			h := newHerd(topo, seed, 1+int(seed%4))
+			greatest := make(map[line.ClientID]line.Report)
+			for range 30 {
+				at := topo.Nodes()[h.rng.IntN(len(topo.Nodes()))]
+				r := report(t, fmt.Sprintf("%s %+.9f c%d +1-1 %d", at, float64(h.rng.IntN(2)), h.rng.IntN(3), h.rng.IntN(20)))
+				if h.engines[at].Hear(r, Edge) {
+					if old, ok := greatest[r.Client()]; !ok || r.Compare(old) > 0 {
+						greatest[r.Client()] = r
+					}
+				} else {
+					stale++
+				}
+				clear(h.heard) // it speaks of one report only
+				for range h.rng.IntN(10) {
+					h.deliver(t)
+					clear(h.heard)
+				}
+			}
+			for h.deliver(t) {
+				clear(h.heard)
+			}
+			want := make(map[line.ClientID]string)
+			for id, r := range greatest {
+				want[id] = r.String()
+			}
+			if got := h.equal(t); !maps.Equal(got, want) {
+				t.Fatalf("%s, seed %d: everyone holds %v, want %v", shape, seed, got, want)
+			}
+			for _, n := range h.reports {
+				if n > topo.FloodCost() {
+					t.Fatalf("%s, seed %d: a report crossed links %d times, more than %d", shape, seed, n, topo.FloodCost())
+				}
+			}
+			for _, e := range h.engines {
+				for _, l := range e.Links() {
+					conflated += l.Queue.Counts().Conflated
+				}
+			}
+		}
+	}
+	if stale < 1000 || conflated < 1000 {
+		t.Errorf("%d stale, %d conflated: hardly tried", stale, conflated)
+	}
+}
+
+// A neighbour's report with the same time is merged by the total order, a client's is not admitted.
+func TestHearAdmitsAndMerges(t *testing.T) {
+	e := NewEngine([]NodeName{"B", "C"}, 10)
+	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
+	steps := []struct {
+		r    line.Report
+		from NodeName
+		want bool
+	}{{older, Edge, true}, {newer, Edge, false}, {newer, "B", true}, {newer, "C", false}, {older, "C", false}}
+	for i, s := range steps {
+		if got := e.Hear(s.r, s.from); got != s.want {
+			t.Errorf("step %d: Hear(%q, %q) = %v", i, s.r, s.from, got)
+		}
+	}
+	var waiting []string
+	for _, l := range e.Links() {
+		waiting = append(waiting, string(l.Peer)+": "+fmt.Sprint(l.Queue.Pop(nil, 10, 1000)))
+	}
+	want := []string{"B: [" + older.String() + "]", "C: [" + newer.String() + "]"}
+	if !slices.Equal(waiting, want) {
+		t.Errorf("waiting %q, want %q", waiting, want)
+	}
+}
+
+// BenchmarkHear is what a newer report costs a node with a million clients and three links: to be heard, and to be popped
+// for each link in messages of 64. Clients report in random order. Making the reports is not counted.
+func BenchmarkHear(b *testing.B) {
+	const clients = 1 << 20
+	const stride = 7919 // visits every client once a round
+	e := NewEngine([]NodeName{"Hands", "Holiday", "Wilkes"}, 65536)
+	c := line.Command{Verb: line.IAmAt, Position: []byte("+34.068930-118.445127")}
+	id, at := []byte("client0000000.example"), []byte("1520000000.918963997")
+	next := func(i int) line.Report {
+		for n, place := i*stride%clients, 12; place >= 6; n, place = n/10, place-1 {
+			id[place] = byte('0' + n%10)
+		}
+		for n, place := i/clients, 9; n > 0; n, place = n/10, place-1 {
+			at[place] = byte('0' + n%10)
+		}
+		c.Client, c.Time = id, at
+		return line.NewReport("Goloman", 0, &c)
+	}
+	var batch [64]line.Report
+	var popped []line.Report
+	var spent time.Duration
+	hear := func(i int) {
+		for j := range batch {
+			batch[j] = next(i + j)
+		}
+		start := time.Now()
+		for _, r := range batch {
+			if !e.Hear(r, Edge) {
+				b.Fatal("not news")
+			}
+		}
+		for _, l := range e.Links() {
+			popped = l.Queue.Pop(popped[:0], len(batch), 1<<15)
+		}
+		spent += time.Since(start)
+	}
+	for i := 0; i < clients; i += len(batch) {
+		hear(i)
+	}
+	b.ReportAllocs()
+	spent = 0
+	for i := range b.N {
+		if i%len(batch) == 0 {
+			hear(clients + i)
+		}
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N), "ns/op")
+}

@@ -1,0 +1,104 @@
+package flood
+
+// hops returns the distance in links of every node that can be reached from one, and those nodes, nearest first.
+func (t *Topology) hops(from NodeName) (map[NodeName]int, []NodeName) {
+	distance := map[NodeName]int{from: 0}
+	reached := []NodeName{from}
+	for i := 0; i < len(reached); i++ {
+		n := reached[i]
+		for _, peer := range t.neighbours[n] {
+			if _, ok := distance[peer]; !ok {
+				distance[peer] = distance[n] + 1
+				reached = append(reached, peer)
+			}
+		}
+	}
+	return distance, reached
+}
+
+// islands returns the connected parts of the graph, each in the order of the nodes.
+func (t *Topology) islands() [][]NodeName {
+	var parts [][]NodeName
+	part := make(map[NodeName]int)
+	for _, n := range t.nodes {
+		i, ok := part[n]
+		if !ok {
+			i = len(parts)
+			parts = append(parts, nil)
+			_, reached := t.hops(n)
+			for _, r := range reached {
+				part[r] = i
+			}
+		}
+		parts[i] = append(parts[i], n)
+	}
+	return parts
+}
+
+// Hops returns how many links a report crosses on the shortest way from one server to another.
+func (t *Topology) Hops(from, to NodeName) int {
+	distance, _ := t.hops(from)
+	return distance[to]
+}
+
+// Diameter returns the largest number of links between any two servers.
+func (t *Topology) Diameter() int {
+	longest := 0
+	for _, n := range t.nodes {
+		distance, reached := t.hops(n)
+		longest = max(longest, distance[reached[len(reached)-1]])
+	}
+	return longest
+}
+
+// Weak returns the bridges, links without which the herd falls in two, and the cut vertices, servers without which the
+// others do, both in the order they were given in.
+//
+// The algorithm is that of Hopcroft and Tarjan (Algorithm 447, CACM 16, 1973): in a depth-first search, low is the
+// earliest node that a subtree has a link to. A subtree that reaches no earlier than its parent hangs on that parent; one
+// that does not even reach the parent by another link hangs on the link.
+func (t *Topology) Weak() (bridges [][2]NodeName, vertices []NodeName) {
+	order := make(map[NodeName]int)
+	low := make(map[NodeName]int)
+	bridge := make(map[[2]NodeName]bool)
+	cut := make(map[NodeName]bool)
+	var visit func(n, parent NodeName)
+	visit = func(n, parent NodeName) {
+		order[n] = len(order) + 1
+		low[n] = order[n]
+		children := 0
+		for _, peer := range t.neighbours[n] {
+			if peer == parent {
+				continue
+			}
+			if order[peer] != 0 {
+				low[n] = min(low[n], order[peer])
+				continue
+			}
+			children++
+			visit(peer, n)
+			low[n] = min(low[n], low[peer])
+			if low[peer] > order[n] {
+				bridge[[2]NodeName{n, peer}], bridge[[2]NodeName{peer, n}] = true, true
+			}
+			if parent != "" && low[peer] >= order[n] {
+				cut[n] = true
+			}
+		}
+		if parent == "" && children > 1 {
+			cut[n] = true
+		}
+	}
+	visit(t.nodes[0], "")
+	for _, l := range t.links {
+		if bridge[l] {
+			bridges = append(bridges, l)
+		}
+	}
+	for _, n := range t.nodes {
+		if cut[n] {
+			vertices = append(vertices, n)
+		}
+	}
+	return bridges, vertices
+}

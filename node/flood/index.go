@@ -1,0 +1,115 @@
+package flood
+
+import (
+	"hash/maphash"
+
+	"herd/node/line"
+)
+
+// seed makes the hashes of client IDs unpredictable to those who choose them.
+var seed = maphash.MakeSeed()
+
+func hash(id line.ClientID) uint64 { return maphash.String(seed, string(id)) }
+
+// index finds where a client's report is in a slice, by the hash of the client's ID: open addressing with linear
+// probing, and deletion by moving back what follows (Knuth, The Art of Computer Programming, vol. 3, section 6.4,
+// algorithms L and R). The zero index is empty.
+//
+// It is not a Go map for speed: a map hashes an ID anew for the registry and for each queue, is looked up twice to replace
+// a value, and touches one more cache line each time. See ARCHITECTURE.md for the figures.
+type index struct {
+	slots []slot // a power of two of them, three quarters in use at most
+	used  int
+}
+
+// slot is of the client at place−1 whose hash has these low bits. It is free if place is 0.
+type slot struct{ hash, place uint32 }
+
+const minSlots = 64
+
+// find returns the place of the client in reports, or −1, and the slot where it is or would be.
+func (x *index) find(h uint64, id line.ClientID, reports []line.Report) (at, place int) {
+	if len(x.slots) == 0 {
+		return 0, -1
+	}
+	mask := len(x.slots) - 1
+	for at = int(uint32(h)) & mask; ; at = (at + 1) & mask {
+		s := x.slots[at]
+		if s.place == 0 {
+			return at, -1
+		}
+		if s.hash == uint32(h) && reports[s.place-1].Client() == id {
+			return at, int(s.place) - 1
+		}
+	}
+}
+
+// add notes that the client is at place, in the slot that find returned.
+func (x *index) add(at int, h uint64, place int) {
+	if (x.used+1)*4 > len(x.slots)*3 {
+		x.grow()
+		at = x.free(uint32(h))
+	}
+	x.slots[at] = slot{uint32(h), uint32(place) + 1}
+	x.used++
+}
+
+// free returns the slot where a hash that is not in the index belongs.
+func (x *index) free(h uint32) int {
+	mask := len(x.slots) - 1
+	at := int(h) & mask
+	for x.slots[at].place != 0 {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+func (x *index) grow() {
+	old := x.slots
+	x.slots = make([]slot, max(2*len(old), minSlots))
+	for _, s := range old {
+		if s.place != 0 {
+			x.slots[x.free(s.hash)] = s
+		}
+	}
+}
+
+// remove empties the slot at, and moves back those that would no longer be found behind it.
+func (x *index) remove(at int) {
+	mask := len(x.slots) - 1
+	x.used--
+	for next := at; ; {
+		next = (next + 1) & mask
+		s := x.slots[next]
+		if s.place == 0 {
+			x.slots[at] = slot{}
+			return
+		}
+		home := int(s.hash) & mask
+		if (next-home)&mask >= (next-at)&mask {
+			x.slots[at] = s
+			at = next
+		}
+	}
+}
+
+// shift takes by from every place: the slice has lost so many at its beginning.
+func (x *index) shift(by int) {
+	for i := range x.slots {
+		if x.slots[i].place != 0 {
+			x.slots[i].place -= uint32(by)
+		}
+	}
+}
+
+// clear empties the index, and gives back its memory if that is much.
+func (x *index) clear() {
+	const keep = 1 << 13
+	switch {
+	case len(x.slots) > keep:
+		x.slots = nil
+	case x.used > 0:
+		clear(x.slots)
+	}
+	x.used = 0
+}

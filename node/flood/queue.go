@@ -1,0 +1,126 @@
+package flood
+
+import (
+	"sync"
+
+	"herd/node/line"
+)
+
+// Queue is what waits to be told to one neighbour: at most one report per client, the greatest, in the order in
+// which the clients came. Pushing never waits; a queue that is full is emptied.
+type Queue struct {
+	limit int
+	wake  chan struct{} // one slot: there is something to pop
+
+	mu      sync.Mutex
+	waiting []line.Report // waiting[head:], oldest first
+	head    int           // what is before it has been popped
+	index   index         // of waiting[head:]
+	counts  QueueCounts
+}
+
+// QueueCounts says what became of reports that were pushed and not popped.
+type QueueCounts struct {
+	Conflated uint64 // replaced by, or dropped in favour of, a greater report of the same client
+	Emptied   uint64 // thrown away because more clients than the limit were waiting
+}
+
+// NewQueue returns an empty queue for at most limit clients, at least 1.
+func NewQueue(limit int) *Queue {
+	return &Queue{limit: max(limit, 1), wake: make(chan struct{}, 1)}
+}
+
+// Push adds r, or replaces the smaller report of the same client, which keeps its place. If that makes more clients than the
+// limit, the others are thrown away and counted.
+func (q *Queue) Push(r line.Report) { q.push(hash(r.Client()), r) }
+
+func (q *Queue) push(h uint64, r line.Report) {
+	if !q.put(h, r) {
+		return // whoever pops was woken, and has not yet
+	}
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// put returns whether the queue was empty.
+func (q *Queue) put(h uint64, r line.Report) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at, place := q.index.find(h, r.Client(), q.waiting)
+	if place >= 0 {
+		q.counts.Conflated++
+		if r.Compare(q.waiting[place]) > 0 {
+			q.waiting[place] = r
+		}
+		return false
+	}
+	if q.index.used == q.limit {
+		q.counts.Emptied += uint64(q.index.used)
+		q.reset()
+		at, _ = q.index.find(h, r.Client(), q.waiting)
+	}
+	q.index.add(at, h, len(q.waiting))
+	q.waiting = append(q.waiting, r)
+	return q.index.used == 1
+}
+
+// Wake returns a channel that yields after a Push to an empty queue. Who is woken pops until nothing is left.
+func (q *Queue) Wake() <-chan struct{} { return q.wake }
+
+// Pop appends to dst the oldest reports of the queue and removes them: at most count, and at most size bytes of
+// text but always one.
+func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for range count {
+		if q.head == len(q.waiting) {
+			break
+		}
+		r := q.waiting[q.head]
+		if size -= len(r.String()); size < 0 && len(dst) > 0 {
+			break
+		}
+		dst = append(dst, r)
+		id := r.Client()
+		at, _ := q.index.find(hash(id), id, q.waiting)
+		q.index.remove(at)
+		q.waiting[q.head] = line.Report{}
+		q.head++
+	}
+	switch {
+	case q.head == len(q.waiting):
+		q.reset()
+	case q.head > len(q.waiting)/2:
+		q.index.shift(q.head)
+		q.waiting = append(q.waiting[:0], q.waiting[q.head:]...)
+		q.head = 0
+	}
+	return dst
+}
+
+// reset empties the queue. What a burst left behind is given back to the collector.
+func (q *Queue) reset() {
+	const keep = 1 << 12
+	clear(q.waiting[q.head:])
+	if cap(q.waiting) > keep {
+		q.waiting = nil
+	}
+	q.waiting, q.head = q.waiting[:0], 0
+	q.index.clear()
+}
+
+// Len returns the number of clients waiting.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.index.used
+}
+
+// Counts returns what became of reports so far.
+func (q *Queue) Counts() QueueCounts {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.counts
+}

@@ -1,0 +1,100 @@
+package flood
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"herd/node/line"
+)
+
+// NodeName names a server, as in package line.
+type NodeName = line.NodeName
+
+// Topology is the graph of a herd: which servers talk to which. It is connected and does not change.
+type Topology struct {
+	nodes      []NodeName
+	links      [][2]NodeName
+	neighbours map[NodeName][]NodeName
+}
+
+// NewTopology returns the graph of these nodes and links. Its error joins everything that is wrong with them: no nodes,
+// names that are not valid, nodes and links given twice (a link has no direction), links of a node to itself or to
+// an unknown one, and, when all that is right, parts that no link joins to the rest.
+func NewTopology(nodes []NodeName, links [][2]NodeName) (*Topology, error) {
+	t := &Topology{neighbours: make(map[NodeName][]NodeName)}
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if len(nodes) == 0 {
+		fault("no nodes")
+	}
+	for _, n := range nodes {
+		if _, twice := t.neighbours[n]; twice {
+			fault("node %s is given twice", n)
+			continue
+		}
+		if !line.ValidName(n) {
+			fault("node name %q is not 1 to %d letters, digits, '_' or '-'", n, line.MaxName)
+		}
+		t.nodes = append(t.nodes, n)
+		t.neighbours[n] = nil
+	}
+	seen := make(map[[2]NodeName]bool)
+	for _, l := range links {
+		a, b := l[0], l[1]
+		known := true
+		for _, n := range l {
+			if _, ok := t.neighbours[n]; !ok {
+				fault("link %s–%s: no node is named %q", a, b, n)
+				known = false
+			}
+		}
+		switch {
+		case !known:
+		case a == b:
+			fault("link %s–%s joins a node to itself", a, b)
+		case seen[l] || seen[[2]NodeName{b, a}]:
+			fault("link %s–%s is given twice", a, b)
+		default:
+			seen[l] = true
+			t.links = append(t.links, l)
+			t.neighbours[a] = append(t.neighbours[a], b)
+			t.neighbours[b] = append(t.neighbours[b], a)
+		}
+	}
+	if len(faults) == 0 {
+		for _, island := range t.islands()[1:] {
+			fault("no link joins %s to %s", join(island), t.nodes[0])
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return t, nil
+}
+
+func join(names []NodeName) string {
+	var s []string
+	for _, n := range names {
+		s = append(s, string(n))
+	}
+	return strings.Join(s, ", ")
+}
+
+// Nodes returns the servers, in the order they were given in.
+func (t *Topology) Nodes() []NodeName { return t.nodes }
+
+// Links returns the links, in the order they were given in.
+func (t *Topology) Links() [][2]NodeName { return t.links }
+
+// Neighbours returns whom a server talks to, in the order of the links.
+func (t *Topology) Neighbours(n NodeName) []NodeName { return t.neighbours[n] }
+
+// Has reports whether n is a server of the herd.
+func (t *Topology) Has(n NodeName) bool {
+	_, ok := t.neighbours[n]
+	return ok
+}
+
+// FloodCost returns how many messages tell one report to every server when the herd is idle: 2E − (N − 1).
+func (t *Topology) FloodCost() int { return 2*len(t.links) - (len(t.nodes) - 1) }
