@@ -1,0 +1,63 @@
+package bus
+
+import (
+	"context"
+	"errors"
+)
+
+// Kind says what a message is about. It is a token of the message's subject.
+type Kind string
+
+// The kinds of messages that neighbours exchange.
+const (
+	Propagate Kind = "propagate" // reports
+	Digest    Kind = "digest"    // heartbeats
+	Repair    Kind = "repair"    // anti-entropy: may carry whole registries
+)
+
+// Message is what a neighbour sent. The receiver owns the payload.
+type Message struct {
+	Kind    Kind
+	From    string
+	Payload []byte
+}
+
+// Handler is who takes what arrives on a connection.
+type Handler interface {
+	// Message takes one message. Calls for messages of one neighbour come one after the other, in the order they were sent.
+	Message(Message)
+
+	// Trouble hears of what a connection lost or was denied without coming to an end: [ErrRefused], [ErrOverrun].
+	Trouble(error)
+}
+
+// What can go wrong on a connection.
+var (
+	ErrRefused = errors.New("bus: not permitted")                        // the bus does not let this node do that
+	ErrOverrun = errors.New("bus: messages lost to a receiver too slow") // a neighbour's messages outran the Handler
+	ErrClosed  = errors.New("bus: connection closed")
+	ErrSilent  = errors.New("bus: connection silent")
+)
+
+// Dialer connects one node.
+type Dialer interface {
+	// Dial returns a connection once the node hears its neighbours on it.
+	Dial(ctx context.Context, h Handler) (Conn, error)
+}
+
+// Conn is one node's connection. Its methods are safe for concurrent use.
+type Conn interface {
+	// Publish sends a payload to a neighbour. An error means that the connection is of no more use; no error does not
+	// mean that anybody got it.
+	Publish(kind Kind, to string, payload []byte) error
+
+	// Flush returns when the bus has taken all that was published.
+	Flush(ctx context.Context) error
+
+	// Done is closed when the connection has come to an end, and Err tells why.
+	Done() <-chan struct{}
+	Err() error
+
+	// Close ends the connection, and waits for the Handler to return.
+	Close()
+}

@@ -1,0 +1,184 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Memory is a bus within a process, for tests and simulations. It behaves as [NATS] does on a [Server]; on top of that, each way
+// from one node to another can be cut, held, delayed and made to lose messages, and nodes can be disconnected.
+type Memory struct {
+	mu       sync.Mutex
+	attached map[string]*memoryConn
+	away     map[string]bool // disconnected nodes
+	ways     map[way]*fault
+}
+
+type way struct{ from, to string }
+
+// fault is what is wrong with one way. Its zero value is nothing.
+type fault struct {
+	cut   bool
+	hold  bool
+	held  []Message
+	delay func() time.Duration
+	drop  func(Message) bool
+}
+
+// NewMemory returns a bus on which nothing is wrong.
+func NewMemory() *Memory {
+	return &Memory{attached: make(map[string]*memoryConn), away: make(map[string]bool), ways: make(map[way]*fault)}
+}
+
+// Dialer returns how a node with these neighbours connects.
+func (m *Memory) Dialer(node string, neighbours []string) Dialer {
+	return &memoryDialer{m, node, neighbours}
+}
+
+type memoryDialer struct {
+	bus        *Memory
+	node       string
+	neighbours []string
+}
+
+func (d *memoryDialer) Dial(_ context.Context, h Handler) (Conn, error) {
+	m := d.bus
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away[d.node] {
+		return nil, fmt.Errorf("bus: connect %s: disconnected", d.node)
+	}
+	c := &memoryConn{memoryDialer: d, handler: h, done: make(chan struct{}), inboxes: make(map[string]chan timed)}
+	for _, peer := range d.neighbours {
+		inbox := make(chan timed, pendingMessages)
+		c.inboxes[peer] = inbox
+		c.tasks.Go(func() { c.deliver(inbox) })
+	}
+	m.attached[d.node] = c
+	return c, nil
+}
+
+// timed is a message that is not to arrive before due.
+type timed struct {
+	Message
+	due time.Time
+}
+
+type memoryConn struct {
+	*memoryDialer
+	handler Handler
+	inboxes map[string]chan timed // by neighbour
+	tasks   sync.WaitGroup
+
+	done chan struct{}
+	once sync.Once
+	err  error // set before done is closed
+}
+
+// deliver hands one neighbour's messages to the handler, in order.
+func (c *memoryConn) deliver(inbox <-chan timed) {
+	for {
+		var m timed
+		select {
+		case <-c.done:
+			return
+		case m = <-inbox:
+		}
+		if wait := time.Until(m.due); wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-c.done:
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+		}
+		select {
+		case <-c.done:
+			return
+		default:
+			c.handler.Message(m.Message)
+		}
+	}
+}
+
+func (c *memoryConn) Publish(kind Kind, to string, payload []byte) error {
+	m := c.bus
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := c.Err(); err != nil {
+		return fmt.Errorf("bus: publish to %s: %w", to, err)
+	}
+	if !slices.Contains(c.neighbours, to) {
+		c.tasks.Go(func() {
+			c.handler.Trouble(fmt.Errorf("%w: publish from %s to %s", ErrRefused, c.node, to))
+		})
+		return nil
+	}
+	w := way{c.node, to}
+	msg := Message{kind, c.node, slices.Clone(payload)}
+	f := m.ways[w]
+	switch {
+	case f == nil:
+		m.send(w, msg, time.Time{})
+	case f.cut || f.drop != nil && f.drop(msg):
+	case f.hold:
+		f.held = append(f.held, msg)
+	case f.delay != nil:
+		m.send(w, msg, time.Now().Add(f.delay()))
+	default:
+		m.send(w, msg, time.Time{})
+	}
+	return nil
+}
+
+// send puts a message into the inbox at the other end of a way, if there is one with room. It needs the lock.
+func (m *Memory) send(w way, msg Message, due time.Time) {
+	c := m.attached[w.to]
+	if c == nil {
+		return
+	}
+	inbox, listens := c.inboxes[w.from]
+	if !listens {
+		return
+	}
+	select {
+	case inbox <- timed{msg, due}:
+	default:
+		c.tasks.Go(func() { c.handler.Trouble(fmt.Errorf("%w: from %s", ErrOverrun, w.from)) })
+	}
+}
+
+func (c *memoryConn) Flush(context.Context) error { return c.Err() }
+
+func (c *memoryConn) Done() <-chan struct{} { return c.done }
+
+func (c *memoryConn) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+func (c *memoryConn) Close() {
+	c.bus.mu.Lock()
+	c.end(ErrClosed)
+	c.bus.mu.Unlock()
+	c.tasks.Wait()
+}
+
+// end takes the connection off the bus. It needs the bus's lock.
+func (c *memoryConn) end(err error) {
+	c.once.Do(func() {
+		c.err = err
+		close(c.done)
+		if c.bus.attached[c.node] == c {
+			delete(c.bus.attached, c.node)
+		}
+	})
+}

@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	dialTime    = time.Second
+	confirmTime = 2 * time.Second // for the server to confirm subscriptions
+	writeTime   = 2 * time.Second // a write that takes longer is lost; at NATS's minute a cut could hide behind it
+	pingTime    = time.Second
+	silence     = 3500 * time.Millisecond // without one byte, pongs included
+
+	// What waits for a Handler, per neighbour. Beyond it the newest messages are dropped.
+	pendingMessages = 8192
+	pendingBytes    = 32 << 20
+)
+
+// NATS dials one node of a herd on a NATS server.
+type NATS struct {
+	URL        string // of one or more servers, separated by commas
+	Herd       string
+	Node       string
+	Neighbours []string
+
+	key    nkeys.KeyPair              // who the node is; nil: nobody
+	server nats.InProcessConnProvider // instead of URL
+}
+
+// Dial connects, subscribes to each neighbour and has the server confirm that.
+func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
+	c := &natsConn{herd: d.Herd, node: d.Node, done: make(chan struct{})}
+	options := []nats.Option{
+		nats.Name("herd " + d.Herd + " node " + d.Node),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { trouble(h, sub, err) }),
+	}
+	if d.key != nil {
+		public, err := d.key.PublicKey()
+		if err != nil {
+			return nil, fmt.Errorf("bus: key of node %s: %w", d.Node, err)
+		}
+		options = append(options, nats.Nkey(public, d.key.Sign))
+	}
+	if err := c.connect(ctx, d.URL, d.server, options); err != nil {
+		return nil, err
+	}
+	for _, peer := range d.Neighbours {
+		if err := c.subscribe(subject(d.Herd, anyKind, peer, d.Node), func(m *nats.Msg) {
+			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
+				h.Message(Message{kind, peer, m.Data})
+			}
+		}); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	if err := c.confirm(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// trouble tells h of an asynchronous error; those that end the connection show in its Err.
+func trouble(h Handler, sub *nats.Subscription, err error) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		h.Trouble(fmt.Errorf("%w: %w", ErrRefused, err))
+	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
+		dropped, _ := sub.Dropped()
+		h.Trouble(fmt.Errorf("%w: %d on %s so far", ErrOverrun, dropped, sub.Subject))
+	}
+}
+
+// natsConn is a connection to a NATS server that does not reconnect by itself.
+type natsConn struct {
+	herd, node string
+	nc         *nats.Conn
+	wire       *wire
+	done       chan struct{}
+	tasks      sync.WaitGroup // subscriptions, and the watch over the wire
+}
+
+// connect dials the servers of url, or server if that is not nil.
+func (c *natsConn) connect(ctx context.Context, url string, server nats.InProcessConnProvider, options []nats.Option) error {
+	dial := &dialer{ctx: ctx, server: server}
+	options = append(
+		options,
+		nats.NoReconnect(),
+		nats.SkipHostLookup(), // leave that to the dialer, whose time is limited
+		nats.SetCustomDialer(dial),
+		nats.Timeout(dialTime),
+		nats.FlusherTimeout(writeTime),
+		nats.ReconnectOnFlusherError(), // that is, without reconnecting: close
+		nats.PingInterval(pingTime),
+		nats.MaxPingsOutstanding(int(silence/pingTime)+1), // the watch over the wire comes first
+		nats.ClosedHandler(func(*nats.Conn) { close(c.done) }),
+	)
+	if server != nil {
+		options = append(options, nats.InProcessServer(dial))
+	}
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		return fmt.Errorf("bus: connect to %s: %w", place(url, server), err)
+	}
+	c.nc, c.wire = nc, dial.wire
+	c.tasks.Go(func() { c.wire.watch(c.done) })
+	return nil
+}
+
+func place(url string, server nats.InProcessConnProvider) string {
+	if server != nil {
+		return "the embedded NATS server"
+	}
+	return redact(url)
+}
+
+// subscribe has take called with each message on a subject until the connection ends.
+func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) error {
+	c.tasks.Add(1)
+	sub, err := c.nc.Subscribe(subject, take)
+	if err != nil {
+		c.tasks.Done()
+		return fmt.Errorf("bus: subscribe to %s: %w", subject, err)
+	}
+	sub.SetClosedHandler(func(string) { c.tasks.Done() })
+	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+		return fmt.Errorf("bus: subscribe to %s: %w", subject, err)
+	}
+	return nil
+}
+
+// confirm waits until the server has taken all subscriptions, and returns what it said against them.
+func (c *natsConn) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmTime)
+	defer cancel()
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("bus: subscribe: %w", err)
+	}
+	switch err := c.nc.LastError(); {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	case err != nil:
+		return fmt.Errorf("bus: subscribe: %w", err)
+	}
+	return nil
+}
+
+func (c *natsConn) Publish(kind Kind, to string, payload []byte) error {
+	if err := c.nc.Publish(subject(c.herd, kind, c.node, to), payload); err != nil {
+		return fmt.Errorf("bus: publish to %s: %w", to, err)
+	}
+	return nil
+}
+
+func (c *natsConn) Flush(ctx context.Context) error { return c.nc.FlushWithContext(ctx) }
+
+func (c *natsConn) Done() <-chan struct{} { return c.done }
+
+func (c *natsConn) Err() error {
+	select {
+	case <-c.done:
+	default:
+		return nil
+	}
+	if c.wire.silent.Load() {
+		return fmt.Errorf("%w for %s", ErrSilent, silence)
+	}
+	if err := c.nc.LastError(); err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	return ErrClosed
+}
+
+func (c *natsConn) Close() {
+	c.nc.Close()
+	<-c.done
+	c.tasks.Wait()
+}

@@ -1,0 +1,308 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The permissions of the embedded server, each way between any two nodes and for each kind: a node may publish on its own links
+// and hear its neighbours', an observer may hear all but repair, and publish nothing.
+func TestPermissions(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	try := func(who string, options ...nats.Option) (publish, hear map[string]bool) {
+		refused := make(chan string, 1000)
+		options = append(options, nats.NoReconnect(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			refused <- err.Error()
+		}))
+		nc, err := nats.Connect(s.URL(), options...)
+		if err != nil {
+			t.Fatalf("connect as %s: %v", who, err)
+		}
+		defer nc.Close()
+		publish, hear = make(map[string]bool), make(map[string]bool)
+		for _, kind := range []Kind{Propagate, Digest, Repair} {
+			for from := range campus {
+				for to := range campus {
+					sub := subject("herd", kind, from, to)
+					publish[sub], hear[sub] = true, true
+					if err := nc.Publish(sub, nil); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := nc.Subscribe(sub, func(*nats.Msg) {}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		if err := nc.FlushWithContext(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan struct{})
+		nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+		nc.Close()
+		<-closed // after all errors
+		for range len(refused) {
+			_, what, _ := strings.Cut(<-refused, "permissions violation: Permissions Violation for ")
+			verb, rest, _ := strings.Cut(what, " to ")
+			sub := strings.Trim(rest, `"`)
+			switch verb {
+			case "Publish":
+				publish[sub] = false
+			case "Subscription":
+				hear[sub] = false
+			default:
+				t.Fatalf("unexpected refusal %q", what)
+			}
+		}
+		return publish, hear
+	}
+	allowed, denied := 0, 0
+	check := func(who, sub, verb string, got, want bool) {
+		if got != want {
+			t.Errorf("%s may %s %s: %v, want %v", who, verb, sub, got, want)
+		}
+		if want {
+			allowed++
+		} else {
+			denied++
+		}
+	}
+	neighbours := func(a, b string) bool { return strings.Contains(fmt.Sprint(campus[a]), b) }
+	for who := range campus {
+		public, err := s.keys[who].PublicKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish, hear := try(who, nats.Nkey(public, s.keys[who].Sign))
+		for sub := range publish {
+			_, _, from, to, _ := parseSubject(sub)
+			check(who, sub, "publish", publish[sub], from == who && neighbours(from, to))
+			check(who, sub, "hear", hear[sub], to == who && neighbours(from, to))
+		}
+	}
+	publish, hear := try("observer")
+	for sub := range publish {
+		check("observer", sub, "publish", publish[sub], false)
+		check("observer", sub, "hear", hear[sub], !strings.HasPrefix(sub, "herd.repair."))
+	}
+	if allowed != 2*12*3+36*2 || allowed+denied != 7*36*3*2 {
+		t.Errorf("%d allowed and %d denied: not all was tried", allowed, denied)
+	}
+}
+
+// An observer of herd.> hears everything but repair.
+func TestObserver(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	goloman := dial(t, s.Dialer("Goloman"), newInbox())
+	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	all := make(chan *nats.Msg, 10)
+	if _, err := nc.ChanSubscribe("herd.>", all); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.FlushWithContext(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, seen, ended := make(chan struct{}), make(chan Seen, 10), make(chan error)
+	go func() {
+		ended <- Observe(ctx, s.URL(), "herd", Propagate, "Goloman", "", func() { close(ready) }, func(s Seen) { seen <- s })
+	}()
+	<-ready
+	publish(t, goloman, Repair, "Hands", "secret")
+	publish(t, goloman, Propagate, "Hands", "open")
+	if m := <-all; m.Subject != "herd.propagate.Goloman.Hands" || string(m.Data) != "open" {
+		t.Errorf("an observer saw %q on %s", m.Data, m.Subject)
+	}
+	if m := <-seen; m.Subject != "herd.propagate.Goloman.Hands" || m.From != "Goloman" || m.To != "Hands" || string(m.Payload) != "open" {
+		t.Errorf("observed %+v", m)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("observing ended with %v", err)
+	}
+}
+
+// A node that takes what is not its own, or comes without a key, is refused when it dials.
+func TestDialRefused(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	wrong := s.tcp("Welsh")
+	wrong.Node, wrong.Neighbours = "Hands", campus["Hands"]
+	keyless := &NATS{URL: s.URL(), Herd: "herd", Node: "Hands", Neighbours: campus["Hands"]}
+	if _, err := wrong.Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+		t.Errorf("a node with another's key: %v", err)
+	}
+	// An observer may hear, so a node without a key connects; what it sends goes nowhere.
+	h := newInbox()
+	c := dial(t, keyless, h)
+	publish(t, c, Propagate, "Goloman", "forged")
+	if err := <-h.troubles; !errors.Is(err, ErrRefused) {
+		t.Errorf("a node without a key: %v", err)
+	}
+}
+
+func TestServerPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	_, err = StartServer(ServerConfig{Herd: "herd", Neighbours: campus, Listen: address, Log: silentLog{}})
+	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDialNobody(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "nats://user:secret@" + gone.Addr().String()
+	gone.Close()
+	_, err = (&NATS{URL: url, Herd: "herd", Node: "Hands"}).Dial(t.Context(), newInbox())
+	if err == nil || !strings.Contains(err.Error(), gone.Addr().String()) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// An observer that never reads must not hold up the nodes: every message between two of them arrives, and the server drops
+// the observer.
+func TestSlowObserver(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	observer, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer observer.Close()
+	if err := observer.(*net.TCPConn).SetReadBuffer(1 << 16); err != nil { // else the system takes it all
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(observer, "CONNECT {\"verbose\":false}\r\nSUB herd.> 1\r\nPING\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for heard := []byte{}; !bytes.Contains(heard, []byte("PONG")); {
+		b := make([]byte, 4096)
+		n, err := observer.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard = append(heard, b[:n]...)
+	}
+	hands := newInbox()
+	dial(t, s.tcp("Hands"), hands)
+	goloman := dial(t, s.tcp("Goloman"), newInbox())
+	payload := strings.Repeat("x", 32<<10)
+	for i := 0; s.nats.NumSlowConsumers() == 0; i++ { // until it holds 16 MB for the observer, or waits 2 s for it
+		publish(t, goloman, Propagate, "Hands", fmt.Sprint(i, payload))
+		if got := <-hands.messages; !strings.HasPrefix(string(got.Payload), fmt.Sprint(i, "x")) {
+			t.Fatalf("message %d is %.20q", i, got.Payload)
+		}
+	}
+}
+
+// mute is a connection whose other side can fall silent, as behind a cable that is cut: nothing arrives, writes
+// block when what the system buffers is full, no error.
+type mute struct {
+	net.Conn
+	cut    *atomic.Bool
+	closed chan struct{}
+}
+
+func (m *mute) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	if m.cut.Load() {
+		<-m.closed
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func (m *mute) Write(p []byte) (int, error) {
+	if m.cut.Load() {
+		<-m.closed
+		return 0, net.ErrClosed
+	}
+	return m.Conn.Write(p)
+}
+
+func (m *mute) Close() error {
+	select {
+	case <-m.closed:
+		return nil
+	default:
+		close(m.closed)
+		return m.Conn.Close()
+	}
+}
+
+type muting struct {
+	nats.InProcessConnProvider
+	cut *atomic.Bool
+}
+
+func (p muting) InProcessConn() (net.Conn, error) {
+	c, err := p.InProcessConnProvider.InProcessConn()
+	return &mute{c, p.cut, make(chan struct{})}, err
+}
+
+// A cut without a word is noticed 3.5 s after the last byte, which on an idle connection is less than a second before the cut.
+func TestSilentCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, "")
+		d := s.Dialer("Goloman")
+		var cut atomic.Bool
+		d.server = muting{d.server, &cut}
+		c := dial(t, d, newInbox())
+		<-time.After(time.Minute)
+		select {
+		case <-c.Done():
+			t.Fatalf("an idle connection ends: %v", c.Err())
+		default:
+		}
+		cut.Store(true)
+		w := c.(*natsConn).wire
+		heard := w.began.Add(time.Duration(w.heard.Load()))
+		if quiet := time.Since(heard); quiet > pingTime {
+			t.Errorf("an idle connection is quiet for %s", quiet)
+		}
+		<-c.Done()
+		if got := time.Since(heard); got != silence || !errors.Is(c.Err(), ErrSilent) {
+			t.Errorf("noticed %s after the last byte: %v", got, c.Err())
+		}
+	})
+}
+
+// A write that is stuck in a cut ends when the cut is noticed.
+func TestSilentCutEndsWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe() // nobody reads theirs
+		defer theirs.Close()
+		w := newWire(ours)
+		stuck := make(chan error)
+		go func() {
+			_, err := w.Write([]byte("x"))
+			stuck <- err
+		}()
+		began := time.Now()
+		w.watch(nil)
+		if err := <-stuck; err == nil || time.Since(began) != silence || !w.silent.Load() {
+			t.Errorf("after %s the write ended with %v", time.Since(began), err)
+		}
+	})
+}

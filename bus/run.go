@@ -1,0 +1,73 @@
+package bus
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = time.Second
+	lasting    = time.Second // a connection that held so long was a good one
+	flushTime  = time.Second
+)
+
+// Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,
+// after a random pause of at most 50 ms at first and 1 s in the end. First start, restart and
+// reconnection are all the same. The context of serve ends with the connection. Before each pause but the last, lost is told
+// why there is no connection.
+func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn), lost func(error)) {
+	ceiling := minBackoff
+	for ctx.Err() == nil {
+		began := time.Now()
+		c, err := d.Dial(ctx, h)
+		if err == nil {
+			err = hold(ctx, c, serve)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		lost(err)
+		if time.Since(began) >= lasting && c != nil {
+			ceiling = minBackoff
+		}
+		pause(ctx, rand.N(ceiling))
+		ceiling = min(2*ceiling, maxBackoff)
+	}
+}
+
+// hold serves a connection to its end, and returns why it ended.
+func hold(ctx context.Context, c Conn, serve func(context.Context, Conn)) error {
+	serving, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		defer stop()
+		select {
+		case <-c.Done():
+		case <-serving.Done():
+		}
+	})
+	serve(serving, c)
+	stop()
+	watch.Wait()
+	if ctx.Err() != nil {
+		// The node ends: what it has published still leaves.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+		_ = c.Flush(last) // if it fails, the connection was lost, which is no news to a node that ends
+	}
+	err := c.Err()
+	c.Close()
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,114 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// script is a Dialer that fails as often as it is told.
+type script struct {
+	Dialer
+	fail  int
+	dials []time.Time
+}
+
+func (s *script) Dial(ctx context.Context, h Handler) (Conn, error) {
+	s.dials = append(s.dials, time.Now())
+	if len(s.dials) <= s.fail {
+		return nil, errors.New("nobody there")
+	}
+	return s.Dialer.Dial(ctx, h)
+}
+
+func TestRunBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory()
+		d := &script{Dialer: m.Dialer("Goloman", campus["Goloman"]), fail: 200}
+		ctx, cancel := context.WithCancel(t.Context())
+		var lost []string
+		served := 0
+		Run(ctx, d, newInbox(), func(serving context.Context, c Conn) {
+			served++
+			switch served {
+			case 1:
+				<-time.After(time.Minute)
+				m.Disconnect("Goloman")
+				m.Reconnect("Goloman")
+			case 2:
+				go func() {
+					<-time.After(time.Second)
+					cancel()
+				}()
+			}
+			<-serving.Done()
+		}, func(err error) { lost = append(lost, err.Error()) })
+
+		if served != 2 || len(d.dials) != 202 || len(lost) != 201 || lost[0] != "nobody there" || lost[200] != ErrClosed.Error() {
+			t.Fatalf("served %d times, dialled %d times, lost %d times, last for %q", served, len(d.dials), len(lost), lost[len(lost)-1])
+		}
+		var pauses []time.Duration
+		for i, at := range d.dials[1:201] {
+			pauses = append(pauses, at.Sub(d.dials[i]))
+		}
+		for i, limit := range []time.Duration{50, 100, 200, 400, 800} {
+			if pauses[i] > limit*time.Millisecond {
+				t.Errorf("pause %d is %s, want at most %d ms", i, pauses[i], limit)
+			}
+		}
+		if longest := slices.Max(pauses); longest > time.Second || longest < 900*time.Millisecond {
+			t.Errorf("the longest pause is %s, want just under a second", longest)
+		}
+		if shortest := slices.Min(pauses[5:]); shortest > 100*time.Millisecond {
+			t.Errorf("the shortest of many pauses is %s: no jitter", shortest)
+		}
+		if again := d.dials[201].Sub(d.dials[200]) - time.Minute; again > 50*time.Millisecond {
+			t.Errorf("after a lasting connection the first pause is %s", again)
+		}
+	})
+}
+
+// Five nodes on the real server in fake time: a node that is thrown out comes back.
+func TestRunReconnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, "")
+		hands := newInbox()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		conns := make(chan Conn, 10)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			Run(ctx, s.Dialer("Hands"), hands, func(serving context.Context, c Conn) {
+				conns <- c
+				<-serving.Done()
+			}, func(error) {})
+		}()
+		goloman := dial(t, s.Dialer("Goloman"), newInbox())
+		first := <-conns
+		publish(t, goloman, Propagate, "Hands", "1")
+		<-hands.messages
+		if err := s.nats.DisconnectClientByID(clientID(t, first)); err != nil {
+			t.Fatal(err)
+		}
+		<-conns
+		publish(t, goloman, Propagate, "Hands", "2")
+		if got := (<-hands.messages).String(); got != "propagate from Goloman: 2" {
+			t.Errorf("after the reconnection: %q", got)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+func clientID(t *testing.T, c Conn) uint64 {
+	t.Helper()
+	id, err := c.(*natsConn).nc.GetClientID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}

@@ -1,0 +1,155 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	startTime = 5 * time.Second
+	startStep = 20 * time.Millisecond
+)
+
+// ServerLog takes what an embedded NATS server has to say. Fatalf must return.
+type ServerLog interface {
+	Noticef(format string, v ...any)
+	Warnf(format string, v ...any)
+	Fatalf(format string, v ...any)
+	Errorf(format string, v ...any)
+	Debugf(format string, v ...any)
+	Tracef(format string, v ...any)
+}
+
+// ServerConfig is what an embedded NATS server is made of.
+type ServerConfig struct {
+	Herd       string
+	Neighbours map[string][]string // of each node
+	Listen     string              // HOST:PORT for TCP clients; empty: none
+	Log        ServerLog
+}
+
+// Server is a NATS server within the process. Each node of the herd has a key of its own, made when the server starts, and may
+// publish and hear on its own links and nowhere else. Whoever connects without a key is an observer, who hears
+// everything but repair and may publish nothing.
+type Server struct {
+	config ServerConfig
+	nats   *server.Server
+	keys   map[string]nkeys.KeyPair
+}
+
+// StartServer returns a server that is ready for connections.
+func StartServer(config ServerConfig) (*Server, error) {
+	s := &Server{config: config, keys: make(map[string]nkeys.KeyPair)}
+	options, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	if s.nats, err = server.NewServer(options); err != nil {
+		return nil, fmt.Errorf("bus: embedded NATS server: %w", err)
+	}
+	log := &fatalLog{ServerLog: config.Log, fatal: make(chan string, 1)}
+	s.nats.SetLoggerV2(log, false, false, false)
+	s.nats.Start()
+	for began := time.Now(); !s.nats.ReadyForConnections(startStep); {
+		select {
+		case why := <-log.fatal:
+			err = errors.New("bus: embedded NATS server: " + why)
+		default:
+			if time.Since(began) > startTime {
+				err = fmt.Errorf("bus: embedded NATS server not ready within %s", startTime)
+			}
+		}
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) options() (*server.Options, error) {
+	options := &server.Options{
+		ServerName:          "herd-" + s.config.Herd,
+		NoSigs:              true, // it would take signals over and exit the process
+		DontListen:          s.config.Listen == "",
+		NoFastProducerStall: true, // a slow subscriber must not hold up who publishes to others as well
+		MaxPayload:          256 << 10,
+		MaxPending:          16 << 20,
+		WriteDeadline:       2 * time.Second,
+	}
+	if s.config.Listen != "" {
+		host, port, err := net.SplitHostPort(s.config.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("bus: embedded NATS server: %w", err)
+		}
+		options.Host = host
+		if options.Port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("bus: embedded NATS server: port %q is not a number", port)
+		}
+		if options.Port == 0 {
+			options.Port = server.RANDOM_PORT
+		}
+	}
+	for node, neighbours := range s.config.Neighbours {
+		key, err := nkeys.CreateUser()
+		if err != nil {
+			return nil, fmt.Errorf("bus: key of node %s: %w", node, err)
+		}
+		public, err := key.PublicKey()
+		if err != nil {
+			return nil, fmt.Errorf("bus: key of node %s: %w", node, err)
+		}
+		s.keys[node] = key
+		options.Nkeys = append(options.Nkeys, &server.NkeyUser{
+			Nkey: public, Permissions: nodePermissions(s.config.Herd, node, neighbours),
+		})
+	}
+	const observer = "observer"
+	options.NoAuthUser = observer
+	options.Users = []*server.User{{
+		Username: observer, Password: nuid.Next(), Permissions: observerPermissions(s.config.Herd),
+	}}
+	return options, nil
+}
+
+// Dialer returns how a node connects within the process.
+func (s *Server) Dialer(node string) *NATS {
+	return &NATS{
+		Herd: s.config.Herd, Node: node, Neighbours: s.config.Neighbours[node],
+		key: s.keys[node], server: s.nats,
+	}
+}
+
+// URL returns where TCP clients connect, or "" if they cannot.
+func (s *Server) URL() string {
+	if s.config.Listen == "" {
+		return ""
+	}
+	return s.nats.ClientURL()
+}
+
+// Close ends all connections and waits until the server has ended.
+func (s *Server) Close() {
+	s.nats.Shutdown()
+	s.nats.WaitForShutdown()
+}
+
+// fatalLog keeps the last word of a server that does not start: a port that is taken shows nowhere else.
+type fatalLog struct {
+	ServerLog
+	fatal chan string
+}
+
+func (l *fatalLog) Fatalf(format string, v ...any) {
+	select {
+	case l.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+}
