@@ -1,0 +1,114 @@
+package configs
+
+import (
+	"slices"
+	"time"
+
+	"herd/node/flood"
+)
+
+// Config is a whole configuration, as Load returns it: every value set, in range, and the topology sound.
+//
+// The tags are the schema: yaml is the key, help one line about it, is the check a value must pass (see checks), and
+// secret marks what is never shown. The order of the fields is that of herd.yaml.
+type Config struct {
+	// Herd is the first token of every bus subject, so two herds with different names can share a bus. 1 to 32
+	// letters, digits, _ and -.
+	Herd string `yaml:"herd" is:"name" help:"name of the herd, the first token of every bus subject"`
+
+	// Nodes are the servers, in the order of the file.
+	Nodes []Node `yaml:"nodes"`
+
+	// Links are the pairs of nodes that tell each other what is new. A link works both ways and is listed once.
+	Links [][2]flood.NodeName `yaml:"links"`
+
+	Bus    Bus    `yaml:"bus"`
+	Places Places `yaml:"places"`
+	Limits Limits `yaml:"limits"`
+	Log    Log    `yaml:"log"`
+
+	topology *flood.Topology
+	sources  map[string]Source // by dotted key
+}
+
+// Node is one server of the herd.
+type Node struct {
+	// Name is what clients see in AT lines. 1 to 32 letters, digits, _ and -.
+	Name flood.NodeName `yaml:"name"`
+
+	// Listen is the HOST:PORT for clients. An empty host means all interfaces, port 0 any free one.
+	Listen string `yaml:"listen" is:"address"`
+
+	// HTTP is the HOST:PORT of status page, API and metrics; empty means none.
+	HTTP string `yaml:"http" is:"address or none"`
+}
+
+// Bus is what carries the reports between the nodes.
+type Bus struct {
+	// URL is one or more NATS servers, separated by commas: nats:// or tls://, HOST, optionally :PORT (4222 when not
+	// given) and, before the host, USER:PASSWORD@ or TOKEN@. Empty means that herd up embeds a server.
+	URL string `yaml:"url" is:"servers or none" secret:"true" help:"NATS servers, nats://HOST:PORT or tls://HOST:PORT, separated by commas; empty: herd up embeds one"`
+
+	// Listen is the HOST:PORT where an embedded server also takes NATS clients over TCP; empty means nowhere.
+	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT on which an embedded NATS server takes observers; empty: none"`
+}
+
+// Places answers what is near a client.
+type Places struct {
+	// Timeout is how long one question to a provider may take before the client is told that it failed. Above 0, for
+	// a reply must not hang.
+	Timeout time.Duration `yaml:"timeout" is:"positive" help:"how long a search for nearby places may take, above 0"`
+}
+
+// Limits protect a node from its clients, and its memory from a stalled link. Each but Queue may be 0, which means no
+// limit.
+type Limits struct {
+	// Idle is how long a client may say nothing before its connection is closed.
+	Idle time.Duration `yaml:"idle" help:"how long a client may say nothing, 0: for ever"`
+
+	// Line is how long a client may take to complete a line it has begun.
+	Line time.Duration `yaml:"line" help:"how long a client may take to complete a line it has begun, 0: for ever"`
+
+	// Write is how long a client may take to accept its replies.
+	Write time.Duration `yaml:"write" help:"how long a client may take to accept its replies, 0: for ever"`
+
+	// Connections is how many clients may be connected to one node at a time.
+	Connections int `yaml:"connections" help:"client connections to a node at a time, 0: unlimited"`
+
+	// PerAddress is how many clients may be connected to one node at a time from one IP address.
+	PerAddress int `yaml:"per_address" help:"client connections to a node at a time from one IP address, 0: unlimited"`
+
+	// Rate is how many lines a second one connection may send.
+	Rate int `yaml:"rate" help:"lines a second from one connection, 0: unlimited"`
+
+	// NewClients is how many client IDs a node has not heard of may be introduced from one IP address in a minute.
+	NewClients int `yaml:"new_clients" help:"new client IDs a minute from one IP address, 0: unlimited"`
+
+	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and repair brings the
+	// neighbour up to date. At least 1.
+	Queue int `yaml:"queue" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
+}
+
+// Log is what the nodes write down.
+type Log struct {
+	// Level is the least severe kind of entry that is written: debug, info (one per line of a client), warn or error.
+	Level string `yaml:"level" is:"level" help:"least severe entries to log: debug, info, warn or error"`
+
+	// Format is console, for people, or json, for programs.
+	Format string `yaml:"format" is:"format" help:"form of the log entries: console or json"`
+
+	// Dir is a directory that gets one log file per node; empty means standard error.
+	Dir string `yaml:"dir" help:"directory for one log file per node; empty: standard error"`
+}
+
+// Topology returns the graph of Nodes and Links.
+func (c *Config) Topology() *flood.Topology { return c.topology }
+
+// Node returns the node called name, and whether there is one.
+func (c *Config) Node(name flood.NodeName) (Node, bool) {
+	i := slices.IndexFunc(c.Nodes, func(n Node) bool { return n.Name == name })
+	if i < 0 {
+		return Node{}, false
+	}
+	return c.Nodes[i], true
+}

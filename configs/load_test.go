@@ -1,0 +1,234 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// write puts a file of this content into a fresh directory and returns its path.
+func write(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "my.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// parsed returns a flag set with all of AddFlags that was given args.
+func parsed(t testing.TB, args ...string) *pflag.FlagSet {
+	t.Helper()
+	fs := pflag.NewFlagSet("herd", pflag.ContinueOnError)
+	AddFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+// value returns one of c.Values.
+func value(t testing.TB, c *Config, name string) Value {
+	t.Helper()
+	for _, v := range c.Values() {
+		if v.Key == name {
+			return v
+		}
+	}
+	t.Fatalf("no value %s", name)
+	return Value{}
+}
+
+// others are three values for a key, each different from the one before, and the first from the default.
+func others(t testing.TB, k key) [3]string {
+	t.Helper()
+	byCheck := map[string][3]string{
+		"name":            {"one", "2", "three_3"},
+		"address or none": {"127.0.0.1:1", "", ":0"},
+		"servers or none": {"nats://a", "", "nats://b:1,tls://c:2"},
+		"level":           {"debug", "warn", "error"},
+		"format":          {"json", "console", "json"},
+	}
+	if values, ok := byCheck[k.is]; ok {
+		return values
+	}
+	byKind := map[string][3]string{
+		"text":     {"5", "", "true"},
+		"number":   {"7", "8", "9"},
+		"duration": {"1ms", "1h30m", "20s"},
+	}
+	values, ok := byKind[k.kind()]
+	if !ok {
+		t.Fatalf("no values for %s", k.name)
+	}
+	return values
+}
+
+// nested returns a scalar key as YAML.
+func nested(k key, value string) string {
+	if k.kind() == "text" {
+		value = fmt.Sprintf("%q", value)
+	}
+	outer, inner, ok := strings.Cut(k.name, ".")
+	if !ok {
+		return fmt.Sprintf("%s: %s\n", k.name, value)
+	}
+	return fmt.Sprintf("%s: {%s: %s}\n", outer, inner, value)
+}
+
+func TestPrecedence(t *testing.T) {
+	seen := 0
+	for _, k := range configKeys {
+		if !k.scalar() {
+			continue
+		}
+		seen++
+		values := others(t, k)
+		path := write(t, nested(k, values[0]))
+		environ := []string{"PATH=/bin", k.variable() + "=" + values[1]}
+		flag := "--" + k.flag()
+		flags := parsed(t, flag+"="+values[2])
+
+		check := func(file string, fs *pflag.FlagSet, environ []string, want, source string) {
+			t.Helper()
+			c, err := Load(file, fs, environ)
+			if err != nil {
+				t.Errorf("%s: %v", k.name, err)
+				return
+			}
+			for _, v := range c.Values() {
+				switch {
+				case v.Key == k.name && (want != "" && v.Value != want || v.Source.String() != source):
+					t.Errorf("%s = %q from %s, want %q from %s", k.name, v.Value, v.Source, want, source)
+				case v.Key != k.name && v.Source.String() != "default":
+					t.Errorf("%s given: %s comes from %s", k.name, v.Key, v.Source)
+				}
+			}
+		}
+		check("", parsed(t), nil, value(t, defaultConfig(t), k.name).Value, "default")
+		check(path, nil, nil, values[0], "file "+path)
+		check(path, parsed(t), environ, values[1], "variable "+k.variable())
+		check(path, flags, environ, values[2], "flag "+flag)
+		check(path, flags, nil, values[2], "flag "+flag)
+		check("", flags, nil, values[2], "flag "+flag)
+	}
+	if seen < 10 {
+		t.Errorf("only %d keys", seen)
+	}
+}
+
+func defaultConfig(t testing.TB) *Config {
+	t.Helper()
+	c, err := Load("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEmptyVariableIsSet(t *testing.T) {
+	path := write(t, `bus: {url: "nats://a"}`)
+	c, err := Load(path, nil, []string{"HERD_BUS_URL="})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, c, "bus.url"); got.Value != "" || got.Source.String() != "variable HERD_BUS_URL" {
+		t.Errorf("bus.url = %q from %s", got.Value, got.Source)
+	}
+}
+
+func TestFileVariable(t *testing.T) {
+	one, two := write(t, "herd: one"), write(t, "herd: two")
+	for _, test := range []struct{ file, variable, want string }{
+		{"", one, "one"},
+		{two, one, "two"},
+		{"", "", "herd"},
+	} {
+		c, err := Load(test.file, nil, []string{"HERD_CONFIG=" + test.variable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Herd != test.want {
+			t.Errorf("--config %q, HERD_CONFIG=%q: herd %s, want %s", test.file, test.variable, c.Herd, test.want)
+		}
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.yaml")
+	_, err := Load(path, nil, []string{"HERD_LIMITS_RATE=x"})
+	want := path + `: cannot be read: no such file or directory; check --config and HERD_CONFIG; ` +
+		`HERD_LIMITS_RATE: limits.rate: "x" is not a whole number`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// A file without nodes keeps those of the defaults; one with nodes brings its links too.
+func TestNodesBringLinks(t *testing.T) {
+	const solo = `nodes: [{name: Solo, listen: ":0"}]`
+	for _, test := range []struct {
+		file         string
+		nodes, links int
+		nodesFrom    string
+		linksFrom    string
+	}{
+		{"", 5, 6, "default", "default"},
+		{solo, 1, 0, "file", "file"},
+		{solo + "\nlinks: []", 1, 0, "file", "file"},
+		{"links: [[Goloman, Hands], [Hands, Holiday], [Holiday, Welsh], [Welsh, Wilkes]]", 5, 4, "default", "file"},
+		{`nodes: [{name: A, listen: "a:1", http: "a:2"}, {name: B, listen: "[::1]:1"}]` + "\nlinks: [[A, B]]", 2, 1, "file", "file"},
+	} {
+		c, err := Load(write(t, test.file), nil, nil)
+		if err != nil {
+			t.Errorf("%s: %v", test.file, err)
+			continue
+		}
+		if len(c.Nodes) != test.nodes || len(c.Links) != test.links ||
+			len(c.Topology().Nodes()) != test.nodes || len(c.Topology().Links()) != test.links {
+			t.Errorf("%s: nodes %v, links %v", test.file, c.Nodes, c.Links)
+		}
+		if n, l := value(t, c, "nodes").Source.Kind, value(t, c, "links").Source.Kind; n != test.nodesFrom || l != test.linksFrom {
+			t.Errorf("%s: nodes from %s, links from %s", test.file, n, l)
+		}
+	}
+}
+
+// What sets nothing leaves the defaults, and YAML that is only written differently means the same.
+func TestSameAsDefaults(t *testing.T) {
+	want := fmt.Sprint(defaultConfig(t).Values())
+	for _, file := range []string{"", "\n", "# nothing\n", "---\n", "---\n...\n", "{}", "~", "limits:\nbus:\n  # url: x\n", "\ufefflimits: {}"} {
+		c, err := Load(write(t, file), nil, nil)
+		if err != nil {
+			t.Errorf("%q: %v", file, err)
+		} else if got := fmt.Sprint(c.Values()); got != want {
+			t.Errorf("%q: %s", file, got)
+		}
+	}
+}
+
+func TestAlias(t *testing.T) {
+	c, err := Load(write(t, "limits: {line: &half 30m, write: *half}\nnodes: [{name: &n A, listen: &l \":0\", http: *l}]"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, c, "limits.write").Value; got != "30m" {
+		t.Errorf("limits.write = %s", got)
+	}
+}
+
+// A fault of a flag is wrong usage; one of a file or variable is not.
+func TestUsage(t *testing.T) {
+	for args, want := range map[string]bool{"--limits-rate=x": true, "--limits-rate=1": false} {
+		_, err := Load("", parsed(t, args), []string{"HERD_LIMITS_QUEUE=0"})
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Usage() != want {
+			t.Errorf("%s: %v, want usage %t", args, err, want)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parse reads a scalar of the key's type from text, as a flag, a variable or a YAML scalar of that type holds it, and
+// checks it. The error tells what to write instead, and does not show a secret.
+func (k key) parse(text string) (any, error) {
+	switch k.kind() {
+	case "duration":
+		d, err := parseDuration(text)
+		if err == nil && d == 0 && k.is == "positive" {
+			err = fmt.Errorf("%s is too small; write for example 2s", quote(text))
+		}
+		return d, err
+	case "number":
+		n, err := parseNumber(text)
+		if err == nil && n == 0 && k.is == "positive" {
+			err = fmt.Errorf("%s is too small; write at least 1", quote(text))
+		}
+		return n, err
+	default:
+		if check := checks[k.is]; check != nil {
+			return text, check(text)
+		}
+		return text, nil
+	}
+}
+
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil && bareForm.MatchString(text):
+		return 0, fmt.Errorf("%s has no unit; write for example 30s, 5m or 24h", quote(text))
+	case err != nil:
+		return 0, fmt.Errorf("%s is not a duration; write for example 500ms, 30s, 5m or 24h", quote(text))
+	case d < 0:
+		return 0, fmt.Errorf("%s is negative; write 0 or more", quote(text))
+	}
+	return d, nil
+}
+
+func parseNumber(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("%s is out of range", quote(text))
+	case err != nil:
+		return 0, fmt.Errorf("%s is not a whole number", quote(text))
+	case n < 0:
+		return 0, fmt.Errorf("%s is negative; write 0 or more", quote(text))
+	}
+	return n, nil
+}
+
+// checks are what the is tag of a text may ask for.
+var checks = map[string]func(string) error{
+	"name":            checkName,
+	"address":         checkAddress,
+	"address or none": orNone(checkAddress),
+	"servers or none": orNone(checkServers),
+	"level":           oneOf("debug", "info", "warn", "error"),
+	"format":          oneOf("console", "json"),
+}
+
+func orNone(check func(string) error) func(string) error {
+	return func(text string) error {
+		if text == "" {
+			return nil
+		}
+		return check(text)
+	}
+}
+
+func oneOf(words ...string) func(string) error {
+	return func(text string) error {
+		if slices.Contains(words, text) {
+			return nil
+		}
+		return fmt.Errorf("%s is not one of %s", quote(text), strings.Join(words, ", "))
+	}
+}
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+	bareForm = regexp.MustCompile(`^[+-]?[0-9.]+$`)
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+)
+
+func checkName(text string) error {
+	if !nameForm.MatchString(text) {
+		return fmt.Errorf("%s is not a name; write 1 to 32 letters, digits, _ or -", quote(text))
+	}
+	return nil
+}
+
+func checkAddress(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return fmt.Errorf("%s is not HOST:PORT; write for example 127.0.0.1:12125", quote(text))
+	}
+	if _, err := netip.ParseAddr(host); err != nil && !hostForm.MatchString(host) {
+		return fmt.Errorf("%s has no valid host; write a host name or an IP address before the port", quote(text))
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s has no valid port; write a number from 0 to 65535 after the host", quote(text))
+	}
+	return nil
+}
+
+// checkServers reports the first faulty one of several servers by its place, for the text may hold a password.
+func checkServers(text string) error {
+	for i, server := range strings.Split(text, ",") {
+		if fault := checkServer(strings.TrimSpace(server)); fault != "" {
+			return fmt.Errorf("server %d %s", i+1, fault)
+		}
+	}
+	return nil
+}
+
+func checkServer(server string) string {
+	u, err := url.Parse(server)
+	switch {
+	case server == "":
+		return "is empty; remove the comma"
+	case err != nil:
+		return "is not a URL; write nats://HOST:PORT, and special characters of a password as %XX"
+	case u.Scheme != "nats" && u.Scheme != "tls":
+		return "is of another scheme than nats and tls; write nats://HOST:PORT"
+	case u.Hostname() == "":
+		return "has no host; write " + u.Scheme + "://HOST:PORT"
+	case u.Path != "" || strings.ContainsAny(server, "?#"):
+		return "goes on after its host and port; remove that, and write special characters of a password as %XX"
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "has no valid port; write a number from 1 to 65535, or none for 4222"
+		}
+	}
+	return ""
+}
+
+// redact hides user, password and token in the servers of a valid bus.url.
+func redact(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, server := range list {
+		if at := strings.LastIndexByte(server, '@'); at >= 0 {
+			scheme, _, _ := strings.Cut(server, "://")
+			list[i] = scheme + "://***" + server[at:]
+		}
+	}
+	return strings.Join(list, ",")
+}

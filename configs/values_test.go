@@ -1,0 +1,131 @@
+package configs
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+func TestRedact(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                                    "",
+		"nats://h:1":                          "nats://h:1",
+		"nats://user:pass@h:1,tls://h":        "nats://***@h:1,tls://h",
+		"tls://token@h, nats://u:a@b@[::1]:4": "tls://***@h, nats://***@[::1]:4",
+	} {
+		c, err := Load("", nil, []string{"HERD_BUS_URL=" + url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := value(t, c, "bus.url").Value; got != want {
+			t.Errorf("%s is shown as %s, want %s", url, got, want)
+		}
+		if c.Bus.URL != url {
+			t.Errorf("%s was changed to %s", url, c.Bus.URL)
+		}
+	}
+}
+
+func TestValuesJSON(t *testing.T) {
+	c, err := Load("", parsed(t, "--bus-url=nats://u:swordfish@h"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(value(t, c, "bus.url"))
+	want := `{"key":"bus.url","value":"nats://***@h","source":"flag --bus-url"}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+// What Values shows can be given back, scalars as variables and lists in a file, and means the same.
+func TestRoundTrip(t *testing.T) {
+	for _, file := range []string{"herd.yaml", "ring.yaml", "regions.yaml"} {
+		first, err := Load(file, parsed(t, "--limits-idle=0", "--limits-line=1h0m1s", "--places-timeout=1500us", "--log-dir= a: #b\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lists strings.Builder
+		var environ []string
+		for i, v := range first.Values() {
+			if configKeys[i].scalar() {
+				environ = append(environ, configKeys[i].variable()+"="+v.Value)
+			} else {
+				fmt.Fprintf(&lists, "%s: %s\n", v.Key, v.Value)
+			}
+		}
+		if got := strings.Count(lists.String(), "\n"); got != 2 {
+			t.Errorf("%s: lists on %d lines:\n%s", file, got, lists.String())
+		}
+		again, err := Load(write(t, lists.String()), nil, environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.sources, again.sources = nil, nil
+		if !reflect.DeepEqual(first, again) {
+			t.Errorf("%s: got  %+v\nwant %+v", file, again, first)
+		}
+	}
+}
+
+func TestShowDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Hour: "1h", 10 * time.Minute: "10m", time.Minute: "1m", 20 * time.Second: "20s",
+		time.Hour + time.Second: "1h0m1s", 90 * time.Minute: "1h30m", 1500 * time.Microsecond: "1.5ms",
+	} {
+		if got := show(d); got != want {
+			t.Errorf("%v is shown as %s, want %s", d, got, want)
+		}
+		if back, err := parseDuration(show(d)); back != d || err != nil {
+			t.Errorf("%s reads as %v, %v", show(d), back, err)
+		}
+	}
+}
+
+func TestAddFlags(t *testing.T) {
+	names := func(keys ...string) string {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		AddFlags(fs, keys...)
+		var list []string
+		fs.VisitAll(func(f *pflag.Flag) { list = append(list, f.Name) })
+		return strings.Join(list, " ")
+	}
+	for keys, want := range map[string]string{
+		"":             "bus-listen bus-url herd limits-connections limits-idle limits-line limits-new-clients limits-per-address limits-queue limits-rate limits-write log-dir log-format log-level places-timeout",
+		"log":          "log-dir log-format log-level",
+		"bus.url herd": "bus-url herd",
+	} {
+		if got := names(strings.Fields(keys)...); got != want {
+			t.Errorf("AddFlags(%s) = %s, want %s", keys, got, want)
+		}
+	}
+	for _, bad := range []string{"nodes", "links", "lim", "bus.", "", "nodes.name"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("AddFlags(%q) did not panic", bad)
+				}
+			}()
+			names(bad)
+		}()
+	}
+}
+
+func TestFlagHelp(t *testing.T) {
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	AddFlags(fs, "limits.idle", "limits.queue", "limits.rate", "log.level")
+	want := `
+      --limits-idle duration   how long a client may say nothing, 0: for ever (default 1h)
+      --limits-queue number    clients whose reports may wait on one link, at least 1 (default 65536)
+      --limits-rate number     lines a second from one connection, 0: unlimited
+      --log-level text         least severe entries to log: debug, info, warn or error (default info)
+`
+	if got := "\n" + fs.FlagUsages(); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}
