@@ -11,7 +11,7 @@ const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = time.Second
 	lasting    = time.Second // a connection that held so long was a good one
-	flushTime  = time.Second
+	flushTime  = 500 * time.Millisecond
 )
 
 // Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/places"
+)
+
+// iAmAt takes a client's report and tells it what was understood, whether or not it was news.
+func (s *session) iAmAt(l []byte, c *line.Command) error {
+	now := time.Now()
+	if !s.mayReport(c, now) {
+		return s.refuse(l, tooManyNewClients)
+	}
+	s.received(l)
+	r := line.NewReport(s.node.Name, now.UnixNano(), c)
+	s.node.engine.Hear(r, flood.Edge)
+	s.scratch = append(r.AppendAt(s.scratch[:0]), '\n')
+	s.replied(s.scratch)
+	return s.replies.add(s.scratch)
+}
+
+// mayReport reports whether the client is known, or its address may introduce another.
+func (s *session) mayReport(c *line.Command, now time.Time) bool {
+	if s.node.quota.limit == 0 {
+		return true
+	}
+	_, known := s.node.engine.Registry().Get(line.ClientID(c.Client))
+	return known || s.node.quota.take(s.host, now)
+}
+
+// whatsAt answers what is near a client as it is known now, while later lines are taken already.
+func (s *session) whatsAt(l []byte, c *line.Command) error {
+	r, known := s.node.engine.Registry().Get(line.ClientID(c.Client))
+	if !known {
+		return s.refuse(l, invalidLine)
+	}
+	s.received(l)
+	a, err := s.replies.hold()
+	if err != nil {
+		return err
+	}
+	lat, lng := r.Coordinates()
+	q := places.Query{At: places.Point{Lat: lat, Lng: lng}, Radius: c.Radius, Bound: c.Bound}
+	s.asked.Go(func() {
+		ctx, cancel := context.WithTimeout(s.asking, s.node.Limits.Places)
+		defer cancel()
+		body, status, results := places.Nearby(ctx, s.node.Places, q)
+		at := r.AppendAt(nil)
+		// The places stay out of the log: some providers forbid to keep them.
+		s.replied(at, zap.String("status", status), zap.Int("places", results))
+		s.replies.finish(a, append(append(at, body...), "\n\n"...))
+	})
+	return nil
+}

@@ -1,0 +1,271 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"maps"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/places/gazetteer"
+)
+
+// world is the gazetteer that all tests share.
+var world = sync.OnceValue(gazetteer.Open)
+
+var defaultLimits = Limits{
+	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Queue: 65536, Places: 2 * time.Second,
+}
+
+func newTopology(t testing.TB, links ...[2]line.NodeName) *flood.Topology {
+	t.Helper()
+	var nodes []line.NodeName
+	seen := make(map[line.NodeName]bool)
+	for _, l := range links {
+		for _, n := range l {
+			if !seen[n] {
+				seen[n] = true
+				nodes = append(nodes, n)
+			}
+		}
+	}
+	topo, err := flood.NewTopology(nodes, links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+func campus(t testing.TB) *flood.Topology {
+	return newTopology(t, [][2]line.NodeName{
+		{"Goloman", "Hands"}, {"Goloman", "Holiday"}, {"Goloman", "Wilkes"},
+		{"Hands", "Wilkes"}, {"Holiday", "Welsh"}, {"Holiday", "Wilkes"},
+	}...)
+}
+
+// herd is a set of running nodes. Every message that a node has taken in is told on activity.
+type herd struct {
+	t        testing.TB
+	topo     *flood.Topology
+	nodes    map[line.NodeName]*member
+	mu       sync.Mutex
+	messages int // taken in, by all nodes
+	activity chan struct{}
+}
+
+type member struct {
+	*Node
+	address string
+	stop    func() // and wait
+}
+
+func newHerd(t testing.TB, topo *flood.Topology) *herd {
+	return &herd{t: t, topo: topo, nodes: make(map[line.NodeName]*member), activity: make(chan struct{}, 1)}
+}
+
+// tap is a Dialer that tells the herd what its node has taken in.
+type tap struct {
+	bus.Dialer
+	herd *herd
+}
+
+func (d tap) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	return d.Dialer.Dial(ctx, tapped{h, d.herd})
+}
+
+type tapped struct {
+	bus.Handler
+	herd *herd
+}
+
+func (h tapped) Message(m bus.Message) {
+	h.Handler.Message(m)
+	h.herd.mu.Lock()
+	h.herd.messages++
+	h.herd.mu.Unlock()
+	select {
+	case h.herd.activity <- struct{}{}:
+	default:
+	}
+}
+
+// until waits for a condition that becomes true by a message being taken in.
+func (h *herd) until(what string, condition func() bool) {
+	h.t.Helper()
+	for !condition() {
+		select {
+		case <-h.activity:
+		case <-time.After(time.Minute):
+			h.t.Fatalf("not in a minute: %s", what)
+		}
+	}
+}
+
+// start runs a node and waits until it is on the bus.
+func (h *herd) start(name line.NodeName, dialer bus.Dialer, adjust ...func(*Config)) *member {
+	h.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	c := Config{
+		Name: name, Neighbours: h.topo.Neighbours(name), Listener: l, Bus: tap{dialer, h},
+		Places: world(), Limits: defaultLimits, Log: zap.NewNop(),
+	}
+	for _, a := range adjust {
+		a(&c)
+	}
+	m := &member{Node: New(c), address: c.Listener.Addr().String()}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	m.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Errorf("%s ended with %v", name, err)
+		}
+	})
+	h.t.Cleanup(m.stop)
+	<-m.Ready()
+	h.nodes[name] = m
+	return m
+}
+
+// startAll runs every node of the topology.
+func (h *herd) startAll(dialer func(name string) bus.Dialer, adjust ...func(*Config)) *herd {
+	h.t.Helper()
+	for _, n := range h.topo.Nodes() {
+		h.start(n, dialer(string(n)), adjust...)
+	}
+	return h
+}
+
+// alone runs one node without neighbours.
+func alone(t testing.TB, adjust ...func(*Config)) *member {
+	t.Helper()
+	topo, err := flood.NewTopology([]line.NodeName{"Goloman"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newHerd(t, topo).start("Goloman", bus.NewMemory().Dialer("Goloman", nil), adjust...)
+}
+
+// memory returns dialers of a new memory bus for a topology.
+func memory(topo *flood.Topology) (*bus.Memory, func(name string) bus.Dialer) {
+	m := bus.NewMemory()
+	return m, func(name string) bus.Dialer { return m.Dialer(name, neighbours(topo)[name]) }
+}
+
+func neighbours(topo *flood.Topology) map[string][]string {
+	all := make(map[string][]string)
+	for _, n := range topo.Nodes() {
+		all[string(n)] = nil
+		for _, peer := range topo.Neighbours(n) {
+			all[string(n)] = append(all[string(n)], string(peer))
+		}
+	}
+	return all
+}
+
+// contents returns what a node knows, as text by client.
+func (m *member) contents() map[line.ClientID]string {
+	held := make(map[line.ClientID]string)
+	for r := range m.Registry().All() {
+		held[r.Client()] = r.String()
+	}
+	return held
+}
+
+// settled waits until the named nodes, or all, hold just these reports.
+func (h *herd) settled(want map[line.ClientID]string, names ...line.NodeName) {
+	h.t.Helper()
+	if len(names) == 0 {
+		names = h.topo.Nodes()
+	}
+	for _, n := range names {
+		h.until(string(n)+" knows all", func() bool { return maps.Equal(h.nodes[n].contents(), want) })
+	}
+}
+
+// client is a connection to a node.
+type client struct {
+	t    testing.TB
+	conn *net.TCPConn
+	in   *bufio.Reader
+}
+
+func dial(t testing.TB, address string) *client {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &client{t, conn.(*net.TCPConn), bufio.NewReader(conn)}
+}
+
+func (c *client) send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.conn, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// read returns the next n bytes.
+func (c *client) read(n int) string {
+	c.t.Helper()
+	b := make([]byte, n)
+	if n, err := io.ReadFull(c.in, b); err != nil {
+		c.t.Fatalf("after %d bytes %q: %v", n, b[:n], err)
+	}
+	return string(b)
+}
+
+// paragraph returns what comes up to and with the next two LFs.
+func (c *client) paragraph() string {
+	c.t.Helper()
+	var text strings.Builder
+	for {
+		l, err := c.in.ReadString('\n')
+		text.WriteString(l)
+		if err != nil {
+			c.t.Fatalf("after %q: %v", text.String(), err)
+		}
+		if l == "\n" {
+			return text.String()
+		}
+	}
+}
+
+// rest half-closes the connection and returns all that still comes.
+func (c *client) rest() string {
+	c.t.Helper()
+	_ = c.conn.CloseWrite() // fails if both sides have closed already
+	b, err := io.ReadAll(c.in)
+	if err != nil {
+		c.t.Fatalf("after %q: %v", b, err)
+	}
+	return string(b)
+}
+
+// iamat has a node take a report, and returns it as the node tells it.
+func (m *member) iamat(t testing.TB, operands string) string {
+	t.Helper()
+	c := dial(t, m.address)
+	c.send("IAMAT " + operands + "\n")
+	reply := c.paragraph()
+	text, ok := strings.CutPrefix(strings.TrimSuffix(reply, "\n\n"), "AT ")
+	if !ok {
+		t.Fatalf("reply %q", reply)
+	}
+	return text
+}

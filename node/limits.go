@@ -1,0 +1,74 @@
+package node
+
+import (
+	"sync"
+	"time"
+)
+
+// door counts who is connected.
+type door struct {
+	limit, perHost int // 0: none
+
+	mu    sync.Mutex
+	count int
+	hosts map[string]int
+}
+
+func newDoor(limit, perHost int) *door {
+	return &door{limit: limit, perHost: perHost, hosts: make(map[string]int)}
+}
+
+// enter lets one more connection of host in, or says why not.
+func (d *door) enter(host string) (why reason, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.limit > 0 && d.count >= d.limit {
+		return tooManyConnections, false
+	}
+	if d.perHost > 0 && d.hosts[host] >= d.perHost {
+		return tooManyFromAddress, false
+	}
+	d.count++
+	d.hosts[host]++
+	return 0, true
+}
+
+func (d *door) leave(host string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.count--
+	if d.hosts[host]--; d.hosts[host] == 0 {
+		delete(d.hosts, host)
+	}
+}
+
+func (d *door) inside() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.count
+}
+
+// quota counts what each host has used up in this minute.
+type quota struct {
+	limit int // 0: none
+
+	mu    sync.Mutex
+	began time.Time
+	used  map[string]int
+}
+
+func newQuota(limit int) *quota { return &quota{limit: limit} }
+
+// take uses one up for host, and reports whether there was one left.
+func (q *quota) take(host string, now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.Sub(q.began) >= time.Minute {
+		q.began, q.used = now, make(map[string]int)
+	}
+	if q.used[host] >= q.limit {
+		return false
+	}
+	q.used[host]++
+	return true
+}

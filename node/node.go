@@ -1,0 +1,164 @@
+package node
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/status"
+	"herd/places"
+)
+
+const (
+	readyTime = 5 * time.Second // without a bus for so long, a node is ready to answer from memory alone
+	drainTime = time.Second     // for sessions to finish, and again for links
+)
+
+// Config is what a node is made of. All but HTTP is required.
+type Config struct {
+	Name       line.NodeName
+	Neighbours []line.NodeName
+	Listener   net.Listener // for clients; Run closes it
+	HTTP       net.Listener // for health, or nil; Run closes it
+	Bus        bus.Dialer
+	Places     places.Finder
+	Limits     Limits
+	Log        *zap.Logger
+}
+
+// Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
+type Limits struct {
+	Idle        time.Duration // without a line begun
+	Line        time.Duration // for a line to be completed
+	Write       time.Duration // for a client to take its replies
+	Connections int           // in all
+	PerAddress  int           // connections from one IP address
+	Rate        int           // lines a second from one connection
+	NewClients  int           // client IDs never heard of, from one IP address in a minute
+	Queue       int           // clients whose reports wait on a link
+	Places      time.Duration // for a provider to answer
+}
+
+// Node is one server. Make it with New and run it once.
+type Node struct {
+	Config
+	began    time.Time
+	engine   *flood.Engine
+	links    []*link // as engine.Links
+	door     *door
+	quota    *quota
+	refusals *refusals
+
+	ready    chan struct{} // closed when ready
+	becoming sync.Once     // closes it
+
+	busState atomic.Value  // string: "connected", or why not
+	draining chan struct{} // closed when links are to end once their queues are empty
+	drained  chan struct{} // gets a value when they have
+}
+
+// New returns a node that does nothing yet.
+func New(c Config) *Node {
+	n := &Node{
+		Config:   c,
+		began:    time.Now(),
+		engine:   flood.NewEngine(c.Neighbours, c.Limits.Queue),
+		door:     newDoor(c.Limits.Connections, c.Limits.PerAddress),
+		quota:    newQuota(c.Limits.NewClients),
+		refusals: newRefusals(c.Log),
+		ready:    make(chan struct{}),
+		draining: make(chan struct{}),
+		drained:  make(chan struct{}, 1),
+	}
+	n.busState.Store("not yet connected")
+	for _, l := range n.engine.Links() {
+		n.links = append(n.links, &link{Link: l})
+	}
+	return n
+}
+
+// Ready is closed when the node has reached the bus for the first time, or has tried to for 5 s.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Registry returns what the node knows.
+func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
+
+// Run serves until ctx ends or a listener fails; only then it returns an error.
+func (n *Node) Run(ctx context.Context) error {
+	// What must outlive the sessions, so that what they took in still gets told.
+	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { bus.Run(rest, n.Bus, n, n.serve, n.lost) })
+	tasks.Go(func() { n.refusals.run(rest) })
+	late := time.AfterFunc(readyTime, n.becomeReady)
+	defer late.Stop()
+
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	if n.HTTP != nil {
+		tasks.Go(func() { fail(serveHTTP(failed, n.HTTP, status.Handler(n.Health))) })
+	}
+	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))
+	err := n.accept(failed)
+	if err == nil && ctx.Err() == nil {
+		err = context.Cause(failed)
+	}
+	fail(nil)
+	n.drain()
+	stop()
+	tasks.Wait()
+	n.Log.Info("stopped")
+	return err
+}
+
+func (n *Node) becomeReady() {
+	n.becoming.Do(func() {
+		close(n.ready)
+		n.Log.Info("ready", zap.Any("bus", n.busState.Load()))
+	})
+}
+
+// drain lets the links tell what is queued, if there is a bus to tell it on.
+func (n *Node) drain() {
+	close(n.draining)
+	if n.busState.Load() != connected {
+		return
+	}
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case <-n.drained:
+	case <-timer.C:
+		n.Log.Warn("stopping with reports not told")
+	}
+}
+
+// Health returns how the node is now.
+func (n *Node) Health() status.Health {
+	h := status.Health{
+		Node:     string(n.Name),
+		Bus:      n.busState.Load().(string),
+		Uptime:   time.Since(n.began).Seconds(),
+		Clients:  n.engine.Registry().Len(),
+		Sessions: n.door.inside(),
+		Links:    []status.Link{},
+		Refused:  n.refusals.counts(),
+	}
+	select {
+	case <-n.ready:
+		h.Ready = true
+	default:
+	}
+	for _, l := range n.links {
+		h.Links = append(h.Links, l.health())
+	}
+	return h
+}

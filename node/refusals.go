@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// reason says why something was refused, dropped or closed.
+type reason int
+
+const (
+	invalidLine reason = iota
+	overlongLine
+	tooManyConnections
+	tooManyFromAddress
+	tooManyLines
+	tooManyNewClients
+	idleTooLong
+	slowLine
+	slowReader
+	noDescriptors
+	wrongSender
+	unknownKind
+	malformed
+	notPermitted
+	overrun
+)
+
+var reasons = [...]string{
+	invalidLine:        "invalid line",
+	overlongLine:       "line too long",
+	tooManyConnections: "too many connections",
+	tooManyFromAddress: "too many connections from one address",
+	tooManyLines:       "too many lines a second",
+	tooManyNewClients:  "too many new clients from one address",
+	idleTooLong:        "idle for too long",
+	slowLine:           "line not completed in time",
+	slowReader:         "replies not taken in time",
+	noDescriptors:      "out of file descriptors",
+	wrongSender:        "message in another's name",
+	unknownKind:        "message of unknown kind",
+	malformed:          "malformed report",
+	notPermitted:       "not permitted by the bus",
+	overrun:            "messages came too fast",
+}
+
+const (
+	quiet    = time.Second // between two entries about one peer
+	maxPeers = 1024        // beyond it, others share one
+)
+
+// refusals counts what a node refuses, by reason, and logs it: at most one entry per peer and second, with the number of
+// those that were passed over.
+type refusals struct {
+	log   *zap.Logger
+	tally [len(reasons)]atomic.Uint64
+
+	mu    sync.Mutex
+	peers map[string]*peer
+}
+
+// peer is who has been refused something in the last second or so.
+type peer struct {
+	logged time.Time
+	last   reason // since then
+	more   int    // times since then
+}
+
+func newRefusals(log *zap.Logger) *refusals {
+	return &refusals{log: log, peers: make(map[string]*peer)}
+}
+
+// note counts one refusal, and logs it unless there was one for the same peer, an address without port or a neighbour, within the last second.
+func (r *refusals) note(why reason, who string, fields ...zap.Field) {
+	r.tally[why].Add(1)
+	if r.pass(why, who) {
+		r.log.Warn("refused", append([]zap.Field{zap.String("peer", who), zap.String("reason", reasons[why])}, fields...)...)
+	}
+}
+
+func (r *refusals) pass(why reason, who string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[who]
+	if p == nil && len(r.peers) >= maxPeers {
+		who = "others"
+		p = r.peers[who]
+	}
+	if p == nil {
+		r.peers[who] = &peer{logged: time.Now()}
+		return true
+	}
+	p.last = why
+	p.more++
+	return false
+}
+
+// run logs once a second what was passed over, until ctx ends.
+func (r *refusals) run(ctx context.Context) {
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.sweep(time.Now().Add(quiet))
+			return
+		case now := <-tick.C:
+			r.sweep(now)
+		}
+	}
+}
+
+// sweep logs what was passed over for peers whose last entry is a second old, and forgets those with nothing new.
+func (r *refusals) sweep(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for who, p := range r.peers {
+		if now.Sub(p.logged) < quiet {
+			continue
+		}
+		if p.more == 0 {
+			delete(r.peers, who)
+			continue
+		}
+		r.log.Warn("refused", zap.String("peer", who), zap.String("reason", reasons[p.last]), zap.Int("times", p.more))
+		*p = peer{logged: now}
+	}
+}
+
+// counts returns how often each reason was met, without those that never were.
+func (r *refusals) counts() map[string]uint64 {
+	counts := make(map[string]uint64)
+	for why := range r.tally {
+		if n := r.tally[why].Load(); n > 0 {
+			counts[reasons[why]] = n
+		}
+	}
+	return counts
+}

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	maxHeld    = 16       // WHATSATs of one connection being answered
+	maxWaiting = 64 << 10 // bytes of replies behind them
+	maxOut     = 32 << 10 // bytes written at once, unless one reply has more
+)
+
+// buffers are lent to connections that have something to say.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// replies puts out a connection's replies in the order of its commands, some of which take long to answer. Those after
+// such a one wait in memory, of which there is a bounded amount: beyond it, add and hold wait too, and so does
+// the session that reads the commands.
+type replies struct {
+	conn  net.Conn
+	limit time.Duration // for the client to take what is written; 0: none
+
+	mu      sync.Mutex
+	room    sync.Cond // of mu: held or waiting has shrunk
+	out     *[]byte   // complete, in order, not yet written; nil when there is nothing
+	held    []*answer // being answered, oldest first
+	waiting int       // bytes in held
+	err     error     // why nothing more can be written
+}
+
+// answer is the place of a reply that takes long.
+type answer struct {
+	text  []byte
+	done  bool
+	after []byte // replies that follow it
+}
+
+func newReplies(conn net.Conn, limit time.Duration) *replies {
+	r := &replies{conn: conn, limit: limit}
+	r.room.L = &r.mu
+	return r
+}
+
+// add appends a reply. It waits while there is no room for it.
+func (r *replies) add(text []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.waiting > maxWaiting && r.err == nil {
+		r.room.Wait()
+	}
+	if len(r.held) > 0 {
+		last := r.held[len(r.held)-1]
+		last.after = append(last.after, text...)
+		r.waiting += len(text)
+		return r.err
+	}
+	r.put(text)
+	if len(*r.out) >= maxOut {
+		r.write()
+	}
+	return r.err
+}
+
+// hold keeps the place of a reply that finish will give. What comes before it leaves at once. It waits while too many
+// are held.
+func (r *replies) hold() (*answer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.held) >= maxHeld && r.err == nil {
+		r.room.Wait()
+	}
+	r.write()
+	a := new(answer)
+	r.held = append(r.held, a)
+	return a, r.err
+}
+
+// finish gives the reply whose place was held, and writes it together with what waited for it, unless an older one is
+// still held.
+func (r *replies) finish(a *answer, text []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a.text, a.done = text, true
+	r.waiting += len(text)
+	for len(r.held) > 0 && r.held[0].done {
+		first := r.held[0]
+		r.held = r.held[1:]
+		r.waiting -= len(first.text) + len(first.after)
+		r.put(first.text)
+		r.put(first.after)
+	}
+	r.write()
+	r.room.Broadcast()
+}
+
+// flush writes all replies that are complete and next in order.
+func (r *replies) flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.write()
+	return r.err
+}
+
+// put appends to what is to be written. It needs the lock.
+func (r *replies) put(text []byte) {
+	if r.out == nil {
+		r.out = buffers.Get().(*[]byte)
+	}
+	*r.out = append(*r.out, text...)
+}
+
+// write needs the lock, which others wait for meanwhile: a client that does not take its replies is sent no others.
+func (r *replies) write() {
+	if r.out == nil {
+		return
+	}
+	if r.err == nil {
+		if r.limit > 0 {
+			_ = r.conn.SetWriteDeadline(time.Now().Add(r.limit)) // if it fails, so does Write
+		}
+		_, r.err = r.conn.Write(*r.out)
+	}
+	if cap(*r.out) <= 2*maxOut {
+		*r.out = (*r.out)[:0]
+		buffers.Put(r.out)
+	}
+	r.out = nil
+}
+
+// timedOut reports whether err came of a deadline.
+func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

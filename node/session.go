@@ -1,0 +1,221 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"herd/node/line"
+)
+
+// inputs are lent to sessions to read into.
+var inputs = sync.Pool{New: func() any { b := make([]byte, 8<<10); return &b }}
+
+// session is the conversation with one client.
+type session struct {
+	node    *Node
+	conn    net.Conn
+	host    string // of the client
+	peer    string // the same with port, for the log
+	reader  *line.Reader
+	replies *replies
+	scratch []byte
+	rate    *rate.Limiter // nil: none
+	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
+
+	asking context.Context // for providers: ends with the session
+	asked  sync.WaitGroup  // WHATSATs being answered
+}
+
+func newSession(n *Node, conn net.Conn, host string) *session {
+	s := &session{
+		node: n, conn: conn, host: host, peer: conn.RemoteAddr().String(),
+		replies: newReplies(conn, n.Limits.Write),
+	}
+	if n.Limits.Rate > 0 {
+		s.rate = rate.NewLimiter(rate.Limit(n.Limits.Rate), n.Limits.Rate)
+	}
+	return s
+}
+
+// errClosing ends a session whose connection hit a limit, which is noted already.
+var errClosing = errors.New("limit hit")
+
+// run serves the client until it is done, breaks a limit, or ctx ends: then the lines already read are still answered.
+func (s *session) run(ctx context.Context) {
+	log := s.node.Log
+	log.Info("connected", zap.String("peer", s.peer))
+	input := inputs.Get().(*[]byte)
+	defer inputs.Put(input)
+	s.reader = line.NewReader(*input)
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s.asking = asking
+
+	ended, hurried := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(hurried)
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // if it fails, the connection has ended
+		timer := time.NewTimer(drainTime)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			cancel()
+			_ = s.conn.Close()
+		}
+	})
+	defer func() {
+		close(ended)
+		if !stop() {
+			<-hurried
+		}
+	}()
+
+	err := s.serve(ctx)
+	if err != nil && !errors.Is(err, io.EOF) {
+		cancel() // nobody is there to read the answers
+	}
+	s.asked.Wait()
+	if flushed := s.replies.flush(); flushed != nil && (err == nil || errors.Is(err, io.EOF)) {
+		err = flushed
+	}
+	_ = s.conn.Close()
+	if timedOut(err) {
+		s.node.refusals.note(slowReader, s.host)
+	}
+	log.Info("disconnected", zap.String("peer", s.peer))
+}
+
+// serve answers line by line. It returns io.EOF when the client has sent its last one, nil when ctx has ended.
+func (s *session) serve(ctx context.Context) error {
+	for {
+		for {
+			l, tooLong, ok := s.reader.Next()
+			if !ok {
+				break
+			}
+			s.begun = time.Time{}
+			if err := s.take(l, tooLong); err != nil {
+				return err
+			}
+		}
+		if err := s.replies.flush(); err != nil {
+			return err
+		}
+		err := s.fill(ctx)
+		if errors.Is(err, io.EOF) {
+			if l, ok := s.reader.Rest(); ok {
+				if err := s.take(l, false); err != nil {
+					return err
+				}
+			}
+			return err
+		}
+		if err != nil {
+			return s.silence(ctx, err)
+		}
+	}
+}
+
+// fill waits for more from the client, but not for longer than it may take.
+func (s *session) fill(ctx context.Context) error {
+	now := time.Now()
+	var until time.Time
+	switch {
+	case !s.reader.Partial():
+		if s.node.Limits.Idle > 0 {
+			until = now.Add(s.node.Limits.Idle)
+		}
+	case s.begun.IsZero():
+		s.begun = now
+		fallthrough
+	default:
+		if s.node.Limits.Line > 0 {
+			until = s.begun.Add(s.node.Limits.Line)
+		}
+	}
+	if err := s.conn.SetReadDeadline(until); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // the deadline that its end set may just have been moved
+	}
+	return s.reader.Fill(s.conn)
+}
+
+// silence says what it means that nothing more was read: the node ends, or the client was too slow, or is gone.
+func (s *session) silence(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case !timedOut(err):
+		return err
+	case s.reader.Partial():
+		s.node.refusals.note(slowLine, s.host)
+	default:
+		s.node.refusals.note(idleTooLong, s.host)
+	}
+	return errClosing
+}
+
+// take answers one line. An error ends the session.
+func (s *session) take(l []byte, tooLong bool) error {
+	if s.rate != nil && !s.rate.Allow() {
+		s.node.refusals.note(tooManyLines, s.host)
+		return errClosing
+	}
+	if tooLong {
+		return s.refuse(l, overlongLine)
+	}
+	c := line.Parse(l)
+	switch c.Verb {
+	case line.IAmAt:
+		return s.iAmAt(l, &c)
+	case line.WhatsAt:
+		return s.whatsAt(l, &c)
+	default:
+		return s.refuse(l, invalidLine)
+	}
+}
+
+// refuse answers a line that is not taken.
+func (s *session) refuse(l []byte, why reason) error {
+	s.node.refusals.note(why, s.host, zap.String("line", quoted(l)))
+	s.scratch = line.AppendInvalid(s.scratch[:0], l)
+	return s.replies.add(s.scratch)
+}
+
+// received and replied log a line and its answer.
+func (s *session) received(l []byte) {
+	if s.node.Log.Core().Enabled(zap.InfoLevel) {
+		s.node.Log.Info("received", zap.String("peer", s.peer), zap.String("line", quoted(l)))
+	}
+}
+
+func (s *session) replied(text []byte, more ...zap.Field) {
+	if s.node.Log.Core().Enabled(zap.InfoLevel) {
+		s.node.Log.Info("replied", append([]zap.Field{zap.String("peer", s.peer), zap.String("reply", quoted(text))}, more...)...)
+	}
+}
+
+// quoted returns bytes as text for the log, whose encoder puts quotes around it and escapes ASCII control characters. What else is
+// not printable, and bytes that are not UTF-8, come as Go would write them.
+func quoted[T string | []byte](b T) string {
+	text := string(b)
+	for _, r := range text {
+		if r == utf8.RuneError || r >= 0x7f && !strconv.IsPrint(r) {
+			q := strconv.Quote(text)
+			return q[1 : len(q)-1]
+		}
+	}
+	return text
+}
