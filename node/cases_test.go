@@ -36,9 +36,9 @@ func TestCases(t *testing.T) {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
 			n := alone(t)
-			held := ""
+			held := make(map[line.ClientID]line.Report)
 			if id[0] == 'C' || id[0] == 'E' {
-				held = n.iamat(t, strings.TrimSpace(strings.TrimPrefix(example, "IAMAT ")))
+				hold(t, held, n.iamat(t, strings.TrimSpace(strings.TrimPrefix(example, "IAMAT "))))
 			}
 			c := dial(t, n.address)
 			input, closes := strings.CutSuffix(input, "<EOF>")
@@ -71,7 +71,7 @@ func TestCases(t *testing.T) {
 				t.Fatalf("%d lines, %d expectations", len(lines), len(kinds))
 			}
 			for i, l := range lines {
-				held = checkReply(t, c, l, kinds[i], held)
+				checkReply(t, c, l, kinds[i], held)
 			}
 			if more := c.rest(); more != "" {
 				t.Errorf("then came %q", more)
@@ -83,9 +83,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// checkReply reads the reply to a line and holds it against what is expected. held is the report that the node holds before; it
-// returns the one that it holds after.
-func checkReply(t *testing.T, c *client, l, kind, held string) string {
+// checkReply reads the reply to a line and holds it against what is expected and what the node holds by then.
+func checkReply(t *testing.T, c *client, l, kind string, held map[line.ClientID]line.Report) {
 	t.Helper()
 	fields := strings.FieldsFunc(l, func(r rune) bool { return strings.ContainsRune(" \t\n\v\f\r", r) })
 	switch kind {
@@ -94,38 +93,29 @@ func checkReply(t *testing.T, c *client, l, kind, held string) string {
 			t.Errorf("no reply %q", want)
 		}
 	case "AT":
-		return later(t, held, checkAt(t, c.paragraph(), fields[1:]))
+		hold(t, held, checkAt(t, c.paragraph(), fields[1:]))
 	case "PLACES":
 		at := c.paragraph()
 		at, body, _ := strings.Cut(at, "\n")
-		if at != "AT "+held {
-			t.Errorf("first line %q, want that of %q", at, held)
+		if want := held[line.ClientID(fields[1])]; at != "AT "+want.String() {
+			t.Errorf("first line %q, want that of %q", at, want)
 		}
 		checkPlaces(t, body, fields[3])
 	default:
 		t.Fatalf("unknown expectation %q", kind)
 	}
-	return held
 }
 
-// later returns the report with the later time, the first of two with the same.
-func later(t *testing.T, first, second string) string {
+// hold notes a report that the node was told: it holds the one with the latest time, the first of those with the same.
+func hold(t *testing.T, held map[line.ClientID]line.Report, text string) {
 	t.Helper()
-	if first == "" {
-		return second
-	}
-	a, err := line.ParseReport(first)
+	r, err := line.ParseReport(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := line.ParseReport(second)
-	if err != nil {
-		t.Fatal(err)
+	if old, ok := held[r.Client()]; !ok || r.Later(old) {
+		held[r.Client()] = r
 	}
-	if b.Later(a) {
-		return second
-	}
-	return first
 }
 
 var atForm = regexp.MustCompile(`^AT Goloman [+-][0-9]+\.[0-9]{9} `)
