@@ -1,0 +1,249 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// ends waits for the node to close the connection, and returns after how long it did.
+func (p *phone) ends() time.Duration {
+	p.t.Helper()
+	began := time.Now()
+	if rest, err := io.ReadAll(p.in); err != nil {
+		p.t.Fatalf("after %q: %v", rest, err)
+	}
+	return time.Since(began)
+}
+
+func TestIdleAndSlowClients(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		idle, active := n.doors.dial(t), n.doors.dial(t)
+		go func() {
+			for range 100 { // a byte a second does not make a line in time
+				if _, err := io.WriteString(active, "x"); err != nil {
+					return
+				}
+				<-time.After(time.Second)
+			}
+		}()
+		if got := active.ends(); got != 30*time.Second {
+			t.Errorf("a slow line ends its connection after %s", got)
+		}
+		<-time.After(29 * time.Minute)
+		go idle.send("junk\n")
+		idle.line()
+		if got := idle.ends(); got != time.Hour {
+			t.Errorf("an idle connection ends after %s", got)
+		}
+		want := map[string]uint64{"line not completed in time": 1, "idle for too long": 1, "invalid line": 1}
+		if got := n.Health(); !maps.Equal(got.Refused, want) || got.Sessions != 0 {
+			t.Errorf("counted %v and %d sessions, want %v", got.Refused, got.Sessions, want)
+		}
+	})
+}
+
+// A client that does not take its replies is cut off after 30 s, others are not kept waiting.
+func TestDeafClient(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		deaf, other := n.doors.dial(t), n.doors.dial(t)
+		began := time.Now()
+		deaf.send("junk\n")
+		go other.send("IAMAT k " + place + " 1\n")
+		if got := other.line(); !strings.HasPrefix(got, "AT Goloman ") || time.Since(began) != 0 {
+			t.Errorf("another client gets %q after %s", got, time.Since(began))
+		}
+		<-time.After(30 * time.Second)
+		synctest.Wait()
+		if got := n.Health(); got.Refused["replies not taken in time"] != 1 || got.Sessions != 1 {
+			t.Errorf("after %s: %v, %d sessions", time.Since(began), got.Refused, got.Sessions)
+		}
+	})
+}
+
+func TestRate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Rate = 10 })
+		c := n.doors.dial(t)
+		for second := range 3 {
+			for range 10 {
+				go c.send("junk\n")
+				if got := c.line(); got != "? junk\n" {
+					t.Fatalf("second %d: %q", second, got)
+				}
+			}
+			<-time.After(time.Second)
+		}
+		go func() { _, _ = io.WriteString(c, strings.Repeat("junk\n", 20)) }()
+		for i := range 10 {
+			if got := c.line(); got != "? junk\n" {
+				t.Fatalf("line %d of a burst: %q", i, got)
+			}
+		}
+		if c.ends() != 0 || n.Health().Refused["too many lines a second"] != 1 {
+			t.Errorf("counted %v", n.Health().Refused)
+		}
+	})
+}
+
+func TestNewClients(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.NewClients = 2 })
+		c := n.doors.dial(t)
+		report := func(client string, at int) string {
+			l := fmt.Sprintf("IAMAT %s %s %d\n", client, place, at)
+			go c.send(l)
+			reply := c.line()
+			if reply == "? "+l {
+				return "refused"
+			}
+			return strings.Fields(reply + c.line())[0]
+		}
+		var got []string
+		for i, id := range []string{"a", "b", "c", "a", "b", "c"} {
+			got = append(got, report(id, i))
+		}
+		<-time.After(time.Minute)
+		got = append(got, report("c", 9), report("d", 9), report("e", 9))
+		want := []string{"AT", "AT", "refused", "AT", "AT", "refused", "AT", "AT", "refused"}
+		if !slices.Equal(got, want) || n.Health().Refused["too many new clients from one address"] != 3 {
+			t.Errorf("replies %q, want %q; counted %v", got, want, n.Health().Refused)
+		}
+	})
+}
+
+func TestConnections(t *testing.T) {
+	for _, tt := range []struct {
+		why    string
+		adjust func(*Config)
+	}{
+		{"too many connections", func(c *Config) { c.Limits.Connections = 2 }},
+		{"too many connections from one address", func(c *Config) { c.Limits.PerAddress = 2 }},
+	} {
+		n := alone(t, tt.adjust)
+		first, second := dial(t, n.address), dial(t, n.address)
+		for _, c := range []*client{first, second} {
+			c.send("junk\n")
+			c.read(len("? junk\n"))
+		}
+		third := dial(t, n.address)
+		if rest, err := io.ReadAll(third.in); err != nil || len(rest) > 0 {
+			t.Errorf("%s: a third connection gets %q, %v", tt.why, rest, err)
+		}
+		if got := n.Health(); got.Refused[tt.why] != 1 || got.Sessions != 2 {
+			t.Errorf("%s: counted %v, %d sessions", tt.why, got.Refused, got.Sessions)
+		}
+		first.rest() // the node has closed it, so there is room
+		again := dial(t, n.address)
+		again.send("junk\n")
+		again.read(len("? junk\n"))
+	}
+}
+
+// At most one entry per peer and second about what is refused, with the number of the others.
+func TestRefusalsInTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		c := n.doors.dial(t)
+		go func() {
+			for range 2 {
+				c.send(strings.Repeat("\x01\xff\"junk\"\n", 1000))
+				<-time.After(1500 * time.Millisecond)
+			}
+		}()
+		for range 2000 {
+			c.line()
+		}
+		<-time.After(time.Minute)
+		want := []string{
+			`refused | pipe | invalid line | \x01\xff\"junk\"`,
+			"refused | pipe | invalid line | 999ns", // a number, not a time
+			"refused | pipe | invalid line | 1µs",
+		}
+		if got := n.about("refused"); !slices.Equal(got, want) {
+			t.Errorf("logged %q, want %q", got, want)
+		}
+		if got := n.Health().Refused["invalid line"]; got != 2000 {
+			t.Errorf("counted %d", got)
+		}
+		n.refusals.mu.Lock()
+		defer n.refusals.mu.Unlock()
+		if len(n.refusals.peers) != 0 {
+			t.Error("a peer is remembered for ever")
+		}
+	})
+}
+
+func TestRefusalsRememberFewPeers(t *testing.T) {
+	n := New(Config{Log: zapNop})
+	for i := range 10 * maxPeers {
+		n.refusals.note(invalidLine, fmt.Sprint(i))
+	}
+	if len(n.refusals.peers) > maxPeers+1 || n.Health().Refused["invalid line"] != 10*maxPeers {
+		t.Errorf("%d peers, counted %v", len(n.refusals.peers), n.Health().Refused)
+	}
+}
+
+// exhausted is a listener that has run out of file descriptors a few times.
+type exhausted struct {
+	*pipes
+	fail int
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if e.fail > 0 {
+		e.fail--
+		if e.fail%2 == 1 { // the second call of each pair is with the spare descriptor
+			return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+		}
+		_, theirs := net.Pipe()
+		return theirs, nil
+	}
+	return e.pipes.Accept()
+}
+
+func TestOutOfDescriptors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		began := time.Now()
+		var doors *pipes
+		n := lonely(t, newOracle(), func(c *Config) {
+			doors = c.Listener.(*pipes)
+			c.Listener = &exhausted{doors, 6}
+		})
+		c := doors.dial(t)
+		go c.send("junk\n")
+		if got := c.line(); got != "? junk\n" || time.Since(began) != (5+10+20)*time.Millisecond {
+			t.Errorf("after %s: %q", time.Since(began), got)
+		}
+		if got := n.Health().Refused["out of file descriptors"]; got != 3 {
+			t.Errorf("counted %d", got)
+		}
+	})
+}
+
+func TestListenerFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		n := New(Config{Listener: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
+		if err := n.Run(t.Context()); !errors.Is(err, broken) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+type failing struct {
+	*pipes
+	err error
+}
+
+func (f failing) Accept() (net.Conn, error) { return nil, f.err }

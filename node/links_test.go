@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+var zapNop = zap.NewNop()
+
+// nobody is a bus that is always away.
+type nobody struct{}
+
+func (nobody) Dial(context.Context, bus.Handler) (bus.Conn, error) {
+	return nil, errors.New("nobody there")
+}
+
+// A node whose bus is away is ready after a while, answers, and joins when the bus appears: what it took in meanwhile is told.
+func TestBusAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		m.Disconnect("Goloman")
+		began := time.Now()
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		if got := time.Since(began); got != readyTime {
+			t.Errorf("ready after %s", got)
+		}
+		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+		c := n.doors.dial(t)
+		go c.send("IAMAT k " + place + " 1\n")
+		if got := c.line(); !strings.HasPrefix(got, "AT Goloman ") {
+			t.Errorf("cut off it answers %q", got)
+		}
+		if h := n.Health(); !h.Ready || h.Bus != "bus: connect Goloman: disconnected" || h.Links[0].Queued != 1 {
+			t.Errorf("health %+v", h)
+		}
+		<-time.After(time.Minute)
+		if got := n.about("bus away"); len(got) != 1 {
+			t.Errorf("in a minute %d entries about one cause", len(got))
+		}
+		m.Reconnect("Goloman")
+		<-time.After(time.Second)
+		synctest.Wait()
+		if h := n.Health(); hands.Registry().Len() != 1 || h.Bus != "connected" || h.Links[0].Queued != 0 {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
+// What a neighbour sends is merged line by line if it is well formed, whatever its origin; all else is counted and dropped.
+func TestBadMessages(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		hands, err := m.Dialer("Hands", []string{"Goloman"}).Dial(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer hands.Close()
+		good := "PROPAGATE Hands Nowhere +1.000000000 k +1-1 1"
+		for _, msg := range []struct {
+			kind    bus.Kind
+			payload string
+		}{
+			{bus.Propagate, "\nPROPAGATE Hands Hands +1.0 k +1-1 1\n" + good + "\nPROPAGATE Wilkes Hands +1.000000000 k +1-1 2\n"},
+			{bus.Propagate, ""},
+			{bus.Propagate, strings.Repeat("x", 200_000)},
+			{"nonsense", good},
+			{bus.Propagate, good},
+		} {
+			if err := hands.Publish(msg.kind, "Goloman", []byte(msg.payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		want := map[string]uint64{"malformed report": 4, "message in another's name": 1, "message of unknown kind": 1}
+		h := n.Health()
+		if !maps.Equal(h.Refused, want) || h.Clients != 1 || h.Links[0].Heard != 2 || h.Links[0].Old != 1 {
+			t.Errorf("counted %v, health %+v, want %v", h.Refused, h, want)
+		}
+		if r, ok := n.Registry().Get("k"); !ok || r.String() != "Nowhere +1.000000000 k +1-1 1" {
+			t.Errorf("holds %q", r)
+		}
+		n.Trouble(fmt.Errorf("x: %w", bus.ErrOverrun))
+		n.Trouble(fmt.Errorf("x: %w", bus.ErrRefused))
+		n.Message(bus.Message{Kind: bus.Propagate, From: "Stranger", Payload: []byte(good)})
+		want["messages came too fast"], want["not permitted by the bus"] = 1, 1
+		want["message in another's name"]++
+		if got := n.Health().Refused; !maps.Equal(got, want) {
+			t.Errorf("counted %v, want %v", got, want)
+		}
+	})
+}
+
+// keeper is a Handler that keeps what it gets.
+type keeper struct{ messages []bus.Message }
+
+func (k *keeper) Message(m bus.Message) { k.messages = append(k.messages, m) }
+func (k *keeper) Trouble(error)         {}
+
+// What has piled up leaves in messages of at most 256 reports and 32 KiB, that is lines and nothing else.
+func TestBatches(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		m.Disconnect("Goloman")
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		c := n.doors.dial(t)
+		var lines strings.Builder
+		for i := range 600 {
+			fmt.Fprintf(&lines, "IAMAT c%d %s 1\n", i, place)
+		}
+		for i := range 100 {
+			fmt.Fprintf(&lines, "IAMAT long%d%s %s 1\n", i, strings.Repeat("x", 1000), place)
+		}
+		go c.send(lines.String())
+		for range 2 * 700 {
+			c.line()
+		}
+		var k keeper
+		hands, err := m.Dialer("Hands", []string{"Goloman"}).Dial(t.Context(), &k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Reconnect("Goloman")
+		<-time.After(2 * time.Second)
+		hands.Close()
+		reports, sizes := 0, []int{}
+		for _, msg := range k.messages {
+			if len(msg.Payload) > maxPayload {
+				t.Errorf("a message of %d bytes", len(msg.Payload))
+			}
+			for i, l := range strings.Split(string(msg.Payload), "\n") {
+				from, r, err := line.ParsePropagate(l)
+				if err != nil || from != "Goloman" {
+					t.Fatalf("line %d: %q, %v", i, l, err)
+				}
+				if id := string(r.Client()); id != fmt.Sprint("c", reports) && !strings.HasPrefix(id, fmt.Sprintf("long%dx", reports-600)) {
+					t.Fatalf("report %d is of %.20q", reports, id)
+				}
+				reports++
+			}
+			sizes = append(sizes, strings.Count(string(msg.Payload), "\n")+1)
+		}
+		if reports != 700 || !slices.Equal(sizes[:2], []int{256, 256}) || len(sizes) > 8 {
+			t.Errorf("%d reports in messages of %v", reports, sizes)
+		}
+		if h := n.Health().Links[0]; h.Told != 700 || h.Messages != uint64(len(sizes)) {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
+// A node that ends tells its neighbours what it has taken in.
+func TestStopTellsNeighbours(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+		c := n.doors.dial(t)
+		go c.send(strings.Repeat("IAMAT k "+place+" 1\n", 10) + "IAMAT last " + place + " 1\n")
+		c.line()
+		go func() {
+			for !strings.Contains(c.line(), "EOF") {
+			}
+		}()
+		synctest.Wait()
+		n.stop()
+		synctest.Wait()
+		if _, ok := hands.Registry().Get("last"); !ok || n.Health().Links[0].Queued != 0 {
+			t.Error("the last report was not told")
+		}
+	})
+}

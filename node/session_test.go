@@ -1,0 +1,271 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/node/line"
+)
+
+// bubble runs a test in fake time.
+func bubble(t *testing.T, test func(t *testing.T)) { synctest.Test(t, test) }
+
+const place = "+34.068930-118.445127"
+
+// oracleBody is what a WHATSAT gets after its AT line when an oracle has spoken.
+const oracleBody = `{
+  "html_attributions": [],
+  "results": [
+    {
+      "geometry": {
+        "location": {
+          "lat": 34.06893,
+          "lng": -118.445127
+        }
+      },
+      "name": "here",
+      "place_id": "",
+      "types": []
+    }
+  ],
+  "status": "OK"
+}
+
+`
+
+func TestPipelinedReplies(t *testing.T) {
+	n := alone(t)
+	c := dial(t, n.address)
+	var sent, want strings.Builder
+	const lines = 20_000 // more than any buffer between holds
+	for i := range lines {
+		fmt.Fprintf(&sent, "junk %d\nIAMAT c%d %s %d\n", i, i, place, 4_000_000_000+i)
+		fmt.Fprintf(&want, "? junk %d\nAT Goloman - c%d %s %d\n\n", i, i, place, 4_000_000_000+i)
+	}
+	sending := make(chan error, 1)
+	go func() {
+		_, err := c.conn.Write([]byte(sent.String()))
+		sending <- err
+	}()
+	got := make([]string, 0, 3*lines)
+	for range 3 * lines {
+		l, err := c.in.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fields := strings.Split(l, " "); fields[0] == "AT" {
+			fields[2] = fields[2][:1] // the skew is the clock's
+			l = strings.Join(fields, " ")
+		}
+		got = append(got, l)
+	}
+	if err := <-sending; err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(got, "") != want.String() {
+		t.Error("replies are not those to the lines, in order")
+	}
+}
+
+// A WHATSAT that takes long holds up the replies after it but nothing else, and what came before it leaves at once.
+func TestSlowWhatsAt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := newOracle()
+		n := lonely(t, o)
+		c := n.doors.dial(t)
+		go c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\nIAMAT k " + place + " 2\nWHATSAT k 1.5 1\njunk\n")
+		if got := c.line() + c.line(); got != "AT Goloman +946684799.000000000 k "+place+" 1\n\n" {
+			t.Errorf("before the first answer: %q", got)
+		}
+		first, second := <-o.asked, <-o.asked
+		if first.Radius < second.Radius { // they are asked side by side
+			first, second = second, first
+		}
+		synctest.Wait()
+		if first.Radius != 10 || first.Bound != 5 || second.Radius != 1.5 || second.Bound != 1 || first.At.Lat != 34.06893 {
+			t.Errorf("asked for %+v and %+v", first, second)
+		}
+		if r, _ := n.Registry().Get("k"); r.Time() != "2" {
+			t.Errorf("the line after it has not taken effect: %q", r)
+		}
+		close(o.speak)
+		// One write, so one read: the AT line as it was at its place, and the places.
+		b := make([]byte, 1<<16)
+		size, err := c.in.Read(b)
+		got := string(b[:size])
+		want := "AT Goloman +946684799.000000000 k " + place + " 1\n" + oracleBody
+		if err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("read %q, %v, want it to begin with %q", got, err, want)
+		}
+		got = got[len(want):]
+		want = "AT Goloman +946684798.000000000 k " + place + " 2\n\n" +
+			"AT Goloman +946684798.000000000 k " + place + " 2\n" + oracleBody + "? junk\n"
+		for len(got) < len(want) {
+			got += c.line()
+		}
+		if got != want {
+			t.Errorf("then %q, want %q", got, want)
+		}
+	})
+}
+
+func TestAtMostSixteenOutstanding(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := newOracle()
+		n := lonely(t, o)
+		c := n.doors.dial(t)
+		go c.send("IAMAT k " + place + " 1\n" + strings.Repeat("WHATSAT k 10 5\n", 20) + "IAMAT late " + place + " 1\n")
+		c.line()
+		c.line()
+		synctest.Wait()
+		if _, known := n.Registry().Get("late"); len(o.asked) != 16 || known {
+			t.Errorf("%d outstanding, want 16; a later line read: %v", len(o.asked), known)
+		}
+		o.speak <- struct{}{} // one of them, not necessarily the oldest: let all out
+		close(o.speak)
+		for range 20 {
+			for c.line() != "}\n" {
+			}
+		}
+		if got := c.line() + c.line(); got != "\nAT Goloman +946684799.000000000 late "+place+" 1\n" {
+			t.Errorf("after all answers: %q", got)
+		}
+	})
+}
+
+// What waits behind a slow WHATSAT is bounded: then the client's lines wait in its socket.
+func TestRepliesWaitingAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := newOracle()
+		n := lonely(t, o, func(c *Config) { c.Limits.Places = time.Hour })
+		c := n.doors.dial(t)
+		const lines = 10_000
+		go func() {
+			c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\n")
+			for i := range lines {
+				c.send(fmt.Sprintf("IAMAT c%d %s 1\n", i, place))
+			}
+		}()
+		c.line()
+		c.line()
+		synctest.Wait()
+		if known := n.Registry().Len(); known > 1500 || known < 500 || known == lines {
+			t.Errorf("%d lines taken while the answer is awaited", known)
+		}
+		close(o.speak)
+		for range lines {
+			for !strings.HasPrefix(c.line(), "AT Goloman +946684799.000000000 c") {
+			}
+		}
+		if known := n.Registry().Len(); known != lines+1 {
+			t.Errorf("%d clients in the end", known)
+		}
+	})
+}
+
+// A provider that does not answer in time is a reply like any other.
+func TestProviderTimeout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		c := n.doors.dial(t)
+		began := time.Now()
+		go c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\n")
+		var got strings.Builder
+		for !strings.HasSuffix(got.String(), "junk\n") {
+			got.WriteString(c.line())
+		}
+		at := "AT Goloman +946684799.000000000 k " + place + " 1\n"
+		want := at + "\n" + at + `{
+  "html_attributions": [],
+  "results": [],
+  "status": "UNKNOWN_ERROR",
+  "error_message": "context deadline exceeded"
+}
+
+? junk
+`
+		if got.String() != want || time.Since(began) != 2*time.Second {
+			t.Errorf("after %s: %q, want %q", time.Since(began), got.String(), want)
+		}
+	})
+}
+
+// A client that has sent its last line still gets every reply.
+func TestHalfClose(t *testing.T) {
+	n := alone(t)
+	c := dial(t, n.address)
+	const asked = 50
+	c.send(example + strings.Repeat("WHATSAT kiwi.cs.ucla.edu 10 1\n", asked) + "last line without LF")
+	got := c.rest()
+	if places := strings.Count(got, `"status": "OK"`); places != asked || !strings.HasSuffix(got, "}\n\n? last line without LF\n") {
+		t.Errorf("%d answers, the end of all: %q", places, got[max(0, len(got)-60):])
+	}
+}
+
+func TestOverlongLine(t *testing.T) {
+	n := alone(t)
+	c := dial(t, n.address)
+	long := strings.Repeat("x", 100_000)
+	exact := strings.Repeat("y", line.MaxLine)
+	c.send(long + "\n" + exact + "\nz\n" + long)
+	want := "? " + long[:line.MaxLine] + "\n? " + exact + "\n? z\n? " + long[:line.MaxLine] + "\n"
+	if got := c.rest(); got != want {
+		t.Errorf("%d bytes of replies, want %d", len(got), len(want))
+	}
+	if got := n.Health().Refused; got["line too long"] != 2 || got["invalid line"] != 2 {
+		t.Errorf("counted %v", got)
+	}
+}
+
+// A node that ends answers the lines it has read.
+func TestStopAnswersWhatWasRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := newOracle()
+		n := lonely(t, o)
+		c := n.doors.dial(t)
+		c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\nhalf a li")
+		c.line()
+		c.line()
+		<-o.asked
+		stopped := make(chan struct{})
+		began := time.Now()
+		go func() {
+			n.stop()
+			close(stopped)
+		}()
+		synctest.Wait()
+		o.speak <- struct{}{}
+		var got strings.Builder
+		for !strings.HasSuffix(got.String(), "EOF") {
+			got.WriteString(c.line())
+		}
+		if !strings.HasSuffix(got.String(), "}\n\n? junk\nEOF") {
+			t.Errorf("last words %q", got.String())
+		}
+		<-stopped
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %s to stop", took)
+		}
+	})
+}
+
+// A provider or a client that takes its time does not keep a node from ending.
+func TestStopInTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Places = time.Hour })
+		waiting, deaf := n.doors.dial(t), n.doors.dial(t)
+		waiting.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\n")
+		waiting.line()
+		waiting.line()
+		deaf.send("junk\n") // and never reads
+		synctest.Wait()
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took != drainTime {
+			t.Errorf("it took %s to stop, want %s", took, drainTime)
+		}
+	})
+}
