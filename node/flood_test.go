@@ -1,0 +1,294 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// These tests run nodes as they are used: clients over TCP, the embedded NATS server between the nodes.
+
+// startServer runs an embedded NATS server for a topology, on a free port.
+func startServer(t testing.TB, topo *flood.Topology) *bus.Server {
+	t.Helper()
+	s, err := bus.StartServer(bus.ServerConfig{
+		Herd: "herd", Neighbours: neighbours(topo), Listen: "127.0.0.1:0", Log: NewServerLog(zap.NewNop()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func campusOverNATS(t testing.TB, adjust ...func(*Config)) (*herd, *bus.Server) {
+	t.Helper()
+	topo := campus(t)
+	s := startServer(t, topo)
+	return newHerd(t, topo).startAll(func(name string) bus.Dialer { return s.Dialer(name) }, adjust...), s
+}
+
+// known is what nodes hold that know these reports.
+func known(t testing.TB, reports ...string) map[line.ClientID]string {
+	t.Helper()
+	held := make(map[line.ClientID]string)
+	for _, text := range reports {
+		r, err := line.ParseReport(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held[r.Client()] = text
+	}
+	return held
+}
+
+// stop ends all nodes, which tells everything that is queued.
+func (h *herd) stop() {
+	for _, m := range h.nodes {
+		m.stop()
+	}
+}
+
+// A report at any node reaches all others, also over three links, for eight messages, and every node tells clients the same.
+func TestAllConverge(t *testing.T) {
+	h, _ := campusOverNATS(t)
+	const operands = "kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997"
+	report := h.nodes["Hands"].iamat(t, operands)
+	if !strings.HasPrefix(report, "Hands +") || h.topo.Hops("Hands", "Welsh") != 3 {
+		t.Fatalf("report %q", report)
+	}
+	h.settled(known(t, report))
+	h.until("all messages", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.messages >= 8
+	})
+	for _, n := range h.topo.Nodes() {
+		c := dial(t, h.nodes[n].address)
+		c.send("WHATSAT kiwi.cs.ucla.edu 10 5\n")
+		at, places, _ := strings.Cut(c.paragraph(), "\n")
+		if at != "AT "+report {
+			t.Errorf("%s says %q, want %q", n, at, report)
+		}
+		if !strings.Contains(places, `"name": "University of California, Los Angeles"`) || strings.Count(places, `"place_id"`) != 5 {
+			t.Errorf("%s names the places %s", n, places)
+		}
+	}
+	// An older one, and one with the same time, are answered and change nothing anywhere.
+	for _, older := range []string{"kiwi.cs.ucla.edu +1-1 1520023934.918963996999", "kiwi.cs.ucla.edu +1-1 1520023934.9189639970"} {
+		for _, n := range h.topo.Nodes() {
+			if got := h.nodes[n].iamat(t, older); !strings.HasSuffix(got, older) {
+				t.Errorf("%s answers %q to an older report", n, got)
+			}
+		}
+	}
+	h.stop()
+	if h.messages != 8 {
+		t.Errorf("%d messages between nodes, want 8", h.messages)
+	}
+	h.settled(known(t, report))
+}
+
+// An observer without credentials sees each of the eight hops, on its link's subject.
+func TestObserverSeesFlood(t *testing.T) {
+	h, s := campusOverNATS(t)
+	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	seen := make(chan *nats.Msg, 100)
+	if _, err := nc.ChanSubscribe("herd.propagate.>", seen); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, nc)
+	report := h.nodes["Goloman"].iamat(t, "kiwi +34.068930-118.445127 1520023934")
+	h.settled(known(t, report))
+	h.stop()
+	flush(t, nc)
+	hops := make(map[string]string)
+	for range len(seen) {
+		m := <-seen
+		hops[m.Subject] = string(m.Data)
+		from := strings.Split(m.Subject, ".")[2]
+		if want := "PROPAGATE " + from + " " + report; string(m.Data) != want {
+			t.Errorf("on %s %q, want %q", m.Subject, m.Data, want)
+		}
+	}
+	if len(hops) != 8 || hops["herd.propagate.Holiday.Welsh"] == "" || hops["herd.propagate.Welsh.Holiday"] != "" {
+		t.Errorf("%d hops: %v", len(hops), hops)
+	}
+}
+
+func flush(t testing.TB, nc *nats.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What an observer and a node that speaks for another publish changes nothing at any node.
+func TestForgersAreNotHeard(t *testing.T) {
+	h, s := campusOverNATS(t)
+	forged := "PROPAGATE Hands Hands +0.000000000 forged +1-1 9000000000"
+	refused := make(chan error, 10)
+	nc, err := nats.Connect(s.URL(), nats.NoReconnect(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		refused <- err
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := nc.Publish("herd.propagate.Hands.Goloman", []byte(forged)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-refused; !strings.Contains(err.Error(), `Permissions Violation for Publish to "herd.propagate.Hands.Goloman"`) {
+		t.Errorf("the observer is told %v", err)
+	}
+	// Welsh, with its own key, speaks to one that is not its neighbour, and in another's name to one that is.
+	h.nodes["Welsh"].stop()
+	k := &warden{make(chan error, 10)}
+	welsh, err := s.Dialer("Welsh").Dial(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer welsh.Close()
+	for _, to := range []string{"Goloman", "Holiday"} {
+		if err := welsh.Publish(bus.Propagate, to, []byte(forged)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-k.troubles; !strings.Contains(err.Error(), "herd.propagate.Welsh.Goloman") {
+		t.Errorf("Welsh is told %v", err)
+	}
+	h.until("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another's name"] == 1 })
+	for n, m := range h.nodes {
+		if m.Registry().Len() != 0 {
+			t.Errorf("%s believes a forger: %v", n, m.contents())
+		}
+	}
+}
+
+// warden is a Handler that passes troubles on.
+type warden struct{ troubles chan error }
+
+func (*warden) Message(bus.Message) {}
+func (w *warden) Trouble(err error) { w.troubles <- err }
+
+// parted is a Dialer whose node is not heard by some others while a wall stands.
+type parted struct {
+	bus.Dialer
+	stands func(to string) bool
+}
+
+type partedConn struct {
+	bus.Conn
+	stands func(to string) bool
+}
+
+func (d parted) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	c, err := d.Dialer.Dial(ctx, h)
+	return partedConn{c, d.stands}, err
+}
+
+func (c partedConn) Publish(kind bus.Kind, to string, payload []byte) error {
+	if c.stands(to) {
+		return nil
+	}
+	return c.Conn.Publish(kind, to, payload)
+}
+
+// A pair of nodes that is cut off keeps its old record, and shares what it learns itself.
+func TestCutOffPair(t *testing.T) {
+	topo := campus(t)
+	s := startServer(t, topo)
+	pair := map[string]bool{"Holiday": true, "Welsh": true}
+	wall := make(chan struct{}) // closed when it stands
+	h := newHerd(t, topo).startAll(func(name string) bus.Dialer {
+		return parted{s.Dialer(name), func(to string) bool {
+			select {
+			case <-wall:
+				return pair[name] != pair[to]
+			default:
+				return false
+			}
+		}}
+	})
+	old := h.nodes["Welsh"].iamat(t, "kiwi +1.0-1.0 1000")
+	h.settled(known(t, old))
+	close(wall)
+	newer := h.nodes["Goloman"].iamat(t, "kiwi +2.0-2.0 2000")
+	h.settled(known(t, newer), "Goloman", "Hands", "Wilkes")
+	other := h.nodes["Welsh"].iamat(t, "emu +3.0-3.0 3000")
+	h.settled(known(t, old, other), "Welsh", "Holiday")
+	h.stop()
+	h.settled(known(t, newer), "Goloman", "Hands", "Wilkes")
+	h.settled(known(t, old, other), "Welsh", "Holiday")
+}
+
+// A node that has ended is missed by nobody: the others learn what the topology lets them.
+func TestNodeStops(t *testing.T) {
+	h, _ := campusOverNATS(t)
+	before := h.nodes["Goloman"].iamat(t, "kiwi +1.0-1.0 1000")
+	h.settled(known(t, before))
+	h.nodes["Holiday"].stop() // behind it Welsh is alone
+	after := h.nodes["Wilkes"].iamat(t, "kiwi +2.0-2.0 2000")
+	h.settled(known(t, after), "Goloman", "Hands", "Wilkes")
+	h.stop()
+	h.settled(known(t, before), "Holiday", "Welsh")
+	h.settled(known(t, after), "Goloman", "Hands", "Wilkes")
+}
+
+// gated is a Dialer whose node publishes nothing before a gate opens.
+type gated struct {
+	bus.Dialer
+	gate <-chan struct{}
+}
+
+type gatedConn struct {
+	bus.Conn
+	gate <-chan struct{}
+}
+
+func (d gated) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	c, err := d.Dialer.Dial(ctx, h)
+	return gatedConn{c, d.gate}, err
+}
+
+func (c gatedConn) Publish(kind bus.Kind, to string, payload []byte) error {
+	<-c.gate
+	return c.Conn.Publish(kind, to, payload)
+}
+
+// Two servers that admit different reports with the same time end equal, and so do all others: with the greater one.
+func TestSameTimeAtTwoServers(t *testing.T) {
+	topo := campus(t)
+	s := startServer(t, topo)
+	gate := make(chan struct{})
+	h := newHerd(t, topo).startAll(func(name string) bus.Dialer { return gated{s.Dialer(name), gate} })
+	var greater []string
+	for i := range 50 {
+		client := fmt.Sprint("twin", i)
+		a := h.nodes["Welsh"].iamat(t, client+" +1.0-1.0 1000.0")
+		b := h.nodes["Hands"].iamat(t, client+" +2.0-2.0 1000")
+		greater = append(greater, a) // of the same time, that of the greater origin
+		if h.nodes["Hands"].contents()[line.ClientID(client)] != b || h.nodes["Welsh"].contents()[line.ClientID(client)] != a {
+			t.Fatal("not both were admitted")
+		}
+	}
+	close(gate)
+	h.settled(known(t, greater...))
+	h.stop()
+	h.settled(known(t, greater...))
+}

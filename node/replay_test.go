@@ -1,0 +1,121 @@
+package node
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// The log of the original prototype, its figure 1: Goloman is told where kiwi is, tells its three neighbours, and hears it
+// back from Wilkes, which had it from Hands before Goloman's own message arrived there.
+
+const (
+	kiwi       = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1528158363.1649215"
+	kiwiReport = "Goloman +0.657886266 kiwi.cs.ucla.edu +34.068930-118.445127 1528158363.1649215"
+)
+
+// startCampus runs the campus in a bubble, 0.657886266 s after kiwi's time.
+func startCampus(t *testing.T) (*bus.Memory, map[line.NodeName]*fake) {
+	<-time.After(time.Until(time.Unix(1528158363, 164921500+657886266)))
+	topo := campus(t)
+	m, dialer := memory(topo)
+	nodes := make(map[line.NodeName]*fake)
+	for _, name := range topo.Nodes() {
+		nodes[name] = startFake(t, name, topo.Neighbours(name), dialer(string(name)), newOracle())
+	}
+	synctest.Wait()
+	return m, nodes
+}
+
+func TestReplayPrototype(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, nodes := startCampus(t)
+		// At first Wilkes hears it from Hands alone, and Holiday from Goloman.
+		late := [][2]string{{"Goloman", "Wilkes"}, {"Holiday", "Wilkes"}, {"Wilkes", "Holiday"}}
+		for _, l := range late {
+			m.Hold(l[0], l[1])
+		}
+		c := nodes["Goloman"].doors.dial(t)
+		go c.send(kiwi + "\n")
+		if got := c.line() + c.line(); got != "AT "+kiwiReport+"\n\n" {
+			t.Errorf("reply %q", got)
+		}
+		synctest.Wait()
+		for _, l := range late {
+			m.Release(l[0], l[1])
+		}
+		synctest.Wait()
+
+		own := "PROPAGATE Goloman " + kiwiReport
+		got := nodes["Goloman"].about("received", "published", "replied", "heard", "heard old")
+		slices.Sort(got) // links are told side by side
+		want := []string{
+			"heard old | Wilkes | PROPAGATE Wilkes " + kiwiReport,
+			"published | Hands | " + own,
+			"published | Holiday | " + own,
+			"published | Wilkes | " + own,
+			"received | pipe | " + kiwi,
+			"replied | pipe | AT " + kiwiReport + "\n\n",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("Goloman's log:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		got = nodes["Wilkes"].about("heard", "heard old", "published")
+		slices.Sort(got)
+		want = []string{
+			"heard old | Goloman | " + own,
+			"heard old | Holiday | PROPAGATE Holiday " + kiwiReport,
+			"heard | Hands | PROPAGATE Hands " + kiwiReport,
+			"published | Goloman | PROPAGATE Wilkes " + kiwiReport,
+			"published | Holiday | PROPAGATE Wilkes " + kiwiReport,
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("Wilkes's log:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+// Where all links take the same time, Goloman's neighbours hear it from Goloman first, and none of them sends it back.
+func TestReplayWithoutDelay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, nodes := startCampus(t)
+		for _, l := range campus(t).Links() {
+			hop := func() time.Duration { return time.Millisecond }
+			m.Delay(string(l[0]), string(l[1]), hop)
+			m.Delay(string(l[1]), string(l[0]), hop)
+		}
+		c := nodes["Goloman"].doors.dial(t)
+		go c.send(kiwi + "\n")
+		c.line()
+		<-time.After(time.Second)
+		synctest.Wait()
+		messages := 0
+		for name, n := range nodes {
+			heard := n.about("heard", "heard old")
+			messages += len(heard)
+			want := "heard | Goloman | PROPAGATE Goloman " + kiwiReport
+			switch name {
+			case "Goloman":
+				if len(heard) > 0 {
+					t.Errorf("Goloman hears back %q", heard)
+				}
+			case "Hands", "Holiday", "Wilkes":
+				if heard[0] != want {
+					t.Errorf("%s heard first %q, want %q", name, heard[0], want)
+				}
+			default:
+				if len(heard) != 1 || heard[0] != "heard | Holiday | PROPAGATE Holiday "+kiwiReport {
+					t.Errorf("%s heard %q", name, heard)
+				}
+			}
+		}
+		if messages != 8 {
+			t.Errorf("%d messages, want 8", messages)
+		}
+	})
+}
