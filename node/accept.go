@@ -73,10 +73,7 @@ func (n *Node) admit(ctx context.Context, conn net.Conn, sessions *sync.WaitGrou
 		_ = conn.Close()
 		return
 	}
-	sessions.Go(func() {
-		defer n.door.leave(host)
-		newSession(n, conn, host).run(ctx)
-	})
+	sessions.Go(func() { newSession(n, conn, host).run(ctx) })
 }
 
 // hostOf returns the address without port.

@@ -47,8 +47,12 @@ func newTopology(t testing.TB, links ...[2]line.NodeName) *flood.Topology {
 
 func campus(t testing.TB) *flood.Topology {
 	return newTopology(t, [][2]line.NodeName{
-		{"Goloman", "Hands"}, {"Goloman", "Holiday"}, {"Goloman", "Wilkes"},
-		{"Hands", "Wilkes"}, {"Holiday", "Welsh"}, {"Holiday", "Wilkes"},
+		{"Goloman", "Hands"},
+		{"Goloman", "Holiday"},
+		{"Goloman", "Wilkes"},
+		{"Hands", "Wilkes"},
+		{"Holiday", "Welsh"},
+		{"Holiday", "Wilkes"},
 	}...)
 }
 

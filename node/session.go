@@ -88,10 +88,11 @@ func (s *session) run(ctx context.Context) {
 	if flushed := s.replies.flush(); flushed != nil && (err == nil || errors.Is(err, io.EOF)) {
 		err = flushed
 	}
-	_ = s.conn.Close()
 	if timedOut(err) {
 		s.node.refusals.note(slowReader, s.host)
 	}
+	s.node.door.leave(s.host) // first: who sees the connection closed may come again
+	_ = s.conn.Close()
 	log.Info("disconnected", zap.String("peer", s.peer))
 }
 

@@ -1,0 +1,44 @@
+# make        build, lint and test
+# make up     run the demo herd
+
+TOOL := go tool -modfile=tools.mod
+FUZZ ?= 120# seconds for all fuzz targets together
+
+.PHONY: all build test race fuzz bench lint up clean
+
+all: build lint test
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/herd ./cmd/herd
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+# Each fuzz target in turn, with an equal share of the time.
+fuzz:
+	@set -e; targets=$$(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' .); \
+	count=$$(echo "$$targets" | wc -l); \
+	for target in $$(echo "$$targets" | tr -d ' '); do \
+	  folder=$$(dirname "$${target%%:*}"); name=$${target##*func}; \
+	  echo "$$folder $$name"; \
+	  go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $$(($(FUZZ) / count))s -fuzzminimizetime 10x "$$folder"; \
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint:
+	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go fix -diff ./...
+	$(TOOL) staticcheck -checks=all ./...
+	go mod tidy -diff
+
+up:
+	go run ./cmd/herd up
+
+clean:
+	rm -rf bin

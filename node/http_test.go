@@ -1,0 +1,52 @@
+package node
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"testing"
+
+	"herd/node/status"
+)
+
+// A node serves its health until it ends.
+func TestHealthOverHTTP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := alone(t, func(c *Config) { c.HTTP = l })
+	c := dial(t, n.address)
+	c.send(example + "junk\n")
+	c.paragraph()
+	c.read(len("? junk\n"))
+	url := "http://" + l.Addr().String() + "/readyz"
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var h status.Health
+	if err := json.NewDecoder(answer.Body).Decode(&h); err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != 200 || h.Node != "Goloman" || !h.Ready || h.Bus != "connected" || h.Clients != 1 || h.Sessions != 1 ||
+		len(h.Links) != 0 || h.Refused["invalid line"] != 1 || len(h.Refused) != 1 {
+		t.Errorf("%d %+v", answer.StatusCode, h)
+	}
+	n.stop()
+	if _, err := http.Get(url); err == nil {
+		t.Error("health is served by a node that has ended")
+	}
+}
+
+// A node whose health listener fails ends with that error.
+func TestHTTPFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		broken := &net.OpError{Op: "accept", Err: net.UnknownNetworkError("broken")}
+		n := New(Config{Listener: newPipes(), HTTP: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
+		if err := n.Run(t.Context()); err != broken {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
