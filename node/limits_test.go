@@ -52,20 +52,26 @@ func TestIdleAndSlowClients(t *testing.T) {
 	})
 }
 
-// A client that does not take its replies is cut off after 30 s, others are not kept waiting.
+// A client that does not take its replies is cut off after 30 s, whether they are late ones or not; others are not kept waiting.
 func TestDeafClient(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		n := lonely(t, newOracle())
-		deaf, other := n.doors.dial(t), n.doors.dial(t)
+		o := newOracle()
+		n := lonely(t, o)
+		deaf, deafer, other := n.doors.dial(t), n.doors.dial(t), n.doors.dial(t)
 		began := time.Now()
-		deaf.send("junk\n")
 		go other.send("IAMAT k " + place + " 1\n")
-		if got := other.line(); !strings.HasPrefix(got, "AT Goloman ") || time.Since(began) != 0 {
+		got := other.line()
+		deaf.send("junk\n")
+		deafer.send("WHATSAT k 1 1\n")
+		close(o.speak)
+		go other.send("IAMAT k " + place + " 2\n")
+		got += other.line() + other.line()
+		if want := "AT Goloman +946684799.000000000 k " + place + " 1\n\nAT Goloman +946684798.000000000 k " + place + " 2\n"; got != want || time.Since(began) != 0 {
 			t.Errorf("another client gets %q after %s", got, time.Since(began))
 		}
 		<-time.After(30 * time.Second)
 		synctest.Wait()
-		if got := n.Health(); got.Refused["replies not taken in time"] != 1 || got.Sessions != 1 {
+		if got := n.Health(); got.Refused["replies not taken in time"] != 2 || got.Sessions != 1 {
 			t.Errorf("after %s: %v, %d sessions", time.Since(began), got.Refused, got.Sessions)
 		}
 	})

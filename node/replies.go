@@ -122,7 +122,9 @@ func (r *replies) write() {
 		if r.limit > 0 {
 			_ = r.conn.SetWriteDeadline(time.Now().Add(r.limit)) // if it fails, so does Write
 		}
-		_, r.err = r.conn.Write(*r.out)
+		if _, r.err = r.conn.Write(*r.out); r.err != nil {
+			_ = r.conn.Close() // so that nobody reads on for a client that cannot be answered
+		}
 	}
 	if cap(*r.out) <= 2*maxOut {
 		*r.out = (*r.out)[:0]

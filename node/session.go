@@ -85,8 +85,8 @@ func (s *session) run(ctx context.Context) {
 		cancel() // nobody is there to read the answers
 	}
 	s.asked.Wait()
-	if flushed := s.replies.flush(); flushed != nil && (err == nil || errors.Is(err, io.EOF)) {
-		err = flushed
+	if failed := s.replies.flush(); failed != nil {
+		err = failed
 	}
 	if timedOut(err) {
 		s.node.refusals.note(slowReader, s.host)
