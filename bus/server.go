@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
-	"github.com/nats-io/nuid"
 )
 
 const (
@@ -97,26 +96,24 @@ func (s *Server) options() (*server.Options, error) {
 			options.Port = server.RANDOM_PORT
 		}
 	}
-	for node, neighbours := range s.config.Neighbours {
-		key, err := nkeys.CreateUser()
-		if err != nil {
-			return nil, fmt.Errorf("bus: key of node %s: %w", node, err)
+	user := func(who string, p *server.Permissions) (key nkeys.KeyPair, public string, err error) {
+		if key, err = nkeys.CreateUser(); err == nil {
+			public, err = key.PublicKey()
 		}
-		public, err := key.PublicKey()
 		if err != nil {
-			return nil, fmt.Errorf("bus: key of node %s: %w", node, err)
+			return nil, "", fmt.Errorf("bus: key of %s: %w", who, err)
 		}
-		s.keys[node] = key
-		options.Nkeys = append(options.Nkeys, &server.NkeyUser{
-			Nkey: public, Permissions: nodePermissions(s.config.Herd, node, neighbours),
-		})
+		options.Nkeys = append(options.Nkeys, &server.NkeyUser{Nkey: public, Permissions: p})
+		return key, public, nil
 	}
-	const observer = "observer"
-	options.NoAuthUser = observer
-	options.Users = []*server.User{{
-		Username: observer, Password: nuid.Next(), Permissions: observerPermissions(s.config.Herd),
-	}}
-	return options, nil
+	var err error
+	for node, neighbours := range s.config.Neighbours {
+		if s.keys[node], _, err = user(node, nodePermissions(s.config.Herd, node, neighbours)); err != nil {
+			return nil, err
+		}
+	}
+	_, options.NoAuthUser, err = user("the observer", observerPermissions(s.config.Herd))
+	return options, err
 }
 
 // Dialer returns how a node connects within the process.
