@@ -107,6 +107,9 @@ func (c *natsConn) connect(ctx context.Context, url string, server nats.InProces
 		options = append(options, nats.InProcessServer(dial))
 	}
 	nc, err := nats.Connect(url, options...)
+	if errors.Is(err, nats.ErrNoServers) && dial.failed != nil {
+		err = dial.failed // which says more
+	}
 	if err != nil {
 		return fmt.Errorf("bus: connect to %s: %w", place(url, server), err)
 	}

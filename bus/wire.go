@@ -54,6 +54,7 @@ type dialer struct {
 	ctx    context.Context
 	server nats.InProcessConnProvider
 	wire   *wire
+	failed error // the last that kept it from connecting
 }
 
 // Dial connects over the network, for nats.CustomDialer.
@@ -62,6 +63,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	defer cancel()
 	c, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
+		d.failed = err
 		return nil, err
 	}
 	d.wire = newWire(c)

@@ -68,7 +68,7 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) {
 // lost notes why there is no connection to the bus.
 func (n *Node) lost(err error) {
 	// The same cause over and over, as while a server is away, is one entry.
-	if why := err.Error(); n.busState.Swap(why) != why {
+	if why := strings.TrimPrefix(err.Error(), "bus: "); n.busState.Swap(why) != why {
 		n.Log.Warn("bus away", zap.Error(err))
 	}
 }

@@ -42,7 +42,7 @@ func TestBusAway(t *testing.T) {
 		if got := c.line(); !strings.HasPrefix(got, "AT Goloman ") {
 			t.Errorf("cut off it answers %q", got)
 		}
-		if h := n.Health(); !h.Ready || h.Bus != "bus: connect Goloman: disconnected" || h.Links[0].Queued != 1 {
+		if h := n.Health(); !h.Ready || h.Bus != "connect Goloman: disconnected" || h.Links[0].Queued != 1 {
 			t.Errorf("health %+v", h)
 		}
 		<-time.After(time.Minute)

@@ -84,8 +84,13 @@ Devices report to any of them over TCP; the servers flood what is newer along th
   herd watch                                                  # see reports travel`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: func(_ *cobra.Command, got []string) error {
+			if len(got) > 0 {
+				return &usageError{fmt.Errorf("unknown command %q; see 'herd --help'", got[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVar(&p.file, "config", "", "configuration `FILE` in YAML (default: $HERD_CONFIG, or what is built in)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"herd/configs"
+	"herd/node/flood"
+)
+
+const space = " \t\n\v\f\r" // white space of the client protocol
+
+// target says which server a client talks to, and how long it puts up with its silence.
+type target struct {
+	node, addr string
+	timeout    time.Duration
+}
+
+// targetFlags adds the flags that fill a target.
+func (p *program) targetFlags(c *cobra.Command) *target {
+	t := new(target)
+	p.nodeFlag(c, &t.node, "node", "`NAME` of the server to talk to (default: the first of the configuration)")
+	c.Flags().StringVar(&t.addr, "addr", "", "`HOST:PORT` of the server to talk to, instead of --node")
+	c.Flags().DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for a server that is silent")
+	return t
+}
+
+// dial connects to the server that the flags, or else the configuration, name.
+func (p *program) dial(c *cobra.Command, t *target) (*conversation, error) {
+	if t.timeout <= 0 {
+		return nil, &usageError{fmt.Errorf("--timeout %s is too short; write for example 5s", t.timeout)}
+	}
+	address, err := p.address(c, t)
+	if err != nil {
+		return nil, err
+	}
+	return converse(c.Context(), address, t.timeout)
+}
+
+func (p *program) address(c *cobra.Command, t *target) (string, error) {
+	switch {
+	case t.addr != "" && t.node != "":
+		return "", &usageError{errors.New("--node and --addr exclude each other; give one of them")}
+	case t.addr != "":
+		address, err := reach(t.addr)
+		if err != nil {
+			return "", &usageError{fmt.Errorf("--addr: %w", err)}
+		}
+		return address, nil
+	}
+	config, err := p.load(c)
+	if err != nil {
+		return "", err
+	}
+	n := config.Nodes[0]
+	if t.node != "" {
+		if n, err = named(config, t.node); err != nil {
+			return "", err
+		}
+	}
+	address, err := reach(n.Listen)
+	if err != nil {
+		return "", fmt.Errorf("node %s: %w; give its address with --addr", n.Name, err)
+	}
+	return address, nil
+}
+
+// named returns the node of that name, or an error about its use.
+func named(config *configs.Config, name string) (configs.Node, error) {
+	n, ok := config.Node(flood.NodeName(name))
+	if !ok {
+		return n, &usageError{fmt.Errorf("no node is named %q; 'herd topology check' lists them", name)}
+	}
+	return n, nil
+}
+
+// reach returns where to connect to a server of this machine that listens on an address, or to any other.
+func reach(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	switch ip := net.ParseIP(host); {
+	case err != nil || port == "":
+		return "", fmt.Errorf("%q is not HOST:PORT; write for example 127.0.0.1:12125", address)
+	case strings.Trim(port, "0") == "":
+		return "", fmt.Errorf("%q is any free port, and nobody knows which", address)
+	case host == "" || ip.IsUnspecified():
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// conversation is a connection to a server, on which neither side may be silent for longer than timeout.
+type conversation struct {
+	conn    net.Conn
+	address string
+	timeout time.Duration
+	in      *bufio.Reader
+	stop    func() bool
+}
+
+// converse connects to a server. The conversation breaks off when ctx ends.
+func converse(ctx context.Context, address string, timeout time.Duration) (*conversation, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("no node answers at %s: %s; is the herd running? start it with: herd up", address, reason(err))
+	}
+	c := &conversation{conn: conn, address: address, timeout: timeout}
+	c.in = bufio.NewReaderSize(c, 64<<10)
+	c.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return c, nil
+}
+
+func (c *conversation) Read(b []byte) (int, error) {
+	if err := c.conn.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
+		return 0, err
+	}
+	return c.conn.Read(b)
+}
+
+func (c *conversation) Write(b []byte) (int, error) {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		return 0, err
+	}
+	return c.conn.Write(b)
+}
+
+func (c *conversation) close() {
+	c.stop()
+	_ = c.conn.Close() // all replies that count have come
+}
+
+// reply copies the next reply to w, byte by byte as it comes, and reports whether the server refused the line: then the reply is
+// that line after a question mark. Any other ends in an empty line.
+func (c *conversation) reply(w io.Writer) (refused bool, err error) {
+	first, begins := true, true
+	for {
+		l, err := c.in.ReadSlice('\n')
+		long := errors.Is(err, bufio.ErrBufferFull)
+		switch {
+		case err != nil && !long:
+			return false, c.failure(err)
+		case first && !bytes.HasPrefix(l, []byte("AT ")) && !bytes.HasPrefix(l, []byte("? ")):
+			return false, fmt.Errorf("%s answers %.40q, which is not the client protocol; is that the address of a node?", c.address, l)
+		case first:
+			refused, first = l[0] == '?', false
+		}
+		if _, err := w.Write(l); err != nil {
+			return false, fmt.Errorf("write standard output: %w", err)
+		}
+		if !long && (refused || begins && len(l) == 1) {
+			return refused, nil
+		}
+		begins = !long
+	}
+}
+
+// failure says why a conversation broke off.
+func (c *conversation) failure(err error) error {
+	switch {
+	case errors.Is(err, net.ErrClosed):
+		return errors.New("interrupted") // nobody else closes the connection
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%s was silent for %s; give it more time with --timeout, or ask another node", c.address, c.timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("%s closed the connection before it replied; it is stopping, or hit a limit: see its log", c.address)
+	}
+	return fmt.Errorf("%s: %s", c.address, reason(err))
+}
+
+// reason returns the part of a network error that says what went wrong, without the addresses.
+func reason(err error) string {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number.Error()
+	}
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		return name.Err
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "no answer in time"
+	}
+	return err.Error()
+}

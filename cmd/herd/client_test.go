@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// A reply ends where the protocol says, not where the connection does; and it is printed byte by byte.
+func TestReplyAsItCame(t *testing.T) {
+	long := "AT Hands +0.000000000 \x1b\xff +1+1 1\n{\n  \"name\": \"" + strings.Repeat("x", 200<<10) + "\"\n}\n\n"
+	for _, reply := range []string{"AT Hands +0.000000000 k +1+1 1\n\n", "? WHATSAT k 1 1\n", "? \xff\x1b\n", long} {
+		address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+			if l := hear(in); l != "WHATSAT k 1 1\n" {
+				t.Errorf("sent %q", l)
+			}
+			first := len(reply) / 2
+			_, _ = io.WriteString(conn, reply[:first])
+			_, _ = io.WriteString(conn, reply[first:])
+			hangOn(in)
+		})
+		code, stdout, _ := herd(t, "", "whatsat", "k", "1", "1", "--addr", address)
+		want := exitDone
+		if reply[0] == '?' {
+			want = exitFailed
+		}
+		if code != want || stdout != reply {
+			t.Errorf("exit code %d, printed %.90q, want %d and %.90q", code, stdout, want, reply)
+		}
+	}
+}
+
+func TestNoReply(t *testing.T) {
+	tests := []struct {
+		name  string
+		reply string
+		hang  bool
+		want  string
+	}{
+		{"closed", "", false, "%s closed the connection before it replied; it is stopping, or hit a limit: see its log"},
+		{"closed within", "AT Hands", false, "%s closed the connection before it replied; it is stopping, or hit a limit: see its log"},
+		{"silent", "", true, "%s was silent for 30ms; give it more time with --timeout, or ask another node"},
+		{"silent within", "AT Hands +0.000000000 k +1+1 1\n", true, "%s was silent for 30ms; give it more time with --timeout, or ask another node"},
+		{"other protocol", "INFO {\"server_id\":\"NATS\"}\r\n", true, `%s answers "INFO {\"server_id\":\"NATS\"}\r\n", which is not the client protocol; is that the address of a node?`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+				hear(in)
+				_, _ = io.WriteString(conn, tt.reply)
+				if tt.hang {
+					hangOn(in)
+				}
+			})
+			code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address, "--timeout", "30ms")
+			if want := fmt.Sprintf("herd: "+tt.want+"\n", address); code != exitFailed || stderr != want {
+				t.Errorf("exit code %d, error %q, want %q", code, stderr, want)
+			}
+		})
+	}
+}
+
+func TestReach(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:1": "127.0.0.1:1", ":1": "127.0.0.1:1", "0.0.0.0:1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1",
+		"[::1]:1": "[::1]:1", "node.example:1": "node.example:1",
+	} {
+		if got, err := reach(address); err != nil || got != want {
+			t.Errorf("reach(%q) = %q, %v, want %q", address, got, err, want)
+		}
+	}
+	for _, address := range []string{"", "host", "host:", "host:0", ":00", "::1"} {
+		if got, err := reach(address); err == nil {
+			t.Errorf("reach(%q) = %q", address, got)
+		}
+	}
+}
+
+func TestRefusalOfNewClients(t *testing.T) {
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { fmt.Fprintf(conn, "? %s", hear(in)) })
+	_, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address)
+	if want := "herd: " + address + " refused that: it takes no more new clients from this address; try again in a minute\n"; stderr != want {
+		t.Errorf("error %q, want %q", stderr, want)
+	}
+}

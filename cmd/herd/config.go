@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"herd/configs"
+)
+
+// config returns the command that shows the configuration in force.
+func (p *program) config() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Show the configuration and where each value comes from",
+		Long: `Show every value that the other commands run with, given the same flags, environment and file, and which of these it
+comes from. Users, passwords and tokens in bus.url are shown as ***.`,
+		Example: `  herd config
+  herd config --config configs/ring.yaml --limits-rate 100
+  herd config --json`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := p.load(c)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return p.printJSON(config.Values())
+			}
+			return p.print(settings(config))
+		},
+	}
+	configs.AddFlags(c.Flags())
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+// settings is a table of key, source and value: the value, which may be long, comes last.
+func settings(config *configs.Config) []byte {
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY\tSOURCE\tVALUE")
+	for _, v := range config.Values() {
+		shown := legible(v.Value)
+		if shown == "" {
+			shown = `""`
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", v.Key, legible(v.Source.String()), shown)
+	}
+	_ = table.Flush() // a buffer takes it all
+	return text.Bytes()
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"herd/node/flood"
+)
+
+func (p *program) topologyDraw() *cobra.Command {
+	var dot bool
+	c := &cobra.Command{
+		Use:   "draw",
+		Short: "Draw the topology",
+		Long: `Draw the topology: each server with its neighbours, so that a link shows at both its ends; or, with --dot, as a graph
+for Graphviz.`,
+		Example: `  herd topology draw
+  herd topology draw --dot | dot -Tsvg > herd.svg`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := p.load(c)
+			if err != nil {
+				return err
+			}
+			if dot {
+				return p.print(drawDOT(config.Herd, config.Topology()))
+			}
+			return p.print(drawText(config.Topology()))
+		},
+	}
+	c.Flags().BoolVar(&dot, "dot", false, "in the language of Graphviz")
+	return c
+}
+
+// drawText draws each server and the lines to its neighbours.
+func drawText(t *flood.Topology) []byte {
+	width := 0
+	for _, n := range t.Nodes() {
+		width = max(width, len(n))
+	}
+	var text bytes.Buffer
+	for _, n := range t.Nodes() {
+		peers := t.Neighbours(n)
+		if len(peers) == 0 {
+			fmt.Fprintf(&text, "%s\n", n)
+		}
+		for i, peer := range peers {
+			name, stroke := strings.Repeat(" ", width+2), "├"
+			if i == 0 {
+				name, stroke = string(n)+" "+strings.Repeat("─", width+1-len(n)), "┬"
+			}
+			switch {
+			case len(peers) == 1:
+				stroke = "─"
+			case i == len(peers)-1:
+				stroke = "└"
+			}
+			fmt.Fprintf(&text, "%s%s─ %s\n", name, stroke, peer)
+		}
+	}
+	return text.Bytes()
+}
+
+// drawDOT returns an undirected graph in the language of Graphviz (graphviz.org/doc/info/lang.html). Names are quoted:
+// the language has words of its own, and no dash in names without quotes.
+func drawDOT(herd string, t *flood.Topology) []byte {
+	var text bytes.Buffer
+	quote := func(n flood.NodeName) string { return strconv.Quote(string(n)) }
+	fmt.Fprintf(&text, "graph %q {\n", herd)
+	for _, n := range t.Nodes() {
+		fmt.Fprintf(&text, "\t%s;\n", quote(n))
+	}
+	for _, l := range t.Links() {
+		fmt.Fprintf(&text, "\t%s -- %s;\n", quote(l[0]), quote(l[1]))
+	}
+	text.WriteString("}\n")
+	return text.Bytes()
+}

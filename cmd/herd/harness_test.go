@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/configs"
+	"herd/node"
+	"herd/node/flood"
+	"herd/places/gazetteer"
+)
+
+const patience = 20 * time.Second
+
+// world is the gazetteer that all tests share.
+var world = sync.OnceValue(gazetteer.Open)
+
+type herdKey struct{}
+
+// scriptHerd is the herd of one script: its addresses, and its nodes if they run in the test.
+type scriptHerd struct {
+	config *configs.Config
+	stop   func() // and wait
+}
+
+func newScriptHerd() *scriptHerd { return &scriptHerd{stop: func() {}} }
+
+// scriptCommand makes a command of a script from a method that takes between least and most arguments.
+func scriptCommand(least, most int, do func(*scriptHerd, *testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) < least || len(args) > most {
+			ts.Fatalf("wrong use, see TestScript")
+		}
+		do(ts.Value(herdKey{}).(*scriptHerd), ts, args)
+	}
+}
+
+// start runs the default topology.
+func (h *scriptHerd) start(ts *testscript.TestScript, _ []string) {
+	h.stop()
+	var url string
+	var err error
+	h.config, url, h.stop, err = startCampus()
+	ts.Check(err)
+	h.publish(ts, url)
+}
+
+func (h *scriptHerd) stopped(*testscript.TestScript, []string) { h.stop() }
+
+// free finds ports for the default topology by taking them for a moment.
+func (h *scriptHerd) free(ts *testscript.TestScript, _ []string) {
+	config, err := configs.Load("", nil, nil)
+	ts.Check(err)
+	var taken []net.Listener
+	address := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		taken = append(taken, l)
+		return l.Addr().String()
+	}
+	for i := range config.Nodes {
+		config.Nodes[i].Listen, config.Nodes[i].HTTP = address(), address()
+	}
+	config.Bus.Listen = address()
+	for _, l := range taken {
+		ts.Check(l.Close())
+	}
+	h.config = config
+	h.publish(ts, "nats://"+config.Bus.Listen)
+}
+
+// publish tells the script where the herd is.
+func (h *scriptHerd) publish(ts *testscript.TestScript, url string) {
+	path := ts.MkAbs("herd.yaml")
+	ts.Check(os.WriteFile(path, describeHerd(h.config), 0o600))
+	ts.Setenv("HERD_CONFIG", path)
+	ts.Setenv("BUS", url)
+	for _, n := range h.config.Nodes {
+		ts.Setenv(strings.ToUpper(string(n.Name)), n.Listen)
+		ts.Setenv(strings.ToUpper(string(n.Name))+"_HTTP", n.HTTP)
+	}
+}
+
+func (h *scriptHerd) ready(ts *testscript.TestScript, names []string) {
+	for _, n := range h.config.Nodes {
+		if len(names) > 0 && !slices.Contains(names, string(n.Name)) {
+			continue
+		}
+		until(ts, fmt.Sprintf("%s is ready", n.Name), func() bool {
+			answer, err := http.Get("http://" + n.HTTP + "/readyz")
+			return err == nil && answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
+		})
+	}
+}
+
+func (h *scriptHerd) settled(ts *testscript.TestScript, args []string) {
+	for _, n := range h.config.Nodes {
+		until(ts, fmt.Sprintf("%s knows %s", n.Name, args[0]), func() bool {
+			conn, err := net.Dial("tcp", n.Listen)
+			if err != nil {
+				return false
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "WHATSAT %s 0 0\n", args[0])
+			reply, _ := bufio.NewReader(conn).ReadString('\n')
+			return strings.HasPrefix(reply, "AT ")
+		})
+	}
+}
+
+// until asks again and again whether something is so that comes about in another goroutine or process.
+func until(ts *testscript.TestScript, what string, so func() bool) {
+	deadline := time.Now().Add(patience)
+	for tick := time.Tick(5 * time.Millisecond); !so(); <-tick {
+		if time.Now().After(deadline) {
+			ts.Fatalf("not in %s: %s", patience, what)
+		}
+	}
+}
+
+// describeHerd writes the nodes, links and bus of a configuration as a file of it.
+func describeHerd(config *configs.Config) []byte {
+	var text strings.Builder
+	for _, v := range config.Values() {
+		if v.Key == "links" {
+			fmt.Fprintf(&text, "links: %s\n", v.Value)
+		}
+	}
+	text.WriteString("nodes:\n")
+	for _, n := range config.Nodes {
+		fmt.Fprintf(&text, "  - {name: %s, listen: %q, http: %q}\n", n.Name, n.Listen, n.HTTP)
+	}
+	fmt.Fprintf(&text, "bus: {listen: %q}\nlog: {level: warn}\n", config.Bus.Listen)
+	return []byte(text.String())
+}
+
+// startCampus runs the default topology in this process on any free ports, until stop. config holds the addresses, url is
+// that of the bus.
+func startCampus() (config *configs.Config, url string, stop func(), err error) {
+	if config, err = configs.Load("", nil, nil); err != nil {
+		return nil, "", nil, err
+	}
+	peers := neighbours(config.Topology())
+	server, err := bus.StartServer(bus.ServerConfig{
+		Herd: config.Herd, Neighbours: peers, Listen: "127.0.0.1:0", Log: node.NewServerLog(zap.NewNop()),
+	})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		server.Close()
+	})
+	for i := range config.Nodes {
+		n := &config.Nodes[i]
+		clients, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			stop()
+			return nil, "", nil, err
+		}
+		health, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			stop()
+			return nil, "", nil, err
+		}
+		n.Listen, n.HTTP = clients.Addr().String(), health.Addr().String()
+		one := node.New(node.Config{
+			Name: n.Name, Neighbours: config.Topology().Neighbours(flood.NodeName(n.Name)),
+			Listener: clients, HTTP: health, Bus: server.Dialer(string(n.Name)), Places: world(),
+			Limits: node.Limits{Queue: config.Limits.Queue, Places: config.Places.Timeout}, Log: zap.NewNop(),
+		})
+		running.Go(func() { _ = one.Run(ctx) })
+		<-one.Ready()
+	}
+	config.Bus.Listen = strings.TrimPrefix(server.URL(), "nats://")
+	return config, server.URL(), stop, nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"herd/node/status"
+)
+
+const maxHealth = 1 << 20 // bytes of an answer that are read
+
+// health returns the command that asks servers how they are.
+func (p *program) health() *cobra.Command {
+	var addr string
+	var asJSON bool
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "health [NODE...]",
+		Short: "Ask servers how they are",
+		Long: `Ask servers how they are: those named, or all that the configuration gives an address for HTTP. The exit code is 0
+only when all of them are ready. A server that has lost its bus or a link stays ready: it goes on answering from memory.`,
+		Example: `  herd health
+  herd health Goloman Welsh --json
+  herd health --addr 127.0.0.1:8125 --timeout 500ms     # in a container`,
+		ValidArgsFunction: p.completeNodes,
+		RunE: func(c *cobra.Command, names []string) error {
+			if timeout <= 0 {
+				return &usageError{fmt.Errorf("--timeout %s is too short; write for example 2s", timeout)}
+			}
+			var asked []*patient
+			var err error
+			if addr != "" {
+				asked, err = one(addr, names)
+			} else {
+				asked, err = p.patients(c, names)
+			}
+			if err != nil {
+				return err
+			}
+			return p.examine(c.Context(), asked, timeout, asJSON)
+		},
+	}
+	c.Flags().StringVar(&addr, "addr", "", "`HOST:PORT` of a server's HTTP, instead of names")
+	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON list, with all that each server says of itself")
+	c.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for answers")
+	return c
+}
+
+// patient is a server that is asked how it is.
+type patient struct {
+	name    string // "": whoever answers
+	address string
+	health  status.Health
+	err     error // why it did not tell
+}
+
+// one is the server at an address.
+func one(addr string, names []string) ([]*patient, error) {
+	if len(names) > 0 {
+		return nil, &usageError{errors.New("--addr is instead of names; give one or the other")}
+	}
+	address, err := reach(addr)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--addr: %w", err)}
+	}
+	return []*patient{{address: address}}, nil
+}
+
+// patients are the nodes with these names or, when there are none, all that have an address for HTTP.
+func (p *program) patients(c *cobra.Command, names []string) ([]*patient, error) {
+	config, err := p.load(c)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		for _, n := range config.Nodes {
+			if n.HTTP != "" {
+				names = append(names, string(n.Name))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no node has an address for HTTP, so none can be asked; give them one with 'http' in the configuration")
+	}
+	var asked []*patient
+	for _, name := range names {
+		n, err := named(config, name)
+		if err != nil {
+			return nil, err
+		}
+		if n.HTTP == "" {
+			return nil, fmt.Errorf("node %s has no address for HTTP, so it cannot be asked; give it one with 'http' in the configuration", name)
+		}
+		address, err := reach(n.HTTP)
+		if err != nil {
+			return nil, fmt.Errorf("node %s: %w; give its address with --addr", name, err)
+		}
+		asked = append(asked, &patient{name: name, address: address})
+	}
+	return asked, nil
+}
+
+// examine asks all at once and prints their answers.
+func (p *program) examine(ctx context.Context, asked []*patient, timeout time.Duration, asJSON bool) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	var asking sync.WaitGroup
+	for _, a := range asked {
+		asking.Go(func() { a.err = a.ask(ctx, client) })
+	}
+	asking.Wait()
+	var err error
+	if asJSON {
+		answers := make([]any, len(asked))
+		for i, a := range asked {
+			answers[i] = a.json()
+		}
+		err = p.printJSON(answers)
+	} else {
+		var text bytes.Buffer
+		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+		for _, a := range asked {
+			fmt.Fprintln(table, a.row())
+		}
+		_ = table.Flush() // a buffer takes it all
+		err = p.print(text.Bytes())
+	}
+	for _, a := range asked {
+		if err == nil && (a.err != nil || !a.health.Ready) {
+			err = &silentError{exitFailed}
+		}
+	}
+	return err
+}
+
+func (a *patient) ask(ctx context.Context, client *http.Client) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.address+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		if failed, ok := errors.AsType[*url.Error](err); ok && !failed.Timeout() {
+			err = errors.New(reason(failed.Err))
+		} else {
+			err = errors.New("no answer in time")
+		}
+		return fmt.Errorf("%s: %w", a.address, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %s", a.address, reason(err))
+	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable,
+		json.Unmarshal(body, &a.health) != nil, a.health.Node == "":
+		return fmt.Errorf("%s: not a node of a herd, it answers %s", a.address, response.Status)
+	case a.name != "" && a.name != a.health.Node:
+		return fmt.Errorf("%s: that is %s", a.address, a.health.Node)
+	}
+	return nil
+}
+
+// json is what a server said of itself, or why it did not.
+func (a *patient) json() any {
+	if a.err == nil {
+		return a.health
+	}
+	return struct {
+		Node  string `json:"node"`
+		Ready bool   `json:"ready"`
+		Error string `json:"error"`
+	}{a.name, false, a.err.Error()}
+}
+
+// row is what a server said of itself, in cells that tabs end.
+func (a *patient) row() string {
+	if a.err != nil {
+		name := a.name
+		if name == "" {
+			name = a.address
+		}
+		return name + "\tunreachable\t" + legible(a.err.Error())
+	}
+	h, state := a.health, "not ready"
+	if h.Ready {
+		state = "ready"
+	}
+	links := make([]string, len(h.Links))
+	for i, l := range h.Links {
+		links[i] = fmt.Sprintf("%s %d queued", legible(l.Peer), l.Queued)
+	}
+	return fmt.Sprintf("%s\t%s\tbus %s\t%s\t%s\t%s", legible(h.Node), state, legible(h.Bus),
+		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"herd/node/line"
+)
+
+// iamat returns the command that reports where a client is.
+func (p *program) iamat() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "iamat CLIENT POSITION [TIME]",
+		Short: "Tell a server where a client is",
+		Long: `Tell a server where a client is, and print its reply as it came.
+
+POSITION is latitude and longitude in decimal degrees, a sign before each (ISO 6709); TIME is POSIX seconds and defaults
+to now. With - in place of them, each line of standard input is CLIENT POSITION [TIME]. They are sent over one connection
+without waiting for each reply; the last line on standard error tells how many there were and how many were refused.
+The exit code is 1 when any was: its reply is the line after a question mark.`,
+		Example: `  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127
+  herd iamat opera.sydney.au -33.856784+151.215297 1520023934.918963997 --node Welsh
+  herd iamat - --addr 127.0.0.1:12126 < reports.txt`,
+		DisableFlagParsing: true, // see operands
+		Args:               cobra.ArbitraryArgs,
+	}
+	t := p.targetFlags(c)
+	c.ValidArgsFunction = p.completeIamat
+	c.RunE = func(c *cobra.Command, raw []string) error {
+		got, err := operands(c, raw)
+		if err != nil {
+			return err
+		}
+		if slices.Equal(got, []string{"-"}) {
+			return p.stream(c, t)
+		}
+		if err := args(2, 3)(c, got); err != nil {
+			return err
+		}
+		if len(got) == 2 {
+			got = append(got, string(appendTime(nil, time.Now())))
+		}
+		return p.ask(c, t, "IAMAT", got)
+	}
+	return c
+}
+
+// operands parses the arguments of a command for which cobra does not: to it a position in the southern hemisphere, like
+// -33.86+151.20, would be flags. No flag begins with a digit, so pflag gets what stands between such arguments.
+func operands(c *cobra.Command, rest []string) ([]string, error) {
+	flags := c.Flags()
+	var got []string
+	for {
+		end := slices.IndexFunc(rest, negative)
+		if end < 0 {
+			end = len(rest)
+		}
+		if err := flags.Parse(rest[:end]); err != nil {
+			return got, c.FlagErrorFunc()(c, err)
+		}
+		if help, _ := flags.GetBool("help"); help {
+			return got, pflag.ErrHelp
+		}
+		got = append(got, flags.Args()...)
+		if end == len(rest) || flags.ArgsLenAtDash() >= 0 {
+			return append(got, rest[end:]...), nil
+		}
+		got, rest = append(got, rest[end]), rest[end+1:]
+	}
+}
+
+func negative(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && '0' <= arg[1] && arg[1] <= '9'
+}
+
+// completeIamat offers the values of flags, which cobra leaves to a command that parses them itself.
+func (p *program) completeIamat(c *cobra.Command, raw []string, part string) ([]string, cobra.ShellCompDirective) {
+	_, _ = operands(c, raw) // for --config; the last flag may lack its value
+	flag, _, joined := strings.Cut(part, "=")
+	if !joined && len(raw) > 0 {
+		flag = raw[len(raw)-1]
+	}
+	switch flag {
+	case "--node":
+		return p.nodeNames(c), cobra.ShellCompDirectiveNoFileComp
+	case "--config":
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// ask sends one line and prints the reply.
+func (p *program) ask(c *cobra.Command, t *target, verb string, got []string) error {
+	for _, operand := range got {
+		if operand == "" || strings.ContainsAny(operand, space) {
+			return &usageError{fmt.Errorf("%q cannot be sent: what a server is told must be neither empty nor have blanks", operand)}
+		}
+	}
+	server, err := p.dial(c, t)
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	text := verb + " " + strings.Join(got, " ")
+	if _, err := server.Write([]byte(text + "\n")); err != nil {
+		return server.failure(err)
+	}
+	refused, err := server.reply(p.stdout)
+	if err != nil || !refused {
+		return err
+	}
+	return fmt.Errorf("%s refused that: %w", server.address, refusal(text))
+}
+
+// refusal says what a server may have against a line.
+func refusal(text string) error {
+	command := line.Parse([]byte(text))
+	switch {
+	case command.Verb == line.IAmAt:
+		return errors.New("it takes no more new clients from this address; try again in a minute")
+	case command.Verb == line.WhatsAt:
+		return errors.New("it knows no such client; report its place first with: herd iamat CLIENT POSITION")
+	case strings.HasPrefix(text, "IAMAT"):
+		return fmt.Errorf("CLIENT has at most %d bytes, POSITION is like +34.068930-118.445127, TIME like 1520023934.918963997", line.MaxClient)
+	default:
+		return fmt.Errorf("CLIENT has at most %d bytes, RADIUS is 0 to %d km, BOUND 0 to %d", line.MaxClient, line.MaxRadius, line.MaxBound)
+	}
+}
+
+// appendTime appends POSIX seconds with nine decimals.
+func appendTime(dst []byte, t time.Time) []byte {
+	return fmt.Appendf(dst, "%d.%09d", t.Unix(), t.Nanosecond())
+}

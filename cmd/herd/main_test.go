@@ -1,0 +1,53 @@
+package main
+
+import (
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary the command herd for scripts and for tests that run it as a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"herd": main})
+}
+
+var update = flag.Bool("update", false, "rewrite what scripts expect, to be reviewed as a diff")
+
+// Scripts type commands as a user would. Besides those of testscript they have
+//
+//	startherd            run the five campus nodes in the test, on any free ports
+//	stopherd             stop them
+//	freeherd             only write the configuration, with ports that are free, for a script that runs herd up
+//	waitready [NODE...]  wait until these nodes, or all, are ready
+//	settled CLIENT       wait until all nodes know a client
+//
+// startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
+// $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Setup: func(e *testscript.Env) error {
+			h := newScriptHerd()
+			e.Values[herdKey{}] = h
+			e.Defer(func() { h.stop() })
+			stranger := httptest.NewServer(http.NotFoundHandler())
+			e.Defer(stranger.Close)
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // a command under the race detector would end a second late
+			e.Setenv("NOT_A_NODE", stranger.Listener.Addr().String())
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"startherd": scriptCommand(0, 0, (*scriptHerd).start),
+			"stopherd":  scriptCommand(0, 0, (*scriptHerd).stopped),
+			"freeherd":  scriptCommand(0, 0, (*scriptHerd).free),
+			"waitready": scriptCommand(0, 5, (*scriptHerd).ready),
+			"settled":   scriptCommand(1, 1, (*scriptHerd).settled),
+		},
+	})
+}

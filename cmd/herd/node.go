@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"herd/configs"
+	"herd/node"
+	"herd/node/flood"
+	"herd/places/gazetteer"
+)
+
+// node returns the command that runs one server.
+func (p *program) node() *cobra.Command {
+	var listen, http string
+	c := &cobra.Command{
+		Use:   "node NAME",
+		Short: "Run one server of the topology in this process",
+		Long: `Run one server of the topology, on a bus that others run on as well. While the bus is away the server answers from
+memory, keeps trying, and joins when the bus appears. It runs until the process gets SIGINT or SIGTERM.`,
+		Example: `  herd node Goloman --bus-url nats://127.0.0.1:4222
+  herd node Welsh --bus-url nats://nats1:4222,nats://nats2:4222 --listen :12125 --http ""`,
+		Args:              args(1, 1),
+		ValidArgsFunction: p.completeNode,
+		RunE: func(c *cobra.Command, args []string) error {
+			config, err := p.load(c)
+			if err != nil {
+				return err
+			}
+			n, ok := config.Node(flood.NodeName(args[0]))
+			switch {
+			case !ok:
+				return &usageError{fmt.Errorf("no node is named %q; 'herd topology check' lists them", args[0])}
+			case config.Bus.URL == "":
+				return &usageError{errors.New("a single node needs a bus: run a NATS server and name it with " +
+					"--bus-url nats://HOST:4222, or run all nodes with 'herd up'")}
+			}
+			if c.Flags().Changed("listen") {
+				n.Listen = listen
+			}
+			if c.Flags().Changed("http") {
+				n.HTTP = http
+			}
+			h, err := p.open(config, []configs.Node{n})
+			if err != nil {
+				return err
+			}
+			defer h.close()
+			one := h.open[0].node(config, natsDialer(config, n.Name), gazetteer.Open(), h.logs)
+			return p.serve(c.Context(), []*node.Node{one}, h.logs, func() { p.greet(config, h, config.Bus.URL) })
+		},
+	}
+	configs.AddFlags(c.Flags())
+	c.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` for clients (default: that of the configuration)")
+	c.Flags().StringVar(&http, "http", "", "`HOST:PORT` for health, \"\" for none (default: that of the configuration)")
+	return c
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// reply answers a line as a server would that is not particular.
+func reply(w io.Writer, l string) {
+	fmt.Fprintf(w, "AT Hands +0.000000000 %s\n", strings.TrimPrefix(l, "IAMAT "))
+}
+
+// So many lines wait for their replies and no more: a server that replies only when it has got them all gets them.
+func TestStreamWindow(t *testing.T) {
+	const lines = 3 * maxUnanswered
+	var input, want strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&input, "c%d +1+1 %d\n", i, i)
+		reply(&want, fmt.Sprintf("IAMAT c%d +1+1 %d\n", i, i))
+	}
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+		var replies bytes.Buffer
+		for i := range lines {
+			reply(&replies, hear(in))
+			if (i+1)%maxUnanswered == 0 {
+				_, _ = replies.WriteTo(conn)
+			}
+		}
+		hangOn(in)
+	})
+	code, stdout, stderr := herd(t, input.String(), "iamat", "-", "--addr", address)
+	if code != exitDone || stdout != want.String() {
+		t.Errorf("exit code %d, %d bytes of replies, want %d", code, len(stdout), want.Len())
+	}
+	if want := fmt.Sprintf("%d reports, 0 refused\n", lines); stderr != want {
+		t.Errorf("said %q, want %q", stderr, want)
+	}
+}
+
+// What is typed leaves at once, and its reply shows at once.
+func TestStreamLive(t *testing.T) {
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+		for l := hear(in); l != ""; l = hear(in) {
+			reply(conn, l)
+		}
+	})
+	stdin, typed := io.Pipe()
+	r := start(t, stdin, "iamat", "-", "--addr", address)
+	for i := range 3 {
+		fmt.Fprintf(typed, "k +1+1 %d\n", i)
+		if got, want := r.next(r.stdout)+r.next(r.stdout), fmt.Sprintf("AT Hands +0.000000000 k +1+1 %d\n\n", i); got != want {
+			t.Errorf("reply %q, want %q", got, want)
+		}
+	}
+	_, _ = io.WriteString(typed, "last +1+1 9") // without LF
+	_ = typed.Close()
+	code, stdout, stderr := r.rest()
+	if code != exitDone || stdout != "AT Hands +0.000000000 last +1+1 9\n\n" || stderr != "4 reports, 0 refused\n" {
+		t.Errorf("exit code %d, printed %q, said %q", code, stdout, stderr)
+	}
+}
+
+func TestStreamInterrupted(t *testing.T) {
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+		reply(conn, hear(in))
+		hangOn(in)
+	})
+	stdin, typed := io.Pipe()
+	defer typed.Close()
+	r := start(t, stdin, "iamat", "-", "--addr", address)
+	_, _ = io.WriteString(typed, "k +1+1 1\n")
+	r.next(r.stdout)
+	r.next(r.stdout)
+	r.stop()
+	code, _, stderr := r.rest()
+	if code != exitFailed || stderr != "1 report, 0 refused\nherd: interrupted\n" {
+		t.Errorf("exit code %d, said %q", code, stderr)
+	}
+}
+
+// Silence counts only while a reply is due.
+func TestStreamTimeout(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+		reply(conn, hear(in))
+		hangOn(in)
+	})
+	stdin, typed := io.Pipe()
+	defer typed.Close()
+	r := start(t, stdin, "iamat", "-", "--addr", address, "--timeout", timeout.String())
+	_, _ = io.WriteString(typed, "k +1+1 1\n")
+	r.next(r.stdout)
+	r.next(r.stdout)
+	<-time.After(2 * timeout)
+	_, _ = io.WriteString(typed, "k +1+1 2\n")
+	code, _, stderr := r.rest()
+	want := "1 report, 0 refused\nherd: " + address + " was silent for 50ms; give it more time with --timeout, or ask another node\n"
+	if code != exitFailed || stderr != want {
+		t.Errorf("exit code %d, said %q, want %q", code, stderr, want)
+	}
+}
+
+func TestStreamBreaks(t *testing.T) {
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { reply(conn, hear(in)) })
+	code, stdout, stderr := herd(t, "a +1+1 1\nb +1+1 1\n", "iamat", "-", "--addr", address)
+	if code != exitFailed || stdout != "AT Hands +0.000000000 a +1+1 1\n\n" ||
+		!strings.HasPrefix(stderr, "1 report, 0 refused\nherd: "+address+" closed the connection before it replied") {
+		t.Errorf("exit code %d, printed %q, said %q", code, stdout, stderr)
+	}
+
+	address = impostor(t, func(in *bufio.Reader, _ net.Conn) { hangOn(in) })
+	var out, said bytes.Buffer
+	code = run(t.Context(), []string{"iamat", "-", "--addr", address}, nil, iotest.ErrReader(errors.New("disk gone")), &out, &said)
+	if want := "0 reports, 0 refused\nherd: read standard input: disk gone\n"; code != exitFailed || said.String() != want {
+		t.Errorf("exit code %d, said %q, want %q", code, said.String(), want)
+	}
+}
+
+// A line too long for any server is sent as far as one reads it: memory stays bounded, and the server refuses.
+func TestStreamLongLine(t *testing.T) {
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+		l := hear(in)
+		if len(l) > 5000 {
+			t.Errorf("sent a line of %d bytes", len(l))
+		}
+		fmt.Fprintf(conn, "? %s", l[:4096]+"\n")
+		reply(conn, hear(in))
+		hangOn(in)
+	})
+	code, _, stderr := herd(t, strings.Repeat("x", 1<<20)+"\nk +1+1 1\n", "iamat", "-", "--addr", address)
+	if code != exitFailed || stderr != "2 reports, 1 refused\n" {
+		t.Errorf("exit code %d, said %q", code, stderr)
+	}
+}
+
+func TestStreamProgress(t *testing.T) {
+	var said bytes.Buffer
+	s := &stream{stderr: &said, replies: 2, refused: 1}
+	s.progress()
+	s.replies++
+	s.progress() // too soon
+	if got, want := said.String(), "\r2 reports, 1 refused"; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+}

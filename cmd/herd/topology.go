@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"herd/node/flood"
+)
+
+// topology returns the commands about who talks to whom.
+func (p *program) topology() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "topology",
+		Short: "Check and draw who talks to whom",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(p.topologyCheck(), p.topologyDraw())
+	return c
+}
+
+func (p *program) topologyCheck() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Find the faults and weak points of the topology",
+		Long: `Check the servers and links of the configuration. Faults are errors: names given twice, links to nowhere, servers that
+no link joins to the rest. For a sound topology, see how far a report travels, what it costs, and which links and servers
+the herd cannot do without.`,
+		Example: `  herd topology check
+  herd topology check --config configs/ring.yaml --json`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := p.load(c)
+			if err != nil {
+				return err
+			}
+			report := assess(config.Topology())
+			if asJSON {
+				return p.printJSON(report)
+			}
+			return p.print(report.text())
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+// assessment is what there is to know of a sound topology.
+type assessment struct {
+	Nodes       []flood.NodeName    `json:"nodes"`
+	Links       [][2]flood.NodeName `json:"links"`
+	Diameter    int                 `json:"diameter"` // links between the two servers farthest apart
+	Messages    int                 `json:"messages"` // that tell one report to every server
+	Bridges     []loss              `json:"bridges"`
+	CutVertices []loss              `json:"cut_vertices"`
+}
+
+// loss is what the herd cannot do without, and whom it then loses.
+type loss struct {
+	Link   *[2]flood.NodeName `json:"link,omitempty"`
+	Node   flood.NodeName     `json:"node,omitempty"`
+	CutOff []flood.NodeName   `json:"cut_off"` // from most of the others
+}
+
+func assess(t *flood.Topology) assessment {
+	a := assessment{
+		Nodes: t.Nodes(), Links: t.Links(), Diameter: t.Diameter(), Messages: t.FloodCost(),
+		Bridges: []loss{}, CutVertices: []loss{},
+	}
+	if a.Links == nil {
+		a.Links = [][2]flood.NodeName{}
+	}
+	bridges, vertices := t.Weak()
+	for _, b := range bridges {
+		whole := func(from, to flood.NodeName) bool {
+			return [2]flood.NodeName{from, to} != b && [2]flood.NodeName{to, from} != b
+		}
+		a.Bridges = append(a.Bridges, loss{Link: &b, CutOff: cutOff(t, "", whole)})
+	}
+	for _, v := range vertices {
+		whole := func(_, to flood.NodeName) bool { return to != v }
+		a.CutVertices = append(a.CutVertices, loss{Node: v, CutOff: cutOff(t, v, whole)})
+	}
+	return a
+}
+
+// cutOff returns the servers outside the largest part that stays connected without one server, over the links that are whole.
+func cutOff(t *flood.Topology, without flood.NodeName, whole func(from, to flood.NodeName) bool) []flood.NodeName {
+	part := make(map[flood.NodeName]flood.NodeName) // by its first server
+	size := make(map[flood.NodeName]int)
+	var visit func(n, first flood.NodeName)
+	visit = func(n, first flood.NodeName) {
+		if part[n] != "" {
+			return
+		}
+		part[n] = first
+		size[first]++
+		for _, peer := range t.Neighbours(n) {
+			if whole(n, peer) {
+				visit(peer, first)
+			}
+		}
+	}
+	var largest flood.NodeName
+	for _, n := range t.Nodes() {
+		if n != without {
+			visit(n, n)
+		}
+		if size[part[n]] > size[largest] {
+			largest = part[n]
+		}
+	}
+	var lost []flood.NodeName
+	for _, n := range t.Nodes() {
+		if n != without && part[n] != largest {
+			lost = append(lost, n)
+		}
+	}
+	return lost
+}
+
+// text puts an assessment in words.
+func (a assessment) text() []byte {
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	row := func(what string, n int, meaning string) { fmt.Fprintf(table, "%s\t%d\t%s\n", what, n, meaning) }
+	links := make([]string, len(a.Links))
+	for i, l := range a.Links {
+		links[i] = linkName(l)
+	}
+	row("servers", len(a.Nodes), names(a.Nodes))
+	row("links", len(a.Links), strings.Join(links, ", "))
+	row("diameter", a.Diameter, "links from a server to the farthest other, at most")
+	row("messages", a.Messages, "between servers to tell one report to all, when the herd is idle")
+	_ = table.Flush() // a buffer takes it all
+	for _, b := range a.Bridges {
+		fmt.Fprintf(&text, "weak: without the link %s, %s cut off from the others\n", linkName(*b.Link), are(b.CutOff))
+	}
+	for _, v := range a.CutVertices {
+		fmt.Fprintf(&text, "weak: without the server %s, %s cut off from the others\n", v.Node, are(v.CutOff))
+	}
+	if len(a.Bridges)+len(a.CutVertices) == 0 {
+		text.WriteString("sound: without any one link or server, the others still reach each other\n")
+	}
+	return text.Bytes()
+}
+
+func linkName(l [2]flood.NodeName) string { return string(l[0]) + "–" + string(l[1]) }
+
+func names(nodes []flood.NodeName) string {
+	texts := make([]string, len(nodes))
+	for i, n := range nodes {
+		texts[i] = string(n)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// are returns servers as the subject of a sentence, by name unless they are many.
+func are(nodes []flood.NodeName) string {
+	switch {
+	case len(nodes) == 1:
+		return string(nodes[0]) + " is"
+	case len(nodes) <= 8:
+		return names(nodes) + " are"
+	default:
+		return strconv.Itoa(len(nodes)) + " servers are"
+	}
+}

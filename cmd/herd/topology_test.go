@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"herd/node/flood"
+)
+
+// Names that are words or no words at all in the language of Graphviz still make a graph: quoted, they are names.
+func TestDrawDOT(t *testing.T) {
+	nodes := []flood.NodeName{"graph", "node", "strict", "a-b", "-1", "9lives", "_", "Edge"}
+	var links [][2]flood.NodeName
+	for _, n := range nodes[1:] {
+		links = append(links, [2]flood.NodeName{n, nodes[0]})
+	}
+	topology, err := flood.NewTopology(nodes, links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(drawDOT("sub-graph", topology))
+
+	const id = `"([A-Za-z0-9_-]+)"`
+	if !regexp.MustCompile(`^graph ` + id + ` \{\n(\t` + id + `( -- ` + id + `)?;\n)*\}\n$`).MatchString(text) {
+		t.Fatalf("not a graph in DOT:\n%s", text)
+	}
+	for _, n := range nodes {
+		if !strings.Contains(text, fmt.Sprintf("\t%q;\n", n)) {
+			t.Errorf("no node %s", n)
+		}
+	}
+	for _, l := range links {
+		if !strings.Contains(text, fmt.Sprintf("\t%q -- %q;\n", l[0], l[1])) {
+			t.Errorf("no link %s", linkName(l))
+		}
+	}
+}
+
+// Every link is drawn at both its ends, in a column of its own.
+func TestDrawText(t *testing.T) {
+	topology, err := flood.NewTopology(
+		[]flood.NodeName{"A", "LongName", "Bo"},
+		[][2]flood.NodeName{{"A", "LongName"}, {"LongName", "Bo"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `A ────────── LongName
+LongName ─┬─ A
+          └─ Bo
+Bo ───────── LongName
+`
+	if got := string(drawText(topology)); got != want {
+		t.Errorf("drawn:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestManyAreCutOff(t *testing.T) {
+	nodes := []flood.NodeName{"hub"}
+	var links [][2]flood.NodeName
+	for i := range 10 {
+		n := flood.NodeName(fmt.Sprintf("n%d", i))
+		nodes, links = append(nodes, n), append(links, [2]flood.NodeName{"hub", n})
+	}
+	topology, err := flood.NewTopology(nodes, links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(assess(topology).text())
+	if want := "weak: without the server hub, 9 servers are cut off from the others\n"; !strings.HasSuffix(text, want) {
+		t.Errorf("said\n%s\nwant at the end %q", text, want)
+	}
+}

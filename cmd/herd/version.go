@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"herd/places/gazetteer"
+)
+
+const (
+	ownLicence  = "Apache-2.0"
+	natsClient  = "github.com/nats-io/nats.go"
+	natsService = "github.com/nats-io/nats-server/v2"
+)
+
+// version returns the command that tells what this program is made of.
+func (p *program) version() *cobra.Command {
+	var licences, asJSON bool
+	c := &cobra.Command{
+		Use:   "version",
+		Short: "Show the version, and the licences of what is built in",
+		Example: `  herd version
+  herd version --licences
+  herd version --licences --json`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			info, ok := debug.ReadBuildInfo()
+			if !ok {
+				return errors.New("this program was built without information about itself; build it with Go modules")
+			}
+			b := describe(info)
+			if licences {
+				b.Licences = licencesOf(info)
+			}
+			if asJSON {
+				return p.printJSON(b)
+			}
+			return p.print(b.text())
+		},
+	}
+	c.Flags().BoolVar(&licences, "licences", false, "and the licences of the program and its data, and the modules linked in")
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+// build is what the program was made of.
+type build struct {
+	Version    string    `json:"version"`
+	Revision   string    `json:"revision,omitempty"` // of the sources, and when that was made
+	Time       string    `json:"time,omitempty"`
+	Modified   bool      `json:"modified,omitempty"` // the sources differ from the revision
+	Go         string    `json:"go"`
+	Platform   string    `json:"platform"`
+	NATSServer string    `json:"nats_server"`
+	NATSClient string    `json:"nats_client"`
+	Licences   *licences `json:"licences,omitempty"`
+}
+
+type licences struct {
+	Herd    string   `json:"herd"`
+	Data    []data   `json:"data"`
+	Modules []module `json:"modules"`
+}
+
+// data is a source of the places that are built in.
+type data struct {
+	Source  string `json:"source"`
+	Licence string `json:"licence"`
+	URL     string `json:"url"`
+	Text    string `json:"text"` // to be shown
+}
+
+// module is a Go module whose code is linked in.
+type module struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+func describe(info *debug.BuildInfo) build {
+	b := build{
+		Version: cmp.Or(info.Main.Version, "(devel)"), Go: info.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.time":
+			b.Time = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	for _, m := range modules(info) {
+		switch m.Path {
+		case natsService:
+			b.NATSServer = m.Version
+		case natsClient:
+			b.NATSClient = m.Version
+		}
+	}
+	return b
+}
+
+// modules returns what is linked in, with the version that was in fact used.
+func modules(info *debug.BuildInfo) []module {
+	list := make([]module, len(info.Deps))
+	for i, d := range info.Deps {
+		list[i] = module{d.Path, d.Version}
+		if d.Replace != nil {
+			list[i].Version = cmp.Or(d.Replace.Version, d.Replace.Path)
+		}
+	}
+	return list
+}
+
+func licencesOf(info *debug.BuildInfo) *licences {
+	l := &licences{Herd: ownLicence, Modules: modules(info)}
+	for _, a := range gazetteer.Attributions() {
+		l.Data = append(l.Data, data{a.Source, a.Licence, a.URL, a.Text})
+	}
+	return l
+}
+
+func (b build) text() []byte {
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, value) }
+	row("herd", b.Version)
+	if b.Revision != "" {
+		revision := b.Revision + " " + b.Time
+		if b.Modified {
+			revision += ", modified"
+		}
+		row("revision", revision)
+	}
+	row("go", b.Go+" "+b.Platform)
+	row("nats-server", b.NATSServer)
+	row("nats.go", b.NATSClient)
+	_ = table.Flush() // a buffer takes it all
+	if b.Licences != nil {
+		b.Licences.write(&text)
+	}
+	return text.Bytes()
+}
+
+func (l *licences) write(text *bytes.Buffer) {
+	fmt.Fprintf(text, "\nherd is licensed under %s.\n\nplaces built in:\n", l.Herd)
+	for _, d := range l.Data {
+		fmt.Fprintf(text, "  %s\n    %s, %s\n", d.Text, d.Licence, d.URL)
+	}
+	text.WriteString("\nmodules linked in:\n")
+	for _, m := range l.Modules {
+		fmt.Fprintf(text, "  %s %s\n", m.Path, m.Version)
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"herd/bus"
+	"herd/configs"
+	"herd/node/line"
+)
+
+const (
+	minWatchPause = 50 * time.Millisecond
+	maxWatchPause = time.Second
+	maxColumn     = 40 // a longer client ID is shown, but does not move those of others
+)
+
+// watcher shows the reports that travel on a bus.
+type watcher struct {
+	config           *configs.Config
+	url              string
+	from, to, client string // "": any
+	raw              bool
+	stdout, stderr   io.Writer
+	fail             context.CancelCauseFunc // ends watching
+	widths           [4]int                  // of the columns, which grow with what they hold
+}
+
+// watch returns the command that shows reports travel.
+func (p *program) watch() *cobra.Command {
+	w := &watcher{stdout: p.stdout, stderr: p.stderr}
+	c := &cobra.Command{
+		Use:   "watch",
+		Short: "See reports travel between servers",
+		Long: `See reports travel between servers: a line for each report and link, with the time now, the link, the client, its
+position, and the server that took the report with its skew. A client ID that is not printable is quoted. It ends with
+Ctrl-C, and outlasts a bus that goes away and comes back.`,
+		Example: `  herd watch
+  herd watch --to Welsh --client kiwi.cs.ucla.edu
+  herd watch --raw --bus-url nats://nats.example:4222`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := p.load(c)
+			if err != nil {
+				return err
+			}
+			return w.run(c.Context(), config)
+		},
+	}
+	p.nodeFlag(c, &w.from, "from", "only what the node `NAME` tells")
+	p.nodeFlag(c, &w.to, "to", "only what the node `NAME` is told")
+	c.Flags().StringVar(&w.client, "client", "", "only reports of the client `ID`")
+	c.Flags().BoolVar(&w.raw, "raw", false, "subjects and lines as they are on the bus, whatever bytes they hold")
+	configs.AddFlags(c.Flags(), "herd", "bus")
+	return c
+}
+
+func (w *watcher) run(ctx context.Context, config *configs.Config) error {
+	for _, name := range []string{w.from, w.to} {
+		if name == "" {
+			continue
+		}
+		if _, err := named(config, name); err != nil {
+			return err
+		}
+	}
+	w.config = config
+	for _, n := range config.Nodes {
+		w.widths[0] = max(w.widths[0], len(n.Name))
+	}
+	w.widths[1] = w.widths[0]
+	var err error
+	if w.url, err = observable(config); err != nil {
+		return err
+	}
+	watching, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	w.fail = fail
+	if err := w.keep(watching); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return context.Cause(watching)
+}
+
+// observable returns the URL of the bus.
+func observable(config *configs.Config) (string, error) {
+	switch {
+	case config.Bus.URL != "":
+		return config.Bus.URL, nil
+	case config.Bus.Listen == "":
+		return "", errors.New("the bus cannot be watched: neither bus.url nor bus.listen says where it is; name it with --bus-url")
+	}
+	address, err := reach(config.Bus.Listen)
+	if err != nil {
+		return "", fmt.Errorf("bus.listen: %w; name the bus with --bus-url", err)
+	}
+	return "nats://" + address, nil
+}
+
+// keep observes until ctx ends, or the bus cannot be observed in the first place.
+func (w *watcher) keep(ctx context.Context) error {
+	name := func(node string) string {
+		if node == "" {
+			return "*"
+		}
+		return node
+	}
+	where := fmt.Sprintf("%s.%s.%s.%s on %s", w.config.Herd, bus.Propagate, name(w.from), name(w.to), redacted(w.config, w.url))
+	pause, watched := minWatchPause, false
+	for {
+		lost := false
+		err := bus.Observe(ctx, w.url, w.config.Herd, bus.Propagate, w.from, w.to, func() {
+			watched, lost, pause = true, true, minWatchPause
+			fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
+		}, w.see)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case !watched:
+			return fmt.Errorf("%w; is the herd running? start it with 'herd up', or name its bus with --bus-url", err)
+		case lost:
+			fmt.Fprintf(w.stderr, "lost the bus, trying again: %v\n", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+		pause = min(2*pause, maxWatchPause)
+	}
+}
+
+// see shows one message: one or more lines.
+func (w *watcher) see(m bus.Seen) {
+	var text bytes.Buffer
+	now := time.Now()
+	for l := range strings.Lines(string(m.Payload)) {
+		l = strings.TrimSuffix(l, "\n")
+		_, r, err := line.ParsePropagate(l)
+		switch {
+		case w.client != "" && (err != nil || string(r.Client()) != w.client):
+		case w.raw:
+			fmt.Fprintf(&text, "%s %s\n", m.Subject, l)
+		case err != nil:
+			fmt.Fprintf(&text, "%s  %s not a report: %q\n", now.Format(timeOfDay), w.link(m), l)
+		default:
+			w.show(&text, now, m, r)
+		}
+	}
+	if _, err := w.stdout.Write(text.Bytes()); err != nil {
+		w.fail(fmt.Errorf("write standard output: %w", err))
+	}
+}
+
+const timeOfDay = "15:04:05.000"
+
+func (w *watcher) show(text *bytes.Buffer, now time.Time, m bus.Seen, r line.Report) {
+	fmt.Fprintf(text, "%s  %s  %s  %s  %s %s\n", now.Format(timeOfDay), w.link(m),
+		w.pad(2, legible(string(r.Client()))), w.pad(3, r.Position()), r.Origin(), r.Skew())
+}
+
+func (w *watcher) link(m bus.Seen) string {
+	return w.pad(0, legible(m.From)) + " → " + w.pad(1, legible(m.To))
+}
+
+// pad fills a cell up to the width of its column.
+func (w *watcher) pad(column int, cell string) string {
+	width := utf8.RuneCountInString(cell)
+	w.widths[column] = max(w.widths[column], min(width, maxColumn))
+	return cell + strings.Repeat(" ", max(0, w.widths[column]-width))
+}
