@@ -37,18 +37,7 @@ type NATS struct {
 // Dial connects, subscribes to each neighbour and has the server confirm that.
 func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	c := &natsConn{herd: d.Herd, node: d.Node, done: make(chan struct{})}
-	options := []nats.Option{
-		nats.Name("herd " + d.Herd + " node " + d.Node),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { trouble(h, sub, err) }),
-	}
-	if d.key != nil {
-		public, err := d.key.PublicKey()
-		if err != nil {
-			return nil, fmt.Errorf("bus: key of node %s: %w", d.Node, err)
-		}
-		options = append(options, nats.Nkey(public, d.key.Sign))
-	}
-	if err := c.connect(ctx, d.URL, d.server, options); err != nil {
+	if err := c.connect(ctx, d.URL, d.server, "node "+d.Node, h.Trouble, d.key); err != nil {
 		return nil, err
 	}
 	for _, peer := range d.Neighbours {
@@ -68,14 +57,14 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	return c, nil
 }
 
-// trouble tells h of an asynchronous error; those that end the connection show in its Err.
-func trouble(h Handler, sub *nats.Subscription, err error) {
+// trouble passes on an asynchronous error, but those that end the connection: they show in its Err.
+func trouble(tell func(error), sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
-		h.Trouble(fmt.Errorf("%w: %w", ErrRefused, err))
+		tell(fmt.Errorf("%w: %w", ErrRefused, err))
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 		dropped, _ := sub.Dropped()
-		h.Trouble(fmt.Errorf("%w: %d on %s so far", ErrOverrun, dropped, sub.Subject))
+		tell(fmt.Errorf("%w: %d on %s so far", ErrOverrun, dropped, sub.Subject))
 	}
 }
 
@@ -88,11 +77,13 @@ type natsConn struct {
 	tasks      sync.WaitGroup // subscriptions, and the watch over the wire
 }
 
-// connect dials the servers of url, or server if that is not nil.
-func (c *natsConn) connect(ctx context.Context, url string, server nats.InProcessConnProvider, options []nats.Option) error {
+// connect dials the servers of url, or server if that is not nil, as who, with a key if there is one.
+func (c *natsConn) connect(
+	ctx context.Context, url string, server nats.InProcessConnProvider, who string, tell func(error), key nkeys.KeyPair,
+) error {
 	dial := &dialer{ctx: ctx, server: server}
-	options = append(
-		options,
+	options := []nats.Option{
+		nats.Name("herd " + c.herd + " " + who),
 		nats.NoReconnect(),
 		nats.SkipHostLookup(), // leave that to the dialer, whose time is limited
 		nats.SetCustomDialer(dial),
@@ -100,17 +91,28 @@ func (c *natsConn) connect(ctx context.Context, url string, server nats.InProces
 		nats.FlusherTimeout(writeTime),
 		nats.ReconnectOnFlusherError(), // that is, without reconnecting: close
 		nats.PingInterval(pingTime),
-		nats.MaxPingsOutstanding(int(silence/pingTime)+1), // the watch over the wire comes first
+		nats.MaxPingsOutstanding(int(silence/pingTime) + 1), // the watch over the wire comes first
 		nats.ClosedHandler(func(*nats.Conn) { close(c.done) }),
-	)
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { trouble(tell, sub, err) }),
+	}
 	if server != nil {
 		options = append(options, nats.InProcessServer(dial))
+	}
+	if key != nil {
+		public, err := key.PublicKey()
+		if err != nil {
+			return fmt.Errorf("bus: key of %s: %w", who, err)
+		}
+		options = append(options, nats.Nkey(public, key.Sign))
 	}
 	nc, err := nats.Connect(url, options...)
 	if errors.Is(err, nats.ErrNoServers) && dial.failed != nil {
 		err = dial.failed // which says more
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return fmt.Errorf("%w: connect to %s: %w", ErrRefused, place(url, server), err)
+	case err != nil:
 		return fmt.Errorf("bus: connect to %s: %w", place(url, server), err)
 	}
 	c.nc, c.wire = nc, dial.wire

@@ -119,9 +119,11 @@ func TestObserver(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, seen, ended := make(chan struct{}), make(chan Seen, 10), make(chan error)
-	go func() {
-		ended <- Observe(ctx, s.URL(), "herd", Propagate, "Goloman", "", func() { close(ready) }, func(s Seen) { seen <- s })
-	}()
+	o := &Observer{
+		URL: s.URL(), Herd: "herd", Kind: Propagate, From: "Goloman",
+		Ready: func() { close(ready) }, See: func(s Seen) { seen <- s }, Trouble: func(err error) { t.Error(err) },
+	}
+	go func() { ended <- o.Run(ctx) }()
 	<-ready
 	publish(t, goloman, Repair, "Hands", "secret")
 	publish(t, goloman, Propagate, "Hands", "open")
@@ -152,6 +154,36 @@ func TestDialRefused(t *testing.T) {
 	publish(t, c, Propagate, "Goloman", "forged")
 	if err := <-h.troubles; !errors.Is(err, ErrRefused) {
 		t.Errorf("a node without a key: %v", err)
+	}
+}
+
+// An observer that is too slow is told that it lost something, and one that is not let in, that it may not.
+func TestObserverTrouble(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, block, trouble, ended := make(chan struct{}), make(chan struct{}), make(chan error, 100), make(chan error)
+	o := &Observer{
+		URL: s.URL(), Herd: "herd", Kind: Propagate,
+		Ready: func() { close(ready) }, See: func(Seen) { <-block }, Trouble: func(err error) { trouble <- err },
+	}
+	go func() { ended <- o.Run(ctx) }()
+	<-ready
+	goloman := dial(t, s.Dialer("Goloman"), newInbox())
+	for range pendingMessages + 10 {
+		publish(t, goloman, Propagate, "Hands", "x")
+	}
+	if err := <-trouble; !errors.Is(err, ErrOverrun) {
+		t.Errorf("trouble %v", err)
+	}
+	cancel()
+	close(block)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	stranger := *o
+	stranger.URL = strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
+	if err := stranger.Run(t.Context()); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("with a wrong password: %v", err)
 	}
 }
 

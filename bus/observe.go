@@ -13,32 +13,45 @@ type Seen struct {
 	To string
 }
 
-// Observe calls see with every message of a kind in a herd, one after the other, until ctx or the connection to the servers of url ends; ready is
-// called when nothing more is missed. An empty from or to stands for every node. It returns nil only when ctx has ended.
-func Observe(ctx context.Context, url, herd string, kind Kind, from, to string, ready func(), see func(Seen)) error {
+// Observer hears what nodes of a herd tell each other.
+type Observer struct {
+	URL      string // of one or more NATS servers, separated by commas
+	Herd     string
+	Kind     Kind
+	From, To string // names of nodes; "": any
+
+	Ready   func()      // called once nothing more is missed
+	See     func(Seen)  // called with one message after the other
+	Trouble func(error) // called when messages are lost because See is too slow: [ErrOverrun]
+}
+
+func (o *Observer) message(m *nats.Msg) {
+	if _, kind, from, to, err := parseSubject(m.Subject); err == nil {
+		o.See(Seen{m.Subject, Message{kind, from, m.Data}, to})
+	}
+}
+
+// Run observes until ctx or the connection ends. It returns nil only when ctx has ended.
+func (o *Observer) Run(ctx context.Context) error {
+	from, to := o.From, o.To
 	if from == "" {
 		from = anyNode
 	}
 	if to == "" {
 		to = anyNode
 	}
-	c := &natsConn{herd: herd, done: make(chan struct{})}
-	if err := c.connect(ctx, url, nil, []nats.Option{nats.Name("herd " + herd + " observer")}); err != nil {
+	c := &natsConn{herd: o.Herd, done: make(chan struct{})}
+	if err := c.connect(ctx, o.URL, nil, "observer", o.Trouble, nil); err != nil {
 		return err
 	}
 	defer c.Close()
-	err := c.subscribe(subject(herd, kind, from, to), func(m *nats.Msg) {
-		if _, kind, from, to, err := parseSubject(m.Subject); err == nil {
-			see(Seen{m.Subject, Message{kind, from, m.Data}, to})
-		}
-	})
-	if err != nil {
+	if err := c.subscribe(subject(o.Herd, o.Kind, from, to), o.message); err != nil {
 		return err
 	}
 	if err := c.confirm(ctx); err != nil {
 		return err
 	}
-	ready()
+	o.Ready()
 	select {
 	case <-ctx.Done():
 		return nil

@@ -3,15 +3,19 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/zap"
 
@@ -19,6 +23,7 @@ import (
 	"herd/configs"
 	"herd/node"
 	"herd/node/flood"
+	"herd/node/status"
 	"herd/places/gazetteer"
 )
 
@@ -95,14 +100,47 @@ func (h *scriptHerd) publish(ts *testscript.TestScript, url string) {
 
 func (h *scriptHerd) ready(ts *testscript.TestScript, names []string) {
 	for _, n := range h.config.Nodes {
-		if len(names) > 0 && !slices.Contains(names, string(n.Name)) {
-			continue
+		if len(names) == 0 || slices.Contains(names, string(n.Name)) {
+			until(ts, fmt.Sprintf("%s is ready", n.Name), func() bool { return health(n).Ready })
 		}
-		until(ts, fmt.Sprintf("%s is ready", n.Name), func() bool {
-			answer, err := http.Get("http://" + n.HTTP + "/readyz")
-			return err == nil && answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
-		})
 	}
+}
+
+func (h *scriptHerd) connected(ts *testscript.TestScript, _ []string) {
+	for _, n := range h.config.Nodes {
+		until(ts, fmt.Sprintf("%s is connected", n.Name), func() bool { return health(n).Bus == "connected" })
+	}
+}
+
+// health returns what a node says of itself, or nothing.
+func health(n configs.Node) (h status.Health) {
+	answer, err := http.Get("http://" + n.HTTP + "/healthz")
+	if err != nil {
+		return h
+	}
+	defer answer.Body.Close()
+	_ = json.NewDecoder(answer.Body).Decode(&h) // what does not speak is not ready
+	return h
+}
+
+// natsServer is a NATS server as anybody runs one: everyone may do everything. Its argument is its URL; it ends with SIGINT.
+func natsServer() {
+	address := strings.TrimPrefix(os.Args[1], "nats://")
+	host, port, _ := strings.Cut(address, ":")
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		panic(err)
+	}
+	s, err := natsserver.NewServer(&natsserver.Options{Host: host, Port: number, NoSigs: true, NoLog: true})
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	s.Start()
+	<-ctx.Done()
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 func (h *scriptHerd) settled(ts *testscript.TestScript, args []string) {

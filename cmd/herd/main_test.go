@@ -9,9 +9,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary the command herd for scripts and for tests that run it as a process of its own.
+// TestMain makes this test binary the commands herd and nats-server for scripts and for tests that run it as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"herd": main})
+	testscript.Main(m, map[string]func(){"herd": main, "nats-server": natsServer})
 }
 
 var update = flag.Bool("update", false, "rewrite what scripts expect, to be reviewed as a diff")
@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "rewrite what scripts expect, to be revi
 //	stopherd             stop them
 //	freeherd             only write the configuration, with ports that are free, for a script that runs herd up
 //	waitready [NODE...]  wait until these nodes, or all, are ready
+//	connected            wait until all nodes have reached the bus
 //	settled CLIENT       wait until all nodes know a client
 //
 // startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
@@ -47,6 +48,7 @@ func TestScript(t *testing.T) {
 			"stopherd":  scriptCommand(0, 0, (*scriptHerd).stopped),
 			"freeherd":  scriptCommand(0, 0, (*scriptHerd).free),
 			"waitready": scriptCommand(0, 5, (*scriptHerd).ready),
+			"connected": scriptCommand(0, 0, (*scriptHerd).connected),
 			"settled":   scriptCommand(1, 1, (*scriptHerd).settled),
 		},
 	})

@@ -90,15 +90,6 @@ func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.F
 	})
 }
 
-// reachable returns an address that a client on this machine can use for a listener.
-func reachable(a net.Addr) string {
-	host, port, err := net.SplitHostPort(a.String())
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
-		return a.String()
-	}
-	return net.JoinHostPort("127.0.0.1", port)
-}
-
 // redacted returns the bus's servers without their passwords.
 func redacted(config *configs.Config, url string) string {
 	if url != config.Bus.URL {

@@ -121,8 +121,9 @@ func (p *program) greet(config *configs.Config, h *opened, url string) {
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", o.Name, o.clients.Addr(), health, strings.Join(peers, ", "))
 	}
-	_ = table.Flush() // an error shows with the next line
-	host, port, _ := net.SplitHostPort(reachable(h.open[0].clients.Addr()))
+	_ = table.Flush()                                      // an error shows with the next line
+	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached
+	host, port, _ := net.SplitHostPort(address)
 	fmt.Fprintf(p.stdout, "try: printf 'IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\\n' | nc -q1 %s %s\n", host, port)
 }
 

@@ -32,6 +32,7 @@ type watcher struct {
 	stdout, stderr   io.Writer
 	fail             context.CancelCauseFunc // ends watching
 	widths           [4]int                  // of the columns, which grow with what they hold
+	complained       time.Time               // last, of messages lost
 }
 
 // watch returns the command that shows reports travel.
@@ -118,13 +119,21 @@ func (w *watcher) keep(ctx context.Context) error {
 	pause, watched := minWatchPause, false
 	for {
 		lost := false
-		err := bus.Observe(ctx, w.url, w.config.Herd, bus.Propagate, w.from, w.to, func() {
-			watched, lost, pause = true, true, minWatchPause
-			fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
-		}, w.see)
+		observer := bus.Observer{
+			URL: w.url, Herd: w.config.Herd, Kind: bus.Propagate, From: w.from, To: w.to,
+			Ready: func() {
+				watched, lost, pause = true, true, minWatchPause
+				fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
+			},
+			See:     w.see,
+			Trouble: w.behind,
+		}
+		err := observer.Run(ctx)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
+		case !watched && errors.Is(err, bus.ErrRefused):
+			return fmt.Errorf("%w; give user and password in --bus-url, as in nats://USER:PASSWORD@HOST", err)
 		case !watched:
 			return fmt.Errorf("%w; is the herd running? start it with 'herd up', or name its bus with --bus-url", err)
 		case lost:
@@ -137,6 +146,14 @@ func (w *watcher) keep(ctx context.Context) error {
 		case <-timer.C:
 		}
 		pause = min(2*pause, maxWatchPause)
+	}
+}
+
+// behind says that messages were lost on the way to a slow terminal or pipe, at most once a second.
+func (w *watcher) behind(err error) {
+	if now := time.Now(); now.Sub(w.complained) >= time.Second {
+		w.complained = now
+		fmt.Fprintf(w.stderr, "not all is shown: %v\n", err)
 	}
 }
 
