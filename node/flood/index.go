@@ -54,6 +54,16 @@ func (x *index) add(at int, h uint64, place int) {
 	x.used++
 }
 
+// at returns the slot of the client that is at place.
+func (x *index) at(h uint64, place int) int {
+	mask := len(x.slots) - 1
+	at := int(uint32(h)) & mask
+	for x.slots[at].place != uint32(place)+1 {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
 // free returns the slot where a hash that is not in the index belongs.
 func (x *index) free(h uint32) int {
 	mask := len(x.slots) - 1

@@ -14,6 +14,7 @@ type Queue struct {
 
 	mu      sync.Mutex
 	waiting []line.Report // waiting[head:], oldest first
+	hashes  []uint64      // of their clients
 	head    int           // what is before it has been popped
 	index   index         // of waiting[head:]
 	counts  QueueCounts
@@ -62,7 +63,7 @@ func (q *Queue) put(h uint64, r line.Report) bool {
 		at, _ = q.index.find(h, r.Client(), q.waiting)
 	}
 	q.index.add(at, h, len(q.waiting))
-	q.waiting = append(q.waiting, r)
+	q.waiting, q.hashes = append(q.waiting, r), append(q.hashes, h)
 	return q.index.used == 1
 }
 
@@ -83,9 +84,7 @@ func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 			break
 		}
 		dst = append(dst, r)
-		id := r.Client()
-		at, _ := q.index.find(hash(id), id, q.waiting)
-		q.index.remove(at)
+		q.index.remove(q.index.at(q.hashes[q.head], q.head))
 		q.waiting[q.head] = line.Report{}
 		q.head++
 	}
@@ -95,6 +94,7 @@ func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 	case q.head > len(q.waiting)/2:
 		q.index.shift(q.head)
 		q.waiting = append(q.waiting[:0], q.waiting[q.head:]...)
+		q.hashes = append(q.hashes[:0], q.hashes[q.head:]...)
 		q.head = 0
 	}
 	return dst
@@ -105,9 +105,9 @@ func (q *Queue) reset() {
 	const keep = 1 << 12
 	clear(q.waiting[q.head:])
 	if cap(q.waiting) > keep {
-		q.waiting = nil
+		q.waiting, q.hashes = nil, nil
 	}
-	q.waiting, q.head = q.waiting[:0], 0
+	q.waiting, q.hashes, q.head = q.waiting[:0], q.hashes[:0], 0
 	q.index.clear()
 }
 

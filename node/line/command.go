@@ -33,42 +33,51 @@ type Command struct {
 // Parse understands one line of a client, without its LF. It allocates nothing and keeps a hold on line. Whatever
 // does not follow the grammar to the letter comes back as Invalid.
 func Parse(line []byte) Command {
-	var fields [4][]byte
-	count := 0
-	for i := 0; ; {
-		for i < len(line) && isSpace(line[i]) {
-			i++
-		}
-		if i == len(line) {
-			break
-		}
-		if count == len(fields) {
-			return Command{}
-		}
-		start := i
-		for i < len(line) && !isSpace(line[i]) {
-			i++
-		}
-		fields[count] = line[start:i]
-		count++
-	}
-	if count != len(fields) || len(fields[1]) > MaxClient {
+	verb, i := field(line, 0)
+	client, i := field(line, i)
+	if len(client) == 0 || len(client) > MaxClient {
 		return Command{}
 	}
-	switch string(fields[0]) {
+	switch string(verb) {
 	case "IAMAT":
-		nanos, ok := parseTime(fields[3])
-		if ok && validPosition(fields[2]) {
-			return Command{Verb: IAmAt, Client: fields[1], Position: fields[2], Time: fields[3], Nanos: nanos}
+		// What has no white space within is a field if white space, or the end, follows.
+		start := skip(line, i)
+		end, ok := scanPosition(line, start)
+		at := skip(line, end)
+		if !ok || at == end {
+			return Command{}
 		}
+		stop, nanos, ok := scanTime(line, at)
+		if !ok || skip(line, stop) != len(line) {
+			return Command{}
+		}
+		return Command{Verb: IAmAt, Client: client, Position: line[start:end], Time: line[at:stop], Nanos: nanos}
 	case "WHATSAT":
-		radius, ok := parseRadius(fields[2], MaxRadius)
-		bound, fits := parseBound(fields[3], MaxBound)
-		if ok && fits {
-			return Command{Verb: WhatsAt, Client: fields[1], Radius: radius, Bound: bound}
+		first, i := field(line, i)
+		second, i := field(line, i)
+		radius, ok := parseRadius(first, MaxRadius)
+		bound, fits := parseBound(second, MaxBound)
+		if ok && fits && skip(line, i) == len(line) {
+			return Command{Verb: WhatsAt, Client: client, Radius: radius, Bound: bound}
 		}
 	}
 	return Command{}
+}
+
+// skip returns where the white space ends that begins at i, if any.
+func skip(line []byte, i int) int {
+	for i < len(line) && isSpace(line[i]) {
+		i++
+	}
+	return i
+}
+
+// field returns the next field of line from i on, empty if there is none, and its end.
+func field(line []byte, i int) (text []byte, end int) {
+	start := skip(line, i)
+	for end = start; end < len(line) && !isSpace(line[end]); end++ {
+	}
+	return line[start:end], end
 }
 
 // AppendInvalid appends the reply to a line that is not a command: "? ", the line as it came, LF.

@@ -34,27 +34,33 @@ func decimal[T text](s T, i int) (point, end int, ok bool) {
 	return point, end, end > point+1
 }
 
-// parseTime returns the whole nanoseconds of the POSIX time s, digits[.digits] in seconds. Digits beyond the
-// ninth of the fraction are legal and cut off. It is not ok if s is anything else or its nanoseconds do not fit int64.
-func parseTime[T text](s T) (nanos int64, ok bool) {
-	point, end, ok := decimal(s, 0)
-	if !ok || end != len(s) {
-		return 0, false
+// scanTime returns the end and the whole nanoseconds of the POSIX time in s that begins at i, digits[.digits] in seconds. Digits
+// beyond the ninth of the fraction are legal and cut off. It is not ok if there is none or its nanoseconds do not fit int64.
+func scanTime[T text](s T, i int) (end int, nanos int64, ok bool) {
+	point, end, ok := decimal(s, i)
+	if !ok {
+		return 0, 0, false
 	}
-	for i := range point {
+	for ; i < point; i++ {
 		nanos = nanos*10 + int64(s[i]-'0')
 		if nanos > maxSeconds {
-			return 0, false
+			return 0, 0, false
 		}
 	}
 	var fraction int64
 	unit := int64(nano)
-	for i := point + 1; i < end && unit > 1; i++ {
+	for i++; i < end && unit > 1; i++ {
 		unit /= 10
 		fraction += int64(s[i]-'0') * unit
 	}
 	nanos = nanos*nano + fraction
-	return nanos, nanos >= 0
+	return end, nanos, nanos >= 0
+}
+
+// validTime reports whether s is a time and nothing else.
+func validTime[T text](s T) bool {
+	end, _, ok := scanTime(s, 0)
+	return ok && end == len(s)
 }
 
 // compareTime compares two valid times as numbers, however many digits they have: -1, 0 or +1.
@@ -103,13 +109,19 @@ func atMost[T text](s T, start, point, end, limit int) bool {
 	return true
 }
 
-// validPosition reports whether s is ISO 6709 decimal degrees, ±lat±lon, |lat| ≤ 90 and |lon| ≤ 180.
-func validPosition[T text](s T) bool {
-	lon, ok := degrees(s, 0, 90)
+// scanPosition returns the end of the position in s that begins at i: ISO 6709 decimal degrees, ±lat±lon, |lat| ≤ 90 and
+// |lon| ≤ 180.
+func scanPosition[T text](s T, i int) (end int, ok bool) {
+	lon, ok := degrees(s, i, 90)
 	if !ok {
-		return false
+		return 0, false
 	}
-	end, ok := degrees(s, lon, 180)
+	return degrees(s, lon, 180)
+}
+
+// validPosition reports whether s is a position and nothing else.
+func validPosition[T text](s T) bool {
+	end, ok := scanPosition(s, 0)
 	return ok && end == len(s)
 }
 
