@@ -65,8 +65,8 @@ func validTime[T text](s T) bool {
 
 // compareTime compares two valid times as numbers, however many digits they have: -1, 0 or +1.
 func compareTime(a, b string) int {
-	if a == b {
-		return 0
+	if len(a) == len(b) && strings.IndexByte(a, '.') == strings.IndexByte(b, '.') {
+		return strings.Compare(a, b) // digit by digit, as most clients write all their times alike
 	}
 	aWhole, aFraction, _ := strings.Cut(a, ".")
 	bWhole, bFraction, _ := strings.Cut(b, ".")
