@@ -2,13 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"herd/configs"
 	"herd/node"
-	"herd/node/flood"
 	"herd/places/gazetteer"
 )
 
@@ -29,10 +27,10 @@ memory, keeps trying, and joins when the bus appears. It runs until the process 
 			if err != nil {
 				return err
 			}
-			n, ok := config.Node(flood.NodeName(args[0]))
+			n, err := named(config, args[0])
 			switch {
-			case !ok:
-				return &usageError{fmt.Errorf("no node is named %q; 'herd topology check' lists them", args[0])}
+			case err != nil:
+				return err
 			case config.Bus.URL == "":
 				return &usageError{errors.New("a single node needs a bus: run a NATS server and name it with " +
 					"--bus-url nats://HOST:4222, or run all nodes with 'herd up'")}
