@@ -74,7 +74,10 @@ type natsConn struct {
 	nc         *nats.Conn
 	wire       *wire
 	done       chan struct{}
-	tasks      sync.WaitGroup // subscriptions, and the watch over the wire
+	watch      sync.WaitGroup // over the wire
+
+	taking sync.RWMutex // read-locked while a message is taken
+	closed bool         // guarded by taking: no more are
 }
 
 // connect dials the servers of url, or server if that is not nil, as who, with a key if there is one.
@@ -116,7 +119,7 @@ func (c *natsConn) connect(
 		return fmt.Errorf("bus: connect to %s: %w", place(url, server), err)
 	}
 	c.nc, c.wire = nc, dial.wire
-	c.tasks.Go(func() { c.wire.watch(c.done) })
+	c.watch.Go(func() { c.wire.watch(c.done) })
 	return nil
 }
 
@@ -129,14 +132,17 @@ func place(url string, server nats.InProcessConnProvider) string {
 
 // subscribe has take called with each message on a subject until the connection ends.
 func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) error {
-	c.tasks.Add(1)
-	sub, err := c.nc.Subscribe(subject, take)
-	if err != nil {
-		c.tasks.Done()
-		return fmt.Errorf("bus: subscribe to %s: %w", subject, err)
+	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
+		c.taking.RLock()
+		defer c.taking.RUnlock()
+		if !c.closed {
+			take(m)
+		}
+	})
+	if err == nil {
+		err = sub.SetPendingLimits(pendingMessages, pendingBytes)
 	}
-	sub.SetClosedHandler(func(string) { c.tasks.Done() })
-	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+	if err != nil {
 		return fmt.Errorf("bus: subscribe to %s: %w", subject, err)
 	}
 	return nil
@@ -187,5 +193,8 @@ func (c *natsConn) Err() error {
 func (c *natsConn) Close() {
 	c.nc.Close()
 	<-c.done
-	c.tasks.Wait()
+	c.watch.Wait()
+	c.taking.Lock()
+	c.closed = true
+	c.taking.Unlock()
 }

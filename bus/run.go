@@ -17,7 +17,7 @@ const (
 // Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,
 // after a random pause of at most 50 ms at first and 1 s in the end. First start, restart and
 // reconnection are all the same. The context of serve ends with the connection. Before each pause but the last, lost is told
-// why there is no connection.
+// why there is no connection, by an error that is never nil.
 func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn), lost func(error)) {
 	ceiling := minBackoff
 	for ctx.Err() == nil {
@@ -58,9 +58,8 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn)) error 
 		defer cancel()
 		_ = c.Flush(last) // if it fails, the connection was lost, which is no news to a node that ends
 	}
-	err := c.Err()
-	c.Close()
-	return err
+	c.Close() // before asking why: what failed first may have been a Publish
+	return c.Err()
 }
 
 func pause(ctx context.Context, d time.Duration) {

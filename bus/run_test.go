@@ -112,3 +112,55 @@ func clientID(t *testing.T, c Conn) uint64 {
 	}
 	return id
 }
+
+// brittle is a connection that has failed without knowing it yet. It notes how it is ended.
+type brittle struct {
+	Conn
+	calls []string
+	done  chan struct{}
+}
+
+func (b *brittle) Dial(context.Context, Handler) (Conn, error) {
+	b.done = make(chan struct{})
+	return b, nil
+}
+
+func (b *brittle) Done() <-chan struct{} { return b.done }
+
+func (b *brittle) Err() error {
+	select {
+	case <-b.done:
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+func (b *brittle) Flush(context.Context) error {
+	b.calls = append(b.calls, "flush")
+	return nil
+}
+
+func (b *brittle) Close() {
+	b.calls = append(b.calls, "close")
+	close(b.done)
+}
+
+// There is always a reason for a connection to be lost, also when serve found out first; and what was published before the
+// end leaves before the connection is closed.
+func TestRunGivesReasonsAndFlushes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brittle)
+		ctx, cancel := context.WithCancel(t.Context())
+		var lost []error
+		served := 0
+		Run(ctx, b, newInbox(), func(context.Context, Conn) {
+			if served++; served == 3 {
+				cancel()
+			}
+		}, func(err error) { lost = append(lost, err) })
+		if !slices.Equal(lost, []error{ErrClosed, ErrClosed}) || !slices.Equal(b.calls, []string{"close", "close", "flush", "close"}) {
+			t.Errorf("lost for %v, calls %q", lost, b.calls)
+		}
+	})
+}

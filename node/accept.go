@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,9 +21,13 @@ const (
 // accept serves clients until ctx ends or the listener fails, and until those it has accepted are served. Only a listener
 // that failed is an error.
 func (n *Node) accept(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
 	context.AfterFunc(ctx, func() { _ = n.Listener.Close() })
 	var sessions sync.WaitGroup
-	defer sessions.Wait()
+	defer func() {
+		end()
+		sessions.Wait()
+	}()
 	spare := newSpare()
 	defer spare.give()
 	pause := minAcceptPause
@@ -35,11 +40,13 @@ func (n *Node) accept(ctx context.Context) error {
 			continue
 		case ctx.Err() != nil:
 			return nil
-		case !passing(err):
+		case isOne(err, ofConnection):
+			continue
+		case !isOne(err, ofExhaustion):
 			return err
 		}
-		// Out of file descriptors, most likely: refuse whoever waits, rather than let it hang, and leave the rest to better times.
-		n.refusals.note(noDescriptors, "listener", zap.Error(err))
+		// Refuse whoever waits, rather than let it hang, and leave the rest to better times.
+		n.refusals.note(noDescriptors, "listener", func() zap.Field { return zap.Error(err) })
 		spare.give()
 		if conn, err := n.Listener.Accept(); err == nil {
 			_ = conn.Close()
@@ -53,16 +60,18 @@ func (n *Node) accept(ctx context.Context) error {
 	}
 }
 
-// passing reports whether an error of Accept may go away by itself.
-func passing(err error) bool {
-	for _, e := range []error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
+// Errors of accept(2) that a listener survives: for want of something, or of a connection that was gone before it was accepted.
+var (
+	ofExhaustion = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
+	ofConnection = []syscall.Errno{
+		syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO, syscall.EPERM, syscall.ENETDOWN, syscall.ENETUNREACH,
+		syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOPROTOOPT, syscall.EOPNOTSUPP,
 	}
-	return false
+)
+
+func isOne(err error, of []syscall.Errno) bool {
+	number, ok := errors.AsType[syscall.Errno](err)
+	return ok && slices.Contains(of, number)
 }
 
 // admit starts a session, unless there are too many.

@@ -51,6 +51,16 @@ func known(t testing.TB, reports ...string) map[line.ClientID]string {
 	return held
 }
 
+// told waits until the nodes have taken so many messages.
+func (h *herd) told(messages int) {
+	h.t.Helper()
+	h.until(fmt.Sprint(messages, " messages"), func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.messages >= messages
+	})
+}
+
 // stop ends all nodes, which tells everything that is queued.
 func (h *herd) stop() {
 	for _, m := range h.nodes {
@@ -67,11 +77,7 @@ func TestAllConverge(t *testing.T) {
 		t.Fatalf("report %q", report)
 	}
 	h.settled(known(t, report))
-	h.until("all messages", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.messages >= 8
-	})
+	h.told(8)
 	for _, n := range h.topo.Nodes() {
 		c := dial(t, h.nodes[n].address)
 		c.send("WHATSAT kiwi.cs.ucla.edu 10 5\n")
@@ -113,6 +119,7 @@ func TestObserverSeesFlood(t *testing.T) {
 	flush(t, nc)
 	report := h.nodes["Goloman"].iamat(t, "kiwi +34.068930-118.445127 1520023934")
 	h.settled(known(t, report))
+	h.told(8)
 	h.stop()
 	flush(t, nc)
 	hops := make(map[string]string)

@@ -6,11 +6,18 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // serveHTTP serves until ctx ends or the listener fails; only then it returns an error.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
+	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	if err != nil {
+		return err
+	}
 	s := &http.Server{
+		ErrorLog:          complaints,
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -27,7 +34,7 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 			_ = s.Close() // who does not take an answer loses it
 		}
 	})
-	err := s.Serve(l)
+	err = s.Serve(l)
 	if !stop() {
 		<-stopped
 	}

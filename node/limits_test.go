@@ -52,6 +52,33 @@ func TestIdleAndSlowClients(t *testing.T) {
 	})
 }
 
+// The time for a line begins with that line: neither with one before it that came in pieces, nor with one that was too long.
+func TestLineTimeBeginsAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		c := n.doors.dial(t)
+		go func() {
+			x := strings.Repeat("x", 5000)
+			for _, piece := range []struct {
+				text  string
+				pause time.Duration
+			}{{"one in", 20}, {" pieces\ntwo in", 20}, {" pieces\n", 20}, {x, 10}, {x, 10}, {"\n", 20}, {"three in", 20}, {" pieces\n", 0}} {
+				if _, err := io.WriteString(c, piece.text); err != nil {
+					return
+				}
+				<-time.After(piece.pause * time.Second)
+			}
+		}()
+		var got []string
+		for range 4 {
+			got = append(got, fmt.Sprintf("%.7s", c.line()))
+		}
+		if want := []string{"? one i", "? two i", "? xxxxx", "? three"}; !slices.Equal(got, want) || n.Health().Refused["line not completed in time"] != 0 {
+			t.Errorf("replies %q, want %q; counted %v", got, want, n.Health().Refused)
+		}
+	})
+}
+
 // A client that does not take its replies is cut off after 30 s, whether they are late ones or not; others are not kept waiting.
 func TestDeafClient(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -237,14 +264,38 @@ func TestOutOfDescriptors(t *testing.T) {
 	})
 }
 
+// A node whose listener fails ends with that error, and its clients with it.
 func TestListenerFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		broken := errors.New("broken")
-		n := New(Config{Listener: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
-		if err := n.Run(t.Context()); !errors.Is(err, broken) {
-			t.Errorf("ended with %v", err)
+		doors := newPipes()
+		n := New(Config{Listener: &mortal{pipes: doors, lives: 3, err: broken}, Bus: nobody{}, Limits: defaultLimits, Log: zapNop})
+		ended := make(chan error)
+		began := time.Now()
+		go func() { ended <- n.Run(t.Context()) }()
+		doors.dial(t)
+		doors.dial(t)
+		if err := <-ended; !errors.Is(err, broken) || time.Since(began) != 0 {
+			t.Errorf("ended after %s with %v", time.Since(began), err)
 		}
 	})
+}
+
+// mortal is a listener that fails for good after a few calls, one of which fails for a connection that is gone.
+type mortal struct {
+	*pipes
+	lives int
+	err   error
+}
+
+func (m *mortal) Accept() (net.Conn, error) {
+	switch m.lives--; m.lives {
+	case 1:
+		return nil, &net.OpError{Op: "accept", Err: syscall.ECONNABORTED}
+	case -1:
+		return nil, m.err
+	}
+	return m.pipes.Accept()
 }
 
 type failing struct {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -19,14 +20,20 @@ const (
 	maxBatch   = 256      // reports in a message
 	maxPayload = 32 << 10 // bytes in a message, unless one report alone has more
 
-	connected = "connected"
+	connected    = "connected"
+	disconnected = "disconnected"
 )
 
 // link is the way to one neighbour, with what was told and heard on it.
 type link struct {
 	*flood.Link
 	told, messages, heard, old atomic.Uint64
+
+	telling atomic.Bool // something was popped that is not published yet
 }
+
+// behind reports whether there is something to tell.
+func (l *link) behind() bool { return l.telling.Load() || l.Queue.Len() > 0 }
 
 func (l *link) health() status.Link {
 	counts := l.Queue.Counts()
@@ -53,22 +60,17 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) {
 		})
 	}
 	links.Wait()
-	select {
-	case <-n.draining:
-		select {
-		case n.drained <- struct{}{}:
-		default:
-		}
-		<-ctx.Done()
-	case <-ctx.Done():
-	}
-	n.busState.Store("disconnected")
+	<-ctx.Done()
+	n.busState.Store(disconnected)
 }
 
-// lost notes why there is no connection to the bus.
+// lost notes why there is no connection to the bus: at once when there was one, else when the reason is another than before, but
+// not every moment.
 func (n *Node) lost(err error) {
-	// The same cause over and over, as while a server is away, is one entry.
-	if why := strings.TrimPrefix(err.Error(), "bus: "); n.busState.Swap(why) != why {
+	why := strings.TrimPrefix(err.Error(), "bus: ")
+	before := n.busState.Swap(why)
+	if before == disconnected || before != why && time.Since(n.complained) >= time.Minute {
+		n.complained = time.Now()
 		n.Log.Warn("bus away", zap.Error(err))
 	}
 }
@@ -80,18 +82,20 @@ func (n *Node) tell(ctx context.Context, c bus.Conn, l *link) bool {
 	var batch []line.Report
 	var payload []byte
 	for {
+		l.telling.Store(true)
 		batch = l.Queue.Pop(batch[:0], maxBatch, maxPayload-maxBatch*overhead)
 		if len(batch) == 0 {
+			l.telling.Store(false)
+			select {
+			case n.idle <- struct{}{}:
+			default:
+			}
 			select {
 			case <-l.Queue.Wake():
 				continue
 			case <-ctx.Done():
-			case <-n.draining:
-				if l.Queue.Len() > 0 {
-					continue
-				}
+				return true
 			}
-			return true
 		}
 		payload = payload[:0]
 		for i, r := range batch {
@@ -101,9 +105,8 @@ func (n *Node) tell(ctx context.Context, c bus.Conn, l *link) bool {
 			payload = line.AppendPropagate(payload, n.Name, r)
 		}
 		if err := c.Publish(bus.Propagate, string(l.Peer), payload); err != nil {
-			for _, r := range batch {
-				l.Queue.Push(r) // for the next connection
-			}
+			l.Queue.Restore(batch) // for the next connection
+			l.telling.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
 			}
@@ -112,7 +115,7 @@ func (n *Node) tell(ctx context.Context, c bus.Conn, l *link) bool {
 		l.told.Add(uint64(len(batch)))
 		l.messages.Add(1)
 		if n.Log.Core().Enabled(zap.InfoLevel) {
-			for _, told := range strings.Split(string(payload), "\n") {
+			for told := range strings.SplitSeq(string(payload), "\n") {
 				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(told)))
 			}
 		}
@@ -132,18 +135,19 @@ func (n *Node) Message(m bus.Message) {
 		n.refusals.note(wrongSender, m.From)
 		return
 	case m.Kind != bus.Propagate:
-		n.refusals.note(unknownKind, m.From, zap.String("kind", quoted(string(m.Kind))))
+		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
 		return
 	}
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
 	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
 		from, r, err := line.ParsePropagate(told)
-		if err == nil && from != l.Peer {
-			n.refusals.note(wrongSender, m.From, zap.String("line", quoted(told)))
-			continue
-		}
-		if err != nil {
-			n.refusals.note(malformed, m.From, zap.String("line", quoted(told)))
+		if why := malformed; err != nil || from != l.Peer {
+			if err == nil {
+				why = wrongSender
+			}
+			n.refusals.note(why, m.From, func() zap.Field {
+				return zap.String("line", quoted(told[:min(len(told), line.MaxPropagate)]))
+			})
 			continue
 		}
 		l.heard.Add(1)
@@ -164,5 +168,5 @@ func (n *Node) Trouble(err error) {
 	if errors.Is(err, bus.ErrRefused) {
 		why = notPermitted
 	}
-	n.refusals.note(why, "bus", zap.Error(err))
+	n.refusals.note(why, "bus", func() zap.Field { return zap.Error(err) })
 }

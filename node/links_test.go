@@ -161,24 +161,80 @@ func TestBatches(t *testing.T) {
 	})
 }
 
-// A node that ends tells its neighbours what it has taken in.
+// A node that ends tells its neighbours what it has taken in before it leaves the bus, but does not wait for them for long.
 func TestStopTellsNeighbours(t *testing.T) {
+	for _, opens := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			m := bus.NewMemory()
+			gate := make(chan struct{})
+			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman", []string{"Hands"}), gate}, newOracle())
+			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+			c := n.doors.dial(t)
+			for _, client := range []string{"first", "last"} {
+				go c.send("IAMAT " + client + " " + place + " 1\n")
+				c.line()
+				c.line()
+				synctest.Wait() // the first is about to be published, the last waits behind it
+			}
+			began := time.Now()
+			stopped := make(chan struct{})
+			go func() {
+				n.stop()
+				close(stopped)
+			}()
+			synctest.Wait()
+			if opens {
+				close(gate)
+				<-stopped
+				synctest.Wait()
+				if _, ok := hands.Registry().Get("last"); !ok || time.Since(began) != 0 {
+					t.Errorf("after %s Hands knows the last report: %v", time.Since(began), ok)
+				}
+				return
+			}
+			<-time.After(drainTime)
+			close(gate)
+			<-stopped
+			if got := n.about("stopping with reports not told"); len(got) != 1 || time.Since(began) != drainTime {
+				t.Errorf("after %s: %q", time.Since(began), got)
+			}
+		})
+	}
+}
+
+// flimsy is a Dialer whose first connection publishes nothing, and does not end by itself either.
+type flimsy struct {
+	bus.Dialer
+	dials int
+}
+
+type flimsyConn struct{ bus.Conn }
+
+func (flimsyConn) Publish(bus.Kind, string, []byte) error { return errors.New("broken") }
+
+func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	c, err := d.Dialer.Dial(ctx, h)
+	if d.dials++; err == nil && d.dials == 1 {
+		c = flimsyConn{c}
+	}
+	return c, err
+}
+
+// What could not be published is told on the next connection.
+func TestPublishFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := bus.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		d := &flimsy{Dialer: m.Dialer("Goloman", []string{"Hands"})}
 		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, d, newOracle())
 		c := n.doors.dial(t)
-		go c.send(strings.Repeat("IAMAT k "+place+" 1\n", 10) + "IAMAT last " + place + " 1\n")
+		go c.send("IAMAT k " + place + " 1\n")
 		c.line()
-		go func() {
-			for !strings.Contains(c.line(), "EOF") {
-			}
-		}()
+		c.line()
+		<-time.After(time.Second)
 		synctest.Wait()
-		n.stop()
-		synctest.Wait()
-		if _, ok := hands.Registry().Get("last"); !ok || n.Health().Links[0].Queued != 0 {
-			t.Error("the last report was not told")
+		if _, ok := hands.Registry().Get("k"); !ok || d.dials != 2 || len(n.about("not published")) != 1 || len(n.about("bus away")) != 1 {
+			t.Errorf("Hands knows it: %v, after %d dials; log %q", ok, d.dials, n.entries())
 		}
 	})
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ import (
 const (
 	readyTime = 5 * time.Second // without a bus for so long, a node is ready to answer from memory alone
 	drainTime = time.Second     // for sessions to finish, and again for links
+
+	lingerTime = 250 * time.Millisecond // for a client to take the last replies of a connection that the node ends
 )
 
 // Config is what a node is made of. All but HTTP is required.
@@ -59,9 +62,9 @@ type Node struct {
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
 
-	busState atomic.Value  // string: "connected", or why not
-	draining chan struct{} // closed when links are to end once their queues are empty
-	drained  chan struct{} // gets a value when they have
+	busState   atomic.Value  // string: "connected", or why not
+	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
+	idle       chan struct{} // one slot: a link has told all it had
 }
 
 // New returns a node that does nothing yet.
@@ -74,8 +77,7 @@ func New(c Config) *Node {
 		quota:    newQuota(c.Limits.NewClients),
 		refusals: newRefusals(c.Log),
 		ready:    make(chan struct{}),
-		draining: make(chan struct{}),
-		drained:  make(chan struct{}, 1),
+		idle:     make(chan struct{}, 1),
 	}
 	n.busState.Store("not yet connected")
 	for _, l := range n.engine.Links() {
@@ -98,13 +100,19 @@ func (n *Node) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { bus.Run(rest, n.Bus, n, n.serve, n.lost) })
 	tasks.Go(func() { n.refusals.run(rest) })
-	late := time.AfterFunc(readyTime, n.becomeReady)
-	defer late.Stop()
+	tasks.Go(func() {
+		select {
+		case <-rest.Done():
+		case <-n.ready:
+		case <-time.After(readyTime):
+			n.becomeReady()
+		}
+	})
 
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if n.HTTP != nil {
-		tasks.Go(func() { fail(serveHTTP(failed, n.HTTP, status.Handler(n.Health))) })
+		tasks.Go(func() { fail(serveHTTP(failed, n.HTTP, status.Handler(n.Health), n.Log)) })
 	}
 	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))
 	err := n.accept(failed)
@@ -121,23 +129,25 @@ func (n *Node) Run(ctx context.Context) error {
 
 func (n *Node) becomeReady() {
 	n.becoming.Do(func() {
-		close(n.ready)
 		n.Log.Info("ready", zap.Any("bus", n.busState.Load()))
+		close(n.ready)
 	})
 }
 
 // drain lets the links tell what is queued, if there is a bus to tell it on.
 func (n *Node) drain() {
-	close(n.draining)
 	if n.busState.Load() != connected {
 		return
 	}
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
-	select {
-	case <-n.drained:
-	case <-timer.C:
-		n.Log.Warn("stopping with reports not told")
+	for slices.ContainsFunc(n.links, (*link).behind) {
+		select {
+		case <-n.idle:
+		case <-timer.C:
+			n.Log.Warn("stopping with reports not told")
+			return
+		}
 	}
 }
 

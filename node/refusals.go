@@ -66,20 +66,26 @@ type refusals struct {
 // peer is who has been refused something in the last second or so.
 type peer struct {
 	logged time.Time
-	last   reason // since then
-	more   int    // times since then
+	last   reason // of those since then
+	more   int    // how many since then, for any reason
 }
 
 func newRefusals(log *zap.Logger) *refusals {
 	return &refusals{log: log, peers: make(map[string]*peer)}
 }
 
-// note counts one refusal, and logs it unless there was one for the same peer, an address without port or a neighbour, within the last second.
-func (r *refusals) note(why reason, who string, fields ...zap.Field) {
+// note counts one refusal, and logs it with what is about it, unless there was one within the last second for the same peer: an
+// address without port, or a neighbour.
+func (r *refusals) note(why reason, who string, about ...func() zap.Field) {
 	r.tally[why].Add(1)
-	if r.pass(why, who) {
-		r.log.Warn("refused", append([]zap.Field{zap.String("peer", who), zap.String("reason", reasons[why])}, fields...)...)
+	if !r.log.Core().Enabled(zap.WarnLevel) || !r.pass(why, who) {
+		return
 	}
+	fields := []zap.Field{zap.String("peer", who), zap.String("reason", reasons[why])}
+	for _, field := range about {
+		fields = append(fields, field())
+	}
+	r.log.Warn("refused", fields...)
 }
 
 func (r *refusals) pass(why reason, who string) bool {

@@ -11,7 +11,7 @@ import (
 const (
 	maxHeld    = 16       // WHATSATs of one connection being answered
 	maxWaiting = 64 << 10 // bytes of replies behind them
-	maxOut     = 32 << 10 // bytes written at once, unless one reply has more
+	keepBuffer = 64 << 10 // bytes of a buffer that is lent again
 )
 
 // buffers are lent to connections that have something to say.
@@ -58,10 +58,7 @@ func (r *replies) add(text []byte) error {
 		r.waiting += len(text)
 		return r.err
 	}
-	r.put(text)
-	if len(*r.out) >= maxOut {
-		r.write()
-	}
+	r.put(text) // bounded by what a session reads at a time
 	return r.err
 }
 
@@ -126,7 +123,7 @@ func (r *replies) write() {
 			_ = r.conn.Close() // so that nobody reads on for a client that cannot be answered
 		}
 	}
-	if cap(*r.out) <= 2*maxOut {
+	if cap(*r.out) <= keepBuffer {
 		*r.out = (*r.out)[:0]
 		buffers.Put(r.out)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // inputs are lent to sessions to read into.
-var inputs = sync.Pool{New: func() any { b := make([]byte, 8<<10); return &b }}
+var inputs = sync.Pool{New: func() any { b := make([]byte, line.MinBuffer); return &b }}
 
 // session is the conversation with one client.
 type session struct {
@@ -92,8 +92,20 @@ func (s *session) run(ctx context.Context) {
 		s.node.refusals.note(slowReader, s.host)
 	}
 	s.node.door.leave(s.host) // first: who sees the connection closed may come again
+	if err == nil || errors.Is(err, errClosing) {
+		s.linger()
+	}
 	_ = s.conn.Close()
 	log.Info("disconnected", zap.String("peer", s.peer))
+}
+
+// linger lets the client read its last replies: closing a connection on which it still sends would make them vanish.
+func (s *session) linger() {
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || s.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, s.conn) // until it has closed its side, or the time is up
 }
 
 // serve answers line by line. It returns io.EOF when the client has sent its last one, nil when ctx has ended.
@@ -133,6 +145,7 @@ func (s *session) fill(ctx context.Context) error {
 	var until time.Time
 	switch {
 	case !s.reader.Partial():
+		s.begun = time.Time{}
 		if s.node.Limits.Idle > 0 {
 			until = now.Add(s.node.Limits.Idle)
 		}
@@ -190,7 +203,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 
 // refuse answers a line that is not taken.
 func (s *session) refuse(l []byte, why reason) error {
-	s.node.refusals.note(why, s.host, zap.String("line", quoted(l)))
+	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l)) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"herd/node/line"
+	"herd/places"
 )
 
 // bubble runs a test in fake time.
@@ -110,6 +113,56 @@ func TestSlowWhatsAt(t *testing.T) {
 			t.Errorf("then %q, want %q", got, want)
 		}
 	})
+}
+
+// Replies leave together when no further complete line is waiting, in one write.
+func TestFlushedTogether(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		c := n.doors.dial(t)
+		go c.send(strings.Repeat("junk\n", 100) + "half")
+		b := make([]byte, 1<<16)
+		size, err := c.in.Read(b)
+		if got, want := string(b[:size]), strings.Repeat("? junk\n", 100); err != nil || got != want {
+			t.Errorf("at once came %d bytes, %v, want %d", len(got), err, len(want))
+		}
+		go c.send(" a line\n")
+		if got := c.line(); got != "? half a line\n" {
+			t.Errorf("then %q", got)
+		}
+	})
+}
+
+// Who asks for a client that is gone is told to give up.
+func TestClientGoneWhileAsking(t *testing.T) {
+	o := newOracle()
+	gone := make(chan error, 1)
+	n := alone(t, func(c *Config) { c.Places, c.Limits.Places = watched{o, gone}, time.Hour })
+	c := dial(t, n.address)
+	c.send(example + "WHATSAT kiwi.cs.ucla.edu 10 5\n")
+	c.paragraph()
+	<-o.asked
+	if err := c.conn.SetLinger(0); err != nil { // closes with a reset
+		t.Fatal(err)
+	}
+	if err := c.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the provider gave %v", err)
+	}
+}
+
+// watched is a Finder that tells how finding ended.
+type watched struct {
+	places.Finder
+	ended chan<- error
+}
+
+func (w watched) Find(ctx context.Context, q places.Query) (places.Answer, error) {
+	a, err := w.Finder.Find(ctx, q)
+	w.ended <- err
+	return a, err
 }
 
 func TestAtMostSixteenOutstanding(t *testing.T) {

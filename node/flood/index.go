@@ -27,44 +27,33 @@ type slot struct{ hash, place uint32 }
 
 const minSlots = 64
 
-// find returns the place of the client in reports, or −1, and the slot where it is or would be.
-func (x *index) find(h uint64, id line.ClientID, reports []line.Report) (at, place int) {
+// find returns the place of the client in reports, or −1.
+func (x *index) find(h uint64, id line.ClientID, reports []line.Report) int {
 	if len(x.slots) == 0 {
-		return 0, -1
+		return -1
 	}
 	mask := len(x.slots) - 1
-	for at = int(uint32(h)) & mask; ; at = (at + 1) & mask {
+	for at := int(uint32(h)) & mask; ; at = (at + 1) & mask {
 		s := x.slots[at]
 		if s.place == 0 {
-			return at, -1
+			return -1
 		}
 		if s.hash == uint32(h) && reports[s.place-1].Client() == id {
-			return at, int(s.place) - 1
+			return int(s.place) - 1
 		}
 	}
 }
 
-// add notes that the client is at place, in the slot that find returned.
-func (x *index) add(at int, h uint64, place int) {
+// add notes that a client that is not in the index is at place.
+func (x *index) add(h uint64, place int) {
 	if (x.used+1)*4 > len(x.slots)*3 {
 		x.grow()
-		at = x.free(uint32(h))
 	}
-	x.slots[at] = slot{uint32(h), uint32(place) + 1}
+	x.slots[x.free(uint32(h))] = slot{uint32(h), uint32(place) + 1}
 	x.used++
 }
 
-// at returns the slot of the client that is at place.
-func (x *index) at(h uint64, place int) int {
-	mask := len(x.slots) - 1
-	at := int(uint32(h)) & mask
-	for x.slots[at].place != uint32(place)+1 {
-		at = (at + 1) & mask
-	}
-	return at
-}
-
-// free returns the slot where a hash that is not in the index belongs.
+// free returns the slot where a hash belongs that is not in the index.
 func (x *index) free(h uint32) int {
 	mask := len(x.slots) - 1
 	at := int(h) & mask
@@ -84,9 +73,13 @@ func (x *index) grow() {
 	}
 }
 
-// remove empties the slot at, and moves back those that would no longer be found behind it.
-func (x *index) remove(at int) {
+// remove forgets the client that is at place, and moves back those that would no longer be found behind its slot.
+func (x *index) remove(h uint64, place int) {
 	mask := len(x.slots) - 1
+	at := int(uint32(h)) & mask
+	for x.slots[at].place != uint32(place)+1 {
+		at = (at + 1) & mask
+	}
 	x.used--
 	for next := at; ; {
 		next = (next + 1) & mask
@@ -109,6 +102,14 @@ func (x *index) shift(by int) {
 		if x.slots[i].place != 0 {
 			x.slots[i].place -= uint32(by)
 		}
+	}
+}
+
+// rebuild makes the index of clients with these hashes, at the same places.
+func (x *index) rebuild(hashes []uint64) {
+	*x = index{}
+	for place, h := range hashes {
+		x.add(h, place)
 	}
 }
 

@@ -49,28 +49,56 @@ func (q *Queue) push(h uint64, r line.Report) {
 func (q *Queue) put(h uint64, r line.Report) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	at, place := q.index.find(h, r.Client(), q.waiting)
-	if place >= 0 {
-		q.counts.Conflated++
-		if r.Compare(q.waiting[place]) > 0 {
-			q.waiting[place] = r
-		}
+	if q.conflate(h, r) {
 		return false
 	}
 	if q.index.used == q.limit {
 		q.counts.Emptied += uint64(q.index.used)
 		q.reset()
-		at, _ = q.index.find(h, r.Client(), q.waiting)
 	}
-	q.index.add(at, h, len(q.waiting))
-	q.waiting, q.hashes = append(q.waiting, r), append(q.hashes, h)
+	q.append(h, r)
 	return q.index.used == 1
+}
+
+// conflate keeps the greater of r and the report of the same client that waits, and reports whether there is one.
+func (q *Queue) conflate(h uint64, r line.Report) bool {
+	place := q.index.find(h, r.Client(), q.waiting)
+	if place < 0 {
+		return false
+	}
+	q.counts.Conflated++
+	if r.Compare(q.waiting[place]) > 0 {
+		q.waiting[place] = r
+	}
+	return true
+}
+
+func (q *Queue) append(h uint64, r line.Report) {
+	q.index.add(h, len(q.waiting))
+	q.waiting, q.hashes = append(q.waiting, r), append(q.hashes, h)
+}
+
+// Restore puts reports back that were popped and could not be told. Those for which there is no room any more are thrown away and
+// counted: unlike with Push they are older than what waits. It wakes nobody.
+func (q *Queue) Restore(reports []line.Report) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range reports {
+		h := hash(r.Client())
+		switch {
+		case q.conflate(h, r):
+		case q.index.used == q.limit:
+			q.counts.Emptied++
+		default:
+			q.append(h, r)
+		}
+	}
 }
 
 // Wake returns a channel that yields after a Push to an empty queue. Who is woken pops until nothing is left.
 func (q *Queue) Wake() <-chan struct{} { return q.wake }
 
-// Pop appends to dst the oldest reports of the queue and removes them: at most count, and at most size bytes of
+// Pop appends to dst, which is empty, the oldest reports of the queue and removes them: at most count, and at most size bytes of
 // text but always one.
 func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 	q.mu.Lock()
@@ -84,7 +112,7 @@ func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 			break
 		}
 		dst = append(dst, r)
-		q.index.remove(q.index.at(q.hashes[q.head], q.head))
+		q.index.remove(q.hashes[q.head], q.head)
 		q.waiting[q.head] = line.Report{}
 		q.head++
 	}
@@ -92,12 +120,23 @@ func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 	case q.head == len(q.waiting):
 		q.reset()
 	case q.head > len(q.waiting)/2:
-		q.index.shift(q.head)
-		q.waiting = append(q.waiting[:0], q.waiting[q.head:]...)
-		q.hashes = append(q.hashes[:0], q.hashes[q.head:]...)
-		q.head = 0
+		q.compact()
 	}
 	return dst
+}
+
+// compact moves what waits to the beginning. That is less than has been popped since the last time.
+func (q *Queue) compact() {
+	rest := copy(q.waiting, q.waiting[q.head:])
+	copy(q.hashes, q.hashes[q.head:])
+	clear(q.waiting[rest:])
+	q.waiting, q.hashes = q.waiting[:rest], q.hashes[:rest]
+	if len(q.index.slots) > 8*max(rest, minSlots) {
+		q.index.rebuild(q.hashes) // to look through its slots would cost more
+	} else {
+		q.index.shift(q.head)
+	}
+	q.head = 0
 }
 
 // reset empties the queue. What a burst left behind is given back to the collector.

@@ -80,6 +80,40 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
+// What is put back goes behind what came meanwhile, as far as there is room, and never over what is greater.
+func TestQueueRestore(t *testing.T) {
+	q := NewQueue(3)
+	q.Push(at(t, "a", 5))
+	q.Push(at(t, "b", 5))
+	q.Restore([]line.Report{at(t, "a", 4), at(t, "b", 6), at(t, "c", 5), at(t, "d", 5)})
+	want := texts([]line.Report{at(t, "a", 5), at(t, "b", 6), at(t, "c", 5)})
+	if got := texts(q.Pop(nil, 10, 1000)); !slices.Equal(got, want) || q.Counts() != (QueueCounts{Conflated: 2, Emptied: 1}) {
+		t.Errorf("popped %q, want %q; counts %+v", got, want, q.Counts())
+	}
+}
+
+// A burst leaves nothing behind but what still waits.
+func TestQueueAfterBurst(t *testing.T) {
+	q := NewQueue(1 << 16)
+	for i := range 1 << 14 {
+		q.Push(at(t, fmt.Sprint("c", i), 1))
+	}
+	for i := range 1 << 14 {
+		q.Push(at(t, fmt.Sprint("d", i), 1))
+		want := fmt.Sprint("c", i)
+		if got := q.Pop(nil, 1, 1000); len(got) != 1 || string(got[0].Client()) != want {
+			t.Fatalf("popped %q, want %s", got, want)
+		}
+	}
+	q.Pop(nil, 1<<14-10, 1<<30)
+	if len(q.index.slots) > 8*minSlots || q.Len() != 10 {
+		t.Errorf("%d slots for %d clients", len(q.index.slots), q.Len())
+	}
+	if got := texts(q.Pop(nil, 10, 1000)); len(got) != 10 || got[9] != at(t, fmt.Sprint("d", 1<<14-1), 1).String() {
+		t.Errorf("last of all %q", got)
+	}
+}
+
 // The queue against a plain list, for random pushes and pops.
 func TestQueueModel(t *testing.T) {
 	replaced, emptied, compacted := 0, 0, 0

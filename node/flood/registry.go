@@ -27,13 +27,13 @@ func NewRegistry() *Registry { return new(Registry) }
 
 func (g *Registry) shard(h uint64) *shard { return &g.shards[h>>32%shards] }
 
-// hold puts r in place of the report it replaces, which find returned, or adds it.
-func (s *shard) hold(at, place int, h uint64, r line.Report) {
+// hold puts r in the place that find returned, or adds it.
+func (s *shard) hold(place int, h uint64, r line.Report) {
 	if place >= 0 {
 		s.reports[place] = r
 		return
 	}
-	s.index.add(at, h, len(s.reports))
+	s.index.add(h, len(s.reports))
 	s.reports = append(s.reports, r)
 }
 
@@ -45,11 +45,11 @@ func (g *Registry) admit(h uint64, r line.Report) bool {
 	s := g.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, place := s.index.find(h, r.Client(), s.reports)
+	place := s.index.find(h, r.Client(), s.reports)
 	if place >= 0 && !r.Later(s.reports[place]) {
 		return false
 	}
-	s.hold(at, place, h, r)
+	s.hold(place, h, r)
 	return true
 }
 
@@ -66,12 +66,12 @@ func (g *Registry) merge(h uint64, r line.Report) (held line.Report, changed boo
 	s := g.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, place := s.index.find(h, r.Client(), s.reports)
+	place := s.index.find(h, r.Client(), s.reports)
 	if place >= 0 && r.Compare(s.reports[place]) <= 0 {
 		return s.reports[place], false
 	}
 	r = r.Clone()
-	s.hold(at, place, h, r)
+	s.hold(place, h, r)
 	return r, true
 }
 
@@ -81,7 +81,7 @@ func (g *Registry) Get(id line.ClientID) (line.Report, bool) {
 	s := g.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, place := s.index.find(h, id, s.reports)
+	place := s.index.find(h, id, s.reports)
 	if place < 0 {
 		return line.Report{}, false
 	}
