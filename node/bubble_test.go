@@ -124,16 +124,17 @@ func lonely(t testing.TB, finder places.Finder, adjust ...func(*Config)) *fake {
 func (f *fake) entries() []string {
 	var all []string
 	for _, e := range f.logs.All() {
-		text := e.Message
+		var text strings.Builder
+		text.WriteString(e.Message)
 		for _, field := range e.Context {
 			switch field.Type {
 			case zapcore.StringType:
-				text += " | " + field.String
+				text.WriteString(" | " + field.String)
 			case zapcore.Int64Type:
-				text += " | " + time.Duration(field.Integer).String()
+				text.WriteString(" | " + time.Duration(field.Integer).String())
 			}
 		}
-		all = append(all, text)
+		all = append(all, text.String())
 	}
 	return all
 }

@@ -265,6 +265,7 @@ func (c *client) rest() string {
 func (m *member) iamat(t testing.TB, operands string) string {
 	t.Helper()
 	c := dial(t, m.address)
+	defer func() { _ = c.conn.Close() }()
 	c.send("IAMAT " + operands + "\n")
 	reply := c.paragraph()
 	text, ok := strings.CutPrefix(strings.TrimSuffix(reply, "\n\n"), "AT ")
