@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -231,6 +233,36 @@ func TestCloseAndDialAgain(t *testing.T) {
 		}
 		if len(hands.messages) > 0 {
 			t.Error("a closed connection got a message")
+		}
+	})
+}
+
+// slow is a Handler that takes its time.
+type slow struct {
+	entered  chan struct{}
+	finished atomic.Bool
+}
+
+func (s *slow) Message(Message) {
+	close(s.entered)
+	for range 10_000 {
+		runtime.Gosched()
+	}
+	s.finished.Store(true)
+}
+
+func (*slow) Trouble(error) {}
+
+// Close waits for the Handler to return.
+func TestCloseWaits(t *testing.T) {
+	everyBus(t, func(t *testing.T, dialer func(string) Dialer) {
+		h := &slow{entered: make(chan struct{})}
+		hands := dial(t, dialer("Hands"), h)
+		publish(t, dial(t, dialer("Goloman"), newInbox()), Propagate, "Hands", "x")
+		<-h.entered
+		hands.Close()
+		if !h.finished.Load() {
+			t.Error("the Handler outlives the connection")
 		}
 	})
 }

@@ -246,6 +246,15 @@ func TestSlowObserver(t *testing.T) {
 			t.Fatalf("message %d is %.20q", i, got.Payload)
 		}
 	}
+	conns, err := s.nats.Connz(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range conns.Conns {
+		if c.Stalls != 0 {
+			t.Errorf("%s was stalled %d times for the observer's sake", c.Name, c.Stalls)
+		}
+	}
 }
 
 // mute is a connection whose other side can fall silent, as behind a cable that is cut: nothing arrives, writes

@@ -129,6 +129,16 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// A client that sends on when the node ends the connection still gets its replies, and the end, not a reset.
+func TestLastRepliesArrive(t *testing.T) {
+	n := alone(t, func(c *Config) { c.Limits.Rate = 10 })
+	c := dial(t, n.address)
+	c.send(strings.Repeat("junk\n", 50_000))
+	if got := c.rest(); got != strings.Repeat("? junk\n", 10) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestNewClients(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := lonely(t, newOracle(), func(c *Config) { c.Limits.NewClients = 2 })
