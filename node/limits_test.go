@@ -90,6 +90,7 @@ func TestDeafClient(t *testing.T) {
 		got := other.line()
 		deaf.send("junk\n")
 		deafer.send("WHATSAT k 1 1\n")
+		synctest.Wait() // its session awaits the next line: were it to await the lock on the replies, time would stand still
 		close(o.speak)
 		go other.send("IAMAT k " + place + " 2\n")
 		got += other.line() + other.line()
