@@ -39,7 +39,7 @@ type Node struct {
 	// Listen is the HOST:PORT for clients. An empty host means all interfaces, port 0 any free one.
 	Listen string `yaml:"listen" is:"address"`
 
-	// HTTP is the HOST:PORT of status page, API and metrics; empty means none.
+	// HTTP is the HOST:PORT of the node's health, which herd health asks for; empty means none.
 	HTTP string `yaml:"http" is:"address or none"`
 }
 
@@ -84,8 +84,8 @@ type Limits struct {
 	// NewClients is how many client IDs a node has not heard of may be introduced from one IP address in a minute.
 	NewClients int `yaml:"new_clients" help:"new client IDs a minute from one IP address, 0: unlimited"`
 
-	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and repair brings the
-	// neighbour up to date. At least 1.
+	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and the
+	// neighbour learns of those clients with their next reports. At least 1.
 	Queue int `yaml:"queue" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
 }
 
