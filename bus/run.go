@@ -33,7 +33,10 @@ func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, C
 		if time.Since(began) >= lasting && c != nil {
 			ceiling = minBackoff
 		}
-		pause(ctx, rand.N(ceiling))
+		select {
+		case <-ctx.Done():
+		case <-time.After(rand.N(ceiling)):
+		}
 		ceiling = min(2*ceiling, maxBackoff)
 	}
 }
@@ -60,13 +63,4 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn)) error 
 	}
 	c.Close() // before asking why: what failed first may have been a Publish
 	return c.Err()
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

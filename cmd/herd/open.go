@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/term"
-
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
@@ -106,7 +104,7 @@ func redacted(config *configs.Config, url string) string {
 // reopenOnHangup has log files opened anew on SIGHUP until the function it returns is called. On a terminal SIGHUP means that
 // the terminal is gone, and ends the program as usual.
 func reopenOnHangup(stdin io.Reader, logs *node.Logs) (stop func()) {
-	if f, ok := stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminal(stdin) {
 		return func() {}
 	}
 	hangups := make(chan os.Signal, 1)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -34,9 +33,9 @@ func (p *program) printJSON(result any) error {
 	return p.print(text.Bytes())
 }
 
-// terminal reports whether what is written to w appears on a terminal.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// terminal reports whether a standard stream of the program is a terminal.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -139,11 +139,9 @@ func (w *watcher) keep(ctx context.Context) error {
 		case lost:
 			fmt.Fprintf(w.stderr, "lost the bus, trying again: %v\n", err)
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-		case <-timer.C:
+		case <-time.After(pause):
 		}
 		pause = min(2*pause, maxWatchPause)
 	}
