@@ -1,0 +1,44 @@
+package bus_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"herd/bus"
+)
+
+func TestReadSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "seed")
+	if err := os.WriteFile(path, []byte("SU"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	group := fs.FileMode(0o600)
+	if os.Getuid() == 0 {
+		group = 0o640 // root may share what is its own with a group
+	}
+	for mode := fs.FileMode(0o400); mode < 0o1000; mode++ {
+		if mode&0o400 == 0 {
+			continue
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		got, err := bus.ReadSecret(path)
+		if mode&^group&^0o100 == 0 {
+			if err != nil || string(got) != "SU" {
+				t.Errorf("mode %o: %q, %v", mode, got, err)
+			}
+			continue
+		}
+		want := fmt.Sprintf("%s can be read by others (mode %#o); run chmod %o %s", path, mode, group, path)
+		if err == nil || err.Error() != want {
+			t.Errorf("mode %o: %v, want %s", mode, err, want)
+		}
+	}
+	if _, err := bus.ReadSecret(filepath.Dir(path)); err == nil {
+		t.Error("a directory is no secret")
+	}
+}
