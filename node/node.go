@@ -86,12 +86,12 @@ func New(c Config) *Node {
 	n.busState.Store("not yet connected")
 	n.limits.Store(&c.Limits)
 	n.linked.Store(new([]*link))
-	_ = n.relink(c.Neighbours) // there is no bus yet that could refuse
+	n.Relink(c.Neighbours)
 	return n
 }
 
-// Limit has these limits hold from now on, also for clients that are connected, but for limits of connections: nobody is
-// turned out.
+// Limit has these limits hold from now on: for clients that are connected from their next line on, and nobody is turned out
+// because there may be fewer.
 func (n *Node) Limit(limits Limits) {
 	n.limits.Store(&limits)
 	for _, l := range n.links() {

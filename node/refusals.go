@@ -26,6 +26,7 @@ const (
 	wrongSender
 	unknownKind
 	malformed
+	oversized
 	notPermitted
 	overrun
 )
@@ -44,6 +45,7 @@ var reasons = [...]string{
 	wrongSender:        "message in another's name",
 	unknownKind:        "message of unknown kind",
 	malformed:          "malformed report",
+	oversized:          "message too large",
 	notPermitted:       "not permitted by the bus",
 	overrun:            "messages came too fast",
 }

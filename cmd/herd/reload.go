@@ -119,24 +119,15 @@ func (f *fleet) fixed(next *configs.Config) (fixed []string, err error) {
 // relink gives all nodes their new neighbours. While they change, an embedded server permits what was and what will be.
 func (f *fleet) relink(next *configs.Config) error {
 	was, will := neighbours(f.config.Topology()), neighbours(next.Topology())
-	if f.server != nil {
-		both := maps.Clone(will)
-		for node, peers := range was {
-			both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
-		}
-		if err := f.server.Permit(both); err != nil {
-			return err
-		}
+	both := maps.Clone(will)
+	for node, peers := range was {
+		both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
 	}
-	for i, m := range f.members {
-		err := m.Relink(next.Topology().Neighbours(m.Name))
-		if err == nil {
-			continue
-		}
-		for _, m := range f.members[:i] {
-			err = errors.Join(err, m.Relink(f.config.Topology().Neighbours(m.Name)))
-		}
-		return errors.Join(err, f.permit(was))
+	if err := f.permit(both); err != nil {
+		return err
+	}
+	for _, m := range f.members {
+		m.Relink(next.Topology().Neighbours(m.Name))
 	}
 	return f.permit(will)
 }

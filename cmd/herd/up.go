@@ -46,14 +46,15 @@ configuration and opens its log files anew; clients stay connected.`,
 			return p.run(c, config, nodes)
 		},
 	}
-	p.runFlags(c)
+	busFlags(c)
 	c.Flags().StringSliceVar(&only, "only", nil, "`NAMES` of the servers to run here, separated by commas (default: all)")
 	return c
 }
 
-// runFlags adds the flags of a command that runs servers.
-func (p *program) runFlags(c *cobra.Command) {
-	configs.AddFlags(c.Flags())
+// busFlags adds the flags of the keys of a command that connects to the bus, see [configs.AddFlags]. --keys is short for
+// --bus-keys.
+func busFlags(c *cobra.Command, keys ...string) {
+	configs.AddFlags(c.Flags(), keys...)
 	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "keys" {
 			name = "bus-keys"
