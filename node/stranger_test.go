@@ -59,7 +59,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		want := maps.Collect(texts(news))
 		if got := maps.Collect(texts(n.Registry())); !maps.Equal(got, want) {
-			t.Errorf("knows %q, want %q", got, want)
+			t.Errorf("knows %v, want %v", got, want)
 		}
 		for _, l := range n.links() {
 			passed := make(map[string]bool)
