@@ -67,7 +67,7 @@ type TLS struct {
 
 	// Key is the PEM file of the certificate's private key. It belongs to the user of this process and is readable by
 	// nobody else, or to root, who may share it with a group.
-	Key string `yaml:"key" help:"PEM file of the private key to --tls-cert, which nobody else may read"`
+	Key string `yaml:"key" live:"true" help:"PEM file of the private key to --tls-cert, which nobody else may read"`
 
 	// Clients is none, or require: then a client needs a certificate of CA, reports only for the IDs that are in it, and is
 	// disconnected when it expires.

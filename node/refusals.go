@@ -22,6 +22,10 @@ const (
 	idleTooLong
 	slowLine
 	slowReader
+	handshakeFailed
+	foreignClient
+	certificateExpired
+	tornLine
 	noDescriptors
 	wrongSender
 	unknownKind
@@ -41,6 +45,10 @@ var reasons = [...]string{
 	idleTooLong:        "idle for too long",
 	slowLine:           "line not completed in time",
 	slowReader:         "replies not taken in time",
+	handshakeFailed:    "TLS handshake failed",
+	foreignClient:      "client ID not in certificate",
+	certificateExpired: "certificate expired",
+	tornLine:           "TLS cut off within a line",
 	noDescriptors:      "out of file descriptors",
 	wrongSender:        "message in another's name",
 	unknownKind:        "message of unknown kind",
