@@ -170,5 +170,9 @@ func (p *program) greet(config *configs.Config, h *opened, url string) {
 	_ = table.Flush()                                      // an error shows with the next line
 	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached
 	host, port, _ := net.SplitHostPort(address)
+	if config.TLS.Cert != "" {
+		fmt.Fprintf(p.stdout, "try: herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr %s --tls (--help tells of certificates)\n", address)
+		return
+	}
 	fmt.Fprintf(p.stdout, "try: printf 'IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\\n' | nc -q1 %s %s\n", host, port)
 }
