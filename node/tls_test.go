@@ -122,13 +122,20 @@ func TestHandshakeFails(t *testing.T) {
 			if test.adjust != nil {
 				test.adjust(config)
 			}
-			c, err := dialTLS(t, n.address, config)
+			wire := dial(t, n.address)
+			conn := tls.Client(wire.conn, config)
+			err := conn.Handshake()
 			if err == nil { // in TLS 1.3 the client has done before the server has judged
-				c.send("IAMAT kiwi " + place + " 1\n")
-				_, err = io.ReadAll(c.in)
+				if _, err := io.WriteString(conn, "IAMAT kiwi "+place+" 1\n"); err != nil {
+					t.Fatal(err)
+				}
+				_, err = io.ReadAll(conn)
 			}
 			if err == nil || err.Error() != test.says {
 				t.Errorf("the client is told %v, want %s", err, test.says)
+			}
+			if got := wire.rest(); got != "" {
+				t.Errorf("then comes %q", got)
 			}
 			inside.send("junk\n")
 			inside.read(len("? junk\n"))
