@@ -32,20 +32,24 @@ func TestHalfCloseOverTLS(t *testing.T) {
 	want.WriteString("? last\n")
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		n := alone(t, func(c *Config) { c.TLS = server })
-		n.trust = ca.trust()
-		n.trust.MaxVersion = version
-		c := n.dial(t)
+		config := ca.trust()
+		config.MaxVersion = version
+		below := &wire{Conn: dial(t, n.address).conn}
+		conn := tls.Client(below, config)
 		sending := make(chan error, 1)
 		go func() {
-			_, err := io.WriteString(c.conn, sent.String())
+			_, err := io.WriteString(conn, sent.String())
 			if err == nil {
-				err = c.conn.CloseWrite()
+				err = conn.CloseWrite()
 			}
 			sending <- err
 		}()
-		got, err := io.ReadAll(c.in)
+		got, err := io.ReadAll(conn)
 		if sendErr := <-sending; err != nil || sendErr != nil || string(got) != want.String() {
 			t.Errorf("%s: %d bytes of replies, want %d; %v, %v", tls.VersionName(version), len(got), want.Len(), err, sendErr)
+		}
+		if below.cut {
+			t.Errorf("%s: the end is not announced", tls.VersionName(version))
 		}
 		if got := n.Health(); len(got.Refused) != 1 || got.Sessions != 0 {
 			t.Errorf("counted %v, %d sessions", got.Refused, got.Sessions)
@@ -229,7 +233,7 @@ func TestCertificateExpires(t *testing.T) {
 			c.line()
 			<-o.asked
 			if got := idle.ends(); got != time.Nanosecond {
-				t.Errorf("an idle connection ends %s after the others", got)
+				t.Fatalf("an idle connection ends %s after that", got)
 			}
 			o.speak <- struct{}{}
 			rest, err := io.ReadAll(c.in)
