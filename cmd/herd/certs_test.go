@@ -72,10 +72,10 @@ func forKiwi(c *x509.Certificate) {
 
 // certs is the command of scripts that writes
 //
-//	ca, otherca         CAs
-//	server              of ca, for localhost and 127.0.0.1
-//	kiwi, uri           of ca, for the clients kiwi, as a DNS name, and 50%küwi, as a URI
-//	stranger, expired   of otherca, and of ca but of the past, both for the client kiwi
+//	ca, otherca          CAs
+//	server, otherserver  of ca and otherca, for localhost and 127.0.0.1
+//	kiwi, uri            of ca, for the clients kiwi, as a DNS name, and 50%küwi, as a URI
+//	stranger, expired    of otherca, and of ca but of the past, both for the client kiwi
 func (h *scriptHerd) certs(ts *testscript.TestScript, _ []string) {
 	made := func(name string, ca *issued, adjust func(*x509.Certificate)) *issued {
 		i, err := issue(ts.MkAbs("."), name, ca, adjust)
@@ -84,6 +84,7 @@ func (h *scriptHerd) certs(ts *testscript.TestScript, _ []string) {
 	}
 	ca, other := made("ca", nil, forCA), made("otherca", nil, forCA)
 	made("server", ca, forServer)
+	made("otherserver", other, forServer)
 	made("kiwi", ca, forKiwi)
 	made("uri", ca, func(c *x509.Certificate) {
 		forKiwi(c)

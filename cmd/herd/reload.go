@@ -75,6 +75,10 @@ func (f *fleet) reload() (fixed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	secure, err := portTLS(next)
+	if err != nil {
+		return nil, err
+	}
 	identities := make([]*bus.Credentials, len(f.members))
 	for i, m := range f.members {
 		if identities[i], err = credentials(f.started, m.Name); err != nil {
@@ -86,6 +90,7 @@ func (f *fleet) reload() (fixed []string, err error) {
 	}
 	for i, m := range f.members {
 		m.Limit(limits(next))
+		_ = m.SetTLS(secure) // refused where it is among what is fixed
 		if f.server == nil {
 			m.dialer.Identify(identities[i])
 		}
@@ -97,6 +102,9 @@ func (f *fleet) reload() (fixed []string, err error) {
 // fixed lists what is configured otherwise than before and cannot follow. That a node is gone which runs here is an error.
 func (f *fleet) fixed(next *configs.Config) (fixed []string, err error) {
 	fixed = f.started.Fixed(next)
+	if (next.TLS.Cert == "") != (f.started.TLS.Cert == "") {
+		fixed = append(fixed, "whether clients speak TLS")
+	}
 	for _, m := range f.members {
 		was, _ := f.started.Node(m.Name)
 		now, there := next.Node(m.Name)
