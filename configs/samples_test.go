@@ -151,7 +151,7 @@ func TestRegions(t *testing.T) {
 	}
 }
 
-// hardened.yaml is the campus with every limit set, each above nothing and below what herd.yaml leaves open.
+// hardened.yaml is the campus with every limit set, and nothing else but the log and the bus changed.
 func TestHardened(t *testing.T) {
 	c, err := Load("hardened.yaml", nil, nil)
 	if err != nil {

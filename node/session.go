@@ -16,16 +16,13 @@ import (
 	"herd/node/line"
 )
 
-// inputs are lent to sessions to read into.
-var inputs = sync.Pool{New: func() any { b := make([]byte, line.MinBuffer); return &b }}
-
 // session is the conversation with one client.
 type session struct {
 	node    *Node
 	conn    net.Conn
 	host    string // of the client
 	peer    string // the same with port, for the log
-	reader  *line.Reader
+	input   *input
 	replies *replies
 	scratch []byte
 	rate    *rate.Limiter // nil: none
@@ -38,7 +35,7 @@ type session struct {
 func newSession(n *Node, conn net.Conn, host string) *session {
 	s := &session{
 		node: n, conn: conn, host: host, peer: conn.RemoteAddr().String(),
-		replies: newReplies(conn, n.Limits.Write),
+		input: newInput(conn), replies: newReplies(conn, n.Limits.Write),
 	}
 	if n.Limits.Rate > 0 {
 		s.rate = rate.NewLimiter(rate.Limit(n.Limits.Rate), n.Limits.Rate)
@@ -53,9 +50,7 @@ var errClosing = errors.New("limit hit")
 func (s *session) run(ctx context.Context) {
 	log := s.node.Log
 	log.Info("connected", zap.String("peer", s.peer))
-	input := inputs.Get().(*[]byte)
-	defer inputs.Put(input)
-	s.reader = line.NewReader(*input)
+	defer s.input.drop()
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s.asking = asking
@@ -112,7 +107,7 @@ func (s *session) linger() {
 func (s *session) serve(ctx context.Context) error {
 	for {
 		for {
-			l, tooLong, ok := s.reader.Next()
+			l, tooLong, ok := s.input.Next()
 			if !ok {
 				break
 			}
@@ -126,7 +121,7 @@ func (s *session) serve(ctx context.Context) error {
 		}
 		err := s.fill(ctx)
 		if errors.Is(err, io.EOF) {
-			if l, ok := s.reader.Rest(); ok {
+			if l, ok := s.input.Rest(); ok {
 				if err := s.take(l, false); err != nil {
 					return err
 				}
@@ -144,7 +139,7 @@ func (s *session) fill(ctx context.Context) error {
 	now := time.Now()
 	var until time.Time
 	switch {
-	case !s.reader.Partial():
+	case !s.input.Partial():
 		s.begun = time.Time{}
 		if s.node.Limits.Idle > 0 {
 			until = now.Add(s.node.Limits.Idle)
@@ -163,7 +158,7 @@ func (s *session) fill(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // the deadline that its end set may just have been moved
 	}
-	return s.reader.Fill(s.conn)
+	return s.input.fill()
 }
 
 // silence says what it means that nothing more was read: the node ends, or the client was too slow, or is gone.
@@ -173,7 +168,7 @@ func (s *session) silence(ctx context.Context, err error) error {
 		return nil
 	case !timedOut(err):
 		return err
-	case s.reader.Partial():
+	case s.input.Partial():
 		s.node.refusals.note(slowLine, s.host)
 	default:
 		s.node.refusals.note(idleTooLong, s.host)

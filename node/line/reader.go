@@ -13,7 +13,7 @@ const MinBuffer = MaxLine + 1
 
 // Reader cuts what a client sends into lines, in a buffer of fixed size. It keeps in step with a client that sends too
 // long a line: that line comes back once, cut, and the rest of it is passed over. Only Fill reads, so
-// that the owner decides when to wait. A Reader belongs to one goroutine.
+// that the owner decides when to wait. A Reader belongs to one goroutine. The zero Reader needs a buffer before it can be filled.
 type Reader struct {
 	buf        []byte
 	start, end int  // what is read and not yet returned: buf[start:end]
@@ -22,11 +22,21 @@ type Reader struct {
 
 // NewReader returns a reader that uses buf, of at least [MinBuffer] bytes.
 func NewReader(buf []byte) *Reader {
-	if len(buf) < MinBuffer {
+	r := new(Reader)
+	r.Lend(buf)
+	return r
+}
+
+// Lend has the reader use buf, of at least [MinBuffer] bytes, from now on, or none if it is nil. What is unread is lost.
+func (r *Reader) Lend(buf []byte) {
+	if buf != nil && len(buf) < MinBuffer {
 		panic("line: reader buffer cannot hold the longest line")
 	}
-	return &Reader{buf: buf}
+	r.buf, r.start, r.end = buf, 0, 0
 }
+
+// Empty reports whether nothing is unread, so that the buffer can be put to another use.
+func (r *Reader) Empty() bool { return r.start == r.end }
 
 // Next returns the next line in the buffer, without its LF, and whether there is one. A line of more than
 // [MaxLine] bytes comes as its first MaxLine, with tooLong, as soon as so many have arrived. The line is valid until
