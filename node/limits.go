@@ -48,6 +48,8 @@ func (d *door) inside() int {
 	return d.count
 }
 
+const maxHosts = 1 << 16 // that a quota tells apart; beyond it, others share one
+
 // quota counts what each host has used up in this minute.
 type quota struct {
 	limit int // 0: none
@@ -65,6 +67,9 @@ func (q *quota) take(host string, now time.Time) bool {
 	defer q.mu.Unlock()
 	if now.Sub(q.began) >= time.Minute {
 		q.began, q.used = now, make(map[string]int)
+	}
+	if _, known := q.used[host]; !known && len(q.used) >= maxHosts {
+		host = "others"
 	}
 	if q.used[host] >= q.limit {
 		return false

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -140,6 +142,32 @@ func TestLastRepliesArrive(t *testing.T) {
 	}
 }
 
+// halfPipe is a connection in memory whose node's end can be closed for writing, as far as the node knows.
+type halfPipe struct{ net.Conn }
+
+func (halfPipe) CloseWrite() error { return nil }
+
+// A connection that the node ends is one of those that are limited until it is closed, for it costs a descriptor so long.
+func TestLastRepliesCount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Rate = 1 })
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		n.doors.conns <- halfPipe{theirs}
+		go func() { _, _ = io.WriteString(ours, "junk\njunk\n") }()
+		if got, err := bufio.NewReader(ours).ReadString('\n'); got != "? junk\n" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		synctest.Wait()
+		before := n.Health().Sessions
+		<-time.After(250 * time.Millisecond)
+		synctest.Wait()
+		if after := n.Health().Sessions; before != 1 || after != 0 {
+			t.Errorf("%d sessions while it lingers, %d when it is closed", before, after)
+		}
+	})
+}
+
 func TestNewClients(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := lonely(t, newOracle(), func(c *Config) { c.Limits.NewClients = 2 })
@@ -238,6 +266,34 @@ func TestRefusalsRememberFewPeers(t *testing.T) {
 	}
 }
 
+func TestHosts(t *testing.T) {
+	for _, tt := range []struct{ address, want string }{
+		{"192.0.2.1:7", "192.0.2.1"},
+		{"[::ffff:192.0.2.1]:7", "192.0.2.1"},
+		{"[2001:db8:1:2:3:4:5:6]:7", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:2:ffff::]:7", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:3::1]:7", "2001:db8:1:3::/64"},
+		{"[fe80::1%eth0]:7", "fe80::/64"},
+	} {
+		if got := hostOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tt.address))); got != tt.want {
+			t.Errorf("%s is of %s, want %s", tt.address, got, tt.want)
+		}
+	}
+}
+
+// A quota remembers no more hosts than it has room for; those beyond share what one has.
+func TestQuotaRemembersFewHosts(t *testing.T) {
+	q, now := newQuota(2), time.Now()
+	for i := range 2 * maxHosts {
+		if got, want := q.take(fmt.Sprint(i), now), i < maxHosts+2; got != want {
+			t.Fatalf("host %d: %t, want %t", i, got, want)
+		}
+	}
+	if !q.take("0", now) || q.take("0", now) || len(q.used) != maxHosts+1 {
+		t.Errorf("%d hosts, and the first is no longer told apart", len(q.used))
+	}
+}
+
 // exhausted is a listener that has run out of file descriptors a few times.
 type exhausted struct {
 	*pipes
@@ -247,22 +303,19 @@ type exhausted struct {
 func (e *exhausted) Accept() (net.Conn, error) {
 	if e.fail > 0 {
 		e.fail--
-		if e.fail%2 == 1 { // the second call of each pair is with the spare descriptor
-			return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
-		}
-		_, theirs := net.Pipe()
-		return theirs, nil
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
 	}
 	return e.pipes.Accept()
 }
 
+// While not even the spare descriptor helps, the node pauses longer and longer.
 func TestOutOfDescriptors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		began := time.Now()
 		var doors *pipes
 		n := lonely(t, newOracle(), func(c *Config) {
 			doors = c.Listener.(*pipes)
-			c.Listener = &exhausted{doors, 6}
+			c.Listener = &exhausted{doors, 6} // twice each time: the second call is with the spare descriptor
 		})
 		c := doors.dial(t)
 		go c.send("junk\n")
@@ -271,6 +324,23 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 		if got := n.Health().Refused["out of file descriptors"]; got != 3 {
 			t.Errorf("counted %d", got)
+		}
+	})
+}
+
+// A client that comes when there are descriptors again is let in, though the node is still waiting for one to refuse.
+func TestDescriptorsAreBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var doors *pipes
+		n := lonely(t, newOracle(), func(c *Config) {
+			doors = c.Listener.(*pipes)
+			c.Listener = &exhausted{doors, 1}
+		})
+		<-time.After(time.Hour)
+		c := doors.dial(t)
+		go c.send("junk\n")
+		if got := c.line(); got != "? junk\n" || len(n.Health().Refused) != 1 {
+			t.Errorf("%q, counted %v", got, n.Health().Refused)
 		}
 	})
 }

@@ -86,10 +86,10 @@ func (s *session) run(ctx context.Context) {
 	if timedOut(err) {
 		s.node.refusals.note(slowReader, s.host)
 	}
-	s.node.door.leave(s.host) // first: who sees the connection closed may come again
 	if err == nil || errors.Is(err, errClosing) {
 		s.linger()
 	}
+	s.node.door.leave(s.host) // first: who sees the connection closed may come again
 	_ = s.conn.Close()
 	log.Info("disconnected", zap.String("peer", s.peer))
 }
