@@ -2,10 +2,63 @@ package node
 
 import (
 	"errors"
+	"net"
 	"os"
 	"syscall"
 	"testing"
+	"time"
 )
+
+// exhausted is a listener that has run out of file descriptors a few times.
+type exhausted struct {
+	*pipes
+	fail int
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if e.fail > 0 {
+		e.fail--
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return e.pipes.Accept()
+}
+
+// While not even the spare descriptor helps, the node pauses longer and longer.
+func TestOutOfDescriptors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		began := time.Now()
+		var doors *pipes
+		n := lonely(t, newOracle(), func(c *Config) {
+			doors = c.Listener.(*pipes)
+			c.Listener = &exhausted{doors, 6} // twice each time: the second call is with the spare descriptor
+		})
+		c := doors.dial(t)
+		go c.send("junk\n")
+		if got := c.line(); got != "? junk\n" || time.Since(began) != (5+10+20)*time.Millisecond {
+			t.Errorf("after %s: %q", time.Since(began), got)
+		}
+		if got := n.Health().Refused["out of file descriptors"]; got != 3 {
+			t.Errorf("counted %d", got)
+		}
+	})
+}
+
+// A client that comes when there are descriptors again is let in, though the node is still waiting for one to refuse.
+func TestDescriptorsAreBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var doors *pipes
+		n := lonely(t, newOracle(), func(c *Config) {
+			doors = c.Listener.(*pipes)
+			c.Listener = &exhausted{doors, 1}
+		})
+		<-time.After(time.Hour)
+		c := doors.dial(t)
+		go c.send("junk\n")
+		if got := c.line(); got != "? junk\n" || len(n.Health().Refused) != 1 {
+			t.Errorf("%q, counted %v", got, n.Health().Refused)
+		}
+	})
+}
 
 // plug takes all file descriptors that the process may have, but free of them.
 func plug(t *testing.T, free int) (unplug func()) {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/node/line"
 )
 
 // ends waits for the node to close the connection, and returns after how long it did.
@@ -154,16 +156,61 @@ func TestLastRepliesCount(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
 		n.doors.conns <- halfPipe{theirs}
-		go func() { _, _ = io.WriteString(ours, "junk\njunk\n") }()
+		sent := make(chan int)
+		go func() {
+			in, err := io.WriteString(ours, "junk\njunk\n")
+			for more := 0; err == nil; in += more {
+				more, err = ours.Write(make([]byte, 1<<10))
+			}
+			sent <- in
+		}()
 		if got, err := bufio.NewReader(ours).ReadString('\n'); got != "? junk\n" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
 		synctest.Wait()
 		before := n.Health().Sessions
-		<-time.After(250 * time.Millisecond)
+		<-time.After(lingerTime + lingerPause)
 		synctest.Wait()
 		if after := n.Health().Sessions; before != 1 || after != 0 {
 			t.Errorf("%d sessions while it lingers, %d when it is closed", before, after)
+		}
+		if got, most := <-sent, 10+63*lingerBytes; got != most {
+			t.Errorf("%d bytes were read of a client that sends on, want %d", got, most)
+		}
+	})
+}
+
+// A line without an end is not a way around the rate: what it has too much counts as the lines it would fill.
+func TestRateOfAnEndlessLine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Rate = 10 })
+		for _, tt := range []struct {
+			lines int
+			ended bool
+		}{{10, false}, {11, true}} {
+			c := n.doors.dial(t)
+			go func() { _, _ = io.WriteString(c, strings.Repeat("x", tt.lines*line.MaxLine)+"\n") }()
+			if got := c.line(); got != "? "+strings.Repeat("x", line.MaxLine)+"\n" {
+				t.Errorf("%.20q", got)
+			}
+			synctest.Wait()
+			if got := n.Health().Refused["too many lines a second"] == 1; got != tt.ended {
+				t.Errorf("a line of %d × 4,096 bytes: ended %t", tt.lines, got)
+			}
+		}
+	})
+}
+
+// What is refused does not fill the log, were the lines as long as they may be.
+func TestRefusedLinesAreCutInTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		c := n.doors.dial(t)
+		go c.send(strings.Repeat("x", line.MaxLine) + "\n")
+		c.line()
+		want := []string{"refused | pipe | invalid line | " + strings.Repeat("x", 512)}
+		if got := n.about("refused"); !slices.Equal(got, want) {
+			t.Errorf("logged %q", got)
 		}
 	})
 }
@@ -292,57 +339,6 @@ func TestQuotaRemembersFewHosts(t *testing.T) {
 	if !q.take("0", now) || q.take("0", now) || len(q.used) != maxHosts+1 {
 		t.Errorf("%d hosts, and the first is no longer told apart", len(q.used))
 	}
-}
-
-// exhausted is a listener that has run out of file descriptors a few times.
-type exhausted struct {
-	*pipes
-	fail int
-}
-
-func (e *exhausted) Accept() (net.Conn, error) {
-	if e.fail > 0 {
-		e.fail--
-		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
-	}
-	return e.pipes.Accept()
-}
-
-// While not even the spare descriptor helps, the node pauses longer and longer.
-func TestOutOfDescriptors(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		began := time.Now()
-		var doors *pipes
-		n := lonely(t, newOracle(), func(c *Config) {
-			doors = c.Listener.(*pipes)
-			c.Listener = &exhausted{doors, 6} // twice each time: the second call is with the spare descriptor
-		})
-		c := doors.dial(t)
-		go c.send("junk\n")
-		if got := c.line(); got != "? junk\n" || time.Since(began) != (5+10+20)*time.Millisecond {
-			t.Errorf("after %s: %q", time.Since(began), got)
-		}
-		if got := n.Health().Refused["out of file descriptors"]; got != 3 {
-			t.Errorf("counted %d", got)
-		}
-	})
-}
-
-// A client that comes when there are descriptors again is let in, though the node is still waiting for one to refuse.
-func TestDescriptorsAreBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var doors *pipes
-		n := lonely(t, newOracle(), func(c *Config) {
-			doors = c.Listener.(*pipes)
-			c.Listener = &exhausted{doors, 1}
-		})
-		<-time.After(time.Hour)
-		c := doors.dial(t)
-		go c.send("junk\n")
-		if got := c.line(); got != "? junk\n" || len(n.Health().Refused) != 1 {
-			t.Errorf("%q, counted %v", got, n.Health().Refused)
-		}
-	})
 }
 
 // A node whose listener fails ends with that error, and its clients with it.

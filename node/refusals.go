@@ -51,6 +51,8 @@ var reasons = [...]string{
 const (
 	quiet    = time.Second // between two entries about one peer
 	maxPeers = 1024        // beyond it, others share one
+
+	maxLogged = 512 // bytes of a line that is refused
 )
 
 // refusals counts what a node refuses, by reason, and logs it: at most one entry per peer and second, with the number of

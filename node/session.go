@@ -94,13 +94,19 @@ func (s *session) run(ctx context.Context) {
 	log.Info("disconnected", zap.String("peer", s.peer))
 }
 
-// linger lets the client read its last replies: closing a connection on which it still sends would make them vanish.
+// linger lets the client read its last replies: closing a connection on which it still sends would make them vanish. What it sends is
+// thrown away, not faster than is needed for that.
 func (s *session) linger() {
 	half, ok := s.conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || s.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	_, _ = io.Copy(io.Discard, s.conn) // until it has closed its side, or the time is up
+	for {
+		if n, err := io.CopyN(io.Discard, s.conn, lingerBytes); n < lingerBytes || err != nil {
+			return // it has closed its side, or the time is up
+		}
+		time.Sleep(lingerPause)
+	}
 }
 
 // serve answers line by line. It returns io.EOF when the client has sent its last one, nil when ctx has ended.
@@ -108,6 +114,9 @@ func (s *session) serve(ctx context.Context) error {
 	for {
 		for {
 			l, tooLong, ok := s.input.Next()
+			if err := s.pace(s.input.Excess()); err != nil {
+				return err
+			}
 			if !ok {
 				break
 			}
@@ -178,9 +187,8 @@ func (s *session) silence(ctx context.Context, err error) error {
 
 // take answers one line. An error ends the session.
 func (s *session) take(l []byte, tooLong bool) error {
-	if s.rate != nil && !s.rate.Allow() {
-		s.node.refusals.note(tooManyLines, s.host)
-		return errClosing
+	if err := s.pace(1); err != nil {
+		return err
 	}
 	if tooLong {
 		return s.refuse(l, overlongLine)
@@ -196,9 +204,18 @@ func (s *session) take(l []byte, tooLong bool) error {
 	}
 }
 
+// pace takes so many lines of what the client may send in a second. What a line has too much counts as the lines it would fill.
+func (s *session) pace(lines int) error {
+	if s.rate == nil || lines == 0 || s.rate.AllowN(time.Now(), lines) {
+		return nil
+	}
+	s.node.refusals.note(tooManyLines, s.host)
+	return errClosing
+}
+
 // refuse answers a line that is not taken.
 func (s *session) refuse(l []byte, why reason) error {
-	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l)) })
+	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l[:min(len(l), maxLogged)])) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)
 }

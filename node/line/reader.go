@@ -18,6 +18,7 @@ type Reader struct {
 	buf        []byte
 	start, end int  // what is read and not yet returned: buf[start:end]
 	skipping   bool // within the rest of a line that was too long
+	passed     int  // bytes of it passed over, less those that Excess has told of
 }
 
 // NewReader returns a reader that uses buf, of at least [MinBuffer] bytes.
@@ -54,7 +55,7 @@ func (r *Reader) Next() (line []byte, tooLong, ok bool) {
 		return nil, false, false
 	}
 	r.start += MaxLine
-	r.skipping = true
+	r.skipping, r.passed = true, 0
 	return unread[:MaxLine], true, true
 }
 
@@ -62,12 +63,22 @@ func (r *Reader) Next() (line []byte, tooLong, ok bool) {
 func (r *Reader) skip() bool {
 	i := bytes.IndexByte(r.buf[r.start:r.end], '\n')
 	if i < 0 {
+		r.passed += r.end - r.start
 		r.start = r.end
 		return false
 	}
+	r.passed += i
 	r.start += i + 1
 	r.skipping = false
 	return true
+}
+
+// Excess returns how many more lines of [MaxLine] bytes a line that was too long could have been, as far as it has been passed over and
+// since Excess was last called.
+func (r *Reader) Excess() int {
+	n := r.passed / MaxLine
+	r.passed %= MaxLine
+	return n
 }
 
 // Fill reads once from src into the free part of the buffer. It must follow a Next that found no line.
