@@ -90,6 +90,10 @@ func (p *program) serve(ctx context.Context, nodes []*node.Node, logs *node.Logs
 		greet()
 		return nil
 	})
+	running.Go(func() error {
+		stayLean(ctx)
+		return nil
+	})
 	for _, n := range nodes {
 		running.Go(func() error {
 			if err := n.Run(ctx); err != nil {
