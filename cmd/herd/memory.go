@@ -9,16 +9,19 @@ import (
 
 const (
 	leanStep  = 5 * time.Second // between two looks at the process's memory
-	leanSlack = 8 << 20         // bytes it may have grown by without a reason to act
-	leanBusy  = 2               // collections in a step: more are a burst that is still going on
+	leanLeast = 2               // steps between two collections made for its sake
+	leanMost  = 48              // and between those that bring little
+	leanSlack = 8 << 20         // bytes, besides a fifth, by which it grows in a burst
+	leanBusy  = 2               // collections in a step that show that a burst goes on
 )
 
-// stayLean gives memory back to the system that a burst has left behind, until ctx ends. The runtime would do so by and by, but it keeps
-// as much again as is in use, and the stacks of connections that are gone until the next collection, which in a quiet process is two minutes away.
+// stayLean gives memory back to the system that a burst has left behind, until ctx ends. The runtime by itself keeps as much again as is
+// in use, and collects the stacks of connections that are gone only when as much has been allocated as there was: in a process that is
+// quiet again that takes minutes.
 func stayLean(ctx context.Context) {
 	tick := time.NewTicker(leanStep)
 	defer tick.Stop()
-	l := lean{free: debug.FreeOSMemory, look: look}
+	l := lean{free: debug.FreeOSMemory, look: look, pause: leanLeast}
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,25 +32,32 @@ func stayLean(ctx context.Context) {
 	}
 }
 
-// lean decides when memory is given back: when it has grown by a fifth since the last time, and the growing is over.
+// lean decides when memory is given back: soon after a burst and while that brings something, seldom else, never in a burst.
 type lean struct {
 	free func()
 	look func() (held, collections uint64)
 
-	base, collections uint64 // what was held, and the collections by then, at the last time and at the last step
+	base        uint64 // held after it was given back last
+	collections uint64 // by the last step
+	since       int    // steps since memory was given back
+	pause       int    // steps to wait at least
 }
 
 func (l *lean) step() {
 	held, collections := l.look()
 	busy := collections-l.collections > leanBusy
 	l.collections = collections
-	switch {
-	case held < l.base:
-		l.base = held
-	case busy || held < l.base+l.base/5+leanSlack:
-	default:
-		l.free()
-		l.base, l.collections = l.look()
+	if held > l.base+l.base/5+leanSlack {
+		l.pause = leanLeast
+	}
+	if l.since++; busy || l.since < l.pause {
+		return
+	}
+	l.free()
+	l.base, l.collections = l.look()
+	l.since = 0
+	if l.pause = min(2*l.pause, leanMost); l.base < held-held/10 {
+		l.pause = leanLeast
 	}
 }
 

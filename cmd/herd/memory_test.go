@@ -5,35 +5,44 @@ import (
 	"testing"
 )
 
-// Memory is given back once after each growth, when it is over.
+// Memory is given back soon after a burst, again while that brings something, and then less and less often.
 func TestLean(t *testing.T) {
 	const mega = 1 << 20
-	var held, collections uint64
-	var freed []int
-	step := 0
-	l := lean{look: func() (uint64, uint64) { return held, collections }, free: func() {
-		freed = append(freed, step)
-		held -= held / 4
+	var held, live, collections uint64
+	l := lean{pause: leanLeast, look: func() (uint64, uint64) { return held * mega, collections }, free: func() {
+		held = live
 		collections++
 	}}
-	for _, s := range []struct{ held, collections uint64 }{
-		{40, 1},  // it has begun: 30 are left
-		{30, 0},  // nothing new
-		{43, 0},  // less than a fifth and the slack
-		{100, 9}, // a burst
-		{200, 9},
-		{200, 2}, // it is over: 150 are left
-		{150, 0},
-		{80, 1}, // less: what is held by now is what the next growth is measured by
-		{110, 1},
-		{90, 0},
-	} {
-		held = s.held * mega
-		collections += s.collections
-		l.step()
-		step++
+	var freed []int
+	step := 0
+	steps := func(n int) {
+		for range n {
+			before := collections
+			l.step()
+			if step++; collections > before {
+				freed = append(freed, step)
+			}
+		}
 	}
-	if want := []int{0, 5, 8}; !slices.Equal(freed, want) {
-		t.Errorf("given back in steps %v, want %v", freed, want)
+	check := func(what string, want ...int) {
+		t.Helper()
+		if !slices.Equal(freed, want) {
+			t.Errorf("%s: given back in steps %v, want %v", what, freed, want)
+		}
+		freed = nil
 	}
+	held, live = 60, 40
+	steps(100)
+	check("from the start", 2, 4, 8, 16, 32, 64)
+	for range 10 { // a burst
+		held, live = held+20, live+20
+		collections += leanBusy + 1
+		steps(1)
+	}
+	check("in a burst")
+	steps(1)
+	check("it does not go on", 111)
+	live = 40 // its clients are gone
+	steps(12)
+	check("it is over", 115, 117, 121)
 }
