@@ -152,6 +152,27 @@ func TestRegions(t *testing.T) {
 	}
 }
 
+// hardened.yaml is the campus with every limit set, and nothing else but the log and the bus changed.
+func TestHardened(t *testing.T) {
+	c, err := Load("hardened.yaml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaultConfig(t)
+	if !slices.Equal(c.Nodes, campus) || !slices.Equal(c.Links, want.Links) {
+		t.Errorf("nodes %v, links %v", c.Nodes, c.Links)
+	}
+	want.Bus.Listen, want.Log.Level = "", "warn"
+	want.Limits = Limits{
+		Idle: 5 * time.Minute, Line: 10 * time.Second, Write: 10 * time.Second,
+		Connections: 4000, PerAddress: 32, Rate: 20, NewClients: 60, Queue: 16384,
+	}
+	want.topology, want.sources = c.topology, c.sources
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
 // Every sample of this folder loads.
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob("*.yaml")

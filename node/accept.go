@@ -16,6 +16,8 @@ import (
 const (
 	minAcceptPause = 5 * time.Millisecond
 	maxAcceptPause = time.Second
+
+	socketBuffer = 64 << 10 // bytes of a connection that the system keeps, each way
 )
 
 // accept serves clients until ctx ends or the listener fails, and until those it has accepted are served. Only a listener
@@ -28,10 +30,12 @@ func (n *Node) accept(ctx context.Context) error {
 		end()
 		sessions.Wait()
 	}()
-	spare := newSpare()
+	n.boundSockets()
+	var spare spare
 	defer spare.give()
 	pause := minAcceptPause
 	for {
+		spare.take()
 		conn, err := n.Listener.Accept()
 		switch {
 		case err == nil:
@@ -45,13 +49,17 @@ func (n *Node) accept(ctx context.Context) error {
 		case !isOne(err, ofExhaustion):
 			return err
 		}
-		// Refuse whoever waits, rather than let it hang, and leave the rest to better times.
-		n.refusals.note(noDescriptors, "listener", func() zap.Field { return zap.Error(err) })
+		// Refuse whoever waits, rather than let it hang, and leave the rest to better times. They have come already if the
+		// spare descriptor can be had again: then nobody was waiting, and this client came long after.
 		spare.give()
 		if conn, err := n.Listener.Accept(); err == nil {
+			if spare.take() {
+				n.admit(ctx, conn, &sessions)
+				continue
+			}
 			_ = conn.Close()
 		}
-		spare.take()
+		n.refusals.note(noDescriptors, "listener", func() zap.Field { return zap.Error(err) })
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -86,25 +94,50 @@ func (n *Node) admit(ctx context.Context, conn net.Conn, sessions *sync.WaitGrou
 	sessions.Go(func() { newSession(n, conn, host).run(ctx) })
 }
 
-// hostOf returns the address without port.
+// hostOf returns the address without port. Of IPv6 it is the network of 64 bits that one subscriber has: its addresses are
+// too many to be counted one by one.
 func hostOf(a net.Addr) string {
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
 		return a.String()
 	}
-	return host
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if network, err := ip.Prefix(64); ip.Is6() && err == nil {
+		return network.String()
+	}
+	return ip.String()
+}
+
+// boundSockets keeps the system from buffering megabytes for a client that sends more than it may or takes no replies: all connections
+// share what the system has for that. They have the sizes of the listener's socket, where they can be set.
+func (n *Node) boundSockets() {
+	listener, ok := n.Listener.(syscall.Conn)
+	if !ok {
+		return
+	}
+	socket, err := listener.SyscallConn()
+	if err != nil {
+		return // it is closed, as Accept will say
+	}
+	_ = socket.Control(func(descriptor uintptr) {
+		for _, option := range []int{syscall.SO_RCVBUF, syscall.SO_SNDBUF} {
+			if err := syscall.SetsockoptInt(int(descriptor), syscall.SOL_SOCKET, option, socketBuffer); err != nil {
+				n.Log.Warn("socket buffers left as they are", zap.Error(err))
+			}
+		}
+	})
 }
 
 // spare is a file descriptor put by, to be able to accept, and so to refuse, when there are no others.
 type spare struct{ file *os.File }
 
-func newSpare() *spare {
-	s := new(spare)
-	s.take()
-	return s
+// take puts one by, if there is none yet, and reports whether there is one now. Without one a client waits.
+func (s *spare) take() bool {
+	if s.file == nil {
+		s.file, _ = os.Open(os.DevNull)
+	}
+	return s.file != nil
 }
-
-func (s *spare) take() { s.file, _ = os.Open(os.DevNull) } // nil is no spare: a client waits
 
 func (s *spare) give() {
 	if s.file != nil {

@@ -45,6 +45,8 @@ func (d *door) inside() int {
 	return d.count
 }
 
+const maxHosts = 1 << 16 // that a quota tells apart; beyond it, others share one
+
 // quota counts what each host has used up in this minute.
 type quota struct {
 	mu    sync.Mutex
@@ -58,6 +60,9 @@ func (q *quota) take(host string, limit int, now time.Time) bool {
 	defer q.mu.Unlock()
 	if now.Sub(q.began) >= time.Minute {
 		q.began, q.used = now, make(map[string]int)
+	}
+	if _, known := q.used[host]; !known && len(q.used) >= maxHosts {
+		host = "others"
 	}
 	if q.used[host] >= limit {
 		return false

@@ -1,17 +1,21 @@
 package node
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/node/line"
 )
 
 // ends waits for the node to close the connection, and returns after how long it did.
@@ -140,6 +144,77 @@ func TestLastRepliesArrive(t *testing.T) {
 	}
 }
 
+// halfPipe is a connection in memory whose node's end can be closed for writing, as far as the node knows.
+type halfPipe struct{ net.Conn }
+
+func (halfPipe) CloseWrite() error { return nil }
+
+// A connection that the node ends is one of those that are limited until it is closed, for it costs a descriptor so long.
+func TestLastRepliesCount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Rate = 1 })
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		n.doors.conns <- halfPipe{theirs}
+		sent := make(chan int)
+		go func() {
+			in, err := io.WriteString(ours, "junk\njunk\n")
+			for more := 0; err == nil; in += more {
+				more, err = ours.Write(make([]byte, 1<<10))
+			}
+			sent <- in
+		}()
+		if got, err := bufio.NewReader(ours).ReadString('\n'); got != "? junk\n" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		synctest.Wait()
+		before := n.Health().Sessions
+		<-time.After(lingerTime + lingerPause)
+		synctest.Wait()
+		if after := n.Health().Sessions; before != 1 || after != 0 {
+			t.Errorf("%d sessions while it lingers, %d when it is closed", before, after)
+		}
+		if got, most := <-sent, 10+63*lingerBytes; got != most {
+			t.Errorf("%d bytes were read of a client that sends on, want %d", got, most)
+		}
+	})
+}
+
+// A line without an end is not a way around the rate: what it has too much counts as the lines it would fill.
+func TestRateOfAnEndlessLine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Rate = 10 })
+		for _, tt := range []struct {
+			lines int
+			ended bool
+		}{{10, false}, {11, true}} {
+			c := n.doors.dial(t)
+			go func() { _, _ = io.WriteString(c, strings.Repeat("x", tt.lines*line.MaxLine)+"\n") }()
+			if got := c.line(); got != "? "+strings.Repeat("x", line.MaxLine)+"\n" {
+				t.Errorf("%.20q", got)
+			}
+			synctest.Wait()
+			if got := n.Health().Refused["too many lines a second"] == 1; got != tt.ended {
+				t.Errorf("a line of %d × 4,096 bytes: ended %t", tt.lines, got)
+			}
+		}
+	})
+}
+
+// What is refused does not fill the log, were the lines as long as they may be.
+func TestRefusedLinesAreCutInTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		c := n.doors.dial(t)
+		go c.send(strings.Repeat("x", line.MaxLine) + "\n")
+		c.line()
+		want := []string{"refused | pipe | invalid line | " + strings.Repeat("x", 512)}
+		if got := n.about("refused"); !slices.Equal(got, want) {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
 func TestNewClients(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := lonely(t, newOracle(), func(c *Config) { c.Limits.NewClients = 2 })
@@ -194,85 +269,32 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// At most one entry per peer and second about what is refused, with the number of the others.
-func TestRefusalsInTheLog(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := lonely(t, newOracle())
-		c := n.doors.dial(t)
-		go func() {
-			for range 2 {
-				c.send(strings.Repeat("\x01\xff\"junk\"\n", 1000))
-				<-time.After(1500 * time.Millisecond)
-			}
-		}()
-		for range 2000 {
-			c.line()
+func TestHosts(t *testing.T) {
+	for _, tt := range []struct{ address, want string }{
+		{"192.0.2.1:7", "192.0.2.1"},
+		{"[::ffff:192.0.2.1]:7", "192.0.2.1"},
+		{"[2001:db8:1:2:3:4:5:6]:7", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:2:ffff::]:7", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:3::1]:7", "2001:db8:1:3::/64"},
+		{"[fe80::1%eth0]:7", "fe80::/64"},
+	} {
+		if got := hostOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tt.address))); got != tt.want {
+			t.Errorf("%s is of %s, want %s", tt.address, got, tt.want)
 		}
-		<-time.After(time.Minute)
-		want := []string{
-			`refused | pipe | invalid line | \x01\xff\"junk\"`,
-			"refused | pipe | invalid line | 999ns", // a number, not a time
-			"refused | pipe | invalid line | 1µs",
-		}
-		if got := n.about("refused"); !slices.Equal(got, want) {
-			t.Errorf("logged %q, want %q", got, want)
-		}
-		if got := n.Health().Refused["invalid line"]; got != 2000 {
-			t.Errorf("counted %d", got)
-		}
-		n.refusals.mu.Lock()
-		defer n.refusals.mu.Unlock()
-		if len(n.refusals.peers) != 0 {
-			t.Error("a peer is remembered for ever")
-		}
-	})
-}
-
-func TestRefusalsRememberFewPeers(t *testing.T) {
-	n := New(Config{Log: zapNop})
-	for i := range 10 * maxPeers {
-		n.refusals.note(invalidLine, fmt.Sprint(i))
-	}
-	if len(n.refusals.peers) > maxPeers+1 || n.Health().Refused["invalid line"] != 10*maxPeers {
-		t.Errorf("%d peers, counted %v", len(n.refusals.peers), n.Health().Refused)
 	}
 }
 
-// exhausted is a listener that has run out of file descriptors a few times.
-type exhausted struct {
-	*pipes
-	fail int
-}
-
-func (e *exhausted) Accept() (net.Conn, error) {
-	if e.fail > 0 {
-		e.fail--
-		if e.fail%2 == 1 { // the second call of each pair is with the spare descriptor
-			return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+// A quota remembers no more hosts than it has room for; those beyond share what one has.
+func TestQuotaRemembersFewHosts(t *testing.T) {
+	q, now := new(quota), time.Now()
+	for i := range 2 * maxHosts {
+		if got, want := q.take(fmt.Sprint(i), 2, now), i < maxHosts+2; got != want {
+			t.Fatalf("host %d: %t, want %t", i, got, want)
 		}
-		_, theirs := net.Pipe()
-		return theirs, nil
 	}
-	return e.pipes.Accept()
-}
-
-func TestOutOfDescriptors(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		began := time.Now()
-		var doors *pipes
-		n := lonely(t, newOracle(), func(c *Config) {
-			doors = c.Listener.(*pipes)
-			c.Listener = &exhausted{doors, 6}
-		})
-		c := doors.dial(t)
-		go c.send("junk\n")
-		if got := c.line(); got != "? junk\n" || time.Since(began) != (5+10+20)*time.Millisecond {
-			t.Errorf("after %s: %q", time.Since(began), got)
-		}
-		if got := n.Health().Refused["out of file descriptors"]; got != 3 {
-			t.Errorf("counted %d", got)
-		}
-	})
+	if !q.take("0", 2, now) || q.take("0", 2, now) || len(q.used) != maxHosts+1 {
+		t.Errorf("%d hosts, and the first is no longer told apart", len(q.used))
+	}
 }
 
 // A node whose listener fails ends with that error, and its clients with it.

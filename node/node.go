@@ -21,7 +21,9 @@ const (
 	readyTime = 5 * time.Second // without a bus for so long, a node is ready to answer from memory alone
 	drainTime = time.Second     // for sessions to finish, and again for links
 
-	lingerTime = 250 * time.Millisecond // for a client to take the last replies of a connection that the node ends
+	lingerTime  = 250 * time.Millisecond // for a client to take the last replies of a connection that the node ends
+	lingerBytes = 16 << 10               // of what it still sends, thrown away before each pause
+	lingerPause = 4 * time.Millisecond
 )
 
 // Config is what a node is made of. All but HTTP and TLS is required.

@@ -61,6 +61,8 @@ var reasons = [...]string{
 const (
 	quiet    = time.Second // between two entries about one peer
 	maxPeers = 1024        // beyond it, others share one
+
+	maxLogged = 512 // bytes of a line that is refused
 )
 
 // refusals counts what a node refuses, by reason, and logs it: at most one entry per peer and second, with the number of
@@ -130,21 +132,29 @@ func (r *refusals) run(ctx context.Context) {
 	}
 }
 
-// sweep logs what was passed over for peers whose last entry is a second old, and forgets those with nothing new.
+// sweep logs what was passed over for peers whose last entry is a second old.
 func (r *refusals) sweep(now time.Time) {
+	for who, p := range r.due(now) {
+		r.log.Warn("refused", zap.String("peer", who), zap.String("reason", reasons[p.last]), zap.Int("times", p.more))
+	}
+}
+
+// due returns those peers, begins a new second for them, and forgets the ones with nothing new. Sessions may refuse while they are logged.
+func (r *refusals) due(now time.Time) map[string]peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	due := make(map[string]peer)
 	for who, p := range r.peers {
-		if now.Sub(p.logged) < quiet {
-			continue
-		}
-		if p.more == 0 {
+		switch {
+		case now.Sub(p.logged) < quiet:
+		case p.more == 0:
 			delete(r.peers, who)
-			continue
+		default:
+			due[who] = *p
+			*p = peer{logged: now}
 		}
-		r.log.Warn("refused", zap.String("peer", who), zap.String("reason", reasons[p.last]), zap.Int("times", p.more))
-		*p = peer{logged: now}
 	}
+	return due
 }
 
 // counts returns how often each reason was met, without those that never were.

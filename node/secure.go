@@ -125,7 +125,7 @@ func (s *session) lifetime(ctx context.Context) (context.Context, context.Cancel
 }
 
 // linger takes leave: it tells the client that nothing more comes, and lets it read its last replies. Closing a connection on which
-// it still sends would make them vanish.
+// it still sends would make them vanish. What it sends is thrown away, not faster than is needed for that.
 func (s *session) linger() {
 	conn := s.conn
 	timer := time.AfterFunc(lingerTime, func() { _ = s.conn.Close() })
@@ -135,7 +135,13 @@ func (s *session) linger() {
 		conn = s.secure.wire.Conn // what still comes is of no interest
 	}
 	half, ok := conn.(interface{ CloseWrite() error })
-	if ok && half.CloseWrite() == nil && conn.SetReadDeadline(time.Time{}) == nil {
-		_, _ = io.Copy(io.Discard, conn) // until it has closed its side, or the time is up
+	if !ok || half.CloseWrite() != nil || conn.SetReadDeadline(time.Time{}) != nil {
+		return
+	}
+	for {
+		if n, err := io.CopyN(io.Discard, conn, lingerBytes); n < lingerBytes || err != nil {
+			return // it has closed its side, or the time is up
+		}
+		time.Sleep(lingerPause)
 	}
 }

@@ -16,9 +16,6 @@ import (
 	"herd/node/line"
 )
 
-// inputs are lent to sessions to read into.
-var inputs = sync.Pool{New: func() any { b := make([]byte, line.MinBuffer); return &b }}
-
 // session is the conversation with one client.
 type session struct {
 	node    *Node
@@ -26,7 +23,7 @@ type session struct {
 	secure  *secure  // the same, if it is TLS; else nil
 	host    string   // of the client
 	peer    string   // the same with port, for the log
-	reader  *line.Reader
+	input   *input
 	replies *replies
 	scratch []byte
 	rate    *rate.Limiter // nil: none
@@ -42,6 +39,7 @@ func newSession(n *Node, conn net.Conn, host string) *session {
 		s.secure = newSecure(conn, t)
 		s.conn = s.secure
 	}
+	s.input = newInput(s.conn)
 	s.replies = newReplies(s.conn, func() time.Duration { return n.limits.Load().Write })
 	s.limit(n.limits.Load().Rate)
 	return s
@@ -67,9 +65,15 @@ func (s *session) run(ctx context.Context) {
 	if err == nil {
 		err = s.talk(ctx)
 	}
-	s.node.door.leave(s.host) // first: who sees the connection closed may come again
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, errClosing) {
+	switch {
+	case errors.Is(err, io.EOF): // the client has ended it: who sees that the node has, too, may come again
+		s.node.door.leave(s.host)
 		s.linger()
+	case err == nil || errors.Is(err, errClosing): // the node ends it: who lingers still costs something
+		s.linger()
+		s.node.door.leave(s.host)
+	default:
+		s.node.door.leave(s.host)
 	}
 	_ = s.conn.Close()
 	s.node.Log.Info("disconnected", zap.String("peer", s.peer))
@@ -77,9 +81,7 @@ func (s *session) run(ctx context.Context) {
 
 // talk serves a client that may be served. It returns io.EOF when that is done, nil when ctx ended.
 func (s *session) talk(ctx context.Context) error {
-	input := inputs.Get().(*[]byte)
-	defer inputs.Put(input)
-	s.reader = line.NewReader(*input)
+	defer s.input.drop()
 	ctx, release := s.lifetime(ctx)
 	defer release()
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -127,7 +129,10 @@ func (s *session) talk(ctx context.Context) error {
 func (s *session) serve(ctx context.Context) error {
 	for {
 		for {
-			l, tooLong, ok := s.reader.Next()
+			l, tooLong, ok := s.input.Next()
+			if err := s.pace(s.input.Excess()); err != nil {
+				return err
+			}
 			if !ok {
 				break
 			}
@@ -141,7 +146,7 @@ func (s *session) serve(ctx context.Context) error {
 		}
 		err := s.fill(ctx)
 		if errors.Is(err, io.EOF) {
-			l, ok := s.reader.Rest()
+			l, ok := s.input.Rest()
 			switch {
 			case !ok:
 			case s.secure.torn():
@@ -165,7 +170,7 @@ func (s *session) fill(ctx context.Context) error {
 	s.limit(limits.Rate)
 	var until time.Time
 	switch {
-	case !s.reader.Partial():
+	case !s.input.Partial():
 		s.begun = time.Time{}
 		if limits.Idle > 0 {
 			until = now.Add(limits.Idle)
@@ -184,7 +189,7 @@ func (s *session) fill(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // the deadline that its end set may just have been moved
 	}
-	return s.reader.Fill(s.conn)
+	return s.input.fill()
 }
 
 // silence says what it means that nothing more was read: the node ends, or the client was too slow, or is gone.
@@ -194,7 +199,7 @@ func (s *session) silence(ctx context.Context, err error) error {
 		return nil
 	case !timedOut(err):
 		return err
-	case s.reader.Partial():
+	case s.input.Partial():
 		s.node.refusals.note(slowLine, s.host)
 	default:
 		s.node.refusals.note(idleTooLong, s.host)
@@ -204,9 +209,8 @@ func (s *session) silence(ctx context.Context, err error) error {
 
 // take answers one line. An error ends the session.
 func (s *session) take(l []byte, tooLong bool) error {
-	if s.rate != nil && !s.rate.Allow() {
-		s.node.refusals.note(tooManyLines, s.host)
-		return errClosing
+	if err := s.pace(1); err != nil {
+		return err
 	}
 	if tooLong {
 		return s.refuse(l, overlongLine)
@@ -222,9 +226,18 @@ func (s *session) take(l []byte, tooLong bool) error {
 	}
 }
 
+// pace takes so many lines of what the client may send in a second. What a line has too much counts as the lines it would fill.
+func (s *session) pace(lines int) error {
+	if s.rate == nil || lines == 0 || s.rate.AllowN(time.Now(), lines) {
+		return nil
+	}
+	s.node.refusals.note(tooManyLines, s.host)
+	return errClosing
+}
+
 // refuse answers a line that is not taken.
 func (s *session) refuse(l []byte, why reason) error {
-	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l)) })
+	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l[:min(len(l), maxLogged)])) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 )
 
 // Nearby asks f for the places of q and returns the JSON of the reply with its
@@ -73,13 +74,27 @@ func failure(err error) Answer {
 	return a
 }
 
+// encoder writes JSON to a buffer. It is used again, for it needs several times the
+// memory of what it writes.
+type encoder struct {
+	text bytes.Buffer
+	json *json.Encoder
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.json = json.NewEncoder(&e.text)
+	e.json.SetEscapeHTML(false)
+	e.json.SetIndent("", "  ")
+	return e
+}}
+
 // encode returns the JSON of a, which holds only strings and finite numbers and
 // so can always be encoded.
 func encode(a Answer) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(a)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.text.Reset()
+	_ = e.json.Encode(a)
+	return bytes.Clone(bytes.TrimSuffix(e.text.Bytes(), []byte("\n")))
 }

@@ -140,6 +140,10 @@ func (p *program) serve(ctx context.Context, f *fleet, greet func()) error {
 		greet()
 		return nil
 	})
+	running.Go(func() error {
+		stayLean(ctx)
+		return nil
+	})
 	for _, m := range f.members {
 		running.Go(func() error {
 			if err := m.Run(ctx); err != nil {

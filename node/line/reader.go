@@ -13,20 +13,31 @@ const MinBuffer = MaxLine + 1
 
 // Reader cuts what a client sends into lines, in a buffer of fixed size. It keeps in step with a client that sends too
 // long a line: that line comes back once, cut, and the rest of it is passed over. Only Fill reads, so
-// that the owner decides when to wait. A Reader belongs to one goroutine.
+// that the owner decides when to wait. A Reader belongs to one goroutine. The zero Reader needs a buffer before it can be filled.
 type Reader struct {
 	buf        []byte
 	start, end int  // what is read and not yet returned: buf[start:end]
 	skipping   bool // within the rest of a line that was too long
+	passed     int  // bytes of it passed over, less those that Excess has told of
 }
 
 // NewReader returns a reader that uses buf, of at least [MinBuffer] bytes.
 func NewReader(buf []byte) *Reader {
-	if len(buf) < MinBuffer {
+	r := new(Reader)
+	r.Lend(buf)
+	return r
+}
+
+// Lend has the reader use buf, of at least [MinBuffer] bytes, from now on, or none if it is nil. What is unread is lost.
+func (r *Reader) Lend(buf []byte) {
+	if buf != nil && len(buf) < MinBuffer {
 		panic("line: reader buffer cannot hold the longest line")
 	}
-	return &Reader{buf: buf}
+	r.buf, r.start, r.end = buf, 0, 0
 }
+
+// Empty reports whether nothing is unread, so that the buffer can be put to another use.
+func (r *Reader) Empty() bool { return r.start == r.end }
 
 // Next returns the next line in the buffer, without its LF, and whether there is one. A line of more than
 // [MaxLine] bytes comes as its first MaxLine, with tooLong, as soon as so many have arrived. The line is valid until
@@ -44,7 +55,7 @@ func (r *Reader) Next() (line []byte, tooLong, ok bool) {
 		return nil, false, false
 	}
 	r.start += MaxLine
-	r.skipping = true
+	r.skipping, r.passed = true, 0
 	return unread[:MaxLine], true, true
 }
 
@@ -52,12 +63,22 @@ func (r *Reader) Next() (line []byte, tooLong, ok bool) {
 func (r *Reader) skip() bool {
 	i := bytes.IndexByte(r.buf[r.start:r.end], '\n')
 	if i < 0 {
+		r.passed += r.end - r.start
 		r.start = r.end
 		return false
 	}
+	r.passed += i
 	r.start += i + 1
 	r.skipping = false
 	return true
+}
+
+// Excess returns how many more lines of [MaxLine] bytes a line that was too long could have been, as far as it has been passed over and
+// since Excess was last called.
+func (r *Reader) Excess() int {
+	n := r.passed / MaxLine
+	r.passed %= MaxLine
+	return n
 }
 
 // Fill reads once from src into the free part of the buffer. It must follow a Next that found no line.

@@ -129,3 +129,27 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// What a line has too much is told once, in whole lines.
+func TestExcess(t *testing.T) {
+	r := NewReader(make([]byte, MinBuffer))
+	src := &chunks{data: []byte(strings.Repeat("x", MaxLine+3*MaxLine-1) + "\nshort\n" + strings.Repeat("x", 2*MaxLine) + "\n")}
+	var got []int
+	for {
+		for {
+			_, _, ok := r.Next()
+			if n := r.Excess(); n > 0 {
+				got = append(got, n)
+			}
+			if !ok {
+				break
+			}
+		}
+		if r.Fill(src) != nil {
+			break
+		}
+	}
+	if want := []int{1, 1, 1}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

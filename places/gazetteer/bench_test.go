@@ -59,3 +59,13 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkNearby is all that a WHATSAT costs but its way to the client.
+func BenchmarkNearby(b *testing.B) {
+	g := opened()
+	q := places.Query{At: campus, Radius: 50, Bound: 20}
+	b.ReportAllocs()
+	for b.Loop() {
+		places.Nearby(b.Context(), g, q)
+	}
+}

@@ -1,0 +1,178 @@
+//go:build attack
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"herd/configs"
+)
+
+// fortress is herd up as a process of its own, with the hardened sample.
+type fortress struct {
+	t      *testing.T
+	config *configs.Config
+	pid    int
+	log    string // file
+	stop   func() // and wait
+	peak   atomic.Int64
+}
+
+// endsWithTest has a process end when the test does without a word, as at its time-out.
+var endsWithTest = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+
+// buildHerd returns the program, as a user builds it.
+func buildHerd(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "herd")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+// startFortress runs the program with so many file descriptors. The sample is used as it is but for its addresses, which are free ones.
+func startFortress(t *testing.T, program string, descriptors int) *fortress {
+	t.Helper()
+	const sample = "../../configs/hardened.yaml"
+	text, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := configs.Load(sample, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken []net.Listener
+	free := func(address *string) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, l)
+		text = []byte(strings.Replace(string(text), strconv.Quote(*address), strconv.Quote(l.Addr().String()), 1))
+		*address = l.Addr().String()
+	}
+	for i := range config.Nodes {
+		free(&config.Nodes[i].Listen)
+		free(&config.Nodes[i].HTTP)
+	}
+	for _, l := range taken {
+		_ = l.Close()
+	}
+	f := &fortress{t: t, config: config, log: filepath.Join(t.TempDir(), "log")}
+	file := filepath.Join(t.TempDir(), "hardened.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(f.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("sh", "-c", `ulimit -n "$1"; exec "$0" up --config "$2"`, program, strconv.Itoa(descriptors), file)
+	command.Stderr = log
+	command.SysProcAttr = endsWithTest
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f.pid = command.Process.Pid
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for tick := time.Tick(50 * time.Millisecond); ctx.Err() == nil; <-tick {
+			f.peak.Store(max(f.peak.Load(), f.resident()))
+		}
+	})
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		watching.Wait()
+		_ = command.Process.Signal(syscall.SIGTERM)
+		if err := command.Wait(); err != nil {
+			t.Errorf("herd up: %v; its log ends with %s", err, f.lastWords())
+		}
+		_ = log.Close()
+	})
+	t.Cleanup(f.stop)
+	for _, n := range config.Nodes {
+		f.until(patience, "all are on the bus", func() bool { return health(n).Bus == "connected" })
+	}
+	return f
+}
+
+// until asks again and again whether something is so that comes about in another process, and returns how long that took.
+func (f *fortress) until(limit time.Duration, what string, so func() bool) time.Duration {
+	f.t.Helper()
+	began := time.Now()
+	for tick := time.Tick(20 * time.Millisecond); !so(); <-tick {
+		if time.Since(began) > limit {
+			f.t.Errorf("not in %s: %s; the log ends with %s", limit, what, f.lastWords())
+			break
+		}
+	}
+	return time.Since(began)
+}
+
+// resident returns the process's memory in bytes that is not a file's: the program's own code comes and goes with use.
+func (f *fortress) resident() int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.pid))
+	for l := range strings.Lines(string(text)) {
+		if kilobytes, ok := strings.CutPrefix(l, "RssAnon:"); ok {
+			n, _ := strconv.ParseInt(strings.Fields(kilobytes)[0], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// counts is what the nodes say of themselves, summed up.
+type counts struct {
+	nodes    int // that answered
+	sessions int
+	clients  int // of the node that knows fewest
+	refused  map[string]uint64
+	emptied  uint64
+}
+
+func (f *fortress) counts() counts {
+	c := counts{clients: 1 << 30, refused: make(map[string]uint64)}
+	for _, n := range f.config.Nodes {
+		h := health(n)
+		if h.Node == "" {
+			continue // no descriptor to answer on
+		}
+		c.nodes++
+		c.sessions += h.Sessions
+		c.clients = min(c.clients, h.Clients)
+		for why, times := range h.Refused {
+			c.refused[why] += times
+		}
+		for _, l := range h.Links {
+			c.emptied += l.Emptied
+		}
+	}
+	return c
+}
+
+// lastWords returns the end of the log.
+func (f *fortress) lastWords() string {
+	text, err := os.ReadFile(f.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-500):])
+}
