@@ -4,7 +4,7 @@
 TOOL := go tool -modfile=tools.mod
 FUZZ ?= 120# seconds for all fuzz targets together
 
-.PHONY: all build test race fuzz bench lint up clean
+.PHONY: all build test test-compose test-engine race fuzz bench lint up clean
 
 all: build lint test
 
@@ -13,6 +13,14 @@ build:
 
 test:
 	go test ./...
+
+# Needs a container engine: your own, on which no project herd runs, or that of .ci/engine make test-compose.
+test-compose:
+	go test -tags compose -run '^TestCompose$$' -count=1 -v -timeout 10m .
+
+# What .ci/engine leaves behind when it is ended half-way: nothing.
+test-engine:
+	go test -tags engine -run '^TestEngineEnds$$' -count=1 -timeout 10m .
 
 race:
 	go test -race ./...

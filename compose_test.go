@@ -1,0 +1,344 @@
+//go:build compose
+
+package herd_test
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"os/exec"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+// TestCompose is a life of the stack of docker-compose.yml, as somebody who types these commands sees it. Each part finds the
+// stack as the one before left it, so the first failure ends it.
+func TestCompose(t *testing.T) {
+	for _, kind := range []string{"ps --all", "volume ls", "network ls"} {
+		args := append(strings.Fields(kind), "--quiet", "--filter", "label=com.docker.compose.project=herd")
+		if there := docker(t, args...); there != "" {
+			t.Fatalf("this engine has a project herd already, which the test would take down; see docker %s", kind)
+		}
+	}
+	defer func() {
+		if t.Failed() {
+			t.Log(run(t.Context(), "docker", "compose", "--profile", "cluster", "ps", "--all"))
+			t.Log(run(t.Context(), "docker", "compose", "--profile", "cluster", "logs", "--tail", "10"))
+		}
+		compose(t, "--profile", "cluster", "down", "--volumes", "--rmi", "local")
+	}()
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"up", testUp},
+		{"closed", testClosed},
+		{"keys", testKeys},
+		{"demo", testDemo},
+		{"eight messages", testEightMessages},
+		{"observer", testObserver},
+		{"rogue route", testRogueRoute},
+		{"add a node", testAddNode},
+		{"partition", testPartition},
+		{"node paused", testNodePaused},
+		{"node killed", testNodeKilled},
+		{"node restarted", testNodeRestarted},
+		{"NATS paused", testNATSPaused},
+		{"NATS killed", testNATSKilled},
+		{"NATS restarted", testNATSRestarted},
+		{"down and up with a cluster", testDownAndUp},
+		{"cluster", testCluster},
+		{"down with volumes", testFresh},
+	} {
+		if !t.Run(part.name, part.test) {
+			return
+		}
+	}
+}
+
+func testUp(t *testing.T) {
+	compose(t, "up", "--wait")
+	if got, want := services(t), running("nats"); !slices.Equal(got, want) {
+		t.Errorf("there is %v, want %v", got, want)
+	}
+	if size := inspect[int](t, "herd-goloman", ".Size"); size > 30_000_000 {
+		t.Errorf("the image has %d bytes", size)
+	}
+	before := docker(t, "ps", "--quiet")
+	compose(t, "up", "--wait")
+	if after := docker(t, "ps", "--quiet"); after != before {
+		t.Errorf("a second up runs containers %q instead of %q", after, before)
+	}
+}
+
+type mount struct {
+	Name, Destination string
+	RW                bool
+}
+
+// Containers can do no more than they must.
+func testClosed(t *testing.T) {
+	closed := func(who string, wantMounts []mount, wantNetworks ...string) {
+		t.Helper()
+		type limits struct {
+			ReadonlyRootfs, Privileged bool
+			CapAdd, CapDrop            []string
+			SecurityOpt                []string
+			Memory                     int64
+			RestartPolicy              struct{ Name string }
+		}
+		host := inspect[limits](t, container(who), ".HostConfig")
+		if user := inspect[string](t, container(who), ".Config.User"); user != "65532:65532" || !host.ReadonlyRootfs || host.Privileged || host.CapAdd != nil ||
+			!slices.Equal(host.CapDrop, []string{"ALL"}) || !slices.Equal(host.SecurityOpt, []string{"no-new-privileges:true"}) ||
+			host.Memory == 0 || host.RestartPolicy.Name != "unless-stopped" {
+			t.Errorf("%s: user %q, %+v", who, user, host)
+		}
+		mounts := inspect[[]mount](t, container(who), ".Mounts")
+		slices.SortFunc(mounts, func(a, b mount) int { return strings.Compare(a.Destination, b.Destination) })
+		if !slices.Equal(mounts, wantMounts) {
+			t.Errorf("%s: mounts %v, want %v", who, mounts, wantMounts)
+		}
+		var networks []string
+		for name := range inspect[map[string]any](t, container(who), ".NetworkSettings.Networks") {
+			networks = append(networks, name)
+		}
+		if slices.Sort(networks); !slices.Equal(networks, wantNetworks) {
+			t.Errorf("%s: networks %q, want %q", who, networks, wantNetworks)
+		}
+		for port, bound := range inspect[map[string][]struct{ HostIP string }](t, container(who), ".NetworkSettings.Ports") {
+			for _, b := range bound {
+				if b.HostIP != "127.0.0.1" {
+					t.Errorf("%s: port %s is published at %s", who, port, b.HostIP)
+				}
+			}
+		}
+	}
+	for _, n := range campus {
+		volume := "herd_" + strings.ToLower(n.name)
+		closed(n.name, []mount{
+			{volume, "/data", true},
+			{strings.Replace(volume, "_", "_keys-", 1), "/keys/nodes/" + n.name, false},
+		}, "herd_bus", "herd_clients")
+	}
+	closed("nats", []mount{{"herd_keys-route-1", "/etc/nats", false}}, "herd_bus", "herd_observers", "herd_routes")
+}
+
+// copied returns the files below a path of a container.
+func copied(t *testing.T, from string) map[string]string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "docker", "cp", from, "-")
+	archive, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	for r := tar.NewReader(archive); ; {
+		head, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head.Typeflag == tar.TypeReg {
+			files[head.Name] = string(text)
+		}
+	}
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// seeds returns the seed of each node, and checks that it is all that the node's container has of /keys.
+func seeds(t *testing.T) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, n := range campus {
+		files, path := copied(t, container(n.name)+":/keys"), "keys/nodes/"+n.name+"/seed"
+		if seed := files[path]; len(files) != 1 || !strings.HasPrefix(seed, "SU") {
+			t.Fatalf("%s has %q, want one seed", n.name, files)
+		}
+		all[n.name] = files[path]
+	}
+	return all
+}
+
+// as returns how to connect as a node, with the seed that its container has.
+func as(t *testing.T, node string) nats.Option {
+	t.Helper()
+	key, err := nkeys.FromSeed([]byte(strings.TrimSpace(seeds(t)[node])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nats.Nkey(public, key.Sign)
+}
+
+func testKeys(t *testing.T) {
+	before := seeds(t)
+	different := make(map[string]bool)
+	for _, seed := range before {
+		different[seed] = true
+	}
+	if len(different) != len(campus) {
+		t.Errorf("%d nodes have %d seeds", len(campus), len(different))
+	}
+	for name, text := range copied(t, container("nats")+":/etc/nats") {
+		if strings.Contains(text, "SU") && slices.ContainsFunc(everyone(), func(n string) bool { return strings.Contains(text, strings.TrimSpace(before[n])) }) {
+			t.Errorf("%s of the NATS server has a node's seed", name)
+		}
+	}
+}
+
+var skew = regexp.MustCompile(`[+-][0-9]+\.[0-9]{9} `)
+
+// The stack answers what 'herd up' answers, byte for byte but for the skew.
+func testDemo(t *testing.T) {
+	docker(t, "run", "--detach", "--rm", "--name", "herd-test-up", "herd-goloman", "up")
+	defer docker(t, "rm", "--force", "--volumes", "herd-test-up")
+	eventually(t, patience, func() error {
+		_, err := run(t.Context(), "docker", "exec", "herd-test-up", "/herd", "health")
+		return err
+	})
+	const client, position, sent = "kiwi.cs.ucla.edu", "+34.068930-118.445127", "1520023934.918963997"
+	for _, tt := range []struct{ server, said, command string }{
+		{"Goloman", "IAMAT " + client + " " + position + " " + sent, "iamat " + client + " " + position + " " + sent},
+		{"Welsh", "WHATSAT " + client + " 10 5", "whatsat " + client + " 10 5"},
+		{"Hands", "WHATSAT " + client + " 0.5 20", "whatsat " + client + " 0.5 20"},
+		{"Wilkes", "WHATSAT " + client + " 0 0", "whatsat " + client + " 0 0"},
+	} {
+		var up string
+		eventually(t, patience, func() (err error) { // until the report has come there, and the gazetteer is read
+			up, err = run(t.Context(), "docker", append([]string{"exec", "herd-test-up", "/herd"},
+				append(strings.Fields(tt.command), "--node", tt.server)...)...)
+			return err
+		})
+		var here string
+		eventually(t, patience, func() (err error) {
+			here, err = ask(tt.server, tt.said+"\n")
+			if got, want := skew.ReplaceAllString(here, "SKEW "), skew.ReplaceAllString(up, "SKEW "); err == nil && got != want {
+				err = fmt.Errorf("%s answers %q, herd up %q", tt.said, got, want)
+			}
+			return err
+		})
+		if !strings.HasPrefix(here, "AT Goloman ") {
+			t.Errorf("%s answers %q", tt.said, here)
+		}
+	}
+	if got, want := mustAsk(t, "Holiday", "HELLO\n\nAT x\n"), "? HELLO\n? \n? AT x\n"; got != want {
+		t.Errorf("invalid lines are answered %q, want %q", got, want)
+	}
+	at := report(t, "Goloman", client)
+	reaches(t, client, at, everyone()...)
+	floods(t, client)
+}
+
+// A report costs eight messages, and whoever observes sees them.
+func testEightMessages(t *testing.T) {
+	seen := observe(t, busURL).hear(t, "herd.>")
+	at := report(t, "Hands", "emu")
+	// Behind what a server has told of the emu on a link comes what it tells there of its own mark.
+	for _, n := range campus {
+		report(t, n.name, "mark-"+n.name)
+	}
+	of := make(map[string][]string)
+	for range 8 * (1 + len(campus)) {
+		m := next(t, "message", seen)
+		fields := strings.Fields(string(m.Data))
+		if len(fields) != 7 || fields[0] != "PROPAGATE" || m.Subject != "herd.propagate."+fields[1]+"."+strings.Split(m.Subject, ".")[3] {
+			t.Fatalf("on %s: %q", m.Subject, m.Data)
+		}
+		of[fields[4]] = append(of[fields[4]], strings.TrimPrefix(string(m.Data), "PROPAGATE "+fields[1]+" "))
+	}
+	for client, told := range of {
+		if len(told) != 8 {
+			t.Errorf("of %s %d messages: %q", client, len(told), told)
+		}
+	}
+	for _, told := range of["emu"] {
+		if strings.TrimSuffix(told, "\n") != strings.TrimPrefix(at, "AT ") {
+			t.Errorf("told %q of %q", told, at)
+		}
+	}
+}
+
+// An observer can publish nothing, and sees nothing of repair, which may carry whole registries.
+func testObserver(t *testing.T) {
+	o := observe(t, busURL)
+	seen := o.hear(t, "herd.>")
+	const forged = "PROPAGATE Hands Hands +0.000000001 forged +1+1 1\n"
+	for _, subject := range []string{"herd.propagate.Hands.Goloman", "herd.repair.Hands.Goloman", "elsewhere"} {
+		if err := o.Publish(subject, []byte(forged)); err != nil {
+			t.Fatal(err)
+		}
+		if err := next(t, "refusal", o.refused); !strings.Contains(err.Error(), `Publish to "`+subject+`"`) {
+			t.Errorf("publishing on %s: %v", subject, err)
+		}
+	}
+	for _, subject := range []string{"herd.repair.>", "herd.repair.Goloman.Hands", ">", "elsewhere"} {
+		o.hear(t, subject)
+		if err := next(t, "refusal", o.refused); !strings.Contains(err.Error(), `Subscription to "`+subject+`"`) {
+			t.Errorf("subscribing to %s: %v", subject, err)
+		}
+	}
+	goloman := observe(t, busURL, as(t, "Goloman"))
+	for _, subject := range []string{"herd.repair.Goloman.Hands", "herd.digest.Goloman.Hands"} {
+		if err := goloman.Publish(subject, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := next(t, "message", seen); m.Subject != "herd.digest.Goloman.Hands" {
+		t.Errorf("the observer sees %s first", m.Subject)
+	}
+	wantKnown(t, "forged", "", everyone()...)
+}
+
+// A node more, and those that are there keep their keys.
+func testAddNode(t *testing.T) {
+	before := seeds(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "six.yaml")
+	text := "nodes:\n"
+	for _, n := range append(everyone(), "Koala") {
+		text += fmt.Sprintf("  - {name: %s, listen: \":12125\"}\n", n)
+	}
+	text += "links: [[Goloman, Hands], [Goloman, Holiday], [Goloman, Wilkes], [Hands, Wilkes], [Holiday, Welsh], [Holiday, Wilkes], [Welsh, Koala]]\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	service := inspect[[]string](t, container("keys"), ".Config.Cmd")
+	compose(t, append([]string{"run", "--rm", "--volume", file + ":/six.yaml:ro", "--volume", dir + ":/keys/nodes/Koala", "keys"},
+		append(service, "--config", "/six.yaml")...)...)
+	if got, err := os.ReadFile(filepath.Join(dir, "seed")); err != nil || !strings.HasPrefix(string(got), "SU") {
+		t.Errorf("the new node has the seed %q, %v", got, err)
+	}
+	if got := copied(t, container("nats")+":/etc/nats/nats-server.conf")["nats-server.conf"]; !strings.Contains(got, "herd.*.Koala.Welsh") {
+		t.Errorf("the NATS server does not know the new node:\n%s", got)
+	}
+	compose(t, "up", "--wait") // the old topology again
+	for n, seed := range seeds(t) {
+		if seed != before[n] {
+			t.Errorf("%s has another seed", n)
+		}
+	}
+}
