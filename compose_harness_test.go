@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	patience = 30 * time.Second // for what takes a moment
-	step     = 50 * time.Millisecond
+	patience       = 30 * time.Second // for what takes a moment
+	longestCommand = 5 * time.Minute  // a command may take: to build images
+	step           = 50 * time.Millisecond
 
 	busURL  = "nats://127.0.0.1:4222"
 	monitor = "http://127.0.0.1:8222"
@@ -40,6 +41,8 @@ var campus = []struct{ name, address string }{
 	{"Wilkes", "127.0.0.1:12129"},
 }
 
+const links = 6 // between them
+
 func everyone() []string {
 	var names []string
 	for _, n := range campus {
@@ -49,7 +52,9 @@ func everyone() []string {
 }
 
 // run runs a program to its end and returns what it printed.
-func run(ctx context.Context, name string, args ...string) (string, error) {
+func run(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), longestCommand)
+	defer cancel()
 	var stdout, stderr bytes.Buffer
 	c := exec.CommandContext(ctx, name, args...)
 	c.Stdout, c.Stderr = &stdout, &stderr
@@ -61,7 +66,7 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := run(t.Context(), "docker", args...)
+	out, err := run("docker", args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,8 +208,8 @@ type health struct {
 	Bus   string
 }
 
-func healthOf(t *testing.T, server string) (health, error) {
-	out, err := run(t.Context(), "docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
+func healthOf(server string) (health, error) {
+	out, err := run("docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
 	if err != nil {
 		return health{}, err
 	}
@@ -220,7 +225,7 @@ func connected(t *testing.T, want bool, servers ...string) time.Duration {
 	t.Helper()
 	return eventually(t, patience, func() error {
 		for _, s := range servers {
-			h, err := healthOf(t, s)
+			h, err := healthOf(s)
 			if err != nil || h.Ready != true || (h.Bus == "connected") != want {
 				return cmp.Or(err, fmt.Errorf("%s: %+v", s, h))
 			}
