@@ -37,16 +37,23 @@ var (
 	ErrOverrun = errors.New("bus: messages lost to a receiver too slow") // a neighbour's messages outran the Handler
 	ErrClosed  = errors.New("bus: connection closed")
 	ErrSilent  = errors.New("bus: connection silent")
+
+	ErrNotStarted = errors.New("bus: embedded NATS server")
 )
 
 // Dialer connects one node.
 type Dialer interface {
-	// Dial returns a connection once the node hears its neighbours on it.
+	// Dial returns a connection on which nobody is heard yet.
 	Dial(ctx context.Context, h Handler) (Conn, error)
 }
 
-// Conn is one node's connection. Its methods are safe for concurrent use.
+// Conn is one node's connection. Its methods are safe for concurrent use, but for Hear.
 type Conn interface {
+	// Hear has the Handler hear exactly these neighbours from now on, and returns when the bus has confirmed that. Those heard
+	// before go on being heard without a gap. After an error the connection is of no more use; it is [ErrRefused] when the bus
+	// does not permit one of them.
+	Hear(ctx context.Context, neighbours []string) error
+
 	// Publish sends a payload to a neighbour. An error means that the connection is of no more use; no error does not
 	// mean that anybody got it.
 	Publish(kind Kind, to string, payload []byte) error

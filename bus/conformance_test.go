@@ -73,19 +73,37 @@ func (s *Server) tcp(node string) *NATS {
 	return d
 }
 
+// hearing is a Dialer whose connections hear some neighbours from the start.
+type hearing struct {
+	Dialer
+	neighbours []string
+}
+
+func (d hearing) Dial(ctx context.Context, h Handler) (Conn, error) {
+	c, err := d.Dialer.Dial(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Hear(ctx, d.neighbours); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
 // buses are the implementations that must behave alike. Each gives the dialers of a new bus.
 var buses = map[string]func(t *testing.T) (dialer func(string) Dialer){
 	"memory": func(*testing.T) func(string) Dialer {
 		m := NewMemory()
-		return func(node string) Dialer { return m.Dialer(node, campus[node]) }
+		return func(node string) Dialer { return hearing{m.Dialer(node), campus[node]} }
 	},
 	"NATS in process": func(t *testing.T) func(string) Dialer {
 		s := startServer(t, "")
-		return func(node string) Dialer { return s.Dialer(node) }
+		return func(node string) Dialer { return hearing{s.Dialer(node), campus[node]} }
 	},
 	"NATS over TCP": func(t *testing.T) func(string) Dialer {
 		s := startServer(t, "127.0.0.1:0")
-		return func(node string) Dialer { return s.tcp(node) }
+		return func(node string) Dialer { return hearing{s.tcp(node), campus[node]} }
 	},
 }
 
@@ -263,6 +281,56 @@ func TestCloseWaits(t *testing.T) {
 		hands.Close()
 		if !h.finished.Load() {
 			t.Error("the Handler outlives the connection")
+		}
+	})
+}
+
+// Who is heard can change on a connection that stays, without a gap for those that stay.
+func TestHearOthers(t *testing.T) {
+	everyBus(t, func(t *testing.T, dialer func(string) Dialer) {
+		heard := newInbox()
+		holiday := dial(t, dialer("Holiday"), heard)
+		say := func(from, what string) {
+			t.Helper()
+			c := dial(t, dialer(from), newInbox())
+			publish(t, c, Propagate, "Holiday", what)
+			if err := c.Flush(deadline(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hear := func(neighbours ...string) {
+			t.Helper()
+			if err := holiday.Hear(deadline(t), neighbours); err != nil {
+				t.Fatal(err)
+			}
+		}
+		heardIs := func(want string) {
+			t.Helper()
+			if got := (<-heard.messages).String(); got != want {
+				t.Errorf("heard %q, want %q", got, want)
+			}
+		}
+		hear("Welsh")
+		say("Goloman", "not heard")
+		say("Welsh", "1")
+		heardIs("propagate from Welsh: 1")
+		hear("Goloman", "Welsh")
+		say("Wilkes", "not heard")
+		say("Goloman", "2")
+		heardIs("propagate from Goloman: 2")
+		hear("Goloman", "Welsh") // is no change
+		say("Welsh", "3")
+		heardIs("propagate from Welsh: 3")
+		hear("Wilkes")
+		say("Welsh", "not heard")
+		say("Wilkes", "4")
+		heardIs("propagate from Wilkes: 4")
+		if len(heard.messages) > 0 {
+			t.Errorf("heard %q as well", <-heard.messages)
+		}
+		holiday.Close()
+		if holiday.Hear(deadline(t), []string{"Welsh"}) == nil {
+			t.Error("a closed connection hears")
 		}
 	})
 }

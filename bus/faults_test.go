@@ -11,9 +11,9 @@ func TestMemoryFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory()
 		hands, wilkes := newInbox(), newInbox()
-		dial(t, m.Dialer("Hands", campus["Hands"]), hands)
-		dial(t, m.Dialer("Wilkes", campus["Wilkes"]), wilkes)
-		goloman := dial(t, m.Dialer("Goloman", campus["Goloman"]), newInbox())
+		dial(t, hearing{m.Dialer("Hands"), campus["Hands"]}, hands)
+		dial(t, hearing{m.Dialer("Wilkes"), campus["Wilkes"]}, wilkes)
+		goloman := dial(t, hearing{m.Dialer("Goloman"), campus["Goloman"]}, newInbox())
 		arrived := func(i *inbox) string {
 			synctest.Wait()
 			var got []string
@@ -72,11 +72,11 @@ func TestMemoryFaults(t *testing.T) {
 
 		m.Disconnect("Hands")
 		send("away")
-		if _, err := m.Dialer("Hands", campus["Hands"]).Dial(t.Context(), hands); err == nil {
+		if _, err := m.Dialer("Hands").Dial(t.Context(), hands); err == nil {
 			t.Error("a disconnected node can connect")
 		}
 		m.Reconnect("Hands")
-		dial(t, m.Dialer("Hands", campus["Hands"]), hands)
+		dial(t, hearing{m.Dialer("Hands"), campus["Hands"]}, hands)
 		send("back")
 		expect("reconnected", "back")
 	})

@@ -33,15 +33,12 @@ func NewMemory() *Memory {
 	return &Memory{attached: make(map[string]*memoryConn), away: make(map[string]bool), ways: make(map[way]*fault)}
 }
 
-// Dialer returns how a node with these neighbours connects.
-func (m *Memory) Dialer(node string, neighbours []string) Dialer {
-	return &memoryDialer{m, node, neighbours}
-}
+// Dialer returns how a node connects. It may publish to the neighbours that it hears.
+func (m *Memory) Dialer(node string) Dialer { return &memoryDialer{m, node} }
 
 type memoryDialer struct {
-	bus        *Memory
-	node       string
-	neighbours []string
+	bus  *Memory
+	node string
 }
 
 func (d *memoryDialer) Dial(_ context.Context, h Handler) (Conn, error) {
@@ -51,12 +48,7 @@ func (d *memoryDialer) Dial(_ context.Context, h Handler) (Conn, error) {
 	if m.away[d.node] {
 		return nil, fmt.Errorf("bus: connect %s: disconnected", d.node)
 	}
-	c := &memoryConn{memoryDialer: d, handler: h, done: make(chan struct{}), inboxes: make(map[string]chan timed)}
-	for _, peer := range d.neighbours {
-		inbox := make(chan timed, pendingMessages)
-		c.inboxes[peer] = inbox
-		c.tasks.Go(func() { c.deliver(inbox) })
-	}
+	c := &memoryConn{memoryDialer: d, handler: h, done: make(chan struct{}), inboxes: make(map[string]*mailbox)}
 	m.attached[d.node] = c
 	return c, nil
 }
@@ -70,7 +62,7 @@ type timed struct {
 type memoryConn struct {
 	*memoryDialer
 	handler Handler
-	inboxes map[string]chan timed // by neighbour
+	inboxes map[string]*mailbox // by neighbour; guarded by the bus's lock
 	tasks   sync.WaitGroup
 
 	done chan struct{}
@@ -78,14 +70,44 @@ type memoryConn struct {
 	err  error // set before done is closed
 }
 
+// mailbox holds what one neighbour sent.
+type mailbox struct {
+	messages chan timed
+	closed   chan struct{} // the neighbour is heard no more
+}
+
+func (c *memoryConn) Hear(_ context.Context, neighbours []string) error {
+	c.bus.mu.Lock()
+	defer c.bus.mu.Unlock()
+	if err := c.Err(); err != nil {
+		return fmt.Errorf("bus: hear: %w", err)
+	}
+	for peer, in := range c.inboxes {
+		if !slices.Contains(neighbours, peer) {
+			close(in.closed)
+			delete(c.inboxes, peer)
+		}
+	}
+	for _, peer := range neighbours {
+		if c.inboxes[peer] == nil {
+			in := &mailbox{make(chan timed, pendingMessages), make(chan struct{})}
+			c.inboxes[peer] = in
+			c.tasks.Go(func() { c.deliver(in) })
+		}
+	}
+	return nil
+}
+
 // deliver hands one neighbour's messages to the handler, in order.
-func (c *memoryConn) deliver(inbox <-chan timed) {
+func (c *memoryConn) deliver(in *mailbox) {
 	for {
 		var m timed
 		select {
 		case <-c.done:
 			return
-		case m = <-inbox:
+		case <-in.closed:
+			return
+		case m = <-in.messages:
 		}
 		if wait := time.Until(m.due); wait > 0 {
 			timer := time.NewTimer(wait)
@@ -98,6 +120,8 @@ func (c *memoryConn) deliver(inbox <-chan timed) {
 		}
 		select {
 		case <-c.done:
+			return
+		case <-in.closed:
 			return
 		default:
 			c.handler.Message(m.Message)
@@ -112,7 +136,7 @@ func (c *memoryConn) Publish(kind Kind, to string, payload []byte) error {
 	if err := c.Err(); err != nil {
 		return fmt.Errorf("bus: publish to %s: %w", to, err)
 	}
-	if !slices.Contains(c.neighbours, to) {
+	if c.inboxes[to] == nil {
 		c.tasks.Go(func() {
 			c.handler.Trouble(fmt.Errorf("%w: publish from %s to %s", ErrRefused, c.node, to))
 		})
@@ -141,12 +165,12 @@ func (m *Memory) send(w way, msg Message, due time.Time) {
 	if c == nil {
 		return
 	}
-	inbox, listens := c.inboxes[w.from]
-	if !listens {
+	in := c.inboxes[w.from]
+	if in == nil {
 		return
 	}
 	select {
-	case inbox <- timed{msg, due}:
+	case in.messages <- timed{msg, due}:
 	default:
 		c.tasks.Go(func() { c.handler.Trouble(fmt.Errorf("%w: from %s", ErrOverrun, w.from)) })
 	}

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 )
 
 const (
@@ -25,36 +26,54 @@ const (
 
 // NATS dials one node of a herd on a NATS server.
 type NATS struct {
-	URL        string // of one or more servers, separated by commas
-	Herd       string
-	Node       string
-	Neighbours []string
+	URL  string // of one or more servers, separated by commas
+	Herd string
+	Node string
 
-	key    nkeys.KeyPair              // who the node is; nil: nobody
-	server nats.InProcessConnProvider // instead of URL
+	credentials atomic.Pointer[Credentials]
+	server      nats.InProcessConnProvider // instead of URL
 }
 
-// Dial connects, subscribes to each neighbour and has the server confirm that.
+// Identify has the node show the server these credentials from the next connection on.
+func (d *NATS) Identify(c *Credentials) { d.credentials.Store(c) }
+
+// Dial connects.
 func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
-	c := &natsConn{herd: d.Herd, node: d.Node, done: make(chan struct{})}
-	if err := c.connect(ctx, d.URL, d.server, "node "+d.Node, h.Trouble, d.key); err != nil {
-		return nil, err
+	c := &natsConn{
+		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
-	for _, peer := range d.Neighbours {
-		if err := c.subscribe(subject(d.Herd, anyKind, peer, d.Node), func(m *nats.Msg) {
-			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
-				h.Message(Message{kind, peer, m.Data})
-			}
-		}); err != nil {
-			c.Close()
-			return nil, err
-		}
-	}
-	if err := c.confirm(ctx); err != nil {
-		c.Close()
+	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load()}, "node "+d.Node, h.Trouble)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Hear subscribes to each neighbour, and has the server confirm that.
+func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
+	for peer, sub := range c.heard {
+		if !slices.Contains(neighbours, peer) {
+			if err := sub.Unsubscribe(); err != nil {
+				return fmt.Errorf("bus: unsubscribe from %s: %w", peer, err)
+			}
+			delete(c.heard, peer)
+		}
+	}
+	for _, peer := range neighbours {
+		if c.heard[peer] != nil {
+			continue
+		}
+		sub, err := c.subscribe(subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
+			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
+				c.handler.Message(Message{kind, peer, m.Data})
+			}
+		})
+		if err != nil {
+			return err
+		}
+		c.heard[peer] = sub
+	}
+	return c.confirm(ctx)
 }
 
 // trouble passes on an asynchronous error, but those that end the connection: they show in its Err.
@@ -71,6 +90,8 @@ func trouble(tell func(error), sub *nats.Subscription, err error) {
 // natsConn is a connection to a NATS server that does not reconnect by itself.
 type natsConn struct {
 	herd, node string
+	handler    Handler                       // who hears neighbours
+	heard      map[string]*nats.Subscription // by neighbour
 	nc         *nats.Conn
 	wire       *wire
 	done       chan struct{}
@@ -80,11 +101,9 @@ type natsConn struct {
 	closed bool         // guarded by taking: no more are
 }
 
-// connect dials the servers of url, or server if that is not nil, as who, with a key if there is one.
-func (c *natsConn) connect(
-	ctx context.Context, url string, server nats.InProcessConnProvider, who string, tell func(error), key nkeys.KeyPair,
-) error {
-	dial := &dialer{ctx: ctx, server: server}
+// connect dials as who; tell hears what goes wrong later.
+func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell func(error)) error {
+	dial.ctx = ctx
 	options := []nats.Option{
 		nats.Name("herd " + c.herd + " " + who),
 		nats.NoReconnect(),
@@ -98,40 +117,27 @@ func (c *natsConn) connect(
 		nats.ClosedHandler(func(*nats.Conn) { close(c.done) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { trouble(tell, sub, err) }),
 	}
-	if server != nil {
+	if dial.server != nil {
 		options = append(options, nats.InProcessServer(dial))
 	}
-	if key != nil {
-		public, err := key.PublicKey()
-		if err != nil {
-			return fmt.Errorf("bus: key of %s: %w", who, err)
-		}
-		options = append(options, nats.Nkey(public, key.Sign))
-	}
-	nc, err := nats.Connect(url, options...)
+	options = append(options, dial.credentials.options()...)
+	nc, err := nats.Connect(dial.url, options...)
 	if errors.Is(err, nats.ErrNoServers) && dial.failed != nil {
 		err = dial.failed // which says more
 	}
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
-		return fmt.Errorf("%w: connect to %s: %w", ErrRefused, place(url, server), err)
+		return fmt.Errorf("%w: connect to %s: %w", ErrRefused, dial.place(), err)
 	case err != nil:
-		return fmt.Errorf("bus: connect to %s: %w", place(url, server), err)
+		return fmt.Errorf("bus: connect to %s: %w", dial.place(), err)
 	}
 	c.nc, c.wire = nc, dial.wire
 	c.watch.Go(func() { c.wire.watch(c.done) })
 	return nil
 }
 
-func place(url string, server nats.InProcessConnProvider) string {
-	if server != nil {
-		return "the embedded NATS server"
-	}
-	return redact(url)
-}
-
 // subscribe has take called with each message on a subject until the connection ends.
-func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) error {
+func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) (*nats.Subscription, error) {
 	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
 		c.taking.RLock()
 		defer c.taking.RUnlock()
@@ -143,9 +149,9 @@ func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) error {
 		err = sub.SetPendingLimits(pendingMessages, pendingBytes)
 	}
 	if err != nil {
-		return fmt.Errorf("bus: subscribe to %s: %w", subject, err)
+		return nil, fmt.Errorf("bus: subscribe to %s: %w", subject, err)
 	}
-	return nil
+	return sub, nil
 }
 
 // confirm waits until the server has taken all subscriptions, and returns what it said against them.

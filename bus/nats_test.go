@@ -104,7 +104,7 @@ func TestPermissions(t *testing.T) {
 // An observer of herd.> hears everything but repair.
 func TestObserver(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
-	goloman := dial(t, s.Dialer("Goloman"), newInbox())
+	goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
 	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
 	if err != nil {
 		t.Fatal(err)
@@ -143,9 +143,9 @@ func TestObserver(t *testing.T) {
 func TestDialRefused(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	wrong := s.tcp("Welsh")
-	wrong.Node, wrong.Neighbours = "Hands", campus["Hands"]
-	keyless := &NATS{URL: s.URL(), Herd: "herd", Node: "Hands", Neighbours: campus["Hands"]}
-	if _, err := wrong.Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+	wrong.Node = "Hands"
+	keyless := hearing{&NATS{URL: s.URL(), Herd: "herd", Node: "Hands"}, campus["Hands"]}
+	if _, err := (hearing{wrong, campus["Hands"]}).Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
 		t.Errorf("a node with another's key: %v", err)
 	}
 	// An observer may hear, so a node without a key connects; what it sends goes nowhere.
@@ -168,7 +168,7 @@ func TestObserverTrouble(t *testing.T) {
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
-	goloman := dial(t, s.Dialer("Goloman"), newInbox())
+	goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
 	for range pendingMessages + 10 {
 		publish(t, goloman, Propagate, "Hands", "x")
 	}
@@ -237,8 +237,8 @@ func TestSlowObserver(t *testing.T) {
 		heard = append(heard, b[:n]...)
 	}
 	hands := newInbox()
-	dial(t, s.tcp("Hands"), hands)
-	goloman := dial(t, s.tcp("Goloman"), newInbox())
+	dial(t, hearing{s.tcp("Hands"), campus["Hands"]}, hands)
+	goloman := dial(t, hearing{s.tcp("Goloman"), campus["Goloman"]}, newInbox())
 	payload := strings.Repeat("x", 32<<10)
 	for i := 0; s.nats.NumSlowConsumers() == 0; i++ { // until it holds 16 MB for the observer, or waits 2 s for it
 		publish(t, goloman, Propagate, "Hands", fmt.Sprint(i, payload))
@@ -309,7 +309,7 @@ func TestSilentCut(t *testing.T) {
 		d := s.Dialer("Goloman")
 		var cut atomic.Bool
 		d.server = muting{d.server, &cut}
-		c := dial(t, d, newInbox())
+		c := dial(t, hearing{d, campus["Goloman"]}, newInbox())
 		<-time.After(time.Minute)
 		select {
 		case <-c.Done():

@@ -15,10 +15,11 @@ type Seen struct {
 
 // Observer hears what nodes of a herd tell each other.
 type Observer struct {
-	URL      string // of one or more NATS servers, separated by commas
-	Herd     string
-	Kind     Kind
-	From, To string // names of nodes; "": any
+	URL         string       // of one or more NATS servers, separated by commas
+	Credentials *Credentials // nil: none
+	Herd        string
+	Kind        Kind
+	From, To    string // names of nodes; "": any
 
 	Ready   func()      // called once nothing more is missed
 	See     func(Seen)  // called with one message after the other
@@ -41,11 +42,11 @@ func (o *Observer) Run(ctx context.Context) error {
 		to = anyNode
 	}
 	c := &natsConn{herd: o.Herd, done: make(chan struct{})}
-	if err := c.connect(ctx, o.URL, nil, "observer", o.Trouble, nil); err != nil {
+	if err := c.connect(ctx, &dialer{url: o.URL, credentials: o.Credentials}, "observer", o.Trouble); err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := c.subscribe(subject(o.Herd, o.Kind, from, to), o.message); err != nil {
+	if _, err := c.subscribe(subject(o.Herd, o.Kind, from, to), o.message); err != nil {
 		return err
 	}
 	if err := c.confirm(ctx); err != nil {

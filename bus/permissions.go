@@ -1,6 +1,11 @@
 package bus
 
-import "github.com/nats-io/nats-server/v2/server"
+import (
+	"crypto/sha256"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+)
 
 const everything = ">"
 
@@ -19,13 +24,19 @@ func nodePermissions(herd, node string, neighbours []string) *server.Permissions
 	return p
 }
 
-// observerPermissions let an observer hear the herd, but for repair, and publish nothing.
-func observerPermissions(herd string) *server.Permissions {
-	return &server.Permissions{
-		Publish: &server.SubjectPermission{Deny: []string{everything}},
-		Subscribe: &server.SubjectPermission{
-			Allow: []string{herd + "." + everything},
-			Deny:  []string{herd + "." + string(Repair) + "." + everything},
-		},
+// observerKey is the nkey of the user that a server takes anonymous connections for. It is a hash: nobody has its seed, so
+// nobody can show it, and it is the same on every server.
+func observerKey() (public string, err error) {
+	sum := sha256.Sum256([]byte("observer of a herd"))
+	key, err := nkeys.Encode(nkeys.PrefixByteUser, sum[:])
+	return string(key), err
+}
+
+// observerPermissions let an observer hear the herd as far as its sight goes, and publish nothing.
+func observerPermissions(herd string, sight Sight) *server.Permissions {
+	hear := &server.SubjectPermission{Allow: []string{herd + "." + everything}}
+	if sight != SeeAll {
+		hear.Deny = []string{herd + "." + string(Repair) + "." + everything}
 	}
+	return &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{everything}}, Subscribe: hear}
 }

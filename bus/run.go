@@ -17,8 +17,8 @@ const (
 // Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,
 // after a random pause of at most 50 ms at first and 1 s in the end. First start, restart and
 // reconnection are all the same. The context of serve ends with the connection. Before each pause but the last, lost is told
-// why there is no connection, by an error that is never nil.
-func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn), lost func(error)) {
+// why there is no connection: what serve returned, or else the connection's own error.
+func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn) error, lost func(error)) {
 	ceiling := minBackoff
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -42,7 +42,7 @@ func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, C
 }
 
 // hold serves a connection to its end, and returns why it ended.
-func hold(ctx context.Context, c Conn, serve func(context.Context, Conn)) error {
+func hold(ctx context.Context, c Conn, serve func(context.Context, Conn) error) error {
 	serving, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
@@ -52,7 +52,7 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn)) error 
 		case <-serving.Done():
 		}
 	})
-	serve(serving, c)
+	err := serve(serving, c)
 	stop()
 	watch.Wait()
 	if ctx.Err() != nil {
@@ -62,5 +62,8 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn)) error 
 		_ = c.Flush(last) // if it fails, the connection was lost, which is no news to a node that ends
 	}
 	c.Close() // before asking why: what failed first may have been a Publish
+	if err != nil {
+		return err
+	}
 	return c.Err()
 }

@@ -27,11 +27,11 @@ func (s *script) Dial(ctx context.Context, h Handler) (Conn, error) {
 func TestRunBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory()
-		d := &script{Dialer: m.Dialer("Goloman", campus["Goloman"]), fail: 200}
+		d := &script{Dialer: hearing{m.Dialer("Goloman"), campus["Goloman"]}, fail: 200}
 		ctx, cancel := context.WithCancel(t.Context())
 		var lost []string
 		served := 0
-		Run(ctx, d, newInbox(), func(serving context.Context, c Conn) {
+		Run(ctx, d, newInbox(), func(serving context.Context, c Conn) error {
 			served++
 			switch served {
 			case 1:
@@ -45,6 +45,7 @@ func TestRunBacksOff(t *testing.T) {
 				}()
 			}
 			<-serving.Done()
+			return nil
 		}, func(err error) { lost = append(lost, err.Error()) })
 
 		if served != 2 || len(d.dials) != 202 || len(lost) != 201 || lost[0] != "nobody there" || lost[200] != ErrClosed.Error() {
@@ -82,12 +83,13 @@ func TestRunReconnects(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			Run(ctx, s.Dialer("Hands"), hands, func(serving context.Context, c Conn) {
+			Run(ctx, hearing{s.Dialer("Hands"), campus["Hands"]}, hands, func(serving context.Context, c Conn) error {
 				conns <- c
 				<-serving.Done()
+				return nil
 			}, func(error) {})
 		}()
-		goloman := dial(t, s.Dialer("Goloman"), newInbox())
+		goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
 		first := <-conns
 		publish(t, goloman, Propagate, "Hands", "1")
 		<-hands.messages
@@ -146,20 +148,24 @@ func (b *brittle) Close() {
 	close(b.done)
 }
 
-// There is always a reason for a connection to be lost, also when serve found out first; and what was published before the
-// end leaves before the connection is closed.
+// There is always a reason for a connection to be lost, also when serve found out first, and serve's own counts first; what was
+// published before the end leaves before the connection is closed.
 func TestRunGivesReasonsAndFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := new(brittle)
 		ctx, cancel := context.WithCancel(t.Context())
 		var lost []error
 		served := 0
-		Run(ctx, b, newInbox(), func(context.Context, Conn) {
-			if served++; served == 3 {
+		Run(ctx, b, newInbox(), func(context.Context, Conn) error {
+			switch served++; served {
+			case 2:
+				return ErrRefused
+			case 3:
 				cancel()
 			}
+			return nil
 		}, func(err error) { lost = append(lost, err) })
-		if !slices.Equal(lost, []error{ErrClosed, ErrClosed}) || !slices.Equal(b.calls, []string{"close", "close", "flush", "close"}) {
+		if !slices.Equal(lost, []error{ErrClosed, ErrRefused}) || !slices.Equal(b.calls, []string{"close", "close", "flush", "close"}) {
 			t.Errorf("lost for %v, calls %q", lost, b.calls)
 		}
 	})

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -30,13 +29,14 @@ type ServerLog interface {
 type ServerConfig struct {
 	Herd       string
 	Neighbours map[string][]string // of each node
+	Keys       Keyring             // with the keys of the nodes; empty: fresh ones, which no other process knows
 	Listen     string              // HOST:PORT for TCP clients; empty: none
 	Log        ServerLog
 }
 
-// Server is a NATS server within the process. Each node of the herd has a key of its own, made when the server starts, and may
-// publish and hear on its own links and nowhere else. Whoever connects without a key is an observer, who hears
-// everything but repair and may publish nothing.
+// Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and hear on its own
+// links and nowhere else. Whoever connects without a key is an observer, who hears everything but repair and may publish
+// nothing.
 type Server struct {
 	config ServerConfig
 	nats   *server.Server
@@ -46,7 +46,7 @@ type Server struct {
 // StartServer returns a server that is ready for connections.
 func StartServer(config ServerConfig) (*Server, error) {
 	s := &Server{config: config, keys: make(map[string]nkeys.KeyPair)}
-	options, err := s.options()
+	options, err := s.options(config.Neighbours)
 	if err != nil {
 		return nil, err
 	}
@@ -59,10 +59,10 @@ func StartServer(config ServerConfig) (*Server, error) {
 	for began := time.Now(); !s.nats.ReadyForConnections(startStep); {
 		select {
 		case why := <-log.fatal:
-			err = errors.New("bus: embedded NATS server: " + why)
+			err = fmt.Errorf("%w: %s", ErrNotStarted, why)
 		default:
 			if time.Since(began) > startTime {
-				err = fmt.Errorf("bus: embedded NATS server not ready within %s", startTime)
+				err = fmt.Errorf("%w: not ready within %s", ErrNotStarted, startTime)
 			}
 		}
 		if err != nil {
@@ -73,7 +73,7 @@ func StartServer(config ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) options() (*server.Options, error) {
+func (s *Server) options(neighbours map[string][]string) (*server.Options, error) {
 	options := &server.Options{
 		ServerName:          "herd-" + s.config.Herd,
 		NoSigs:              true, // it would take signals over and exit the process
@@ -96,32 +96,64 @@ func (s *Server) options() (*server.Options, error) {
 			options.Port = server.RANDOM_PORT
 		}
 	}
-	user := func(who string, p *server.Permissions) (key nkeys.KeyPair, public string, err error) {
-		if key, err = nkeys.CreateUser(); err == nil {
-			public, err = key.PublicKey()
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("bus: key of %s: %w", who, err)
-		}
-		options.Nkeys = append(options.Nkeys, &server.NkeyUser{Nkey: public, Permissions: p})
-		return key, public, nil
-	}
 	var err error
-	for node, neighbours := range s.config.Neighbours {
-		if s.keys[node], _, err = user(node, nodePermissions(s.config.Herd, node, neighbours)); err != nil {
-			return nil, err
-		}
+	if options.Nkeys, err = s.users(neighbours); err != nil {
+		return nil, err
 	}
-	_, options.NoAuthUser, err = user("the observer", observerPermissions(s.config.Herd))
+	options.NoAuthUser, err = observerKey()
 	return options, err
+}
+
+// users are the observer, and the nodes with the permissions of their links. A node that has no key yet gets one.
+func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, error) {
+	observer, err := observerKey()
+	if err != nil {
+		return nil, err
+	}
+	users := []*server.NkeyUser{{Nkey: observer, Permissions: observerPermissions(s.config.Herd, SeeFlood)}}
+	for node, peers := range neighbours {
+		public, err := s.public(node)
+		if err != nil {
+			return nil, fmt.Errorf("bus: key of %s: %w", node, err)
+		}
+		users = append(users, &server.NkeyUser{Nkey: public, Permissions: nodePermissions(s.config.Herd, node, peers)})
+	}
+	return users, nil
+}
+
+func (s *Server) public(node string) (string, error) {
+	if s.keys[node] == nil {
+		make := func(string) (nkeys.KeyPair, error) { return nkeys.CreateUser() }
+		if s.config.Keys != "" {
+			make = s.config.Keys.seed
+		}
+		key, err := make(node)
+		if err != nil {
+			return "", err
+		}
+		s.keys[node] = key
+	}
+	return s.keys[node].PublicKey()
+}
+
+// Permit gives the nodes the permissions of these links instead of those they had. Connections stay, but for those of nodes
+// that are no more.
+func (s *Server) Permit(neighbours map[string][]string) error {
+	options, err := s.options(neighbours)
+	if err != nil {
+		return err
+	}
+	if err := s.nats.ReloadOptions(options); err != nil {
+		return fmt.Errorf("bus: embedded NATS server: %w", err)
+	}
+	return nil
 }
 
 // Dialer returns how a node connects within the process.
 func (s *Server) Dialer(node string) *NATS {
-	return &NATS{
-		Herd: s.config.Herd, Node: node, Neighbours: s.config.Neighbours[node],
-		key: s.keys[node], server: s.nats,
-	}
+	d := &NATS{Herd: s.config.Herd, Node: node, server: s.nats}
+	d.Identify(&Credentials{key: s.keys[node]})
+	return d
 }
 
 // URL returns where TCP clients connect, or "" if they cannot.

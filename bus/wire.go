@@ -51,10 +51,21 @@ func (w *wire) watch(done <-chan struct{}) {
 
 // dialer makes the wire of one connection.
 type dialer struct {
+	url         string
+	server      nats.InProcessConnProvider // instead of url
+	credentials *Credentials
+
 	ctx    context.Context
-	server nats.InProcessConnProvider
 	wire   *wire
 	failed error // the last that kept it from connecting
+}
+
+// place is where the dialer connects, for errors.
+func (d *dialer) place() string {
+	if d.server != nil {
+		return "the embedded NATS server"
+	}
+	return redact(d.url)
 }
 
 // Dial connects over the network, for nats.CustomDialer.

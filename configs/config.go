@@ -10,17 +10,17 @@ import (
 // Config is a whole configuration, as Load returns it: every value set, in range, and the topology sound.
 //
 // The tags are the schema: yaml is the key, help one line about it, is the check a value must pass (see checks), and
-// secret marks what is never shown. The order of the fields is that of herd.yaml.
+// secret marks what is never shown, live what a running process can follow. The order of the fields is that of herd.yaml.
 type Config struct {
 	// Herd is the first token of every bus subject, so two herds with different names can share a bus. 1 to 32
 	// letters, digits, _ and -.
 	Herd string `yaml:"herd" is:"name" help:"name of the herd, the first token of every bus subject"`
 
 	// Nodes are the servers, in the order of the file.
-	Nodes []Node `yaml:"nodes"`
+	Nodes []Node `yaml:"nodes" live:"true"`
 
 	// Links are the pairs of nodes that tell each other what is new. A link works both ways and is listed once.
-	Links [][2]flood.NodeName `yaml:"links"`
+	Links [][2]flood.NodeName `yaml:"links" live:"true"`
 
 	Bus    Bus    `yaml:"bus"`
 	Places Places `yaml:"places"`
@@ -49,6 +49,10 @@ type Bus struct {
 	// given) and, before the host, USER:PASSWORD@ or TOKEN@. Empty means that herd up embeds a server.
 	URL string `yaml:"url" is:"servers or none" secret:"true" help:"NATS servers, nats://HOST:PORT or tls://HOST:PORT, separated by commas; empty: herd up embeds one"`
 
+	// Keys is a directory that herd bus keys made: a node shows the bus the credentials that it finds there under
+	// nodes/NAME, an embedded server knows the nodes by them. Empty means no credentials but those in URL.
+	Keys string `yaml:"keys" help:"directory with the keys that 'herd bus keys' made; empty: none"`
+
 	// Listen is the HOST:PORT where an embedded server also takes NATS clients over TCP; empty means nowhere.
 	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT on which an embedded NATS server takes observers; empty: none"`
 }
@@ -57,42 +61,42 @@ type Bus struct {
 type Places struct {
 	// Timeout is how long one question to a provider may take before the client is told that it failed. Above 0, for
 	// a reply must not hang.
-	Timeout time.Duration `yaml:"timeout" is:"positive" help:"how long a search for nearby places may take, above 0"`
+	Timeout time.Duration `yaml:"timeout" live:"true" is:"positive" help:"how long a search for nearby places may take, above 0"`
 }
 
 // Limits protect a node from its clients, and its memory from a stalled link. Each but Queue may be 0, which means no
 // limit.
 type Limits struct {
 	// Idle is how long a client may say nothing before its connection is closed.
-	Idle time.Duration `yaml:"idle" help:"how long a client may say nothing, 0: for ever"`
+	Idle time.Duration `yaml:"idle" live:"true" help:"how long a client may say nothing, 0: for ever"`
 
 	// Line is how long a client may take to complete a line it has begun.
-	Line time.Duration `yaml:"line" help:"how long a client may take to complete a line it has begun, 0: for ever"`
+	Line time.Duration `yaml:"line" live:"true" help:"how long a client may take to complete a line it has begun, 0: for ever"`
 
 	// Write is how long a client may take to accept its replies.
-	Write time.Duration `yaml:"write" help:"how long a client may take to accept its replies, 0: for ever"`
+	Write time.Duration `yaml:"write" live:"true" help:"how long a client may take to accept its replies, 0: for ever"`
 
 	// Connections is how many clients may be connected to one node at a time.
-	Connections int `yaml:"connections" help:"client connections to a node at a time, 0: unlimited"`
+	Connections int `yaml:"connections" live:"true" help:"client connections to a node at a time, 0: unlimited"`
 
 	// PerAddress is how many clients may be connected to one node at a time from one IP address.
-	PerAddress int `yaml:"per_address" help:"client connections to a node at a time from one IP address, 0: unlimited"`
+	PerAddress int `yaml:"per_address" live:"true" help:"client connections to a node at a time from one IP address, 0: unlimited"`
 
 	// Rate is how many lines a second one connection may send.
-	Rate int `yaml:"rate" help:"lines a second from one connection, 0: unlimited"`
+	Rate int `yaml:"rate" live:"true" help:"lines a second from one connection, 0: unlimited"`
 
 	// NewClients is how many client IDs a node has not heard of may be introduced from one IP address in a minute.
-	NewClients int `yaml:"new_clients" help:"new client IDs a minute from one IP address, 0: unlimited"`
+	NewClients int `yaml:"new_clients" live:"true" help:"new client IDs a minute from one IP address, 0: unlimited"`
 
 	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and the
 	// neighbour learns of those clients with their next reports. At least 1.
-	Queue int `yaml:"queue" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
+	Queue int `yaml:"queue" live:"true" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
 }
 
 // Log is what the nodes write down.
 type Log struct {
 	// Level is the least severe kind of entry that is written: debug, info (one per line of a client), warn or error.
-	Level string `yaml:"level" is:"level" help:"least severe entries to log: debug, info, warn or error"`
+	Level string `yaml:"level" live:"true" is:"level" help:"least severe entries to log: debug, info, warn or error"`
 
 	// Format is console, for people, or json, for programs.
 	Format string `yaml:"format" is:"format" help:"form of the log entries: console or json"`

@@ -15,6 +15,7 @@ type key struct {
 	is     string // name of its check; empty: any value of the type
 	help   string
 	secret bool
+	live   bool // can change while a process runs
 }
 
 // Every key, in the order of herd.yaml, and the keys of one entry of nodes.
@@ -36,7 +37,7 @@ func keysOf(t reflect.Type, prefix string, outer []int) []key {
 		default:
 			keys = append(keys, key{
 				name: prefix + tag, typ: f.Type, index: index,
-				is: f.Tag.Get("is"), help: f.Tag.Get("help"), secret: f.Tag.Get("secret") == "true",
+				is: f.Tag.Get("is"), help: f.Tag.Get("help"), secret: f.Tag.Get("secret") == "true", live: f.Tag.Get("live") == "true",
 			})
 		}
 	}

@@ -31,6 +31,18 @@ func (c *Config) Values() []Value {
 	return list
 }
 
+// Fixed returns the keys that another configuration gives other values, and that cannot change while a process runs.
+func (c *Config) Fixed(other *Config) []string {
+	var changed []string
+	mine, theirs := reflect.ValueOf(c).Elem(), reflect.ValueOf(other).Elem()
+	for _, k := range configKeys {
+		if !k.live && !reflect.DeepEqual(mine.FieldByIndex(k.index).Interface(), theirs.FieldByIndex(k.index).Interface()) {
+			changed = append(changed, k.name)
+		}
+	}
+	return changed
+}
+
 // show returns a setting as text that reads back as the same.
 func show(value any) string {
 	switch v := value.(type) {

@@ -77,7 +77,8 @@ func isOne(err error, of []syscall.Errno) bool {
 // admit starts a session, unless there are too many.
 func (n *Node) admit(ctx context.Context, conn net.Conn, sessions *sync.WaitGroup) {
 	host := hostOf(conn.RemoteAddr())
-	if why, ok := n.door.enter(host); !ok {
+	limits := n.limits.Load()
+	if why, ok := n.door.enter(host, limits.Connections, limits.PerAddress); !ok {
 		n.refusals.note(why, host)
 		_ = conn.Close()
 		return

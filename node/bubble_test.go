@@ -117,7 +117,7 @@ func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer b
 // lonely runs a node without neighbours.
 func lonely(t testing.TB, finder places.Finder, adjust ...func(*Config)) *fake {
 	t.Helper()
-	return startFake(t, "Goloman", nil, bus.NewMemory().Dialer("Goloman", nil), finder, adjust...)
+	return startFake(t, "Goloman", nil, bus.NewMemory().Dialer("Goloman"), finder, adjust...)
 }
 
 // entries returns what was logged, each as its event and the values of its fields.

@@ -27,11 +27,12 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 
 // mayReport reports whether the client is known, or its address may introduce another.
 func (s *session) mayReport(c *line.Command, now time.Time) bool {
-	if s.node.quota.limit == 0 {
+	limit := s.node.limits.Load().NewClients
+	if limit == 0 {
 		return true
 	}
 	_, known := s.node.engine.Registry().Get(line.ClientID(c.Client))
-	return known || s.node.quota.take(s.host, now)
+	return known || s.node.quota.take(s.host, limit, now)
 }
 
 // whatsAt answers what is near a client as it is known now, while later lines are taken already.
@@ -48,7 +49,7 @@ func (s *session) whatsAt(l []byte, c *line.Command) error {
 	lat, lng := r.Coordinates()
 	q := places.Query{At: places.Point{Lat: lat, Lng: lng}, Radius: c.Radius, Bound: c.Bound}
 	s.asked.Go(func() {
-		ctx, cancel := context.WithTimeout(s.asking, s.node.Limits.Places)
+		ctx, cancel := context.WithTimeout(s.asking, s.node.limits.Load().Places)
 		defer cancel()
 		body, status, results := places.Nearby(ctx, s.node.Places, q)
 		at := r.AppendAt(nil)

@@ -166,11 +166,7 @@ func TestForgersAreNotHeard(t *testing.T) {
 	// Welsh, with its own key, speaks to one that is not its neighbour, and in another's name to one that is.
 	h.nodes["Welsh"].stop()
 	k := &warden{make(chan error, 10)}
-	welsh, err := s.Dialer("Welsh").Dial(t.Context(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer welsh.Close()
+	welsh := hear(t, s.Dialer("Welsh"), k, "Holiday")
 	for _, to := range []string{"Goloman", "Holiday"} {
 		if err := welsh.Publish(bus.Propagate, to, []byte(forged)); err != nil {
 			t.Fatal(err)

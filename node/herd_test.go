@@ -160,13 +160,27 @@ func alone(t testing.TB, adjust ...func(*Config)) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newHerd(t, topo).start("Goloman", bus.NewMemory().Dialer("Goloman", nil), adjust...)
+	return newHerd(t, topo).start("Goloman", bus.NewMemory().Dialer("Goloman"), adjust...)
 }
 
 // memory returns dialers of a new memory bus for a topology.
 func memory(topo *flood.Topology) (*bus.Memory, func(name string) bus.Dialer) {
 	m := bus.NewMemory()
-	return m, func(name string) bus.Dialer { return m.Dialer(name, neighbours(topo)[name]) }
+	return m, func(name string) bus.Dialer { return m.Dialer(name) }
+}
+
+// hear connects a node that is none, for the test.
+func hear(t testing.TB, d bus.Dialer, h bus.Handler, neighbours ...string) bus.Conn {
+	t.Helper()
+	c, err := d.Dial(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if err := c.Hear(t.Context(), neighbours); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func neighbours(topo *flood.Topology) map[string][]string {

@@ -7,25 +7,22 @@ import (
 
 // door counts who is connected.
 type door struct {
-	limit, perHost int // 0: none
-
 	mu    sync.Mutex
 	count int
 	hosts map[string]int
 }
 
-func newDoor(limit, perHost int) *door {
-	return &door{limit: limit, perHost: perHost, hosts: make(map[string]int)}
-}
+func newDoor() *door { return &door{hosts: make(map[string]int)} }
 
-// enter lets one more connection of host in, or says why not.
-func (d *door) enter(host string) (why reason, ok bool) {
+// enter lets one more connection of host in, or says why not: there may be limit of them in all, and perHost of one host; 0 is
+// no limit.
+func (d *door) enter(host string, limit, perHost int) (why reason, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.limit > 0 && d.count >= d.limit {
+	if limit > 0 && d.count >= limit {
 		return tooManyConnections, false
 	}
-	if d.perHost > 0 && d.hosts[host] >= d.perHost {
+	if perHost > 0 && d.hosts[host] >= perHost {
 		return tooManyFromAddress, false
 	}
 	d.count++
@@ -50,23 +47,19 @@ func (d *door) inside() int {
 
 // quota counts what each host has used up in this minute.
 type quota struct {
-	limit int // 0: none
-
 	mu    sync.Mutex
 	began time.Time
 	used  map[string]int
 }
 
-func newQuota(limit int) *quota { return &quota{limit: limit} }
-
-// take uses one up for host, and reports whether there was one left.
-func (q *quota) take(host string, now time.Time) bool {
+// take uses one of limit up for host, and reports whether there was one left.
+func (q *quota) take(host string, limit int, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if now.Sub(q.began) >= time.Minute {
 		q.began, q.used = now, make(map[string]int)
 	}
-	if q.used[host] >= q.limit {
+	if q.used[host] >= limit {
 		return false
 	}
 	q.used[host]++

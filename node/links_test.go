@@ -32,11 +32,11 @@ func TestBusAway(t *testing.T) {
 		m := bus.NewMemory()
 		m.Disconnect("Goloman")
 		began := time.Now()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle())
 		if got := time.Since(began); got != readyTime {
 			t.Errorf("ready after %s", got)
 		}
-		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newOracle())
 		c := n.doors.dial(t)
 		go c.send("IAMAT k " + place + " 1\n")
 		if got := c.line(); !strings.HasPrefix(got, "AT Goloman ") {
@@ -62,12 +62,8 @@ func TestBusAway(t *testing.T) {
 func TestBadMessages(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := bus.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
-		hands, err := m.Dialer("Hands", []string{"Goloman"}).Dial(t.Context(), n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer hands.Close()
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle())
+		hands := hear(t, m.Dialer("Hands"), n, "Goloman")
 		good := "PROPAGATE Hands Nowhere +1.000000000 k +1-1 1"
 		for _, msg := range []struct {
 			kind    bus.Kind
@@ -114,7 +110,7 @@ func TestBatches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := bus.NewMemory()
 		m.Disconnect("Goloman")
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman", []string{"Hands"}), newOracle())
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle())
 		c := n.doors.dial(t)
 		var lines strings.Builder
 		for i := range 600 {
@@ -128,10 +124,7 @@ func TestBatches(t *testing.T) {
 			c.line()
 		}
 		var k keeper
-		hands, err := m.Dialer("Hands", []string{"Goloman"}).Dial(t.Context(), &k)
-		if err != nil {
-			t.Fatal(err)
-		}
+		hands := hear(t, m.Dialer("Hands"), &k, "Goloman")
 		m.Reconnect("Goloman")
 		<-time.After(2 * time.Second)
 		hands.Close()
@@ -167,8 +160,8 @@ func TestStopTellsNeighbours(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			m := bus.NewMemory()
 			gate := make(chan struct{})
-			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman", []string{"Hands"}), gate}, newOracle())
-			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newOracle())
+			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newOracle())
 			c := n.doors.dial(t)
 			for _, client := range []string{"first", "last"} {
 				go c.send("IAMAT " + client + " " + place + " 1\n")
@@ -224,8 +217,8 @@ func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 func TestPublishFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := bus.NewMemory()
-		d := &flimsy{Dialer: m.Dialer("Goloman", []string{"Hands"})}
-		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands", []string{"Goloman"}), newOracle())
+		d := &flimsy{Dialer: m.Dialer("Goloman")}
+		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newOracle())
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, d, newOracle())
 		c := n.doors.dial(t)
 		go c.send("IAMAT k " + place + " 1\n")

@@ -30,7 +30,7 @@ type LogConfig struct {
 // Logs makes the loggers of one process.
 type Logs struct {
 	config LogConfig
-	level  zapcore.Level
+	level  zap.AtomicLevel
 	stderr zapcore.WriteSyncer
 
 	mu    sync.Mutex
@@ -39,7 +39,7 @@ type Logs struct {
 
 // OpenLogs returns logs that can be written to.
 func OpenLogs(c LogConfig) (*Logs, error) {
-	level, err := zapcore.ParseLevel(c.Level)
+	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil {
 		return nil, fmt.Errorf("log level: %w", err)
 	}
@@ -81,6 +81,14 @@ func (l *Logs) For(name string) *zap.Logger {
 		encoder = zapcore.NewConsoleEncoder(form)
 	}
 	return zap.New(zapcore.NewCore(encoder, sink, l.level)).Named(name)
+}
+
+// SetLevel has all loggers write entries from this level on.
+func (l *Logs) SetLevel(level string) error {
+	if err := l.level.UnmarshalText([]byte(level)); err != nil {
+		return fmt.Errorf("log level: %w", err)
+	}
+	return nil
 }
 
 // Reopen closes all files; the next entry opens them anew. It is for after somebody else has moved them away.

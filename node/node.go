@@ -27,12 +27,12 @@ const (
 // Config is what a node is made of. All but HTTP is required.
 type Config struct {
 	Name       line.NodeName
-	Neighbours []line.NodeName
-	Listener   net.Listener // for clients; Run closes it
-	HTTP       net.Listener // for health, or nil; Run closes it
+	Neighbours []line.NodeName // at first, see [Node.Relink]
+	Listener   net.Listener    // for clients; Run closes it
+	HTTP       net.Listener    // for health, or nil; Run closes it
 	Bus        bus.Dialer
 	Places     places.Finder
-	Limits     Limits
+	Limits     Limits // at first, see [Node.Limit]
 	Log        *zap.Logger
 }
 
@@ -53,14 +53,18 @@ type Limits struct {
 type Node struct {
 	Config
 	began    time.Time
+	limits   atomic.Pointer[Limits]
 	engine   *flood.Engine
-	links    []*link // as engine.Links
 	door     *door
 	quota    *quota
 	refusals *refusals
 
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
+
+	linked    atomic.Pointer[[]*link] // to each neighbour, as in engine
+	relinking sync.Mutex              // held while that or talk changes
+	talk      *talk                   // with the neighbours, or nil
 
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
@@ -72,18 +76,27 @@ func New(c Config) *Node {
 	n := &Node{
 		Config:   c,
 		began:    time.Now(),
-		engine:   flood.NewEngine(c.Neighbours, c.Limits.Queue),
-		door:     newDoor(c.Limits.Connections, c.Limits.PerAddress),
-		quota:    newQuota(c.Limits.NewClients),
+		engine:   flood.NewEngine(nil, c.Limits.Queue),
+		door:     newDoor(),
+		quota:    new(quota),
 		refusals: newRefusals(c.Log),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
 	}
 	n.busState.Store("not yet connected")
-	for _, l := range n.engine.Links() {
-		n.links = append(n.links, &link{Link: l})
-	}
+	n.limits.Store(&c.Limits)
+	n.linked.Store(new([]*link))
+	_ = n.relink(c.Neighbours) // there is no bus yet that could refuse
 	return n
+}
+
+// Limit has these limits hold from now on, also for clients that are connected, but for limits of connections: nobody is
+// turned out.
+func (n *Node) Limit(limits Limits) {
+	n.limits.Store(&limits)
+	for _, l := range n.links() {
+		l.Queue.Limit(limits.Queue)
+	}
 }
 
 // Ready is closed when the node has reached the bus for the first time, or has tried to for 5 s.
@@ -141,7 +154,7 @@ func (n *Node) drain() {
 	}
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
-	for slices.ContainsFunc(n.links, (*link).behind) {
+	for slices.ContainsFunc(n.links(), (*link).behind) {
 		select {
 		case <-n.idle:
 		case <-timer.C:
@@ -167,7 +180,7 @@ func (n *Node) Health() status.Health {
 		h.Ready = true
 	default:
 	}
-	for _, l := range n.links {
+	for _, l := range n.links() {
 		h.Links = append(h.Links, l.health())
 	}
 	return h

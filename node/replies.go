@@ -22,7 +22,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // the session that reads the commands.
 type replies struct {
 	conn  net.Conn
-	limit time.Duration // for the client to take what is written; 0: none
+	limit func() time.Duration // for the client to take what is written; 0: none
 
 	mu      sync.Mutex
 	room    sync.Cond // of mu: held or waiting has shrunk
@@ -39,7 +39,7 @@ type answer struct {
 	after []byte // replies that follow it
 }
 
-func newReplies(conn net.Conn, limit time.Duration) *replies {
+func newReplies(conn net.Conn, limit func() time.Duration) *replies {
 	r := &replies{conn: conn, limit: limit}
 	r.room.L = &r.mu
 	return r
@@ -116,9 +116,11 @@ func (r *replies) write() {
 		return
 	}
 	if r.err == nil {
-		if r.limit > 0 {
-			_ = r.conn.SetWriteDeadline(time.Now().Add(r.limit)) // if it fails, so does Write
+		var until time.Time
+		if limit := r.limit(); limit > 0 {
+			until = time.Now().Add(limit)
 		}
+		_ = r.conn.SetWriteDeadline(until) // if it fails, so does Write
 		if _, r.err = r.conn.Write(*r.out); r.err != nil {
 			_ = r.conn.Close() // so that nobody reads on for a client that cannot be answered
 		}

@@ -38,12 +38,20 @@ type session struct {
 func newSession(n *Node, conn net.Conn, host string) *session {
 	s := &session{
 		node: n, conn: conn, host: host, peer: conn.RemoteAddr().String(),
-		replies: newReplies(conn, n.Limits.Write),
+		replies: newReplies(conn, func() time.Duration { return n.limits.Load().Write }),
 	}
-	if n.Limits.Rate > 0 {
-		s.rate = rate.NewLimiter(rate.Limit(n.Limits.Rate), n.Limits.Rate)
-	}
+	s.limit(n.limits.Load().Rate)
 	return s
+}
+
+// limit has the client send at most so many lines a second, or any number if that is 0.
+func (s *session) limit(lines int) {
+	switch {
+	case lines == 0:
+		s.rate = nil
+	case s.rate == nil || s.rate.Burst() != lines:
+		s.rate = rate.NewLimiter(rate.Limit(lines), lines)
+	}
 }
 
 // errClosing ends a session whose connection hit a limit, which is noted already.
@@ -141,20 +149,21 @@ func (s *session) serve(ctx context.Context) error {
 
 // fill waits for more from the client, but not for longer than it may take.
 func (s *session) fill(ctx context.Context) error {
-	now := time.Now()
+	now, limits := time.Now(), s.node.limits.Load()
+	s.limit(limits.Rate)
 	var until time.Time
 	switch {
 	case !s.reader.Partial():
 		s.begun = time.Time{}
-		if s.node.Limits.Idle > 0 {
-			until = now.Add(s.node.Limits.Idle)
+		if limits.Idle > 0 {
+			until = now.Add(limits.Idle)
 		}
 	case s.begun.IsZero():
 		s.begun = now
 		fallthrough
 	default:
-		if s.node.Limits.Line > 0 {
-			until = s.begun.Add(s.node.Limits.Line)
+		if limits.Line > 0 {
+			until = s.begun.Add(limits.Line)
 		}
 	}
 	if err := s.conn.SetReadDeadline(until); err != nil {

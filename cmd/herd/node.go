@@ -6,8 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"herd/configs"
-	"herd/node"
-	"herd/places/gazetteer"
 )
 
 // node returns the command that runs one server.
@@ -17,8 +15,10 @@ func (p *program) node() *cobra.Command {
 		Use:   "node NAME",
 		Short: "Run one server of the topology in this process",
 		Long: `Run one server of the topology, on a bus that others run on as well. While the bus is away the server answers from
-memory, keeps trying, and joins when the bus appears. It runs until the process gets SIGINT or SIGTERM.`,
+memory, keeps trying, and joins when the bus appears. It runs until the process gets SIGINT or SIGTERM. On SIGHUP, unless
+standard input is a terminal, it reloads its configuration and opens its log files anew; clients stay connected.`,
 		Example: `  herd node Goloman --bus-url nats://127.0.0.1:4222
+  herd node Goloman --bus-url tls://nats.example:4222 --keys keys
   herd node Welsh --bus-url nats://nats1:4222,nats://nats2:4222 --listen :12125 --http ""`,
 		Args:              args(1, 1),
 		ValidArgsFunction: p.completeNode,
@@ -41,16 +41,10 @@ memory, keeps trying, and joins when the bus appears. It runs until the process 
 			if c.Flags().Changed("http") {
 				n.HTTP = http
 			}
-			h, err := p.open(config, []configs.Node{n})
-			if err != nil {
-				return err
-			}
-			defer h.close()
-			one := h.open[0].node(config, natsDialer(config, n.Name), gazetteer.Open(), h.logs)
-			return p.serve(c.Context(), []*node.Node{one}, h.logs, func() { p.greet(config, h, config.Bus.URL) })
+			return p.run(c, config, []configs.Node{n})
 		},
 	}
-	configs.AddFlags(c.Flags())
+	p.runFlags(c)
 	c.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` for clients (default: that of the configuration)")
 	c.Flags().StringVar(&http, "http", "", "`HOST:PORT` for health, \"\" for none (default: that of the configuration)")
 	return c

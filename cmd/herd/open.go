@@ -2,12 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"herd/bus"
 	"herd/configs"
@@ -74,18 +70,21 @@ func (h *opened) close() {
 
 // node returns the server, ready to run.
 func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, logs *node.Logs) *node.Node {
-	limits := config.Limits
 	return node.New(node.Config{
 		Name: s.Name, Neighbours: config.Topology().Neighbours(s.Name),
-		Listener: s.clients, HTTP: s.http, Bus: dialer, Places: finder,
-		Limits: node.Limits{
-			Idle: limits.Idle, Line: limits.Line, Write: limits.Write,
-			Connections: limits.Connections, PerAddress: limits.PerAddress,
-			Rate: limits.Rate, NewClients: limits.NewClients, Queue: limits.Queue,
-			Places: config.Places.Timeout,
-		},
+		Listener: s.clients, HTTP: s.http, Bus: dialer, Places: finder, Limits: limits(config),
 		Log: logs.For(string(s.Name)),
 	})
+}
+
+func limits(config *configs.Config) node.Limits {
+	l := config.Limits
+	return node.Limits{
+		Idle: l.Idle, Line: l.Line, Write: l.Write,
+		Connections: l.Connections, PerAddress: l.PerAddress,
+		Rate: l.Rate, NewClients: l.NewClients, Queue: l.Queue,
+		Places: config.Places.Timeout,
+	}
 }
 
 // redacted returns the bus's servers without their passwords.
@@ -99,26 +98,4 @@ func redacted(config *configs.Config, url string) string {
 		}
 	}
 	return strings.TrimSpace(url)
-}
-
-// reopenOnHangup has log files opened anew on SIGHUP until the function it returns is called. On a terminal SIGHUP means that
-// the terminal is gone, and ends the program as usual.
-func reopenOnHangup(stdin io.Reader, logs *node.Logs) (stop func()) {
-	if terminal(stdin) {
-		return func() {}
-	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for range hangups {
-			logs.Reopen()
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-		<-ended
-	}
 }

@@ -2,84 +2,129 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
-	"herd/node/flood"
 	"herd/places/gazetteer"
 )
 
 // up returns the command that runs a whole topology.
 func (p *program) up() *cobra.Command {
+	var only []string
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run all servers of the topology in this process",
 		Long: `Run all servers of the topology in this process, with a NATS server of their own unless --bus-url names another.
-They run until the process gets SIGINT or SIGTERM.`,
+They run until the process gets SIGINT or SIGTERM. On SIGHUP, unless standard input is a terminal, it reloads its
+configuration and opens its log files anew; clients stay connected.`,
 		Example: `  herd up
   herd up --config configs/ring.yaml --log-level warn
-  herd up --bus-url nats://nats.example:4222`,
+  herd up --bus-url nats://nats.example:4222
+  herd up --only Goloman,Hands --keys keys --bus-listen :4222     # the others run elsewhere, with 'herd node'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := p.load(c)
 			if err != nil {
 				return err
 			}
-			return p.runUp(c.Context(), config)
+			nodes, err := chosen(config, only)
+			if err != nil {
+				return err
+			}
+			return p.run(c, config, nodes)
 		},
 	}
-	configs.AddFlags(c.Flags())
+	p.runFlags(c)
+	c.Flags().StringSliceVar(&only, "only", nil, "`NAMES` of the servers to run here, separated by commas (default: all)")
 	return c
 }
 
-// runUp opens everything first, so that nothing runs when something cannot.
-func (p *program) runUp(ctx context.Context, config *configs.Config) error {
-	h, err := p.open(config, config.Nodes)
+// runFlags adds the flags of a command that runs servers.
+func (p *program) runFlags(c *cobra.Command) {
+	configs.AddFlags(c.Flags())
+	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "keys" {
+			name = "bus-keys"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// chosen returns the nodes with these names, in the order of the configuration, or all if there are none.
+func chosen(config *configs.Config, only []string) ([]configs.Node, error) {
+	if len(only) == 0 {
+		return config.Nodes, nil
+	}
+	for _, name := range only {
+		if _, err := named(config, name); err != nil {
+			return nil, err
+		}
+	}
+	nodes := slices.DeleteFunc(slices.Clone(config.Nodes), func(n configs.Node) bool { return !slices.Contains(only, string(n.Name)) })
+	if len(nodes) < len(config.Nodes) && config.Bus.URL == "" && config.Bus.Keys == "" {
+		return nil, &usageError{errors.New("the other nodes could not join: give their keys with --keys, made by " +
+			"'herd bus keys', or a bus for all with --bus-url")}
+	}
+	return nodes, nil
+}
+
+// run runs servers until the command's context ends. It opens everything first, so that nothing runs when something cannot.
+func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.Node) error {
+	h, err := p.open(config, nodes)
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	f := &fleet{load: func() (*configs.Config, error) { return p.load(c) }, started: config, config: config, logs: h.logs}
 	url := config.Bus.URL
-	dialer := func(n flood.NodeName) bus.Dialer { return natsDialer(config, n) }
 	if url == "" {
-		server, err := bus.StartServer(bus.ServerConfig{
-			Herd: config.Herd, Neighbours: neighbours(config.Topology()), Listen: config.Bus.Listen,
-			Log: node.NewServerLog(h.logs.For("nats.server")),
+		f.server, err = bus.StartServer(bus.ServerConfig{
+			Herd: config.Herd, Neighbours: neighbours(config.Topology()), Keys: bus.Keyring(config.Bus.Keys),
+			Listen: config.Bus.Listen, Log: node.NewServerLog(h.logs.For("nats.server")),
 		})
-		if err != nil {
-			return fmt.Errorf("%w; free %s or give another address with --bus-listen", err, config.Bus.Listen)
+		if errors.Is(err, bus.ErrNotStarted) {
+			err = fmt.Errorf("%w; free %s or give another address with --bus-listen", err, config.Bus.Listen)
 		}
-		defer server.Close()
-		url = server.URL()
-		dialer = func(n flood.NodeName) bus.Dialer { return server.Dialer(string(n)) }
+		if err != nil {
+			return err
+		}
+		defer f.server.Close()
+		url = f.server.URL()
 	}
 	finder := gazetteer.Open()
-	var nodes []*node.Node
 	for _, o := range h.open {
-		nodes = append(nodes, o.node(config, dialer(o.Name), finder, h.logs))
+		d, err := f.dialer(o.Name)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", o.Name, err)
+		}
+		f.members = append(f.members, &member{o.node(config, d, finder, h.logs), d})
 	}
-	return p.serve(ctx, nodes, h.logs, func() { p.greet(config, h, url) })
+	return p.serve(c.Context(), f, func() { p.greet(config, h, url) })
 }
 
-// serve runs nodes until ctx ends, or one fails and ends the others. It greets when all are ready, or after a second all the same.
-func (p *program) serve(ctx context.Context, nodes []*node.Node, logs *node.Logs, greet func()) error {
-	reopening := reopenOnHangup(p.stdin, logs)
-	defer reopening()
+// serve runs a fleet until ctx ends, or one node fails and ends the others. It greets when all are ready, or after a second all
+// the same.
+func (p *program) serve(ctx context.Context, f *fleet, greet func()) error {
+	unfollow := f.followHangups(p.stdin)
+	defer unfollow()
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error {
 		late := time.After(time.Second)
-		for _, n := range nodes {
+		for _, m := range f.members {
 			select {
-			case <-n.Ready():
+			case <-m.Ready():
 			case <-late:
 				greet()
 				return nil
@@ -90,10 +135,10 @@ func (p *program) serve(ctx context.Context, nodes []*node.Node, logs *node.Logs
 		greet()
 		return nil
 	})
-	for _, n := range nodes {
+	for _, m := range f.members {
 		running.Go(func() error {
-			if err := n.Run(ctx); err != nil {
-				return fmt.Errorf("node %s: %w", n.Name, err)
+			if err := m.Run(ctx); err != nil {
+				return fmt.Errorf("node %s: %w", m.Name, err)
 			}
 			return nil
 		})
@@ -125,24 +170,4 @@ func (p *program) greet(config *configs.Config, h *opened, url string) {
 	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached
 	host, port, _ := net.SplitHostPort(address)
 	fmt.Fprintf(p.stdout, "try: printf 'IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\\n' | nc -q1 %s %s\n", host, port)
-}
-
-// neighbours returns the topology in the bus's terms.
-func neighbours(t *flood.Topology) map[string][]string {
-	all := make(map[string][]string)
-	for _, n := range t.Nodes() {
-		all[string(n)] = nil
-		for _, peer := range t.Neighbours(n) {
-			all[string(n)] = append(all[string(n)], string(peer))
-		}
-	}
-	return all
-}
-
-// natsDialer returns how a node connects to the configured NATS servers.
-func natsDialer(config *configs.Config, n flood.NodeName) bus.Dialer {
-	return &bus.NATS{
-		URL: config.Bus.URL, Herd: config.Herd, Node: string(n),
-		Neighbours: neighbours(config.Topology())[string(n)],
-	}
 }

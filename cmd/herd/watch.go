@@ -109,6 +109,13 @@ func observable(config *configs.Config) (string, error) {
 
 // keep observes until ctx ends, or the bus cannot be observed in the first place.
 func (w *watcher) keep(ctx context.Context) error {
+	var identity *bus.Credentials
+	if w.config.Bus.Keys != "" {
+		var err error
+		if identity, err = bus.Keyring(w.config.Bus.Keys).Observer(); err != nil {
+			return err
+		}
+	}
 	name := func(node string) string {
 		if node == "" {
 			return "*"
@@ -120,7 +127,7 @@ func (w *watcher) keep(ctx context.Context) error {
 	for {
 		lost := false
 		observer := bus.Observer{
-			URL: w.url, Herd: w.config.Herd, Kind: bus.Propagate, From: w.from, To: w.to,
+			URL: w.url, Credentials: identity, Herd: w.config.Herd, Kind: bus.Propagate, From: w.from, To: w.to,
 			Ready: func() {
 				watched, lost, pause = true, true, minWatchPause
 				fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
@@ -133,7 +140,7 @@ func (w *watcher) keep(ctx context.Context) error {
 		case err == nil || ctx.Err() != nil:
 			return nil
 		case !watched && errors.Is(err, bus.ErrRefused):
-			return fmt.Errorf("%w; give user and password in --bus-url, as in nats://USER:PASSWORD@HOST", err)
+			return fmt.Errorf("%w; does the bus let observers in? Give what it asks for with --bus-keys, or user and password in --bus-url", err)
 		case !watched:
 			return fmt.Errorf("%w; is the herd running? start it with 'herd up', or name its bus with --bus-url", err)
 		case lost:

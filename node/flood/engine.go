@@ -1,6 +1,11 @@
 package flood
 
-import "herd/node/line"
+import (
+	"slices"
+	"sync/atomic"
+
+	"herd/node/line"
+)
 
 // Edge is where reports of a node's own clients come from: no neighbour.
 const Edge NodeName = ""
@@ -14,16 +19,32 @@ type Link struct {
 // Engine is the flood at one node: a registry, and a link to each neighbour.
 type Engine struct {
 	registry *Registry
-	links    []*Link
+	links    atomic.Pointer[[]*Link]
 }
 
 // NewEngine returns the engine of a node with these neighbours and room for limit clients on each link.
 func NewEngine(neighbours []NodeName, limit int) *Engine {
 	e := &Engine{registry: NewRegistry()}
-	for _, peer := range neighbours {
-		e.links = append(e.links, &Link{Peer: peer, Queue: NewQueue(limit)})
-	}
+	e.links.Store(new([]*Link))
+	e.Relink(neighbours, limit)
 	return e
+}
+
+// Relink has the engine know these neighbours and no others. Those that stay keep their links with what waits there. It must not
+// be called concurrently with itself.
+func (e *Engine) Relink(neighbours []NodeName, limit int) {
+	var links []*Link
+	for _, peer := range neighbours {
+		i := slices.IndexFunc(e.Links(), func(l *Link) bool { return l.Peer == peer })
+		if i < 0 {
+			links = append(links, &Link{Peer: peer, Queue: NewQueue(limit)})
+			continue
+		}
+		kept := e.Links()[i]
+		kept.Queue.Limit(limit)
+		links = append(links, kept)
+	}
+	e.links.Store(&links)
 }
 
 // Hear takes a report in: one from [Edge] is admitted, one from a neighbour is merged (see [Registry]). If that changed
@@ -38,7 +59,7 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 	if !changed {
 		return false
 	}
-	for _, l := range e.links {
+	for _, l := range e.Links() {
 		if l.Peer != from {
 			l.Queue.push(h, r)
 		}
@@ -50,4 +71,4 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 func (e *Engine) Registry() *Registry { return e.registry }
 
 // Links returns the ways to the neighbours, in the order they were given in.
-func (e *Engine) Links() []*Link { return e.links }
+func (e *Engine) Links() []*Link { return *e.links.Load() }

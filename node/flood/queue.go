@@ -9,10 +9,10 @@ import (
 // Queue is what waits to be told to one neighbour: at most one report per client, the greatest, in the order in
 // which the clients came. Pushing never waits; a queue that is full is emptied.
 type Queue struct {
-	limit int
-	wake  chan struct{} // one slot: there is something to pop
+	wake chan struct{} // one slot: there is something to pop
 
 	mu      sync.Mutex
+	limit   int
 	waiting []line.Report // waiting[head:], oldest first
 	hashes  []uint64      // of their clients
 	head    int           // what is before it has been popped
@@ -29,6 +29,13 @@ type QueueCounts struct {
 // NewQueue returns an empty queue for at most limit clients, at least 1.
 func NewQueue(limit int) *Queue {
 	return &Queue{limit: max(limit, 1), wake: make(chan struct{}, 1)}
+}
+
+// Limit has the queue hold at most so many clients from the next Push on, at least 1.
+func (q *Queue) Limit(limit int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limit = max(limit, 1)
 }
 
 // Push adds r, or replaces the smaller report of the same client, which keeps its place. If that makes more clients than the
@@ -52,7 +59,7 @@ func (q *Queue) put(h uint64, r line.Report) bool {
 	if q.conflate(h, r) {
 		return false
 	}
-	if q.index.used == q.limit {
+	if q.index.used >= q.limit {
 		q.counts.Emptied += uint64(q.index.used)
 		q.reset()
 	}
@@ -87,7 +94,7 @@ func (q *Queue) Restore(reports []line.Report) {
 		h := hash(r.Client())
 		switch {
 		case q.conflate(h, r):
-		case q.index.used == q.limit:
+		case q.index.used >= q.limit:
 			q.counts.Emptied++
 		default:
 			q.append(h, r)

@@ -1,0 +1,140 @@
+package bus
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	authorityLife   = 10 * 365 * 24 * time.Hour
+	certificateLife = 365 * 24 * time.Hour
+	renewal         = certificateLife / 3 // before the end
+	clockSkew       = time.Hour           // by which another machine may be behind
+)
+
+// authority issues the certificates of the bus. It knows nothing of clients of the line protocol: theirs must come from another.
+type authority struct {
+	certificate *x509.Certificate
+	key         any
+	text        []byte // of the certificate, in PEM
+}
+
+// openAuthority returns the authority in a directory, which it makes if there is none.
+func openAuthority(w *writer, dir, herd string) (*authority, error) {
+	if err := w.folder(dir); err != nil {
+		return nil, err
+	}
+	certificate, key := filepath.Join(dir, caFile), filepath.Join(dir, "ca.key")
+	pair, err := LoadCertificate(certificate, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		template := &x509.Certificate{
+			Subject:  pkix.Name{CommonName: "bus of herd " + herd},
+			NotAfter: time.Now().Add(authorityLife),
+			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+			IsCA:     true, MaxPathLenZero: true,
+		}
+		if err := sign(w, template, nil, certificate, key); err != nil {
+			return nil, err
+		}
+		pair, err = LoadCertificate(certificate, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(certificate)
+	return &authority{pair.Leaf, pair.PrivateKey, text}, err
+}
+
+// introduce has a directory tell the authority.
+func (a *authority) introduce(w *writer, dir string) error {
+	path := filepath.Join(dir, caFile)
+	if text, err := os.ReadFile(path); err == nil && bytes.Equal(text, a.text) {
+		return nil
+	}
+	return w.write(path, a.text)
+}
+
+// issue fills a directory with a certificate for name, its key and the authority. A server's is for hosts as well. It returns whether
+// the certificate is new: one that is there is kept if it says the same and does not expire soon.
+func (a *authority) issue(w *writer, dir, name string, hosts []string) (fresh bool, err error) {
+	if err := a.introduce(w, dir); err != nil {
+		return false, err
+	}
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		NotAfter:    time.Now().Add(certificateLife),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if hosts != nil { // servers are clients of each other
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}
+	for _, host := range append([]string{name}, hosts...) {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	certificate, key := filepath.Join(dir, certFile), filepath.Join(dir, keyFile)
+	switch pair, err := LoadCertificate(certificate, key); {
+	case err == nil && a.stands(pair, template):
+		return false, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	}
+	return true, sign(w, template, a, certificate, key)
+}
+
+// stands reports whether a certificate is from this authority, says what wanted does, and is good for a while.
+func (a *authority) stands(pair tls.Certificate, wanted *x509.Certificate) bool {
+	leaf := pair.Leaf
+	return leaf.CheckSignatureFrom(a.certificate) == nil &&
+		slices.Equal(leaf.DNSNames, wanted.DNSNames) &&
+		slices.EqualFunc(leaf.IPAddresses, wanted.IPAddresses, net.IP.Equal) &&
+		time.Until(leaf.NotAfter) > renewal
+}
+
+// sign completes and writes a certificate and its new key; without an authority it signs itself.
+func sign(w *writer, template *x509.Certificate, a *authority, certificate, key string) error {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template.NotBefore = time.Now().Add(-clockSkew)
+	template.BasicConstraintsValid = true
+	parent, signer := template, any(private)
+	if a != nil {
+		parent, signer = a.certificate, a.key
+		if template.NotAfter.After(parent.NotAfter) {
+			template.NotAfter = parent.NotAfter
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, private.Public(), signer)
+	if err != nil {
+		return fmt.Errorf("certificate %s: %w", certificate, err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	// The certificate last: without it the key counts for nothing, and both are made again.
+	if err := w.write(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
+		return err
+	}
+	return w.write(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}

@@ -1,0 +1,240 @@
+package bus
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/nats-io/nkeys"
+)
+
+// Keyring is a directory with what the nodes of a herd, its observers and its NATS servers need to know each other:
+//
+//	nodes/NODE/         credentials of one node, see [LoadCredentials]
+//	observer/           those of observers, if they need any
+//	servers/SERVER/     nats-server.conf and the server's certificate
+//	ca/                 the authority behind all certificates
+//
+// Each folder is of use alone: a node needs no other than its own, in the same place.
+type Keyring string
+
+// serverConfig is the name of a server's configuration.
+const serverConfig = "nats-server.conf"
+
+func (k Keyring) node(name string) string   { return filepath.Join(string(k), "nodes", name) }
+func (k Keyring) server(name string) string { return filepath.Join(string(k), "servers", name) }
+func (k Keyring) observer() string          { return filepath.Join(string(k), "observer") }
+
+// Node returns the credentials of a node.
+func (k Keyring) Node(name string) (*Credentials, error) { return LoadCredentials(k.node(name)) }
+
+// Observer returns the credentials of an observer, which are nil where an observer needs none.
+func (k Keyring) Observer() (*Credentials, error) {
+	c, err := LoadCredentials(k.observer())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return c, err
+}
+
+func (k Keyring) seed(node string) (nkeys.KeyPair, error) {
+	key, err := loadSeed(filepath.Join(k.node(node), seedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; make it with 'herd bus keys'", err)
+	}
+	return key, err
+}
+
+// Made says what [Keyring.Make] did.
+type Made struct {
+	New     []string `json:"made"`   // nodes that got a key or a certificate
+	Kept    []string `json:"kept"`   // nodes that had one
+	Strange []string `json:"unused"` // nodes that have a key and are not in the plan
+	Files   []string `json:"wrote"`  // configurations of servers
+}
+
+// Make fills the directory with what a plan needs and it has not: keys that are there are kept, certificates too, unless they
+// are to expire soon. The configurations of the servers are written anew.
+func (k Keyring) Make(p Plan) (Made, error) {
+	made, err := k.make(p)
+	if err != nil {
+		return Made{}, fmt.Errorf("make keys: %w", err)
+	}
+	return made, nil
+}
+
+func (k Keyring) make(p Plan) (Made, error) {
+	var made Made
+	if err := p.Check(); err != nil {
+		return made, err
+	}
+	w := &writer{group: p.Group}
+	var ca *authority
+	if p.encrypted() {
+		var err error
+		if ca, err = openAuthority(w, filepath.Join(string(k), "ca"), p.Herd); err != nil {
+			return made, err
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(p.Neighbours)) {
+		fresh, err := k.makeNode(w, p, ca, node)
+		switch {
+		case err != nil:
+			return made, err
+		case fresh:
+			made.New = append(made.New, node)
+		default:
+			made.Kept = append(made.Kept, node)
+		}
+	}
+	if err := k.makeObserver(w, p, ca); err != nil {
+		return made, err
+	}
+	var err error
+	if made.Files, err = k.makeServers(w, p, ca); err != nil {
+		return made, err
+	}
+	made.Strange, err = k.strange(p)
+	return made, err
+}
+
+func (k Keyring) makeNode(w *writer, p Plan, ca *authority, node string) (fresh bool, err error) {
+	dir := k.node(node)
+	if err := w.folder(dir); err != nil {
+		return false, err
+	}
+	if p.Mode == MTLS {
+		return ca.issue(w, dir, node, nil)
+	}
+	if ca != nil {
+		if err := ca.introduce(w, dir); err != nil {
+			return false, err
+		}
+	}
+	path := filepath.Join(dir, seedFile)
+	if _, err := loadSeed(path); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		return false, err
+	}
+	seed, err := key.Seed()
+	if err != nil {
+		return false, err
+	}
+	return true, w.write(path, append(seed, '\n'))
+}
+
+func (k Keyring) makeObserver(w *writer, p Plan, ca *authority) error {
+	if p.Observer == "" || ca == nil {
+		return nil
+	}
+	if err := w.folder(k.observer()); err != nil {
+		return err
+	}
+	if p.Mode == MTLS {
+		_, err := ca.issue(w, k.observer(), observerName, nil)
+		return err
+	}
+	return ca.introduce(w, k.observer())
+}
+
+func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, err error) {
+	password, err := k.routePassword(p)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range p.Servers {
+		dir := k.server(name)
+		if err := w.folder(dir); err != nil {
+			return nil, err
+		}
+		if ca != nil {
+			if _, err := ca.issue(w, dir, name, p.Hosts); err != nil {
+				return nil, err
+			}
+		}
+		if len(p.Servers) > 1 {
+			if err := w.write(filepath.Join(dir, routeFile), []byte(password+"\n")); err != nil {
+				return nil, err
+			}
+		}
+		text, err := k.config(p, name, password)
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, serverConfig)
+		if err := w.write(path, text); err != nil {
+			return nil, err
+		}
+		files = append(files, path)
+	}
+	return files, nil
+}
+
+// routeFile has the password with which servers of a cluster know each other.
+const routeFile = "route.password"
+
+// routePassword returns the password of routes that the first of the servers has that has one, or else a new one.
+func (k Keyring) routePassword(p Plan) (string, error) {
+	for _, name := range p.Servers {
+		text, err := ReadSecret(filepath.Join(k.server(name), routeFile))
+		switch {
+		case err == nil && routeForm.Match(text):
+			return string(text[:len(text)-1]), nil
+		case err == nil:
+			return "", fmt.Errorf("%s is not a password that 'herd bus keys' made", filepath.Join(k.server(name), routeFile))
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+	}
+	return rand.Text(), nil
+}
+
+// strange lists the nodes with keys that are not in the plan.
+func (k Keyring) strange(p Plan) (nodes []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(string(k), "nodes"))
+	for _, e := range entries {
+		if _, planned := p.Neighbours[e.Name()]; !planned {
+			nodes = append(nodes, e.Name())
+		}
+	}
+	return nodes, err
+}
+
+// writer makes files and folders that only their owner can read, or the group as well.
+type writer struct{ group bool }
+
+func (w *writer) folder(dir string) error {
+	if w.group {
+		return os.MkdirAll(dir, 0o750)
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// write replaces a file as a whole: whoever reads it sees the old one or the new one.
+func (w *writer) write(path string, text []byte) (err error) {
+	mode := fs.FileMode(0o600)
+	if w.group {
+		mode = 0o640
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+	}
+	return err
+}
