@@ -7,14 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"os/exec"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -180,10 +180,10 @@ func seeds(t *testing.T) map[string]string {
 	return all
 }
 
-// as returns how to connect as a node, with the seed that its container has.
-func as(t *testing.T, node string) nats.Option {
+// identity returns how to connect with a seed.
+func identity(t *testing.T, seed string) nats.Option {
 	t.Helper()
-	key, err := nkeys.FromSeed([]byte(strings.TrimSpace(seeds(t)[node])))
+	key, err := nkeys.FromSeed([]byte(strings.TrimSpace(seed)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func testEightMessages(t *testing.T) {
 				marks++
 			case "emu":
 				told = append(told, m.Subject)
-				if want := "PROPAGATE " + fields[1] + strings.TrimPrefix(at, "AT") + "\n"; string(m.Data) != want {
+				if want := "PROPAGATE " + fields[1] + strings.TrimPrefix(at, "AT"); string(m.Data) != want {
 					t.Errorf("on %s: %q, want %q", m.Subject, m.Data, want)
 				}
 			}
@@ -305,7 +305,7 @@ func testObserver(t *testing.T) {
 			t.Errorf("subscribing to %s: %v", subject, err)
 		}
 	}
-	goloman := observe(t, busURL, as(t, "Goloman"))
+	goloman := observe(t, busURL, identity(t, seeds(t)["Goloman"]))
 	for _, subject := range []string{"herd.repair.Goloman.Hands", "herd.digest.Goloman.Hands"} {
 		if err := goloman.Publish(subject, []byte("x")); err != nil {
 			t.Fatal(err)
@@ -317,32 +317,41 @@ func testObserver(t *testing.T) {
 	wantKnown(t, "forged", "", everyone()...)
 }
 
-// A node more, and those that are there keep their keys.
+// A node more: those that are there keep their keys, and NATS takes it in without a restart.
 func testAddNode(t *testing.T) {
 	before := seeds(t)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "six.yaml")
-	text := "nodes:\n"
-	for _, n := range append(everyone(), "Koala") {
-		text += fmt.Sprintf("  - {name: %s, listen: \":12125\"}\n", n)
+	file := filepath.Join(t.TempDir(), "six.yaml")
+	text := "links: [[Goloman, Hands], [Goloman, Holiday], [Goloman, Wilkes], [Hands, Wilkes], [Holiday, Welsh], [Holiday, Wilkes], [Welsh, Koala]]\nnodes:\n"
+	for i, n := range append(everyone(), "Koala") {
+		text += fmt.Sprintf("  - {name: %s, listen: \":%d\"}\n", n, 12125+i)
 	}
-	text += "links: [[Goloman, Hands], [Goloman, Holiday], [Goloman, Wilkes], [Hands, Wilkes], [Holiday, Welsh], [Holiday, Wilkes], [Welsh, Koala]]\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	service := inspect[[]string](t, container("keys"), ".Config.Cmd")
-	compose(t, append([]string{"run", "--rm", "--volume", file + ":/six.yaml:ro", "--volume", dir + ":/keys/nodes/Koala", "keys"},
-		append(service, "--config", "/six.yaml")...)...)
-	if got, err := os.ReadFile(filepath.Join(dir, "seed")); err != nil || !strings.HasPrefix(string(got), "SU") {
-		t.Errorf("the new node has the seed %q, %v", got, err)
+	const once = "herd-test-keys"
+	command := inspect[[]string](t, container("keys"), ".Config.Cmd")
+	compose(t, append([]string{"run", "--name", once, "--volume", file + ":/six.yaml:ro", "--volume", "/keys/nodes/Koala", "keys"},
+		append(command, "--config", "/six.yaml")...)...)
+	defer docker(t, "rm", "--force", "--volumes", once)
+	key := identity(t, copied(t, once+":/keys/nodes/Koala/seed")["seed"])
+	if _, err := nats.Connect(busURL, key); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("NATS does not know the new node yet, and says %v", err)
 	}
-	if got := copied(t, container("nats")+":/etc/nats/nats-server.conf")["nats-server.conf"]; !strings.Contains(got, "herd.*.Koala.Welsh") {
-		t.Errorf("the NATS server does not know the new node:\n%s", got)
+	compose(t, "kill", "--signal", "HUP", "nats")
+	var koala *nats.Conn
+	eventually(t, patience, func() (err error) {
+		koala, err = nats.Connect(busURL, key)
+		return err
+	})
+	koala.Close()
+	if !maps.Equal(seeds(t), before) {
+		t.Error("nodes have other seeds")
 	}
-	compose(t, "up", "--wait") // the old topology again
-	for n, seed := range seeds(t) {
-		if seed != before[n] {
-			t.Errorf("%s has another seed", n)
-		}
+	compose(t, "up", "--wait") // the topology of before
+	if !maps.Equal(seeds(t), before) {
+		t.Error("nodes have other seeds")
+	}
+	if conf := copied(t, container("nats")+":/etc/nats/nats-server.conf")["nats-server.conf"]; !strings.Contains(conf, "Welsh") || strings.Contains(conf, "Koala") {
+		t.Errorf("the NATS server is configured by\n%s", conf)
 	}
 }
