@@ -2,6 +2,7 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
+TAGS := compose,engine
 FUZZ ?= 120# seconds for all fuzz targets together
 
 .PHONY: all build test test-compose test-engine race fuzz bench lint up clean
@@ -40,9 +41,9 @@ bench:
 
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go fix -diff ./...
-	$(TOOL) staticcheck -checks=all ./...
+	go vet -tags $(TAGS) ./...
+	go fix -tags $(TAGS) -diff ./...
+	$(TOOL) staticcheck -tags $(TAGS) -checks=all ./...
 	go mod tidy -diff
 
 up:

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"regexp"
@@ -82,7 +81,7 @@ func clustered(t *testing.T) {
 // load is a client at each server that reports its position again and again, and asks for all others.
 type load struct {
 	mu    sync.Mutex
-	sent  map[string]bool // "client position time"
+	sent  map[string]time.Time // "client position time"
 	known map[[2]string]sighting
 	stall time.Duration // the longest time without news of a client at a server
 	err   error
@@ -108,16 +107,16 @@ func (l *load) run(ctx context.Context, server, address string) error {
 		now := time.Now()
 		text := fmt.Sprintf("load-%s +34.068930-118.445127 %d.%09d", server, now.Unix(), now.Nanosecond())
 		l.mu.Lock()
-		l.sent[text] = true
+		l.sent[text] = now
 		l.mu.Unlock()
-		lines := "IAMAT " + text + "\n"
+		lines := fmt.Appendf(nil, "IAMAT %s\n", text)
 		for _, n := range campus {
-			lines += "WHATSAT load-" + n.name + " 0 0\n"
+			lines = fmt.Appendf(lines, "WHATSAT load-%s 0 0\n", n.name)
 		}
 		if err := conn.SetDeadline(now.Add(5 * time.Second)); err != nil {
 			return err
 		}
-		if _, err := io.WriteString(conn, lines); err != nil {
+		if _, err := conn.Write(lines); err != nil {
 			return err
 		}
 		for range 1 + len(campus) {
@@ -189,28 +188,35 @@ func (l *load) takeStall() time.Duration {
 
 var loaded = regexp.MustCompile(`load-\w+ \S+ \d+\.\d+`)
 
-// missed returns how many of the reports some server never heard, by the servers' logs.
-func (l *load) missed(t *testing.T) int {
+// missed lists the reports that some server never heard, by the servers' logs, with the time when they were sent.
+func (l *load) missed(t *testing.T) map[string]time.Time {
 	t.Helper()
-	missed := make(map[string]bool)
+	missed := make(map[string]time.Time)
 	for _, n := range campus {
 		heard := make(map[string]bool)
 		for _, text := range loaded.FindAllString(compose(t, "logs", "--no-log-prefix", strings.ToLower(n.name)), -1) {
 			heard[text] = true
 		}
-		for text := range l.sent {
+		for text, at := range l.sent {
 			if !heard[text] {
-				missed[text] = true
+				missed[text] = at
 			}
 		}
 	}
-	return len(missed)
+	return missed
+}
+
+// fault is something that was done to a NATS server under load.
+type fault struct {
+	what       string
+	began, end time.Time
+	stall      time.Duration // the longest
 }
 
 // Each NATS server of the cluster is killed in turn while clients report ten positions a second to each server: propagation
 // stalls, and goes on.
 func testCluster(t *testing.T) {
-	l := &load{sent: make(map[string]bool), known: make(map[[2]string]sighting)}
+	l := &load{sent: make(map[string]time.Time), known: make(map[[2]string]sighting)}
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	for _, n := range campus {
@@ -231,30 +237,52 @@ func testCluster(t *testing.T) {
 	}
 	flowing()
 	l.takeStall()
-	fault := func(how, undo, service string) {
+	var faults []fault
+	suffer := func(how, undo, service string) {
 		t.Helper()
-		lost := len(spread(t)[service])
+		f := fault{what: fmt.Sprintf("%s %s, to which %d of 5 nodes are connected", how, service, len(spread(t)[service])), began: time.Now()}
+		flowing() // so all reports of before have arrived
 		docker(t, how, container(service))
 		flowing()
 		docker(t, undo, container(service))
 		clustered(t)
 		flowing()
-		stall := l.takeStall()
-		t.Logf("%s %s, with %d of five nodes on it: the longest stall is %s", how, service, lost, stall.Round(time.Millisecond))
-		if stall > maxStall {
-			t.Errorf("that is more than %s", maxStall)
-		}
+		f.stall, f.end = l.takeStall(), time.Now()
+		faults = append(faults, f)
 	}
 	for _, b := range brokers {
-		fault("kill", "start", b.service)
+		suffer("kill", "start", b.service)
 	}
-	fault("pause", "unpause", busiest(t))
+	suffer("pause", "unpause", busiest(t))
+	end := time.Now()
+	flowing()
 	stop()
 	clients.Wait()
 	if l.err != nil {
 		t.Error(l.err)
 	}
-	t.Logf("of %d reports some server never heard %d", len(l.sent), l.missed(t))
+	missed := l.missed(t)
+	for _, f := range faults {
+		n, of := 0, 0
+		for text, at := range l.sent {
+			if at.After(f.began) && at.Before(f.end) {
+				of++
+				if _, ok := missed[text]; ok {
+					n++
+				}
+				delete(missed, text)
+			}
+		}
+		t.Logf("%s: the longest stall is %d ms, and %d of %d reports never reached all", f.what, f.stall.Milliseconds(), n, of)
+		if f.stall > maxStall {
+			t.Errorf("that is more than %s", maxStall)
+		}
+	}
+	for text, at := range missed {
+		if at.Before(end) {
+			t.Errorf("while all was well %s did not reach all", text)
+		}
+	}
 	connected(t, true, everyone()...)
 	floods(t, "kea")
 }

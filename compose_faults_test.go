@@ -157,29 +157,47 @@ func routes(t *testing.T, monitor string) (n int, err error) {
 }
 
 // A server without the credentials of the cluster does not get in, even from the network of the routes; who is on the bus
-// does not even get there. With the credentials it would: then what it says is heard.
+// does not even get there. With the credentials it does, and what it says is heard: so they are what keeps it out.
 func testRogueRoute(t *testing.T) {
-	const forged = "PROPAGATE Hands Hands +0.000000001 forged +1+1 1\n"
-	t.Run("without credentials", func(t *testing.T) {
-		url := rogue(t, "")
-		eventually(t, patience, func() error {
-			if log := docker(t, "logs", container("nats")) + compose(t, "logs", "nats"); !strings.Contains(log, "uthentication error") && !strings.Contains(log, "uthorization") {
-				return fmt.Errorf("NATS refuses nobody: %s", log)
-			}
-			return nil
-		})
+	forge := func(url, client string) {
+		t.Helper()
 		r := observe(t, url)
+		forged := "PROPAGATE Hands Hands +0.000000001 " + client + " +1+1 1"
 		if err := r.Publish("herd.propagate.Hands.Goloman", []byte(forged)); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Flush(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	t.Run("without credentials", func(t *testing.T) {
+		url := rogue(t, "")
+		eventually(t, patience, func() error {
+			if log := compose(t, "logs", "nats"); !strings.Contains(log, "Router connection closed: Authentication Failure") {
+				return fmt.Errorf("NATS refuses nobody: %s", log)
+			}
+			return nil
+		})
+		forge(url, "forged")
+		floods(t, "kea")
+		wantKnown(t, "forged", "", everyone()...)
 		if n, err := routes(t, monitor); n != 0 || err != nil {
 			t.Errorf("%d routes, %v", n, err)
 		}
-		floods(t, "kea")
-		wantKnown(t, "forged", "", everyone()...)
+	})
+	t.Run("with credentials", func(t *testing.T) {
+		password := strings.TrimSpace(copied(t, container("nats")+":/etc/nats/route.password")["route.password"])
+		url := rogue(t, "route:"+password+"@")
+		eventually(t, patience, func() error {
+			if n, err := routes(t, monitor); n != 1 || err != nil {
+				return fmt.Errorf("%d routes, %w", n, err)
+			}
+			return nil
+		})
+		eventually(t, patience, func() error { // a new route first hears who subscribes to what
+			forge(url, "admitted")
+			return agree("admitted", "AT Hands +0.000000001 admitted +1+1 1", everyone()...)
+		})
 	})
 	t.Run("from the bus", func(t *testing.T) {
 		greeting := func(port string) string {

@@ -321,10 +321,12 @@ func testObserver(t *testing.T) {
 func testAddNode(t *testing.T) {
 	before := seeds(t)
 	file := filepath.Join(t.TempDir(), "six.yaml")
-	text := "links: [[Goloman, Hands], [Goloman, Holiday], [Goloman, Wilkes], [Hands, Wilkes], [Holiday, Welsh], [Holiday, Wilkes], [Welsh, Koala]]\nnodes:\n"
+	nodes := make([]string, 0, 6)
 	for i, n := range append(everyone(), "Koala") {
-		text += fmt.Sprintf("  - {name: %s, listen: \":%d\"}\n", n, 12125+i)
+		nodes = append(nodes, fmt.Sprintf("{name: %s, listen: \":%d\"}", n, 12125+i))
 	}
+	text := "nodes: [" + strings.Join(nodes, ", ") + "]\n" +
+		"links: [[Goloman, Hands], [Goloman, Holiday], [Goloman, Wilkes], [Hands, Wilkes], [Holiday, Welsh], [Holiday, Wilkes], [Welsh, Koala]]\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
