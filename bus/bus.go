@@ -50,8 +50,8 @@ type Dialer interface {
 // Conn is one node's connection. Its methods are safe for concurrent use, but for Hear.
 type Conn interface {
 	// Hear has the Handler hear exactly these neighbours from now on, and returns when the bus has confirmed that. Those heard
-	// before go on being heard without a gap. After an error the connection is of no more use; it is [ErrRefused] when the bus
-	// does not permit one of them.
+	// before go on being heard without a gap. One that the bus does not permit is not heard, and the Handler is told. After an
+	// error the connection is of no more use: it is [ErrRefused] when none is permitted.
 	Hear(ctx context.Context, neighbours []string) error
 
 	// Publish sends a payload to a neighbour. An error means that the connection is of no more use; no error does not

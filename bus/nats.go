@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,21 +61,30 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 			delete(c.heard, peer)
 		}
 	}
+	var refused error
 	for _, peer := range neighbours {
 		if c.heard[peer] != nil {
 			continue
 		}
-		sub, err := c.subscribe(subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
+		// One by one: a refusal does not come as an answer, and says only by its time and text what was refused.
+		sub, err := c.subscribe(ctx, subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
 			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
 				c.handler.Message(Message{kind, peer, m.Data})
 			}
 		})
-		if err != nil {
+		switch {
+		case err == nil:
+			c.heard[peer] = sub
+		case errors.Is(err, ErrRefused):
+			refused = err
+		default:
 			return err
 		}
-		c.heard[peer] = sub
 	}
-	return c.confirm(ctx)
+	if len(c.heard) == 0 {
+		return refused
+	}
+	return nil
 }
 
 // trouble passes on an asynchronous error, but those that end the connection: they show in its Err.
@@ -136,8 +147,9 @@ func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell f
 	return nil
 }
 
-// subscribe has take called with each message on a subject until the connection ends.
-func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) (*nats.Subscription, error) {
+// subscribe has take called with each message on a subject until the connection ends. The server has confirmed that.
+func (c *natsConn) subscribe(ctx context.Context, subject string, take func(*nats.Msg)) (*nats.Subscription, error) {
+	before := c.nc.LastError()
 	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
 		c.taking.RLock()
 		defer c.taking.RUnlock()
@@ -148,26 +160,20 @@ func (c *natsConn) subscribe(subject string, take func(*nats.Msg)) (*nats.Subscr
 	if err == nil {
 		err = sub.SetPendingLimits(pendingMessages, pendingBytes)
 	}
+	ctx, cancel := context.WithTimeout(ctx, confirmTime)
+	defer cancel()
+	if err == nil {
+		err = c.nc.FlushWithContext(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bus: subscribe to %s: %w", subject, err)
 	}
+	last := c.nc.LastError()
+	if last != before && errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(subject)) {
+		_ = sub.Unsubscribe() // the server knows of none
+		return nil, fmt.Errorf("%w: %w", ErrRefused, last)
+	}
 	return sub, nil
-}
-
-// confirm waits until the server has taken all subscriptions, and returns what it said against them.
-func (c *natsConn) confirm(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, confirmTime)
-	defer cancel()
-	if err := c.nc.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("bus: subscribe: %w", err)
-	}
-	switch err := c.nc.LastError(); {
-	case errors.Is(err, nats.ErrPermissionViolation):
-		return fmt.Errorf("%w: %w", ErrRefused, err)
-	case err != nil:
-		return fmt.Errorf("bus: subscribe: %w", err)
-	}
-	return nil
 }
 
 func (c *natsConn) Publish(kind Kind, to string, payload []byte) error {

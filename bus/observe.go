@@ -46,10 +46,7 @@ func (o *Observer) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.subscribe(subject(o.Herd, o.Kind, from, to), o.message); err != nil {
-		return err
-	}
-	if err := c.confirm(ctx); err != nil {
+	if _, err := c.subscribe(ctx, subject(o.Herd, o.Kind, from, to), o.message); err != nil {
 		return err
 	}
 	o.Ready()

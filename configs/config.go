@@ -23,6 +23,7 @@ type Config struct {
 	Links [][2]flood.NodeName `yaml:"links" live:"true"`
 
 	Bus    Bus    `yaml:"bus"`
+	TLS    TLS    `yaml:"tls"`
 	Places Places `yaml:"places"`
 	Limits Limits `yaml:"limits"`
 	Log    Log    `yaml:"log"`
@@ -55,6 +56,25 @@ type Bus struct {
 
 	// Listen is the HOST:PORT where an embedded server also takes NATS clients over TCP; empty means nowhere.
 	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT on which an embedded NATS server takes observers; empty: none"`
+}
+
+// TLS secures the ports for clients. Without a certificate they take plain TCP. Paths that are not absolute are relative to the
+// working directory.
+type TLS struct {
+	// Cert is the PEM file of the server's certificate, followed by those between it and a CA that clients trust. Given
+	// together with Key, or not at all.
+	Cert string `yaml:"cert" live:"true" help:"PEM file of the server's certificate chain for clients; empty: they speak plain TCP"`
+
+	// Key is the PEM file of the certificate's private key. It belongs to the user of this process and is readable by
+	// nobody else, or to root, who may share it with a group.
+	Key string `yaml:"key" live:"true" help:"PEM file of the private key to --tls-cert, which nobody else may read"`
+
+	// Clients is none, or require: then a client needs a certificate of CA, reports only for the IDs that are in it, and is
+	// disconnected when it expires.
+	Clients string `yaml:"clients" live:"true" is:"clients" help:"certificates of clients: none, or require, which binds client IDs to them"`
+
+	// CA is the PEM file of the CAs that clients' certificates must come from. Given together with require.
+	CA string `yaml:"ca" live:"true" help:"PEM file of the CAs that certificates of clients must come from"`
 }
 
 // Places answers what is near a client.

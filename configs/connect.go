@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,34 @@ func (c *Config) clashes() []fault {
 	for i, n := range c.Nodes {
 		claim(fmt.Sprintf("nodes[%d].listen", i), n.Listen)
 		claim(fmt.Sprintf("nodes[%d].http", i), n.HTTP)
+	}
+	return faults
+}
+
+// halves reports what of tls is given without what it needs, unless a value there is faulty itself.
+func (c *Config) halves(known []fault) []fault {
+	if slices.ContainsFunc(known, func(f fault) bool { return strings.HasPrefix(f.key, "tls.") }) {
+		return nil
+	}
+	var faults []fault
+	lacks := func(at, text string) {
+		faults = append(faults, fault{source: c.sources[at], key: at, text: text})
+	}
+	if c.TLS.Cert != "" && c.TLS.Key == "" {
+		lacks("tls.cert", "has no private key; give its file as tls.key too")
+	}
+	if c.TLS.Key != "" && c.TLS.Cert == "" {
+		lacks("tls.key", "has no certificate; give its file as tls.cert too")
+	}
+	require := c.TLS.Clients == "require"
+	if require && c.TLS.Cert == "" {
+		lacks("tls.clients", "require needs TLS; give the server's certificate and key as tls.cert and tls.key")
+	}
+	if require && c.TLS.CA == "" {
+		lacks("tls.clients", "require needs to know whose certificates count; give the file of their CAs as tls.ca")
+	}
+	if !require && c.TLS.CA != "" {
+		lacks("tls.ca", "has no effect while no client needs a certificate; set tls.clients to require, or remove it")
 	}
 	return faults
 }

@@ -167,6 +167,23 @@ links: [[A, C], [A, A]]
 			`FILE:2: herd: "***@h" is not a name; write 1 to 32 letters, digits, _ or -`,
 			`HERD_BUS_LISTEN: bus.listen: "***@h:4222" is not HOST:PORT; write for example 127.0.0.1:12125`,
 		}},
+		{name: "a certificate without its key", environ: []string{"HERD_TLS_CERT=c"}, want: []string{
+			`HERD_TLS_CERT: tls.cert: has no private key; give its file as tls.key too`,
+		}},
+		{name: "a key without its certificate", args: []string{"--tls-key=k"}, want: []string{
+			`--tls-key: tls.key: has no certificate; give its file as tls.cert too`,
+		}},
+		{name: "clients' certificates without TLS", file: "tls: {clients: require}", want: []string{
+			`FILE: tls.clients: require needs TLS; give the server's certificate and key as tls.cert and tls.key`,
+			`FILE: tls.clients: require needs to know whose certificates count; give the file of their CAs as tls.ca`,
+		}},
+		{name: "a CA that nobody asks for", file: "tls: {cert: c, key: k, ca: a}", want: []string{
+			`FILE: tls.ca: has no effect while no client needs a certificate; set tls.clients to require, or remove it`,
+		}},
+		{name: "TLS with a fault of its own, beside one in the topology", file: "tls: {clients: sometimes, ca: a}\nlinks: 5", want: []string{
+			`FILE:1: tls.clients: "sometimes" is not one of none, require`,
+			`FILE:2: links: is not a list; write - [NAME, NAME] for each link`,
+		}},
 		{name: "long text", file: "limits: {rate: " + strings.Repeat("x", 100) + "}", want: []string{
 			`FILE:1: limits.rate: "` + strings.Repeat("x", 64) + `"… is not a whole number`,
 		}},

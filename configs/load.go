@@ -43,6 +43,7 @@ func Load(file string, fs *pflag.FlagSet, environ []string) (*Config, error) {
 	if !given[0].torn {
 		faults = append(faults, c.connect()...)
 	}
+	faults = append(faults, c.halves(faults)...)
 	if len(faults) > 0 {
 		return nil, &Error{faults}
 	}

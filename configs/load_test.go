@@ -47,7 +47,11 @@ func value(t testing.TB, c *Config, name string) Value {
 // others are three values for a key, each different from the one before, and the first from the default.
 func others(t testing.TB, k key) [3]string {
 	t.Helper()
+	if k.within("tls") && k.is == "" { // a file, which its companions need
+		return [3]string{"a.pem", "b.pem", "c.pem"}
+	}
 	byCheck := map[string][3]string{
+		"clients":         {"require", "require", "require"}, // none needs others to be absent
 		"name":            {"one", "2", "three_3"},
 		"address or none": {"127.0.0.1:1", "", ":0"},
 		"servers or none": {"nats://a", "", "nats://b:1,tls://c:2"},
@@ -67,6 +71,21 @@ func others(t testing.TB, k key) [3]string {
 		t.Fatalf("no values for %s", k.name)
 	}
 	return values
+}
+
+// companions are variables without which the value of a key has no meaning, and is refused.
+func companions(k key) []string {
+	switch k.name {
+	case "tls.cert":
+		return []string{"HERD_TLS_KEY=key.pem"}
+	case "tls.key":
+		return []string{"HERD_TLS_CERT=cert.pem"}
+	case "tls.clients":
+		return []string{"HERD_TLS_CERT=cert.pem", "HERD_TLS_KEY=key.pem", "HERD_TLS_CA=ca.pem"}
+	case "tls.ca":
+		return []string{"HERD_TLS_CERT=cert.pem", "HERD_TLS_KEY=key.pem", "HERD_TLS_CLIENTS=require"}
+	}
+	return nil
 }
 
 // nested returns a scalar key as YAML.
@@ -90,9 +109,16 @@ func TestPrecedence(t *testing.T) {
 		seen++
 		values := others(t, k)
 		path := write(t, nested(k, values[0]))
-		environ := []string{"PATH=/bin", k.variable() + "=" + values[1]}
+		with := companions(k)
+		environ := append(with, "PATH=/bin", k.variable()+"="+values[1])
 		flag := "--" + k.flag()
 		flags := parsed(t, flag+"="+values[2])
+
+		given := make(map[string]bool)
+		for _, v := range with {
+			name, _, _ := strings.Cut(v, "=")
+			given[name] = true
+		}
 
 		check := func(file string, fs *pflag.FlagSet, environ []string, want, source string) {
 			t.Helper()
@@ -105,17 +131,17 @@ func TestPrecedence(t *testing.T) {
 				switch {
 				case v.Key == k.name && (want != "" && v.Value != want || v.Source.String() != source):
 					t.Errorf("%s = %q from %s, want %q from %s", k.name, v.Value, v.Source, want, source)
-				case v.Key != k.name && v.Source.String() != "default":
+				case v.Key != k.name && v.Source.String() != "default" && !given[v.Source.Name]:
 					t.Errorf("%s given: %s comes from %s", k.name, v.Key, v.Source)
 				}
 			}
 		}
 		check("", parsed(t), nil, value(t, defaultConfig(t), k.name).Value, "default")
-		check(path, nil, nil, values[0], "file "+path)
+		check(path, nil, with, values[0], "file "+path)
 		check(path, parsed(t), environ, values[1], "variable "+k.variable())
 		check(path, flags, environ, values[2], "flag "+flag)
-		check(path, flags, nil, values[2], "flag "+flag)
-		check("", flags, nil, values[2], "flag "+flag)
+		check(path, flags, with, values[2], "flag "+flag)
+		check("", flags, with, values[2], "flag "+flag)
 	}
 	if seen < 10 {
 		t.Errorf("only %d keys", seen)

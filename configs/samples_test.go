@@ -35,6 +35,7 @@ func TestDefaults(t *testing.T) {
 			{"Holiday", "Wilkes"},
 		},
 		Bus:      Bus{Listen: "127.0.0.1:4222"},
+		TLS:      TLS{Clients: "none"},
 		Places:   Places{Timeout: 2 * time.Second},
 		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Queue: 65536},
 		Log:      Log{Level: "info", Format: "console"},

@@ -69,6 +69,7 @@ var checks = map[string]func(string) error{
 	"address":         checkAddress,
 	"address or none": orNone(checkAddress),
 	"servers or none": orNone(checkServers),
+	"clients":         oneOf("none", "require"),
 	"level":           oneOf("debug", "info", "warn", "error"),
 	"format":          oneOf("console", "json"),
 }

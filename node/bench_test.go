@@ -3,6 +3,7 @@ package node
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -28,11 +29,15 @@ const (
 	loadClients  = 2000 // of each connection
 )
 
-func newLoad(b *testing.B, address string) *load {
+// newLoad connects to an address, over TLS if secure says how.
+func newLoad(b *testing.B, address string, secure *tls.Config) *load {
 	b.Helper()
 	l := new(load)
 	for i := range loadConns {
 		c, err := net.Dial("tcp", address)
+		if secure != nil && err == nil {
+			c = tls.Client(c, secure)
+		}
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -124,16 +129,22 @@ func serveBare(b *testing.B) (address string) {
 	return l.Addr().String()
 }
 
-// BenchmarkSessions compares a node without neighbours, its log at warn, with the bare server, round by round: lines a second
-// over loopback, 50 connections with 64 lines each on the way. An operation is a round of 64,000 lines at each of them.
-func BenchmarkSessions(b *testing.B) {
+// warnings is a log at warn.
+func warnings(b *testing.B) *zap.Logger {
 	quiet := zap.NewProductionConfig()
 	quiet.Level = zap.NewAtomicLevelAt(zap.WarnLevel)
 	log, err := quiet.Build()
 	if err != nil {
 		b.Fatal(err)
 	}
-	herd, bare := newLoad(b, alone(b, func(c *Config) { c.Log = log }).address), newLoad(b, serveBare(b))
+	return log
+}
+
+// BenchmarkSessions compares a node without neighbours, its log at warn, with the bare server, round by round: lines a second
+// over loopback, 50 connections with 64 lines each on the way. An operation is a round of 64,000 lines at each of them.
+func BenchmarkSessions(b *testing.B) {
+	log := warnings(b)
+	herd, bare := newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil), newLoad(b, serveBare(b), nil)
 	const batches = 20
 	var herdTime, bareTime time.Duration
 	rounds := 0
@@ -145,4 +156,45 @@ func BenchmarkSessions(b *testing.B) {
 	b.ReportMetric(lines/herdTime.Seconds(), "herd-lines/s")
 	b.ReportMetric(lines/bareTime.Seconds(), "bare-lines/s")
 	b.ReportMetric(bareTime.Seconds()/herdTime.Seconds(), "herd/bare")
+}
+
+// BenchmarkSessionsTLS compares a node that clients reach over TLS with one that they reach without, in the same way. The
+// clients' share of the encryption is in it.
+func BenchmarkSessionsTLS(b *testing.B) {
+	log := warnings(b)
+	ca := newAuthority(b, "CA", nil)
+	server := ca.serve(b, nil)
+	plain := newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil)
+	secure := newLoad(b, alone(b, func(c *Config) { c.Log, c.TLS = log, server }).address, ca.trust())
+	const batches = 20
+	var plainTime, secureTime time.Duration
+	rounds := 0
+	for ; b.Loop(); rounds++ {
+		plainTime += plain.round(b, rounds*batches, batches)
+		secureTime += secure.round(b, rounds*batches, batches)
+	}
+	lines := float64(rounds * batches * loadPipeline * loadConns)
+	b.ReportMetric(lines/secureTime.Seconds(), "tls-lines/s")
+	b.ReportMetric(lines/plainTime.Seconds(), "plain-lines/s")
+	b.ReportMetric(plainTime.Seconds()/secureTime.Seconds(), "tls/plain")
+}
+
+// BenchmarkHandshake is what a client costs that comes with a certificate, both sides together, from connecting to its first reply.
+func BenchmarkHandshake(b *testing.B) {
+	ca := newAuthority(b, "CA", nil)
+	n := alone(b, func(c *Config) { c.TLS, c.Log = ca.serve(b, ca), warnings(b) })
+	config := ca.trust(ca.issue(b, []string{"kiwi"}))
+	for b.Loop() {
+		conn, err := tls.Dial("tcp", n.address, config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "\n"); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, len("? \n"))); err != nil {
+			b.Fatal(err)
+		}
+		_ = conn.Close()
+	}
 }

@@ -25,6 +25,21 @@ var example = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997
 
 // Every row of cases.tsv, each on a fresh server, over a real connection; the replies of all lines, in order, to the byte.
 func TestCases(t *testing.T) {
+	testCases(t, func(t *testing.T) *member { return alone(t) })
+}
+
+// The same over TLS, where a half-close is a message of its own.
+func TestCasesOverTLS(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	server := ca.serve(t, nil)
+	testCases(t, func(t *testing.T) *member {
+		n := alone(t, func(c *Config) { c.TLS = server })
+		n.trust = ca.trust()
+		return n
+	})
+}
+
+func testCases(t *testing.T, start func(*testing.T) *member) {
 	table, err := os.ReadFile("testdata/cases.tsv")
 	if err != nil {
 		t.Fatal(err)
@@ -35,12 +50,12 @@ func TestCases(t *testing.T) {
 		id, input, expected := column[0], column[1], column[2]
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
-			n := alone(t)
+			n := start(t)
 			held := make(map[line.ClientID]line.Report)
 			if id[0] == 'C' || id[0] == 'E' {
 				hold(t, held, n.iamat(t, strings.TrimSpace(strings.TrimPrefix(example, "IAMAT "))))
 			}
-			c := dial(t, n.address)
+			c := n.dial(t)
 			input, closes := strings.CutSuffix(input, "<EOF>")
 			input, holds := strings.CutSuffix(input, "<HOLD>")
 			var sent strings.Builder

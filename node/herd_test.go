@@ -3,6 +3,7 @@ package node
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"maps"
 	"net"
@@ -69,7 +70,8 @@ type herd struct {
 type member struct {
 	*Node
 	address string
-	stop    func() // and wait
+	trust   *tls.Config // of clients, if the node takes TLS
+	stop    func()      // and wait
 }
 
 func newHerd(t testing.TB, topo *flood.Topology) *herd {
@@ -217,8 +219,26 @@ func (h *herd) settled(want map[line.ClientID]string, names ...line.NodeName) {
 // client is a connection to a node.
 type client struct {
 	t    testing.TB
-	conn *net.TCPConn
+	conn halfCloser
 	in   *bufio.Reader
+}
+
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// dial connects to the node in the way it wants.
+func (m *member) dial(t testing.TB) *client {
+	t.Helper()
+	if m.trust != nil {
+		c, err := dialTLS(t, m.address, m.trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	return dial(t, m.address)
 }
 
 func dial(t testing.TB, address string) *client {
@@ -278,7 +298,7 @@ func (c *client) rest() string {
 // iamat has a node take a report, and returns it as the node tells it.
 func (m *member) iamat(t testing.TB, operands string) string {
 	t.Helper()
-	c := dial(t, m.address)
+	c := m.dial(t)
 	defer func() { _ = c.conn.Close() }()
 	c.send("IAMAT " + operands + "\n")
 	reply := c.paragraph()

@@ -60,6 +60,9 @@ func (n *Node) Message(m bus.Message) {
 	case m.Kind != bus.Propagate:
 		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
 		return
+	case len(m.Payload) > maxMessage:
+		n.refusals.note(oversized, m.From, func() zap.Field { return zap.Int("bytes", len(m.Payload)) })
+		return
 	}
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
 	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {

@@ -71,7 +71,7 @@ func TestBadMessages(t *testing.T) {
 		}{
 			{bus.Propagate, "\nPROPAGATE Hands Hands +1.0 k +1-1 1\n" + good + "\nPROPAGATE Wilkes Hands +1.000000000 k +1-1 2\n"},
 			{bus.Propagate, ""},
-			{bus.Propagate, strings.Repeat("x", 200_000)},
+			{bus.Propagate, strings.Repeat(good+"\n", maxMessage/len(good)+1)},
 			{"nonsense", good},
 			{bus.Propagate, good},
 		} {
@@ -80,7 +80,7 @@ func TestBadMessages(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		want := map[string]uint64{"malformed report": 4, "message in another's name": 1, "message of unknown kind": 1}
+		want := map[string]uint64{"malformed report": 3, "message too large": 1, "message in another's name": 1, "message of unknown kind": 1}
 		h := n.Health()
 		if !maps.Equal(h.Refused, want) || h.Clients != 1 || h.Links[0].Heard != 2 || h.Links[0].Old != 1 {
 			t.Errorf("counted %v, health %+v, want %v", h.Refused, h, want)

@@ -24,12 +24,13 @@ const (
 	lingerTime = 250 * time.Millisecond // for a client to take the last replies of a connection that the node ends
 )
 
-// Config is what a node is made of. All but HTTP is required.
+// Config is what a node is made of. All but HTTP and TLS is required.
 type Config struct {
 	Name       line.NodeName
 	Neighbours []line.NodeName // at first, see [Node.Relink]
 	Listener   net.Listener    // for clients; Run closes it
 	HTTP       net.Listener    // for health, or nil; Run closes it
+	TLS        *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus        bus.Dialer
 	Places     places.Finder
 	Limits     Limits // at first, see [Node.Limit]
@@ -58,6 +59,7 @@ type Node struct {
 	door     *door
 	quota    *quota
 	refusals *refusals
+	tls      atomic.Pointer[TLS] // for new connections
 
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
@@ -83,15 +85,16 @@ func New(c Config) *Node {
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
 	}
+	n.tls.Store(c.TLS)
 	n.busState.Store("not yet connected")
 	n.limits.Store(&c.Limits)
 	n.linked.Store(new([]*link))
-	_ = n.relink(c.Neighbours) // there is no bus yet that could refuse
+	n.Relink(c.Neighbours)
 	return n
 }
 
-// Limit has these limits hold from now on, also for clients that are connected, but for limits of connections: nobody is
-// turned out.
+// Limit has these limits hold from now on: for clients that are connected from their next line on, and nobody is turned out
+// because there may be fewer.
 func (n *Node) Limit(limits Limits) {
 	n.limits.Store(&limits)
 	for _, l := range n.links() {

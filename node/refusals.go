@@ -22,10 +22,15 @@ const (
 	idleTooLong
 	slowLine
 	slowReader
+	handshakeFailed
+	foreignClient
+	certificateExpired
+	tornLine
 	noDescriptors
 	wrongSender
 	unknownKind
 	malformed
+	oversized
 	notPermitted
 	overrun
 )
@@ -40,10 +45,15 @@ var reasons = [...]string{
 	idleTooLong:        "idle for too long",
 	slowLine:           "line not completed in time",
 	slowReader:         "replies not taken in time",
+	handshakeFailed:    "TLS handshake failed",
+	foreignClient:      "client ID not in certificate",
+	certificateExpired: "certificate expired",
+	tornLine:           "TLS cut off within a line",
 	noDescriptors:      "out of file descriptors",
 	wrongSender:        "message in another's name",
 	unknownKind:        "message of unknown kind",
 	malformed:          "malformed report",
+	oversized:          "message too large",
 	notPermitted:       "not permitted by the bus",
 	overrun:            "messages came too fast",
 }

@@ -22,9 +22,10 @@ var inputs = sync.Pool{New: func() any { b := make([]byte, line.MinBuffer); retu
 // session is the conversation with one client.
 type session struct {
 	node    *Node
-	conn    net.Conn
-	host    string // of the client
-	peer    string // the same with port, for the log
+	conn    net.Conn // closes at once
+	secure  *secure  // the same, if it is TLS; else nil
+	host    string   // of the client
+	peer    string   // the same with port, for the log
 	reader  *line.Reader
 	replies *replies
 	scratch []byte
@@ -36,10 +37,12 @@ type session struct {
 }
 
 func newSession(n *Node, conn net.Conn, host string) *session {
-	s := &session{
-		node: n, conn: conn, host: host, peer: conn.RemoteAddr().String(),
-		replies: newReplies(conn, func() time.Duration { return n.limits.Load().Write }),
+	s := &session{node: n, conn: conn, host: host, peer: conn.RemoteAddr().String()}
+	if t := n.tls.Load(); t != nil {
+		s.secure = newSecure(conn, t)
+		s.conn = s.secure
 	}
+	s.replies = newReplies(s.conn, func() time.Duration { return n.limits.Load().Write })
 	s.limit(n.limits.Load().Rate)
 	return s
 }
@@ -59,11 +62,26 @@ var errClosing = errors.New("limit hit")
 
 // run serves the client until it is done, breaks a limit, or ctx ends: then the lines already read are still answered.
 func (s *session) run(ctx context.Context) {
-	log := s.node.Log
-	log.Info("connected", zap.String("peer", s.peer))
+	s.node.Log.Info("connected", zap.String("peer", s.peer))
+	err := s.shake(ctx)
+	if err == nil {
+		err = s.talk(ctx)
+	}
+	s.node.door.leave(s.host) // first: who sees the connection closed may come again
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, errClosing) {
+		s.linger()
+	}
+	_ = s.conn.Close()
+	s.node.Log.Info("disconnected", zap.String("peer", s.peer))
+}
+
+// talk serves a client that may be served. It returns io.EOF when that is done, nil when ctx ended.
+func (s *session) talk(ctx context.Context) error {
 	input := inputs.Get().(*[]byte)
 	defer inputs.Put(input)
 	s.reader = line.NewReader(*input)
+	ctx, release := s.lifetime(ctx)
+	defer release()
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s.asking = asking
@@ -71,6 +89,9 @@ func (s *session) run(ctx context.Context) {
 	ended, hurried := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(hurried)
+		if errors.Is(context.Cause(ctx), errExpired) {
+			s.node.refusals.note(certificateExpired, s.host)
+		}
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // if it fails, the connection has ended
 		timer := time.NewTimer(drainTime)
 		defer timer.Stop()
@@ -99,21 +120,7 @@ func (s *session) run(ctx context.Context) {
 	if timedOut(err) {
 		s.node.refusals.note(slowReader, s.host)
 	}
-	s.node.door.leave(s.host) // first: who sees the connection closed may come again
-	if err == nil || errors.Is(err, errClosing) {
-		s.linger()
-	}
-	_ = s.conn.Close()
-	log.Info("disconnected", zap.String("peer", s.peer))
-}
-
-// linger lets the client read its last replies: closing a connection on which it still sends would make them vanish.
-func (s *session) linger() {
-	half, ok := s.conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || s.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, s.conn) // until it has closed its side, or the time is up
+	return err
 }
 
 // serve answers line by line. It returns io.EOF when the client has sent its last one, nil when ctx has ended.
@@ -134,7 +141,12 @@ func (s *session) serve(ctx context.Context) error {
 		}
 		err := s.fill(ctx)
 		if errors.Is(err, io.EOF) {
-			if l, ok := s.reader.Rest(); ok {
+			l, ok := s.reader.Rest()
+			switch {
+			case !ok:
+			case s.secure.torn():
+				s.node.refusals.note(tornLine, s.host)
+			default:
 				if err := s.take(l, false); err != nil {
 					return err
 				}

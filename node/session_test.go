@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -142,7 +143,7 @@ func TestClientGoneWhileAsking(t *testing.T) {
 	c.send(example + "WHATSAT kiwi.cs.ucla.edu 10 5\n")
 	c.paragraph()
 	<-o.asked
-	if err := c.conn.SetLinger(0); err != nil { // closes with a reset
+	if err := c.conn.(*net.TCPConn).SetLinger(0); err != nil { // closes with a reset
 		t.Fatal(err)
 	}
 	if err := c.conn.Close(); err != nil {

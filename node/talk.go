@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 const (
 	maxBatch   = 256      // reports in a message
 	maxPayload = 32 << 10 // bytes in a message, unless one report alone has more
+	maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound one sends
 
 	connected    = "connected"
 	disconnected = "disconnected"
@@ -108,27 +108,10 @@ func (t *talk) with(links []*link) error {
 func (n *Node) links() []*link { return *n.linked.Load() }
 
 // Relink has the node talk with these neighbours and no others, from now on and without a gap for those that stay. What waited for
-// a neighbour that is none any more is thrown away. If the bus does not permit the change, nothing changes.
-func (n *Node) Relink(neighbours []line.NodeName) error {
+// a neighbour that is none any more is thrown away.
+func (n *Node) Relink(neighbours []line.NodeName) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
-	before := n.links()
-	err := n.relink(neighbours)
-	if err == nil {
-		return nil
-	}
-	old := make([]line.NodeName, len(before))
-	for i, l := range before {
-		old[i] = l.Peer
-	}
-	if back := n.relink(old); back != nil {
-		n.talk.fail(back)
-	}
-	return fmt.Errorf("links of %s not changed: %w", n.Name, err)
-}
-
-// relink needs the lock.
-func (n *Node) relink(neighbours []line.NodeName) error {
 	before := n.links()
 	n.engine.Relink(neighbours, n.limits.Load().Queue)
 	after := make([]*link, 0, len(neighbours))
@@ -145,9 +128,11 @@ func (n *Node) relink(neighbours []line.NodeName) error {
 	n.linked.Store(&both)
 	defer n.linked.Store(&after)
 	if n.talk == nil {
-		return nil
+		return
 	}
-	return n.talk.with(after)
+	if err := n.talk.with(after); err != nil {
+		n.talk.fail(err)
+	}
 }
 
 // tell sends what is queued for one neighbour, as soon as it is: alone when the queue was empty, together with

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ const space = " \t\n\v\f\r" // white space of the client protocol
 type target struct {
 	node, addr string
 	timeout    time.Duration
+	secrecy    secrecy
 }
 
 // targetFlags adds the flags that fill a target.
@@ -33,6 +35,7 @@ func (p *program) targetFlags(c *cobra.Command) *target {
 	p.nodeFlag(c, &t.node, "node", "`NAME` of the server to talk to (default: the first of the configuration)")
 	c.Flags().StringVar(&t.addr, "addr", "", "`HOST:PORT` of the server to talk to, instead of --node")
 	c.Flags().DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for a server that is silent")
+	t.secrecy.flags(c)
 	return t
 }
 
@@ -45,7 +48,14 @@ func (p *program) dial(c *cobra.Command, t *target) (*conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return converse(c.Context(), address, t.timeout)
+	var secure *tls.Config
+	if t.secrecy.wanted() {
+		host, _, _ := net.SplitHostPort(address) // which has both
+		if secure, err = t.secrecy.config(host); err != nil {
+			return nil, err
+		}
+	}
+	return converse(c.Context(), address, t.timeout, secure)
 }
 
 func (p *program) address(c *cobra.Command, t *target) (string, error) {
@@ -108,8 +118,8 @@ type conversation struct {
 	stop    func() bool
 }
 
-// converse connects to a server. The conversation breaks off when ctx ends.
-func converse(ctx context.Context, address string, timeout time.Duration) (*conversation, error) {
+// converse connects to a server, over TLS if secure says how. The conversation breaks off when ctx ends.
+func converse(ctx context.Context, address string, timeout time.Duration, secure *tls.Config) (*conversation, error) {
 	dialer := net.Dialer{Timeout: timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -117,6 +127,12 @@ func converse(ctx context.Context, address string, timeout time.Duration) (*conv
 	}
 	c := &conversation{conn: conn, address: address, timeout: timeout}
 	c.in = bufio.NewReaderSize(c, 64<<10)
+	if secure != nil {
+		if err := c.encrypt(ctx, secure); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
 	c.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return c, nil
 }
@@ -167,12 +183,19 @@ func (c *conversation) reply(w io.Writer) (refused bool, err error) {
 
 // failure says why a conversation broke off.
 func (c *conversation) failure(err error) error {
+	if said := c.alert(err); said != nil {
+		return said
+	}
+	_, encrypted := c.conn.(*tls.Conn)
 	switch {
 	case errors.Is(err, net.ErrClosed):
 		return errors.New("interrupted") // nobody else closes the connection
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%s was silent for %s; give it more time with --timeout, or ask another node", c.address, c.timeout)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		if !encrypted {
+			return fmt.Errorf("%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log", c.address)
+		}
 		return fmt.Errorf("%s closed the connection before it replied; it is stopping, or hit a limit: see its log", c.address)
 	}
 	return fmt.Errorf("%s: %s", c.address, reason(err))

@@ -40,8 +40,8 @@ func TestNoReply(t *testing.T) {
 		hang  bool
 		want  string
 	}{
-		{"closed", "", false, "%s closed the connection before it replied; it is stopping, or hit a limit: see its log"},
-		{"closed within", "AT Hands", false, "%s closed the connection before it replied; it is stopping, or hit a limit: see its log"},
+		{"closed", "", false, "%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log"},
+		{"closed within", "AT Hands", false, "%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log"},
 		{"silent", "", true, "%s was silent for 30ms; give it more time with --timeout, or ask another node"},
 		{"silent within", "AT Hands +0.000000000 k +1+1 1\n", true, "%s was silent for 30ms; give it more time with --timeout, or ask another node"},
 		{"other protocol", "INFO {\"server_id\":\"NATS\"}\r\n", true, `%s answers "INFO {\"server_id\":\"NATS\"}\r\n", which is not the client protocol; is that the address of a node?`},
@@ -84,5 +84,31 @@ func TestRefusalOfNewClients(t *testing.T) {
 	_, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address)
 	if want := "herd: " + address + " refused that: it takes no more new clients from this address; try again in a minute\n"; stderr != want {
 		t.Errorf("error %q, want %q", stderr, want)
+	}
+}
+
+// A server that says nothing to a greeting in TLS probably speaks none; nor does one that answers in its own way.
+func TestNoTLS(t *testing.T) {
+	for _, tt := range []struct {
+		reply string
+		hang  bool
+		want  string
+	}{
+		{"", true, "%s completed no TLS handshake in 30ms; does it speak TLS? if not, leave out --tls, --ca, --cert and --key"},
+		{"", false, "%s closed the connection in the TLS handshake; it is stopping, hit a limit, or does not speak TLS: see its log"},
+		{"? \x16\x03\x01\n", true, "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node"},
+	} {
+		address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
+			_, _ = in.Peek(1)
+			_, _ = in.Discard(in.Buffered()) // or the connection is reset
+			_, _ = io.WriteString(conn, tt.reply)
+			if tt.hang {
+				hangOn(in)
+			}
+		})
+		code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--tls", "--addr", address, "--timeout", "30ms")
+		if want := fmt.Sprintf("herd: "+tt.want+"\n", address); code != exitFailed || stderr != want {
+			t.Errorf("exit code %d, error %q, want %q", code, stderr, want)
+		}
 	}
 }

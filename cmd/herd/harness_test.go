@@ -123,15 +123,24 @@ func health(n configs.Node) (h status.Health) {
 	return h
 }
 
-// natsServer is a NATS server as anybody runs one: everyone may do everything. Its argument is its URL; it ends with SIGINT.
+// natsServer is a NATS server as anybody runs one. Its argument is its URL, and everyone may do everything; or its arguments are
+// -c and a configuration file. It ends with SIGINT.
 func natsServer() {
-	address := strings.TrimPrefix(os.Args[1], "nats://")
-	host, port, _ := strings.Cut(address, ":")
-	number, err := strconv.Atoi(port)
+	var options *natsserver.Options
+	var err error
+	if os.Args[1] == "-c" {
+		options, err = natsserver.ProcessConfigFile(os.Args[2])
+	} else {
+		options = new(natsserver.Options)
+		var port string
+		options.Host, port, _ = strings.Cut(strings.TrimPrefix(os.Args[1], "nats://"), ":")
+		options.Port, err = strconv.Atoi(port)
+	}
 	if err != nil {
 		panic(err)
 	}
-	s, err := natsserver.NewServer(&natsserver.Options{Host: host, Port: number, NoSigs: true, NoLog: true})
+	options.NoSigs, options.NoLog = true, true
+	s, err := natsserver.NewServer(options)
 	if err != nil {
 		panic(err)
 	}

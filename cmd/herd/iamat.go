@@ -26,7 +26,8 @@ without waiting for each reply; the last line on standard error tells how many t
 The exit code is 1 when any was: its reply is the line after a question mark.`,
 		Example: `  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127
   herd iamat opera.sydney.au -33.856784+151.215297 1520023934.918963997 --node Welsh
-  herd iamat - --addr 127.0.0.1:12126 < reports.txt`,
+  herd iamat - --addr 127.0.0.1:12126 < reports.txt
+  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr herd.example:12125 --ca ca.pem --cert kiwi.pem --key kiwi.key`,
 		DisableFlagParsing: true, // see operands
 		Args:               cobra.ArbitraryArgs,
 	}
@@ -89,7 +90,7 @@ func (p *program) completeIamat(c *cobra.Command, raw []string, part string) ([]
 	switch flag {
 	case "--node":
 		return p.nodeNames(c), cobra.ShellCompDirectiveNoFileComp
-	case "--config":
+	case "--config", "--ca", "--cert", "--key":
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
@@ -115,13 +116,15 @@ func (p *program) ask(c *cobra.Command, t *target, verb string, got []string) er
 	if err != nil || !refused {
 		return err
 	}
-	return fmt.Errorf("%s refused that: %w", server.address, refusal(text))
+	return fmt.Errorf("%s refused that: %w", server.address, refusal(text, t.secrecy.cert != ""))
 }
 
-// refusal says what a server may have against a line.
-func refusal(text string) error {
+// refusal says what a server may have against a line that came with a certificate, or without.
+func refusal(text string, certified bool) error {
 	command := line.Parse([]byte(text))
 	switch {
+	case command.Verb == line.IAmAt && certified:
+		return errors.New("the certificate of --cert is not for that client, or it takes no more new clients from this address")
 	case command.Verb == line.IAmAt:
 		return errors.New("it takes no more new clients from this address; try again in a minute")
 	case command.Verb == line.WhatsAt:

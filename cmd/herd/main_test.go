@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite what scripts expect, to be revi
 //	waitready [NODE...]  wait until these nodes, or all, are ready
 //	connected            wait until all nodes have reached the bus
 //	settled CLIENT       wait until all nodes know a client
+//	certs                write certificates and keys (see there)
 //
 // startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
 // $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server.
@@ -50,6 +51,7 @@ func TestScript(t *testing.T) {
 			"waitready": scriptCommand(0, 5, (*scriptHerd).ready),
 			"connected": scriptCommand(0, 0, (*scriptHerd).connected),
 			"settled":   scriptCommand(1, 1, (*scriptHerd).settled),
+			"certs":     scriptCommand(0, 0, (*scriptHerd).certs),
 		},
 	})
 }

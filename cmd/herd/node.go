@@ -44,7 +44,7 @@ standard input is a terminal, it reloads its configuration and opens its log fil
 			return p.run(c, config, []configs.Node{n})
 		},
 	}
-	p.runFlags(c)
+	busFlags(c)
 	c.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` for clients (default: that of the configuration)")
 	c.Flags().StringVar(&http, "http", "", "`HOST:PORT` for health, \"\" for none (default: that of the configuration)")
 	return c

@@ -21,15 +21,19 @@ type opened struct {
 type server struct {
 	configs.Node
 	clients, http net.Listener // http may be nil
+	tls           *node.TLS    // for clients, or nil
 }
 
 // open takes the addresses of the given nodes and the log files, or nothing.
 func (p *program) open(config *configs.Config, nodes []configs.Node) (*opened, error) {
+	secure, err := portTLS(config)
+	if err != nil {
+		return nil, err
+	}
 	h := new(opened)
 	for _, n := range nodes {
-		s := &server{Node: n}
+		s := &server{Node: n, tls: secure}
 		h.open = append(h.open, s)
-		var err error
 		if s.clients, err = listen(n, n.Listen); err == nil && n.HTTP != "" {
 			s.http, err = listen(n, n.HTTP)
 		}
@@ -72,7 +76,7 @@ func (h *opened) close() {
 func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, logs *node.Logs) *node.Node {
 	return node.New(node.Config{
 		Name: s.Name, Neighbours: config.Topology().Neighbours(s.Name),
-		Listener: s.clients, HTTP: s.http, Bus: dialer, Places: finder, Limits: limits(config),
+		Listener: s.clients, HTTP: s.http, TLS: s.tls, Bus: dialer, Places: finder, Limits: limits(config),
 		Log: logs.For(string(s.Name)),
 	})
 }

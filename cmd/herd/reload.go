@@ -75,6 +75,10 @@ func (f *fleet) reload() (fixed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	secure, err := portTLS(next)
+	if err != nil {
+		return nil, err
+	}
 	identities := make([]*bus.Credentials, len(f.members))
 	for i, m := range f.members {
 		if identities[i], err = credentials(f.started, m.Name); err != nil {
@@ -86,6 +90,7 @@ func (f *fleet) reload() (fixed []string, err error) {
 	}
 	for i, m := range f.members {
 		m.Limit(limits(next))
+		_ = m.SetTLS(secure) // refused where it is among what is fixed
 		if f.server == nil {
 			m.dialer.Identify(identities[i])
 		}
@@ -97,6 +102,9 @@ func (f *fleet) reload() (fixed []string, err error) {
 // fixed lists what is configured otherwise than before and cannot follow. That a node is gone which runs here is an error.
 func (f *fleet) fixed(next *configs.Config) (fixed []string, err error) {
 	fixed = f.started.Fixed(next)
+	if (next.TLS.Cert == "") != (f.started.TLS.Cert == "") {
+		fixed = append(fixed, "whether clients speak TLS")
+	}
 	for _, m := range f.members {
 		was, _ := f.started.Node(m.Name)
 		now, there := next.Node(m.Name)
@@ -119,24 +127,15 @@ func (f *fleet) fixed(next *configs.Config) (fixed []string, err error) {
 // relink gives all nodes their new neighbours. While they change, an embedded server permits what was and what will be.
 func (f *fleet) relink(next *configs.Config) error {
 	was, will := neighbours(f.config.Topology()), neighbours(next.Topology())
-	if f.server != nil {
-		both := maps.Clone(will)
-		for node, peers := range was {
-			both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
-		}
-		if err := f.server.Permit(both); err != nil {
-			return err
-		}
+	both := maps.Clone(will)
+	for node, peers := range was {
+		both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
 	}
-	for i, m := range f.members {
-		err := m.Relink(next.Topology().Neighbours(m.Name))
-		if err == nil {
-			continue
-		}
-		for _, m := range f.members[:i] {
-			err = errors.Join(err, m.Relink(f.config.Topology().Neighbours(m.Name)))
-		}
-		return errors.Join(err, f.permit(was))
+	if err := f.permit(both); err != nil {
+		return err
+	}
+	for _, m := range f.members {
+		m.Relink(next.Topology().Neighbours(m.Name))
 	}
 	return f.permit(will)
 }

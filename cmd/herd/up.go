@@ -46,14 +46,15 @@ configuration and opens its log files anew; clients stay connected.`,
 			return p.run(c, config, nodes)
 		},
 	}
-	p.runFlags(c)
+	busFlags(c)
 	c.Flags().StringSliceVar(&only, "only", nil, "`NAMES` of the servers to run here, separated by commas (default: all)")
 	return c
 }
 
-// runFlags adds the flags of a command that runs servers.
-func (p *program) runFlags(c *cobra.Command) {
-	configs.AddFlags(c.Flags())
+// busFlags adds the flags of the keys of a command that connects to the bus, see [configs.AddFlags]. --keys is short for
+// --bus-keys.
+func busFlags(c *cobra.Command, keys ...string) {
+	configs.AddFlags(c.Flags(), keys...)
 	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "keys" {
 			name = "bus-keys"
@@ -169,5 +170,9 @@ func (p *program) greet(config *configs.Config, h *opened, url string) {
 	_ = table.Flush()                                      // an error shows with the next line
 	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached
 	host, port, _ := net.SplitHostPort(address)
+	if config.TLS.Cert != "" {
+		fmt.Fprintf(p.stdout, "try: herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr %s --tls (--help tells of certificates)\n", address)
+		return
+	}
 	fmt.Fprintf(p.stdout, "try: printf 'IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\\n' | nc -q1 %s %s\n", host, port)
 }

@@ -46,7 +46,8 @@ position, and the server that took the report with its skew. A client ID that is
 Ctrl-C, and outlasts a bus that goes away and comes back.`,
 		Example: `  herd watch
   herd watch --to Welsh --client kiwi.cs.ucla.edu
-  herd watch --raw --bus-url nats://nats.example:4222`,
+  herd watch --raw --bus-url nats://nats.example:4222
+  herd watch --bus-url tls://nats.example:4222 --keys keys        # as the observer of 'herd bus keys'`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -61,7 +62,7 @@ Ctrl-C, and outlasts a bus that goes away and comes back.`,
 	p.nodeFlag(c, &w.to, "to", "only what the node `NAME` is told")
 	c.Flags().StringVar(&w.client, "client", "", "only reports of the client `ID`")
 	c.Flags().BoolVar(&w.raw, "raw", false, "subjects and lines as they are on the bus, whatever bytes they hold")
-	configs.AddFlags(c.Flags(), "herd", "bus")
+	busFlags(c, "herd", "bus")
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -276,4 +277,46 @@ func BenchmarkHear(b *testing.B) {
 		hear(i)
 	}
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(i-clients), "ns/report")
+}
+
+// Links that stay keep what waits on them; what waited on others is gone, and a new one gets what comes from then on.
+func TestRelink(t *testing.T) {
+	e := NewEngine([]NodeName{"B", "C"}, 2)
+	hear := func(client string) {
+		r, err := line.ParseReport("A +0.000000000 " + client + " +1+1 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Hear(r, Edge) {
+			t.Fatalf("%s is no news", client)
+		}
+	}
+	waiting := func() map[NodeName][]string {
+		clients := make(map[NodeName][]string)
+		for _, l := range e.Links() {
+			clients[l.Peer] = nil
+			reports := l.Queue.Pop(nil, 10, 1000)
+			for _, r := range reports {
+				clients[l.Peer] = append(clients[l.Peer], string(r.Client()))
+			}
+			l.Queue.Restore(reports)
+		}
+		return clients
+	}
+	hear("1")
+	e.Relink([]NodeName{"C", "D"}, 2)
+	hear("2")
+	if got, want := waiting(), map[NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("waiting %v, want %v", got, want)
+	}
+	e.Relink([]NodeName{"C", "B", "D"}, 1)
+	hear("3")
+	if got, want := waiting(), map[NodeName][]string{"C": {"3"}, "B": {"3"}, "D": {"3"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("with a smaller limit, waiting %v, want %v", got, want)
+	}
+	e.Relink(nil, 1)
+	hear("4")
+	if got := e.Links(); len(got) != 0 {
+		t.Errorf("links %v", got)
+	}
 }

@@ -30,7 +30,8 @@ func ValidName[T text](s T) bool {
 	return true
 }
 
-func validClient[T text](s T) bool {
+// ValidClient reports whether s may be a client ID.
+func ValidClient[T text](s T) bool {
 	if len(s) == 0 || len(s) > MaxClient {
 		return false
 	}

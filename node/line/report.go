@@ -53,7 +53,7 @@ func ParseReport(text string) (Report, error) {
 		begin[field] = begin[field-1] + blank + 1
 	}
 	r := Report{text, uint16(begin[1]), uint16(begin[2]), uint16(begin[3]), uint16(begin[4])}
-	if !ValidName(r.Origin()) || !validSkew(r.Skew()) || !validClient(r.Client()) || !validPosition(r.Position()) ||
+	if !ValidName(r.Origin()) || !validSkew(r.Skew()) || !ValidClient(r.Client()) || !validPosition(r.Position()) ||
 		!validTime(r.Time()) {
 		return Report{}, errReport
 	}

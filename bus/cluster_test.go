@@ -1,0 +1,127 @@
+package bus
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// errorLog passes on what a server says is wrong.
+type errorLog struct {
+	silentLog
+	errors chan string
+}
+
+func (l errorLog) Errorf(format string, v ...any) {
+	select {
+	case l.errors <- fmt.Sprintf(format, v...):
+	default:
+	}
+}
+
+// eventually waits until a server, which tells nobody, has come to something.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(30 * time.Second); !is(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+// Servers of a cluster pass on what nodes on others say, and let nobody else be one of them.
+func TestCluster(t *testing.T) {
+	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
+	for name, test := range map[string]struct {
+		adjust  []func(*Plan)
+		refusal string // what a server says of a rogue one
+	}{
+		"nkeys": {nil, "authentication error"},
+		"mtls":  {[]func(*Plan){mutual}, "TLS route handshake error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := makeKeys(t, plan(append(test.adjust, func(p *Plan) { p.Servers = hosts })...))
+			var servers []*server.Server
+			routes := make(map[string]string) // address by host
+			for _, host := range hosts {
+				s := startFrom(t, filepath.Join(k.server(host), serverConfig), func(o *server.Options) {
+					o.Cluster.Port = server.RANDOM_PORT
+					for _, r := range o.Routes {
+						r.Host = routes[r.Hostname()]
+					}
+				})
+				routes[host] = s.ClusterAddr().String()
+				servers = append(servers, s)
+			}
+			complaints := errorLog{errors: make(chan string, 1000)}
+			servers[0].SetLoggerV2(complaints, false, false, false)
+			node := func(who string, s *server.Server, h Handler) Conn {
+				c, err := k.Node(who)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := &NATS{URL: s.ClientURL(), Herd: "herd", Node: who}
+				d.Identify(c)
+				return dial(t, hearing{d, campus[who]}, h)
+			}
+			hands := newInbox()
+			node("Hands", servers[0], hands)
+			goloman := node("Goloman", servers[2], newInbox())
+			eventually(t, "a message from the third server arrives at the first", func() bool {
+				publish(t, goloman, Propagate, "Hands", "true")
+				return len(hands.messages) > 0
+			})
+
+			first, err := url.Parse("nats-route://" + routes[hosts[0]])
+			if err != nil {
+				t.Fatal(err)
+			}
+			rogue, err := server.NewServer(&server.Options{
+				ServerName: "rogue", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, Routes: []*url.URL{first},
+				Cluster: server.ClusterOpts{Name: "herd", Host: "127.0.0.1", Port: server.RANDOM_PORT},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rogue.Start()
+			t.Cleanup(rogue.Shutdown)
+			if !rogue.ReadyForConnections(startTime) {
+				t.Fatal("the rogue server is not ready")
+			}
+			for refused := ""; !strings.Contains(refused, test.refusal); {
+				select {
+				case refused = <-complaints.errors:
+				case <-deadline(t).Done():
+					t.Fatal("the rogue server is not refused")
+				}
+			}
+			nc, err := nats.Connect(rogue.ClientURL(), nats.NoReconnect())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			if err := nc.Publish("herd.propagate.Goloman.Hands", []byte("forged")); err != nil {
+				t.Fatal(err)
+			}
+			if err := nc.FlushWithContext(deadline(t)); err != nil {
+				t.Fatal(err)
+			}
+			publish(t, goloman, Propagate, "Hands", "last")
+			for got := ""; got != "last"; {
+				if got = string((<-hands.messages).Payload); got == "forged" {
+					t.Error("a rogue server is heard")
+				}
+			}
+		})
+	}
+}

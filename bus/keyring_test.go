@@ -1,0 +1,204 @@
+package bus
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// files returns the content of every file under a directory by its path there, and the mode of all.
+func files(t *testing.T, dir string) (texts map[string]string, modes map[string]fs.FileMode) {
+	t.Helper()
+	texts, modes = make(map[string]string), make(map[string]fs.FileMode)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		modes[name] = info.Mode().Perm()
+		if !d.IsDir() {
+			text, err := os.ReadFile(path)
+			texts[name] = string(text)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts, modes
+}
+
+// Made again, nothing changes; a node more gets a key, and the others keep theirs.
+func TestMakeAgain(t *testing.T) {
+	for name, adjust := range map[string][]func(*Plan){
+		"nkeys":         {},
+		"nkeys and TLS": {encrypted},
+		"mtls":          {mutual},
+		"cluster": {func(p *Plan) {
+			p.Servers = []string{"a", "b", "c"}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := Keyring(t.TempDir())
+			p := plan(adjust...)
+			six := []string{"Goloman", "Hands", "Hermit", "Holiday", "Welsh", "Wilkes"}
+			made, err := k.Make(p)
+			if err != nil || !slices.Equal(made.New, six) || made.Kept != nil || len(made.Files) != len(p.Servers) {
+				t.Fatalf("%+v, %v", made, err)
+			}
+			first, modes := files(t, string(k))
+			for path, mode := range modes {
+				if mode != 0o600 && mode != 0o700 && path != "." {
+					t.Errorf("%s has mode %o", path, mode)
+				}
+			}
+			made, err = k.Make(p)
+			if err != nil || made.New != nil || !slices.Equal(made.Kept, six) {
+				t.Fatalf("%+v, %v", made, err)
+			}
+			second, _ := files(t, string(k))
+			for path, text := range first {
+				if second[path] != text {
+					t.Errorf("%s has changed", path)
+				}
+			}
+			if len(second) != len(first) {
+				t.Errorf("%d files, then %d", len(first), len(second))
+			}
+			p.Neighbours = map[string][]string{"Goloman": {"Bruin"}, "Bruin": {"Goloman"}}
+			made, err = k.Make(p)
+			if err != nil || !slices.Equal(made.New, []string{"Bruin"}) || !slices.Equal(made.Kept, []string{"Goloman"}) ||
+				!slices.Equal(made.Strange, []string{"Hands", "Hermit", "Holiday", "Welsh", "Wilkes"}) {
+				t.Fatalf("%+v, %v", made, err)
+			}
+			third, _ := files(t, string(k))
+			for path, text := range first {
+				if strings.HasPrefix(path, "nodes") && third[path] != text {
+					t.Errorf("%s has changed", path)
+				}
+			}
+		})
+	}
+}
+
+func TestMakeForGroup(t *testing.T) {
+	k := makeKeys(t, plan(mutual, func(p *Plan) { p.Group = true }))
+	_, modes := files(t, string(k))
+	for path, mode := range modes {
+		if mode != 0o640 && mode != 0o750 && path != "." {
+			t.Errorf("%s has mode %o", path, mode)
+		}
+	}
+}
+
+// A certificate that another authority has issued, that names other hosts or that expires soon is issued anew.
+func TestCertificatesAreRenewed(t *testing.T) {
+	k := makeKeys(t, plan(mutual))
+	changed := func(change string, adjust ...func(*Plan)) []string {
+		before, _ := files(t, string(k))
+		if _, err := k.Make(plan(append(adjust, mutual)...)); err != nil {
+			t.Fatalf("%s: %v", change, err)
+		}
+		after, _ := files(t, string(k))
+		var paths []string
+		for path := range after {
+			if strings.HasSuffix(path, certFile) && after[path] != before[path] {
+				paths = append(paths, path)
+			}
+		}
+		slices.Sort(paths)
+		return paths
+	}
+	if got := changed("nothing"); got != nil {
+		t.Errorf("renewed without a reason: %q", got)
+	}
+	if got := changed("hosts", func(p *Plan) { p.Hosts = []string{"10.0.0.1", "nats.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
+		t.Errorf("other hosts: %q", got)
+	}
+	if err := os.RemoveAll(filepath.Join(string(k), "ca")); err != nil {
+		t.Fatal(err)
+	}
+	if got := changed("authority"); len(got) != 8 { // six nodes, the observer, the server
+		t.Errorf("another authority: %q", got)
+	}
+}
+
+// What cannot be used is refused with the file's name.
+func TestLoadCredentials(t *testing.T) {
+	sound := makeKeys(t, plan(encrypted))
+	seed, err := os.ReadFile(filepath.Join(sound.node("Goloman"), seedFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		spoil func(dir string) error
+		want  string
+	}{
+		"sound":            {func(string) error { return nil }, ""},
+		"seed with blanks": {func(dir string) error { return os.WriteFile(dir+"/seed", append([]byte(" \n"), seed...), 0o600) }, ""},
+		"no directory":     {os.RemoveAll, "no such file or directory"},
+		"nothing":          {func(dir string) error { return os.Remove(dir + "/seed") }, "has none of seed, tls.crt and ca.crt; make them with 'herd bus keys'"},
+		"readable seed":    {func(dir string) error { return os.Chmod(dir+"/seed", 0o644) }, "seed can be read by others (mode 0644); run chmod"},
+		"no seed":          {func(dir string) error { return os.WriteFile(dir+"/seed", []byte("SUXX"), 0o600) }, "seed is not a seed of an nkey"},
+		"empty seed":       {func(dir string) error { return os.WriteFile(dir+"/seed", nil, 0o600) }, "seed is not a seed of an nkey"},
+		"an account's seed": {func(dir string) error {
+			return os.WriteFile(dir+"/seed", []byte("SAAEJPEXKA4MCOGT5WHOKTUFRKVQ5VJHYNQJJ3NZ5DBRJWTF6R2AHPLZ5M"), 0o600)
+		}, "seed is not a seed of an nkey"},
+		"no certificate":    {func(dir string) error { return os.WriteFile(dir+"/ca.crt", []byte("-----"), 0o600) }, "ca.crt has no certificate in PEM"},
+		"key alone":         {func(dir string) error { return os.WriteFile(dir+"/tls.key", nil, 0o600) }, "tls.crt: no such file or directory"},
+		"certificate alone": {func(dir string) error { return os.WriteFile(dir+"/tls.crt", nil, 0o600) }, "tls.key: no such file or directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeFile(t, filepath.Join(dir, seedFile), string(seed))
+			if err := test.spoil(dir); err != nil {
+				t.Fatal(err)
+			}
+			_, err := LoadCredentials(dir)
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir)):
+				t.Errorf("error %v, want %q and the path", err, test.want)
+			}
+		})
+	}
+}
+
+func TestPlanIsChecked(t *testing.T) {
+	for want, adjust := range map[string]func(*Plan){
+		`mode "x" is neither nkeys nor mtls`:                   func(p *Plan) { p.Mode = "x" },
+		`observer "x" is neither flood nor all`:                func(p *Plan) { p.Observer = "x" },
+		`account "a b" is not a name`:                          func(p *Plan) { p.Account = "a b" },
+		`account $SYS is the server's own`:                     func(p *Plan) { p.Account = "$SYS" },
+		`no server is named`:                                   func(p *Plan) { p.Servers = nil },
+		`server "../a" is not a host`:                          func(p *Plan) { p.Servers = []string{"../a"} },
+		`server a is named twice`:                              func(p *Plan) { p.Servers = []string{"a", "a"} },
+		`host "a b" is neither a name nor an address`:          func(p *Plan) { p.Hosts = []string{"a b"} },
+		`a node called observer and observers with a certific`: func(p *Plan) { p.Mode, p.Neighbours = MTLS, map[string][]string{"observer": nil} },
+	} {
+		dir := filepath.Join(t.TempDir(), "keys")
+		_, err := Keyring(dir).Make(plan(adjust))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: something was made", want)
+		}
+	}
+}

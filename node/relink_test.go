@@ -1,0 +1,150 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// knows returns which clients a node knows, in order.
+func (f *fake) knows() string {
+	synctest.Wait()
+	var clients []string
+	for r := range f.Registry().All() {
+		clients = append(clients, string(r.Client()))
+	}
+	slices.Sort(clients)
+	return strings.Join(clients, " ")
+}
+
+// Neighbours come and go while a client stays connected, and nothing is lost between those that stay.
+func TestRelink(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		nodes := make(map[line.NodeName]*fake)
+		for name, peers := range map[line.NodeName][]line.NodeName{"A": {"B"}, "B": {"A"}, "C": nil} {
+			nodes[name] = startFake(t, name, peers, m.Dialer(string(name)), newOracle())
+		}
+		relink := func(name line.NodeName, peers ...line.NodeName) {
+			nodes[name].Relink(peers)
+		}
+		check := func(when, a, b, c string) {
+			t.Helper()
+			if got, want := []string{nodes["A"].knows(), nodes["B"].knows(), nodes["C"].knows()}, []string{a, b, c}; !slices.Equal(got, want) {
+				t.Errorf("%s, A, B and C know %q, want %q", when, got, want)
+			}
+		}
+		client := nodes["A"].doors.dial(t)
+		iamat := func(who string) {
+			t.Helper()
+			go client.send("IAMAT " + who + " " + place + " 1\n")
+			if got := client.line(); !strings.HasPrefix(got, "AT A ") || client.line() != "\n" {
+				t.Fatalf("answered %q", got)
+			}
+		}
+		iamat("1")
+		check("at first", "1", "1", "")
+
+		relink("C", "A")
+		relink("A", "B", "C")
+		iamat("2")
+		check("with C", "1 2", "1 2", "2")
+
+		relink("A", "C")
+		relink("B")
+		iamat("3")
+		check("without B", "1 2 3", "1 2", "2 3")
+
+		// While the bus is away as well.
+		m.Disconnect("A")
+		relink("A", "B")
+		relink("B", "A")
+		relink("C")
+		iamat("4")
+		if got := nodes["A"].Health(); len(got.Links) != 1 || got.Links[0].Peer != "B" || got.Links[0].Queued != 1 {
+			t.Errorf("links %+v", got.Links)
+		}
+		m.Reconnect("A")
+		<-time.After(2 * time.Second)
+		check("after the bus came back", "1 2 3 4", "1 2 4", "2 3")
+		for name, n := range nodes {
+			if refused := n.Health().Refused; len(refused) > 0 {
+				t.Errorf("%s refused %v", name, refused)
+			}
+		}
+		if got := nodes["A"].Health().Sessions; got != 1 {
+			t.Errorf("%d sessions", got)
+		}
+	})
+}
+
+// Relinking under load loses nothing between neighbours that stay.
+func TestRelinkUnderLoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		a := startFake(t, "A", []line.NodeName{"B"}, m.Dialer("A"), newOracle())
+		b := startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newOracle())
+		const n = 3000
+		c := a.doors.dial(t)
+		go func() {
+			for i := range n {
+				c.send(fmt.Sprintf("IAMAT c%d %s 1\n", i, place))
+			}
+		}()
+		for i := range n {
+			c.line()
+			c.line()
+			if i%100 == 0 {
+				a.Relink([]line.NodeName{"X", "B"}[i/100%2:])
+			}
+		}
+		synctest.Wait()
+		if got := b.Registry().Len(); got != n || a.Health().Links[0].Emptied+b.Health().Links[0].Old != 0 {
+			t.Errorf("B knows %d of %d clients", got, n)
+		}
+	})
+}
+
+// Limits change for a client that is connected, from its next line on, and at the door.
+func TestLimitsChange(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := lonely(t, newOracle())
+		first, second := n.doors.dial(t), n.doors.dial(t)
+		say := func(p *phone) string {
+			go p.send("junk\n")
+			return p.line()
+		}
+		say(first)
+		say(second)
+		synctest.Wait() // both wait for more
+		limits := defaultLimits
+		limits.Connections, limits.Rate, limits.Idle, limits.NewClients = 1, 2, time.Minute, 1
+		n.Limit(limits)
+		third := n.doors.dial(t)
+		if got := third.line(); got != "EOF" {
+			t.Errorf("one more than may come gets %q", got)
+		}
+		say(first)
+		if got := first.ends(); got != time.Minute {
+			t.Errorf("an idle connection ends after %s", got)
+		}
+		go second.send("IAMAT a +1+1 1\nIAMAT b +1+1 1\n")
+		second.line()
+		second.line()
+		if got := second.line(); got != "? IAMAT b +1+1 1\n" {
+			t.Errorf("a second new client gets %q", got)
+		}
+		go second.send("1\n2\n3\n")
+		for _, want := range []string{"? 1\n", "? 2\n", "EOF"} {
+			if got := second.line(); got != want {
+				t.Errorf("line of a client that sends too many: %q, want %q", got, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,269 @@
+package node
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// A client that sends many lines and says that they were all still gets all replies, and then the end, in TLS as well.
+func TestHalfCloseOverTLS(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	server := ca.serve(t, nil)
+	const lines = 10_000
+	var sent, want strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&sent, "junk %d\n", i)
+		fmt.Fprintf(&want, "? junk %d\n", i)
+	}
+	sent.WriteString("last")
+	want.WriteString("? last\n")
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		n := alone(t, func(c *Config) { c.TLS = server })
+		config := ca.trust()
+		config.MaxVersion = version
+		below := &wire{Conn: dial(t, n.address).conn}
+		conn := tls.Client(below, config)
+		sending := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(conn, sent.String())
+			if err == nil {
+				err = conn.CloseWrite()
+			}
+			sending <- err
+		}()
+		got, err := io.ReadAll(conn)
+		if sendErr := <-sending; err != nil || sendErr != nil || string(got) != want.String() {
+			t.Errorf("%s: %d bytes of replies, want %d; %v, %v", tls.VersionName(version), len(got), want.Len(), err, sendErr)
+		}
+		if below.cut {
+			t.Errorf("%s: the end is not announced", tls.VersionName(version))
+		}
+		if got := n.Health(); len(got.Refused) != 1 || got.Sessions != 0 {
+			t.Errorf("counted %v, %d sessions", got.Refused, got.Sessions)
+		}
+	}
+}
+
+// Somebody on the way can end a TCP connection within a line, but not have its beginning taken for the whole.
+func TestTornLine(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	n := alone(t, func(c *Config) { c.TLS = ca.serve(t, nil) })
+	n.trust = ca.trust()
+	c := n.dial(t)
+	c.send("IAMAT kiwi " + place + " 1\nIAMAT kiwi " + place + " 15")
+	if err := c.conn.(*tls.Conn).NetConn().(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c.in)
+	if reply := string(got); err != nil || strings.Count(reply, "\n") != 2 || !strings.HasSuffix(reply, " kiwi "+place+" 1\n\n") {
+		t.Errorf("replies %q, %v", got, err)
+	}
+	if r, _ := n.Registry().Get("kiwi"); r.Time() != "1" || n.Health().Refused["TLS cut off within a line"] != 1 {
+		t.Errorf("took %q, counted %v", r, n.Health().Refused)
+	}
+}
+
+// A client that sends on when the node ends the connection still gets its replies, and the end, not a reset.
+func TestLastRepliesArriveOverTLS(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	n := alone(t, func(c *Config) { c.TLS, c.Limits.Rate = ca.serve(t, nil), 10 })
+	n.trust = ca.trust()
+	c := n.dial(t)
+	c.send(strings.Repeat("junk\n", 50_000))
+	if got := c.rest(); got != strings.Repeat("? junk\n", 10) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A client that does not take its replies is cut off when its time is up, without a farewell that it would not take either.
+func TestDeafClientOverTLS(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca := newAuthority(t, "CA", nil)
+		n := lonely(t, newOracle(), func(c *Config) { c.TLS = ca.serve(t, ca) })
+		deaf := n.doors.dialTLS(t, ca.trust(ca.issue(t, nil)))
+		deaf.send("junk\n")
+		<-time.After(30 * time.Second)
+		synctest.Wait()
+		if got := n.Health(); got.Refused["replies not taken in time"] != 1 || got.Sessions != 0 {
+			t.Errorf("counted %v, %d sessions", got.Refused, got.Sessions)
+		}
+		if got := n.about("disconnected"); len(got) != 1 {
+			t.Error("the connection is still there")
+		}
+	})
+}
+
+// A handshake may take as long as a line, or 10 s if that has no limit. Others are served meanwhile.
+func TestSlowHandshake(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca := newAuthority(t, "CA", nil)
+		for limit, want := range map[time.Duration]time.Duration{30 * time.Second: 30 * time.Second, 0: 10 * time.Second} {
+			n := lonely(t, newOracle(), func(c *Config) { c.TLS, c.Limits.Line, c.Limits.Connections = ca.serve(t, nil), limit, 2 })
+			slow := n.doors.dial(t)
+			given := make(chan struct{})
+			go func() {
+				defer close(given)
+				hello := append([]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), bytes.Repeat([]byte("x"), 1000)...)
+				for i := range hello {
+					if _, err := slow.Write(hello[i : i+1]); err != nil {
+						return
+					}
+					<-time.After(time.Second)
+				}
+			}()
+			other := n.doors.dialTLS(t, ca.trust())
+			go other.send("junk\n")
+			if got := other.line(); got != "? junk\n" || n.Health().Sessions != 2 {
+				t.Errorf("another client gets %q, %d sessions", got, n.Health().Sessions)
+			}
+			if third := n.doors.dial(t); third.ends() != 0 || n.Health().Refused["too many connections"] != 1 {
+				t.Errorf("a handshake does not count as a connection: %v", n.Health().Refused)
+			}
+			if got := slow.ends(); got != want {
+				t.Errorf("with limit %s, ended after %s, want %s", limit, got, want)
+			}
+			<-given
+			synctest.Wait()
+			refused := "refused | pipe | TLS handshake failed | not completed in " + want.String()
+			if got := n.about("refused"); !slices.Contains(got, refused) || n.Health().Sessions != 1 {
+				t.Errorf("logged %q, want %q; %d sessions", got, refused, n.Health().Sessions)
+			}
+		}
+	})
+}
+
+// A node that ends does not wait for handshakes.
+func TestStopDuringHandshake(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca := newAuthority(t, "CA", nil)
+		n := lonely(t, newOracle(), func(c *Config) { c.TLS = ca.serve(t, nil) })
+		c := n.doors.dial(t)
+		c.send("\x16\x03")
+		synctest.Wait()
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took != 0 || c.ends() != 0 || len(n.Health().Refused) > 0 {
+			t.Errorf("it took %s to stop, counted %v", took, n.Health().Refused)
+		}
+	})
+}
+
+// With certificates, a client reports only for who it is, asks for whom it likes, and introduces nobody it is not.
+func TestOnlyOwnIDs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca := newAuthority(t, "CA", nil)
+		topo := newTopology(t, [2]line.NodeName{"Goloman", "Hands"})
+		_, dialer := memory(topo)
+		n := startFake(t, "Goloman", topo.Neighbours("Goloman"), dialer("Goloman"), newOracle(), func(c *Config) {
+			c.TLS, c.Limits.NewClients = ca.serve(t, ca), 2
+		})
+		foreign := "Hands +0.000000000 emu " + place + " 5"
+		n.Message(bus.Message{From: "Hands", Kind: bus.Propagate, Payload: []byte("PROPAGATE Hands " + foreign)})
+		c := n.doors.dialTLS(t, ca.trust(ca.issue(t, []string{"kiwi", "*", "*.herd"}, func(c *x509.Certificate) { c.Subject.CommonName = "emu" })))
+		for _, test := range []struct{ line, want string }{
+			{"IAMAT kiwi " + place + " 1", "AT Goloman +946684799.000000000 kiwi " + place + " 1\n\n"},
+			{"IAMAT Kiwi " + place + " 1", ""},
+			{"IAMAT kiwi. " + place + " 1", ""},
+			{"IAMAT emu " + place + " 9", ""},
+			{"IAMAT * " + place + " 1", ""},
+			{"IAMAT *.herd " + place + " 1", ""},
+			{"IAMAT a.herd  " + place + " 1 ", ""},
+			{"WHATSAT emu 0 0", "AT " + foreign + "\n{\n  \"html_attributions\": [],\n  \"results\": [],\n  \"status\": \"ZERO_RESULTS\"\n}\n\n"},
+			{"IAMAT kiwi " + place + " 2", "AT Goloman +946684798.000000000 kiwi " + place + " 2\n\n"},
+		} {
+			if test.want == "" {
+				test.want = "? " + test.line + "\n"
+			}
+			go c.send(test.line + "\n")
+			got := make([]byte, len(test.want))
+			if _, err := io.ReadFull(c.in, got); err != nil || string(got) != test.want {
+				t.Errorf("%s: %q, %v, want %q", test.line, got, err, test.want)
+			}
+		}
+		if got, want := n.Health(), map[string]uint64{"client ID not in certificate": 6}; !maps.Equal(got.Refused, want) || got.Clients != 2 {
+			t.Errorf("counted %v, want %v; %d clients", got.Refused, want, got.Clients)
+		}
+		want := []string{"refused | pipe | client ID not in certificate | IAMAT Kiwi " + place + " 1"}
+		if got := n.about("refused"); !slices.Equal(got, want) {
+			t.Errorf("logged %q, want %q", got, want)
+		}
+		if got := n.about("secured"); !slices.Equal(got, []string{"secured | pipe | TLS 1.3 | CN=emu"}) {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+// A connection ends with the certificate of its client, or that of the CA in between. What was read by then is answered.
+func TestCertificateExpires(t *testing.T) {
+	lasting := func(d time.Duration) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.NotAfter = time.Now().Add(d) }
+	}
+	for _, test := range []struct {
+		root, between, leaf, want time.Duration
+	}{
+		{100 * time.Hour, 10 * time.Hour, 5 * time.Minute, 5 * time.Minute},
+		{100 * time.Hour, 5 * time.Minute, 10 * time.Hour, 5 * time.Minute},
+		{5 * time.Minute, 10 * time.Hour, 100 * time.Hour, 5 * time.Minute},
+	} {
+		bubble(t, func(t *testing.T) {
+			root := newAuthority(t, "root", nil, lasting(test.root))
+			between := newAuthority(t, "between", root, lasting(test.between))
+			o := newOracle()
+			n := lonely(t, o, func(c *Config) { c.TLS, c.Limits.Places = newAuthority(t, "server", nil).serve(t, root), time.Hour })
+			config := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{between.issue(t, []string{"k"}, lasting(test.leaf))}}
+			began := time.Now()
+			c := n.doors.dialTLS(t, config)
+			idle := n.doors.dialTLS(t, config)
+			<-time.After(test.want - time.Nanosecond)
+			c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\nhalf a li")
+			c.line()
+			c.line()
+			<-o.asked
+			if got := idle.ends(); got != time.Nanosecond {
+				t.Fatalf("an idle connection ends %s after that", got)
+			}
+			o.speak <- struct{}{}
+			rest, err := io.ReadAll(c.in)
+			if err != nil || !strings.HasSuffix(string(rest), "}\n\n? junk\n") || time.Since(began) != test.want {
+				t.Errorf("after %s: %q, %v", time.Since(began), rest, err)
+			}
+			synctest.Wait()
+			if got, want := n.Health(), map[string]uint64{"certificate expired": 2, "invalid line": 1}; !maps.Equal(got.Refused, want) || got.Sessions != 0 {
+				t.Errorf("counted %v, %d sessions, want %v", got.Refused, got.Sessions, want)
+			}
+			<-time.After(time.Second) // for a certificate counts to its last second
+			late := tls.Client(n.doors.dial(t).Conn, config)
+			_, err = late.Read(make([]byte, 1))
+			if err == nil || err.Error() != "remote error: tls: expired certificate" && test.leaf == test.want {
+				t.Errorf("later: %v", err)
+			}
+		})
+	}
+}
+
+// Of two ways to a CA that is trusted, the one that lasts longer counts.
+func TestValidUntil(t *testing.T) {
+	at := func(hours ...int) (chain []*x509.Certificate) {
+		for _, h := range hours {
+			chain = append(chain, &x509.Certificate{NotAfter: time.Unix(0, 0).Add(time.Duration(h) * time.Hour)})
+		}
+		return chain
+	}
+	got := validUntil([][]*x509.Certificate{at(9, 2, 7), at(9, 5, 8), at(9, 4)})
+	if want := time.Unix(0, 0).Add(5 * time.Hour); !got.Equal(want) {
+		t.Errorf("valid until %s, want %s", got, want)
+	}
+}

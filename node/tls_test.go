@@ -1,0 +1,251 @@
+package node
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+func TestLoadTLSFaults(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	good, other := ca.files(t, ca), ca.files(t)
+	dir := t.TempDir()
+	junk := writePEM(t, dir, "junk.pem", "CERTIFICATE", []byte("junk"))
+	if err := os.Chmod(other.Key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "half.pem")
+	whole, err := os.ReadFile(good.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(half, append(whole, "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		files TLSFiles
+		want  string
+	}{
+		{good, ""},
+		{TLSFiles{Cert: "nowhere.pem", Key: good.Key}, "TLS certificate: open nowhere.pem: no such file or directory"},
+		{TLSFiles{Cert: good.Key, Key: good.Key}, "TLS certificate: " + good.Key + ": no certificate in PEM form"},
+		{TLSFiles{Cert: junk, Key: good.Key}, "TLS certificate: " + junk + ": certificate 1: x509: malformed certificate"},
+		{TLSFiles{Cert: good.Cert, Key: "nowhere.pem"}, "TLS key: open nowhere.pem: no such file or directory"},
+		{TLSFiles{Cert: other.Cert, Key: other.Key}, "TLS key: " + other.Key + " can be read by others (mode 0644); run chmod"},
+		{TLSFiles{Cert: other.Cert, Key: good.Key}, "TLS key: " + good.Key + " with the certificate " + other.Cert + ": tls: private key does not match public key"},
+		{TLSFiles{Cert: good.Cert, Key: good.Cert}, "TLS key: " + good.Cert + " with the certificate " + good.Cert + ": tls: found a certificate rather than a key"},
+		{TLSFiles{Cert: good.Cert, Key: good.Key, CA: "nowhere.pem"}, "TLS CA of clients: open nowhere.pem: no such file or directory"},
+		{TLSFiles{Cert: good.Cert, Key: good.Key, CA: half}, "TLS CA of clients: " + half + ": certificate 2: x509: malformed certificate"},
+		{TLSFiles{Cert: good.Cert, Key: good.Key, CA: good.Cert}, "TLS CA of clients: " + good.Cert + `: the certificate of "CN=a server" is not that of a CA; remove it`},
+	} {
+		loaded, err := LoadTLS(test.files)
+		switch {
+		case test.want == "" && err == nil && loaded != nil:
+		case test.want == "" || err == nil || loaded != nil || !strings.HasPrefix(err.Error(), test.want):
+			t.Errorf("%+v:\ngot  %v\nwant %s", test.files, err, test.want)
+		}
+	}
+}
+
+// Who may not come in is told so, counted and logged, and the others do not notice.
+func TestHandshakeFails(t *testing.T) {
+	ca, busCA := newAuthority(t, "client CA", nil), newAuthority(t, "bus CA", nil)
+	server := ca.serve(t, ca)
+	issued := func(adjust ...func(*x509.Certificate)) []tls.Certificate {
+		return []tls.Certificate{ca.issue(t, []string{"kiwi"}, adjust...)}
+	}
+	for _, test := range []struct {
+		name      string
+		own       []tls.Certificate
+		adjust    func(*tls.Config)
+		says, log string // at the client, and in the log
+	}{
+		{
+			name: "no certificate",
+			says: "remote error: tls: certificate required", log: "tls: client didn't provide a certificate",
+		},
+		{
+			name: "no certificate, TLS 1.2", adjust: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
+			says: "remote error: tls: handshake failure", log: "tls: client didn't provide a certificate",
+		},
+		{
+			name: "certificate of the bus", own: []tls.Certificate{busCA.issue(t, []string{"kiwi"})},
+			says: "remote error: tls: unknown certificate authority",
+			log:  "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+		},
+		{
+			name: "expired", own: issued(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) }),
+			says: "remote error: tls: expired certificate",
+			log:  "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time ",
+		},
+		{
+			name: "not yet valid", own: issued(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }),
+			says: "remote error: tls: expired certificate",
+			log:  "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time ",
+		},
+		{
+			name: "for servers only", own: issued(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
+			says: "remote error: tls: bad certificate",
+			log:  "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage",
+		},
+		{
+			name: "TLS 1.1", own: issued(), adjust: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 },
+			says: "remote error: tls: protocol version not supported", log: "tls: client offered only unsupported versions: [302 301]",
+		},
+		{
+			name: "a browser", own: issued(), adjust: func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} },
+			says: "remote error: tls: no application protocol", log: `tls: client requested unsupported application protocols (["h2" "http/1.1"])`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := observer.New(zapcore.WarnLevel)
+			n := alone(t, func(c *Config) { c.TLS, c.Log = server, zap.New(core) })
+			n.trust = ca.trust(issued()...)
+			inside := n.dial(t)
+			config := ca.trust(test.own...)
+			if len(test.own) > 0 { // also one of another CA than those the server names
+				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &test.own[0], nil }
+			}
+			if test.adjust != nil {
+				test.adjust(config)
+			}
+			wire := dial(t, n.address)
+			conn := tls.Client(wire.conn, config)
+			err := conn.Handshake()
+			if err == nil { // in TLS 1.3 the client has done before the server has judged
+				if _, err := io.WriteString(conn, "IAMAT kiwi "+place+" 1\n"); err != nil {
+					t.Fatal(err)
+				}
+				_ = conn.CloseWrite() // where the server does not refuse, it ends
+				_, err = io.ReadAll(conn)
+			}
+			if err == nil || err.Error() != test.says {
+				t.Errorf("the client is told %v, want %s", err, test.says)
+			}
+			if got := wire.rest(); got != "" {
+				t.Errorf("then comes %q", got)
+			}
+			inside.send("junk\n")
+			inside.read(len("? junk\n"))
+			if got, want := n.Health(), map[string]uint64{"TLS handshake failed": 1, "invalid line": 1}; !maps.Equal(got.Refused, want) || got.Sessions != 1 || got.Clients != 0 {
+				t.Errorf("counted %v, %d sessions, %d clients", got.Refused, got.Sessions, got.Clients)
+			}
+			entry := logs.All()[0]
+			if got := entry.ContextMap(); entry.Message != "refused" || got["peer"] != "127.0.0.1" || got["reason"] != "TLS handshake failed" ||
+				!strings.HasPrefix(got["error"].(string), test.log) {
+				t.Errorf("logged %s %v, want the error %s", entry.Message, got, test.log)
+			}
+		})
+	}
+}
+
+// What is no TLS is closed without a word.
+func TestPlainClientOnTLS(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	n := alone(t, func(c *Config) { c.TLS = ca.serve(t, nil) })
+	for i, text := range []string{example, "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff", "x", ""} {
+		c := dial(t, n.address)
+		c.send(text)
+		if got := c.rest(); strings.HasPrefix(got, "?") || strings.HasPrefix(got, "AT") {
+			t.Errorf("%q gets %q", text, got)
+		}
+		if got := n.Health(); got.Refused["TLS handshake failed"] != uint64(i+1) || len(got.Refused) != 1 || got.Sessions != 0 || got.Clients != 0 {
+			t.Errorf("after %q: counted %v, %d sessions", text, got.Refused, got.Sessions)
+		}
+	}
+}
+
+// A certificate that is replaced while the node runs is for connections to come.
+func TestSetTLS(t *testing.T) {
+	first, second := newAuthority(t, "first", nil), newAuthority(t, "second", nil)
+	n := alone(t, func(c *Config) { c.TLS = first.serve(t, first) })
+	config := first.trust(first.issue(t, []string{"kiwi"}))
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	n.trust = config
+	var before *client
+	for range 2 {
+		c := n.dial(t)
+		before = c
+		c.send("junk\n")
+		c.read(len("? junk\n")) // and a ticket, if there were one
+		if c.conn.(*tls.Conn).ConnectionState().DidResume {
+			t.Error("a session was resumed, past the certificates")
+		}
+	}
+	if err := n.SetTLS(second.serve(t, second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dialTLS(t, n.address, config); !isUntrusted(err) {
+		t.Errorf("with the old CA: %v", err)
+	}
+	n.trust = second.trust(second.issue(t, []string{"emu"}))
+	after := n.dial(t)
+	for c, id := range map[*client]string{before: "kiwi", after: "emu"} {
+		c.send("IAMAT " + id + " " + place + " 1\n")
+		if got := c.paragraph(); !strings.HasPrefix(got, "AT Goloman ") {
+			t.Errorf("%s gets %q", id, got)
+		}
+	}
+
+	const want = "TLS on the client port can only be turned on or off by a restart"
+	if err := n.SetTLS(nil); err == nil || err.Error() != want {
+		t.Errorf("turned off: %v", err)
+	}
+	plain := alone(t)
+	if err := plain.SetTLS(second.serve(t, nil)); err == nil || err.Error() != want {
+		t.Errorf("turned on: %v", err)
+	}
+	if err := plain.SetTLS(nil); err != nil {
+		t.Errorf("left off: %v", err)
+	}
+	plain.iamat(t, "kiwi "+place+" 1")
+}
+
+func isUntrusted(err error) bool {
+	_, ok := errors.AsType[x509.UnknownAuthorityError](err)
+	return ok
+}
+
+// The chain of a server reaches clients that know only the root.
+func TestChain(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	n := alone(t, func(c *Config) { c.TLS = newAuthority(t, "between", root).serve(t, nil) })
+	n.trust = root.trust()
+	n.iamat(t, "kiwi "+place+" 1")
+	if state := n.dial(t).conn.(*tls.Conn).ConnectionState(); len(state.PeerCertificates) != 2 || state.Version != tls.VersionTLS13 {
+		t.Errorf("%d certificates, version %x", len(state.PeerCertificates), state.Version)
+	}
+}
+
+// Two nodes share what was loaded, and a client may resume its session at either: without certificates there is nothing to judge anew.
+func TestResume(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	server := ca.serve(t, nil)
+	config := ca.trust()
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	var resumed []bool
+	for range 2 {
+		n := alone(t, func(c *Config) { c.TLS = server })
+		n.trust = config
+		c := n.dial(t)
+		c.send("junk\n")
+		c.read(len("? junk\n")) // and the ticket before it
+		resumed = append(resumed, c.conn.(*tls.Conn).ConnectionState().DidResume)
+	}
+	if !slices.Equal(resumed, []bool{false, true}) {
+		t.Errorf("resumed: %v", resumed)
+	}
+}
