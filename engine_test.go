@@ -25,7 +25,6 @@ func TestEngineEnds(t *testing.T) {
 		code                  int
 	}{
 		{"fetching, SIGTERM", build, "fetches", terminate, 143},
-		{"images, SIGINT", build, "makes", interrupt, 130},
 		{"building, SIGTERM", build, "runs", terminate, 143},
 		{"running, SIGINT", sleeping, "sleeps", interrupt, 130},
 		{"failing", "exit 7", "runs", func(int) error { return nil }, 7},
