@@ -78,6 +78,23 @@ func testNodeKilled(t *testing.T) {
 	healthy(t, "Wilkes")
 }
 
+// A server that ends without being told to by the engine is started again.
+func testNodeEnds(t *testing.T) {
+	before := inspect[string](t, container("Hands"), ".State.StartedAt")
+	docker(t, "run", "--rm", "--pid", "container:"+container("Hands"), "--user", "65532", "golang:1.26-alpine", "sh", "-c", "kill -TERM 1")
+	eventually(t, patience, func() error {
+		if restarts := inspect[int](t, container("Hands"), ".RestartCount"); restarts != 1 {
+			return fmt.Errorf("Hands was restarted %d times", restarts)
+		}
+		return nil
+	})
+	connected(t, true, "Hands")
+	if after := inspect[string](t, container("Hands"), ".State.StartedAt"); after == before {
+		t.Errorf("Hands runs since %s", after)
+	}
+	floods(t, "kea")
+}
+
 func testNodeRestarted(t *testing.T) {
 	compose(t, "restart", "welsh")
 	connected(t, true, "Welsh")

@@ -51,6 +51,7 @@ func TestCompose(t *testing.T) {
 		{"partition", testPartition},
 		{"node paused", testNodePaused},
 		{"node killed", testNodeKilled},
+		{"node ends", testNodeEnds},
 		{"node restarted", testNodeRestarted},
 		{"NATS paused", testNATSPaused},
 		{"NATS killed", testNATSKilled},
