@@ -3,6 +3,7 @@ package bus
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +27,15 @@ const (
 type Credentials struct {
 	key nkeys.KeyPair // nil: none
 	tls *tls.Config   // nil: no TLS, unless the server's URL asks for it
+	cas []*x509.Certificate
+}
+
+// Authorities are those that the server's certificate must come from, and on whose word nodes are let in where they show one.
+func (c *Credentials) Authorities() []*x509.Certificate {
+	if c == nil {
+		return nil
+	}
+	return c.cas
 }
 
 // LoadCredentials reads a directory: seed is the seed of an nkey; tls.crt and tls.key are a certificate and its private
@@ -40,7 +50,7 @@ func LoadCredentials(dir string) (*Credentials, error) {
 	if c.key, err = loadSeed(filepath.Join(dir, seedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	if c.tls, err = loadTLS(dir); err != nil {
+	if c.tls, c.cas, err = loadTLS(dir); err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	if c.key == nil && c.tls == nil {
@@ -68,24 +78,29 @@ func loadSeed(path string) (nkeys.KeyPair, error) {
 }
 
 // loadTLS returns nil if the directory has nothing about TLS.
-func loadTLS(dir string) (*tls.Config, error) {
+func loadTLS(dir string) (*tls.Config, []*x509.Certificate, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	var none *tls.Config
-	switch pool, err := loadCAs(filepath.Join(dir, caFile)); {
+	cas, err := LoadCertificates(filepath.Join(dir, caFile))
+	switch {
 	case err == nil:
-		none, config.RootCAs = config, pool
+		config.RootCAs = x509.NewCertPool()
+		for _, ca := range cas {
+			config.RootCAs.AddCert(ca)
+		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+		return nil, nil, err
 	}
-	switch certificate, err := LoadCertificate(filepath.Join(dir, certFile), filepath.Join(dir, keyFile)); {
-	case errors.Is(err, fs.ErrNotExist) && !exists(dir, certFile) && !exists(dir, keyFile):
-		return none, nil
-	case err != nil:
-		return nil, err
-	default:
+	if exists(dir, certFile) || exists(dir, keyFile) {
+		certificate, err := LoadCertificate(filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
+		if err != nil {
+			return nil, nil, err
+		}
 		config.Certificates = []tls.Certificate{certificate}
-		return config, nil
 	}
+	if config.RootCAs == nil && config.Certificates == nil {
+		return nil, nil, nil
+	}
+	return config, cas, nil
 }
 
 func exists(dir, file string) bool {
@@ -96,31 +111,46 @@ func exists(dir, file string) bool {
 // LoadCertificate reads a chain of certificates and the private key of the first, both in PEM. The key may not be readable by
 // others, see [ReadSecret].
 func LoadCertificate(certificate, key string) (tls.Certificate, error) {
+	var none tls.Certificate
+	if _, err := LoadCertificates(certificate); err != nil {
+		return none, fmt.Errorf("certificate: %w", err)
+	}
 	chain, err := os.ReadFile(certificate)
 	if err != nil {
-		return tls.Certificate{}, err
+		return none, fmt.Errorf("certificate: %w", err)
 	}
 	private, err := ReadSecret(key)
 	if err != nil {
-		return tls.Certificate{}, err
+		return none, fmt.Errorf("key: %w", err)
 	}
 	pair, err := tls.X509KeyPair(chain, private)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate %s with key %s: %w", certificate, key, err)
+		return none, fmt.Errorf("key: %s with the certificate %s: %w", key, certificate, err)
 	}
 	return pair, nil
 }
 
-func loadCAs(path string) (*x509.CertPool, error) {
+// LoadCertificates reads all certificates of a PEM file, of which there must be at least one.
+func LoadCertificates(path string) ([]*x509.Certificate, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", path)
+	var list []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: certificate %d: %w", path, len(list)+1, err)
+		}
+		list = append(list, c)
 	}
-	return pool, nil
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s: no certificate in PEM form", path)
+	}
+	return list, nil
 }
 
 // options give the credentials to a connection. Nil has none.

@@ -145,6 +145,10 @@ func TestLoadCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ca, err := os.ReadFile(filepath.Join(sound.node("Goloman"), caFile))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		spoil func(dir string) error
 		want  string
@@ -159,9 +163,10 @@ func TestLoadCredentials(t *testing.T) {
 		"an account's seed": {func(dir string) error {
 			return os.WriteFile(dir+"/seed", []byte("SAAEJPEXKA4MCOGT5WHOKTUFRKVQ5VJHYNQJJ3NZ5DBRJWTF6R2AHPLZ5M"), 0o600)
 		}, "seed is not a seed of an nkey"},
-		"no certificate":    {func(dir string) error { return os.WriteFile(dir+"/ca.crt", []byte("-----"), 0o600) }, "ca.crt has no certificate in PEM"},
+		"no certificate":    {func(dir string) error { return os.WriteFile(dir+"/ca.crt", []byte("-----"), 0o600) }, "ca.crt: no certificate in PEM form"},
 		"key alone":         {func(dir string) error { return os.WriteFile(dir+"/tls.key", nil, 0o600) }, "tls.crt: no such file or directory"},
-		"certificate alone": {func(dir string) error { return os.WriteFile(dir+"/tls.crt", nil, 0o600) }, "tls.key: no such file or directory"},
+		"certificate alone": {func(dir string) error { return os.WriteFile(dir+"/tls.crt", ca, 0o600) }, "tls.key: no such file or directory"},
+		"empty certificate": {func(dir string) error { return os.WriteFile(dir+"/tls.crt", nil, 0o600) }, "tls.crt: no certificate in PEM form"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -3,7 +3,9 @@ package bus
 import (
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,4 +169,36 @@ func TestForeignSubjects(t *testing.T) {
 	if got := (<-h.messages).String(); got != "propagate from Hands: herd.propagate.Hands.Goloman" {
 		t.Errorf("heard %q", got)
 	}
+}
+
+// A key that is made anew lets the node in once the server and the node have read it, and the old one no more.
+func TestRotateKey(t *testing.T) {
+	k := makeKeys(t, plan())
+	s := startFrom(t, filepath.Join(k.server("nats"), serverConfig))
+	d := &NATS{URL: s.ClientURL(), Herd: "herd", Node: "Welsh"}
+	identify := func() {
+		t.Helper()
+		c, err := k.Node("Welsh")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Identify(c)
+	}
+	identify()
+	c := dial(t, hearing{d, campus["Welsh"]}, newInbox())
+	if err := os.Remove(filepath.Join(k.node("Welsh"), seedFile)); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := k.Make(plan()); err != nil || !slices.Equal(made.New, []string{"Welsh"}) {
+		t.Fatalf("made %v: %v", made, err)
+	}
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done() // the server ends who has no user any more
+	if _, err := d.Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+		t.Errorf("with the old key: %v", err)
+	}
+	identify()
+	dial(t, hearing{d, campus["Welsh"]}, newInbox())
 }

@@ -42,7 +42,7 @@ func FuzzMessage(f *testing.F) {
 		case len(payload) > 64<<10:
 			refused["message too large"] = 1
 		default:
-			for _, told := range strings.Split(strings.TrimSuffix(payload, "\n"), "\n") {
+			for told := range strings.SplitSeq(strings.TrimSuffix(payload, "\n"), "\n") {
 				who, r, err := line.ParsePropagate(told)
 				switch {
 				case err != nil:

@@ -1,12 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 
 	"herd/bus"
 )
@@ -22,21 +22,23 @@ type TLSFiles struct {
 }
 
 // TLS is what a node shows its clients, and what it asks of them. Nodes may share one.
-type TLS struct{ config *tls.Config }
+type TLS struct {
+	config *tls.Config
+	cas    []*x509.Certificate // that clients' certificates must come from
+}
+
+// Trusts reports whether this is the authority of clients.
+func (t *TLS) Trusts(ca *x509.Certificate) bool {
+	return t != nil && slices.ContainsFunc(t.cas, func(c *x509.Certificate) bool {
+		return bytes.Equal(c.RawSubjectPublicKeyInfo, ca.RawSubjectPublicKeyInfo)
+	})
+}
 
 // LoadTLS reads the files. Its errors name the one that is at fault.
 func LoadTLS(files TLSFiles) (*TLS, error) {
-	_, chain, err := certificates(files.Cert)
+	pair, err := bus.LoadCertificate(files.Cert, files.Key)
 	if err != nil {
-		return nil, fmt.Errorf("TLS certificate: %w", err)
-	}
-	key, err := bus.ReadSecret(files.Key)
-	if err != nil {
-		return nil, fmt.Errorf("TLS key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("TLS key: %s with the certificate %s: %w", files.Key, files.Cert, err)
+		return nil, fmt.Errorf("TLS %w", err)
 	}
 	c := &tls.Config{
 		Certificates: []tls.Certificate{pair},
@@ -46,53 +48,35 @@ func LoadTLS(files TLSFiles) (*TLS, error) {
 		NextProtos: []string{protocol},
 	}
 	if files.CA == "" {
-		return &TLS{c}, nil
+		return &TLS{config: c}, nil
 	}
-	if c.ClientCAs, err = authorities(files.CA); err != nil {
+	cas, err := authorities(files.CA)
+	if err != nil {
 		return nil, fmt.Errorf("TLS CA of clients: %w", err)
+	}
+	c.ClientCAs = x509.NewCertPool()
+	for _, ca := range cas {
+		c.ClientCAs.AddCert(ca)
 	}
 	c.ClientAuth = tls.RequireAndVerifyClientCert
 	// A session that is resumed goes by what an earlier handshake has found. Without tickets every connection is judged by the
 	// CAs and the time of now.
 	c.SessionTicketsDisabled = true
-	return &TLS{c}, nil
+	return &TLS{c, cas}, nil
 }
 
 // authorities returns the certificates of a file, all of which must be of CAs: any other would be trusted for itself.
-func authorities(path string) (*x509.CertPool, error) {
-	list, _, err := certificates(path)
+func authorities(path string) ([]*x509.Certificate, error) {
+	list, err := bus.LoadCertificates(path)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
 	for _, c := range list {
 		if !c.IsCA {
 			return nil, fmt.Errorf("%s: the certificate of %q is not that of a CA; remove it", path, c.Subject)
 		}
-		pool.AddCert(c)
 	}
-	return pool, nil
-}
-
-// certificates returns those in a PEM file, of which there is at least one, and its content.
-func certificates(path string) (list []*x509.Certificate, content []byte, err error) {
-	if content, err = os.ReadFile(path); err != nil {
-		return nil, nil, err
-	}
-	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: certificate %d: %w", path, len(list)+1, err)
-		}
-		list = append(list, c)
-	}
-	if len(list) == 0 {
-		return nil, nil, fmt.Errorf("%s: no certificate in PEM form", path)
-	}
-	return list, content, nil
+	return list, nil
 }
 
 // SetTLS has new connections use t; those that there are stay as they are. Whether there is TLS at all cannot change while the

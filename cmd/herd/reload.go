@@ -81,7 +81,10 @@ func (f *fleet) reload() (fixed []string, err error) {
 	}
 	identities := make([]*bus.Credentials, len(f.members))
 	for i, m := range f.members {
-		if identities[i], err = credentials(f.started, m.Name); err != nil {
+		if identities[i], err = credentials(f.started, m.Name); err == nil {
+			err = apart(secure, identities[i])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -148,17 +151,13 @@ func (f *fleet) permit(neighbours map[string][]string) error {
 }
 
 // dialer returns how a node connects.
-func (f *fleet) dialer(name flood.NodeName) (*bus.NATS, error) {
+func (f *fleet) dialer(name flood.NodeName, identity *bus.Credentials) *bus.NATS {
 	if f.server != nil {
-		return f.server.Dialer(string(name)), nil
-	}
-	identity, err := credentials(f.config, name)
-	if err != nil {
-		return nil, err
+		return f.server.Dialer(string(name))
 	}
 	d := &bus.NATS{URL: f.config.Bus.URL, Herd: f.config.Herd, Node: string(name)}
 	d.Identify(identity)
-	return d, nil
+	return d
 }
 
 // credentials returns how a node shows the configured bus who it is: nil if it does not.

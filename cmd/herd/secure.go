@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,6 +26,15 @@ func portTLS(config *configs.Config) (*node.TLS, error) {
 		return nil, nil
 	}
 	return node.LoadTLS(node.TLSFiles{Cert: config.TLS.Cert, Key: config.TLS.Key, CA: config.TLS.CA})
+}
+
+// apart returns an error if clients' certificates come from the same authority as those of the bus: there a client's could pass for a
+// node's.
+func apart(t *node.TLS, identity *bus.Credentials) error {
+	if slices.ContainsFunc(identity.Authorities(), t.Trusts) {
+		return errors.New("tls.ca has the authority of the bus, so a client could pass for a node there; give clients certificates of another")
+	}
+	return nil
 }
 
 // secrecy is what a client was told about TLS.

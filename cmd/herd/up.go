@@ -106,10 +106,14 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 	}
 	finder := gazetteer.Open()
 	for _, o := range h.open {
-		d, err := f.dialer(o.Name)
+		identity, err := credentials(config, o.Name)
+		if err == nil {
+			err = apart(o.tls, identity)
+		}
 		if err != nil {
 			return fmt.Errorf("node %s: %w", o.Name, err)
 		}
+		d := f.dialer(o.Name, identity)
 		f.members = append(f.members, &member{o.node(config, d, finder, h.logs), d})
 	}
 	return p.serve(c.Context(), f, func() { p.greet(config, h, url) })
