@@ -13,5 +13,5 @@ COPY --from=build /out/herd /herd
 # A volume mounted here belongs to the user.
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
-HEALTHCHECK --interval=3s --timeout=3s --start-period=10s --retries=3 CMD ["/herd", "health", "--addr", "127.0.0.1:8125"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["/herd", "health", "--addr", "127.0.0.1:8125"]
 ENTRYPOINT ["/herd"]
