@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func writeFile(t testing.TB, path, text string) {
@@ -130,12 +132,35 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	if got := changed("hosts", func(p *Plan) { p.Hosts = []string{"10.0.0.1", "nats.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
 		t.Errorf("other hosts: %q", got)
 	}
+	if got := changed("names", func(p *Plan) { p.Hosts = []string{"10.0.0.1", "nats2.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
+		t.Errorf("other names: %q", got)
+	}
+	if got := changed("addresses", func(p *Plan) { p.Hosts = []string{"10.0.0.2", "nats2.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
+		t.Errorf("other addresses: %q", got)
+	}
 	if err := os.RemoveAll(filepath.Join(string(k), "ca")); err != nil {
 		t.Fatal(err)
 	}
 	if got := changed("authority"); len(got) != 8 { // six nodes, the observer, the server
 		t.Errorf("another authority: %q", got)
 	}
+}
+
+// A certificate lasts a year, and is issued anew in its last third.
+func TestCertificatesExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := makeKeys(t, plan(mutual))
+		for _, step := range []struct {
+			after   time.Duration
+			renewed int
+		}{{243 * 24 * time.Hour, 0}, {24 * time.Hour, 6}, {243 * 24 * time.Hour, 0}, {400 * 24 * time.Hour, 6}} {
+			<-time.After(step.after)
+			made, err := k.Make(plan(mutual))
+			if err != nil || len(made.New) != step.renewed {
+				t.Errorf("after %s more %d nodes have new certificates, want %d: %v", step.after, len(made.New), step.renewed, err)
+			}
+		}
+	})
 }
 
 // What cannot be used is refused with the file's name.
