@@ -1,0 +1,327 @@
+//go:build compose
+
+package herd_test
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	patience       = 30 * time.Second // for what takes a moment
+	longestCommand = 5 * time.Minute  // a command may take: to build images
+	step           = 50 * time.Millisecond
+
+	busURL  = "nats://127.0.0.1:4222"
+	monitor = "http://127.0.0.1:8222"
+)
+
+// campus is every server with its published port.
+var campus = []struct{ name, address string }{
+	{"Goloman", "127.0.0.1:12125"},
+	{"Hands", "127.0.0.1:12126"},
+	{"Holiday", "127.0.0.1:12127"},
+	{"Welsh", "127.0.0.1:12128"},
+	{"Wilkes", "127.0.0.1:12129"},
+}
+
+const links = 6 // between them
+
+func everyone() []string {
+	var names []string
+	for _, n := range campus {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// run runs a program to its end and returns what it printed.
+func run(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), longestCommand)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	c := exec.CommandContext(ctx, name, args...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, &stderr)
+	}
+	return stdout.String(), nil
+}
+
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := run("docker", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+func compose(t *testing.T, args ...string) string {
+	t.Helper()
+	return docker(t, append([]string{"compose"}, args...)...)
+}
+
+// container returns the name of a service's container.
+func container(service string) string { return "herd-" + strings.ToLower(service) + "-1" }
+
+// inspect reads a part of what the engine knows of a container.
+func inspect[T any](t *testing.T, container, format string) T {
+	t.Helper()
+	var got T
+	text := docker(t, "inspect", "--format", "{{json "+format+"}}", container)
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%s of %s: %v in %q", format, container, err, text)
+	}
+	return got
+}
+
+// eventually waits until nothing is wrong any more, and returns how long it took.
+func eventually(t *testing.T, limit time.Duration, check func() error) time.Duration {
+	t.Helper()
+	began := time.Now()
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return time.Since(began)
+		}
+		if time.Since(began) > limit {
+			t.Fatalf("after %s: %v", limit, err)
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal(err)
+		}
+	}
+}
+
+// ask says lines to a server's published port, half-closes, and returns all it says.
+func ask(server, lines string) (string, error) {
+	i := slices.IndexFunc(campus, func(n struct{ name, address string }) bool { return n.name == server })
+	conn, err := net.DialTimeout("tcp", campus[i].address, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(conn, lines); err != nil {
+		return "", err
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return "", err
+	}
+	reply, err := io.ReadAll(conn)
+	return string(reply), err
+}
+
+func mustAsk(t *testing.T, server, lines string) string {
+	t.Helper()
+	reply, err := ask(server, lines)
+	if err != nil {
+		t.Fatalf("%s: %v", server, err)
+	}
+	return reply
+}
+
+var moment atomic.Int64 // of the last report; each is later than those before it
+
+// report says where a client is to a server and returns the AT line.
+func report(t *testing.T, server, client string) string {
+	t.Helper()
+	reply := mustAsk(t, server, fmt.Sprintf("IAMAT %s +34.068930-118.445127 %d\n", client, 1520023934+moment.Add(1)))
+	at, ok := strings.CutSuffix(reply, "\n\n")
+	if !ok || !strings.HasPrefix(at, "AT "+server+" ") {
+		t.Fatalf("%s replied %q", server, reply)
+	}
+	return at
+}
+
+// known returns the AT line that a server has of a client, or "".
+func known(server, client string) (string, error) {
+	reply, err := ask(server, "WHATSAT "+client+" 0 0\n")
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", server, err)
+	}
+	at, _, _ := strings.Cut(reply, "\n")
+	if strings.HasPrefix(at, "? ") {
+		return "", nil
+	}
+	return at, nil
+}
+
+// wantKnown checks at once what servers have of a client.
+func wantKnown(t *testing.T, client, at string, servers ...string) {
+	t.Helper()
+	if err := agree(client, at, servers...); err != nil {
+		t.Error(err)
+	}
+}
+
+// reaches waits until servers have that AT line of a client.
+func reaches(t *testing.T, client, at string, servers ...string) time.Duration {
+	t.Helper()
+	return eventually(t, patience, func() error { return agree(client, at, servers...) })
+}
+
+func agree(client, at string, servers ...string) error {
+	for _, s := range servers {
+		if got, err := known(s, client); err != nil || got != at {
+			return cmp.Or(err, fmt.Errorf("%s has %q of %s, want %q", s, got, client, at))
+		}
+	}
+	return nil
+}
+
+// floods checks that the next report, at whichever server, reaches all.
+func floods(t *testing.T, client string) {
+	t.Helper()
+	for _, n := range campus {
+		reaches(t, client, report(t, n.name, client), everyone()...)
+	}
+}
+
+// health is what a server says of itself, in its container.
+type health struct {
+	Node  string
+	Ready bool
+	Bus   string
+}
+
+func healthOf(server string) (health, error) {
+	out, err := run("docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
+	if err != nil {
+		return health{}, err
+	}
+	var all []health
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 {
+		return health{}, fmt.Errorf("%s says %q: %w", server, out, err)
+	}
+	return all[0], nil
+}
+
+// connected waits until servers are on the bus, or off it.
+func connected(t *testing.T, want bool, servers ...string) time.Duration {
+	t.Helper()
+	return eventually(t, patience, func() error {
+		for _, s := range servers {
+			h, err := healthOf(s)
+			if err != nil || h.Ready != true || (h.Bus == "connected") != want {
+				return cmp.Or(err, fmt.Errorf("%s: %+v", s, h))
+			}
+		}
+		return nil
+	})
+}
+
+// service is what docker compose ps says of one.
+type service struct{ Service, State, Health string }
+
+func services(t *testing.T, args ...string) []service {
+	t.Helper()
+	var all []service
+	lines := bufio.NewScanner(strings.NewReader(compose(t, append(args, "ps", "--format", "{{json .}}")...)))
+	for lines.Scan() {
+		var s service
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			t.Fatalf("%v in %q", err, lines.Text())
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b service) int { return cmp.Compare(a.Service, b.Service) })
+	return all
+}
+
+// running is five healthy servers and the given NATS servers.
+func running(nats ...string) []service {
+	var all []service
+	for _, n := range campus {
+		all = append(all, service{strings.ToLower(n.name), "running", "healthy"})
+	}
+	for _, n := range nats {
+		all = append(all, service{n, "running", ""})
+	}
+	slices.SortFunc(all, func(a, b service) int { return cmp.Compare(a.Service, b.Service) })
+	return all
+}
+
+// monitored reads a page of a NATS server's monitoring.
+func monitored(t *testing.T, url string, page any) error {
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Client{Timeout: 2 * time.Second}).Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return json.NewDecoder(response.Body).Decode(page)
+}
+
+// observer is a NATS client with what it was refused.
+type observer struct {
+	*nats.Conn
+	refused chan error
+}
+
+// observe connects to a NATS server without credentials, or with those in options.
+func observe(t *testing.T, url string, options ...nats.Option) observer {
+	t.Helper()
+	o := observer{refused: make(chan error, 16)}
+	var err error
+	options = append(options, nats.NoReconnect(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			o.refused <- err
+		}
+	}))
+	if o.Conn, err = nats.Connect(url, options...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.Close)
+	return o
+}
+
+// hear subscribes, and waits for the server to know.
+func (o observer) hear(t *testing.T, subject string) <-chan *nats.Msg {
+	t.Helper()
+	messages := make(chan *nats.Msg, 4096)
+	_, err := o.ChanSubscribe(subject, messages)
+	if err := cmp.Or(err, o.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	return messages
+}
+
+func next[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case got := <-from:
+		return got
+	case <-timeout.C:
+		t.Fatalf("no %s within %s", what, patience)
+		panic("unreachable")
+	}
+}
