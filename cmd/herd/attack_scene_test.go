@@ -150,7 +150,7 @@ func socketMemory() int64 {
 // allowed is what memory may be left.
 func (s *scene) allowed() float64 {
 	const nodes = 5
-	return float64(s.before)*slack + float64(s.junk*nodes*(len(junk(nil, 0))+junkCost))
+	return float64(s.before)*slack + float64(s.junk*nodes*(junkSize+junkCost))
 }
 
 // ratio is the median over the rounds: others who use the machine for a while do not decide it.
