@@ -69,6 +69,9 @@ func (s *scene) play(f *fortress, c *crowd) {
 			now := f.counts()
 			return now.nodes == len(f.config.Nodes) && now.sessions <= len(c.clients)
 		}))
+		if s.recovered >= recovery {
+			f.t.Fatalf("%s: %d honest clients, but %+v", s.name, len(c.clients), f.counts())
+		}
 	}
 	for what := range s.quiet {
 		slices.Sort(s.quiet[what])
