@@ -47,12 +47,14 @@ func (s *scene) play(f *fortress, c *crowd) {
 		s.plan.Targets = append(s.plan.Targets, n.Listen)
 	}
 	begin := f.counts()
-	s.before = f.resident()
 	f.peak.Store(0)
 	var processor, wall time.Duration
 	for range max(s.rounds, 1) {
 		quiet := time.Now()
 		time.Sleep(quietTime)
+		if s.before == 0 {
+			s.before = f.peak.Swap(0) // not what it is for a moment after memory was given back
+		}
 		start := time.Now()
 		used, _ := processorTime(f.pid)
 		end := s.attack(f)

@@ -18,7 +18,7 @@ const (
 	junkCost    = 120             // bytes of memory at a node for each junk ID, besides its own
 	quietTime   = 5 * time.Second // measured before each attack
 	slack       = 1.2             // of what memory is left after an attack to what was there before
-	recovery    = 60 * time.Second
+	recovery    = 90 * time.Second
 )
 
 // TestAttack attacks herd up with the hardened sample, one way after the other, while honest clients report. The server, the attackers
