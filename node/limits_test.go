@@ -174,7 +174,7 @@ func TestLastRepliesCount(t *testing.T) {
 		if after := n.Health().Sessions; before != 1 || after != 0 {
 			t.Errorf("%d sessions while it lingers, %d when it is closed", before, after)
 		}
-		if got, most := <-sent, 10+63*lingerBytes; got != most {
+		if got, most := <-sent, 10+13*lingerBytes; got != most {
 			t.Errorf("%d bytes were read of a client that sends on, want %d", got, most)
 		}
 	})

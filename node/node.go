@@ -22,8 +22,8 @@ const (
 	drainTime = time.Second     // for sessions to finish, and again for links
 
 	lingerTime  = 250 * time.Millisecond // for a client to take the last replies of a connection that the node ends
-	lingerBytes = 16 << 10               // of what it still sends, thrown away before each pause
-	lingerPause = 4 * time.Millisecond
+	lingerBytes = 32 << 10               // of what it still sends, thrown away before each pause
+	lingerPause = 20 * time.Millisecond
 )
 
 // Config is what a node is made of. All but HTTP and TLS is required.

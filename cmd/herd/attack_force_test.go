@@ -263,6 +263,7 @@ func (f *force) send(ctx context.Context, attacker int, text []byte, deaf bool, 
 
 const (
 	junkTime  = 1_520_023_934
+	junkSize  = len("junk-000000000000.example")
 	junkBatch = 20 // IDs a connection introduces at once: as many as the hardened rate lets pass
 )
 

@@ -47,12 +47,14 @@ func (s *scene) play(f *fortress, c *crowd) {
 		s.plan.Targets = append(s.plan.Targets, n.Listen)
 	}
 	begin := f.counts()
-	s.before = f.resident()
 	f.peak.Store(0)
 	var processor, wall time.Duration
 	for range max(s.rounds, 1) {
 		quiet := time.Now()
 		time.Sleep(quietTime)
+		if s.before == 0 {
+			s.before = f.peak.Swap(0) // not what it is for a moment after memory was given back
+		}
 		start := time.Now()
 		used, _ := processorTime(f.pid)
 		end := s.attack(f)
@@ -69,6 +71,9 @@ func (s *scene) play(f *fortress, c *crowd) {
 			now := f.counts()
 			return now.nodes == len(f.config.Nodes) && now.sessions <= len(c.clients)
 		}))
+		if s.recovered >= recovery {
+			f.t.Fatalf("%s: %d honest clients, but %+v", s.name, len(c.clients), f.counts())
+		}
 	}
 	for what := range s.quiet {
 		slices.Sort(s.quiet[what])
@@ -150,7 +155,7 @@ func socketMemory() int64 {
 // allowed is what memory may be left.
 func (s *scene) allowed() float64 {
 	const nodes = 5
-	return float64(s.before)*slack + float64(s.junk*nodes*(len(junk(nil, 0))+junkCost))
+	return float64(s.before)*slack + float64(s.junk*nodes*(junkSize+junkCost))
 }
 
 // ratio is the median over the rounds: others who use the machine for a while do not decide it.

@@ -15,10 +15,10 @@ import (
 const (
 	attackShare = 0.5             // of a core, for all attackers together
 	maxRatio    = 3               // of honest clients' p99 under attack to the quiet one, for the attack that mixes all
-	junkCost    = 120             // bytes of memory at a node for each junk ID, besides those of its line
+	junkCost    = 120             // bytes of memory at a node for each junk ID, besides its own
 	quietTime   = 5 * time.Second // measured before each attack
 	slack       = 1.2             // of what memory is left after an attack to what was there before
-	recovery    = 60 * time.Second
+	recovery    = 90 * time.Second
 )
 
 // TestAttack attacks herd up with the hardened sample, one way after the other, while honest clients report. The server, the attackers

@@ -10,7 +10,7 @@ import (
 const (
 	leanStep  = 5 * time.Second // between two looks at the process's memory
 	leanLeast = 2               // steps between two collections made for its sake
-	leanMost  = 48              // and between those that bring little
+	leanMost  = 12              // and between those that bring little
 	leanSlack = 8 << 20         // bytes, besides a fifth, by which it grows in a burst
 	leanBusy  = 2               // collections in a step that show that a burst goes on
 )

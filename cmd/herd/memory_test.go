@@ -33,7 +33,7 @@ func TestLean(t *testing.T) {
 	}
 	held, live = 60, 40
 	steps(100)
-	check("from the start", 2, 4, 8, 16, 32, 64)
+	check("from the start", 2, 4, 8, 16, 28, 40, 52, 64, 76, 88, 100)
 	for range 10 { // a burst
 		held, live = held+20, live+20
 		collections += leanBusy + 1
