@@ -77,7 +77,7 @@ func TestAttackers(t *testing.T) {
 	}
 	f.bucket = rate.NewLimiter(rate.Inf, 0)
 	if f.Bytes > 0 {
-		f.bucket = rate.NewLimiter(rate.Limit(f.Bytes), 1<<20)
+		f.bucket = rate.NewLimiter(rate.Limit(f.Bytes), 64<<10)
 	}
 	f.next.Store(int64(f.First))
 	began := time.Now()

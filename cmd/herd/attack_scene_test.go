@@ -106,7 +106,7 @@ func (s *scene) attack(f *fortress) time.Time {
 		f.t.Fatal(err)
 	}
 	var out, complaints strings.Builder
-	command := exec.Command("taskset", "-c", "1", "nice", "-n", "19", os.Args[0], "-test.run=^TestAttackers$")
+	command := exec.Command("chrt", "--idle", "0", "taskset", "-c", "1", os.Args[0], "-test.run=^TestAttackers$")
 	command.Env = append(os.Environ(), planVariable+"="+string(text), "GOMAXPROCS=1")
 	command.Stdout, command.Stderr = &out, &complaints
 	command.SysProcAttr = endsWithTest
