@@ -73,11 +73,17 @@ func (k Keyring) make(p Plan) (Made, error) {
 	if err := p.Check(); err != nil {
 		return made, err
 	}
+	if p.Group && os.Geteuid() != 0 {
+		return made, errors.New("only root can share keys with a group; run it as root, or as the user of the nodes without --group-readable")
+	}
 	w := &writer{group: p.Group}
 	var ca *authority
 	if p.encrypted() {
 		var err error
-		if ca, err = openAuthority(w, filepath.Join(string(k), "ca"), p.Herd); err != nil {
+		if err = w.folder(string(k)); err != nil {
+			return made, err
+		}
+		if ca, err = openAuthority(filepath.Join(string(k), "ca"), p.Herd); err != nil {
 			return made, err
 		}
 	}

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,11 +99,23 @@ func TestMakeAgain(t *testing.T) {
 	}
 }
 
+// A group may read the keys of nodes and servers, but not that of the authority.
 func TestMakeForGroup(t *testing.T) {
-	k := makeKeys(t, plan(mutual, func(p *Plan) { p.Group = true }))
+	group := func(p *Plan) { p.Group = true }
+	if os.Getuid() != 0 {
+		if _, err := Keyring(t.TempDir()).Make(plan(group)); err == nil || !strings.Contains(err.Error(), "only root can share keys with a group") {
+			t.Error(err)
+		}
+		return
+	}
+	k := makeKeys(t, plan(mutual, group))
 	_, modes := files(t, string(k))
 	for path, mode := range modes {
-		if mode != 0o640 && mode != 0o750 && path != "." {
+		file, folder := fs.FileMode(0o640), fs.FileMode(0o750)
+		if strings.HasPrefix(path, "ca") {
+			file, folder = 0o600, 0o700
+		}
+		if mode != file && mode != folder && path != "." {
 			t.Errorf("%s has mode %o", path, mode)
 		}
 	}
@@ -143,6 +156,21 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	}
 	if got := changed("authority"); len(got) != 8 { // six nodes, the observer, the server
 		t.Errorf("another authority: %q", got)
+	}
+}
+
+// An authority whose key is kept elsewhere is not replaced.
+func TestAuthorityIsKept(t *testing.T) {
+	k := makeKeys(t, plan(mutual))
+	if err := os.Remove(filepath.Join(string(k), "ca", "ca.key")); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := files(t, string(k))
+	if _, err := k.Make(plan(mutual)); err == nil || !strings.Contains(err.Error(), "put back the private key of "+string(k)+"/ca/ca.crt") {
+		t.Errorf("error %v", err)
+	}
+	if after, _ := files(t, string(k)); !maps.Equal(after, before) {
+		t.Error("something was made")
 	}
 }
 

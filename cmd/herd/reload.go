@@ -88,15 +88,17 @@ func (f *fleet) reload() (fixed []string, err error) {
 			return nil, err
 		}
 	}
+	for i, m := range f.members {
+		if identities[i] != nil { // before an embedded server ends the connections of keys that were replaced
+			m.dialer.Identify(identities[i])
+		}
+	}
 	if err := f.relink(next); err != nil {
 		return nil, err
 	}
-	for i, m := range f.members {
+	for _, m := range f.members {
 		m.Limit(limits(next))
 		_ = m.SetTLS(secure) // refused where it is among what is fixed
-		if f.server == nil {
-			m.dialer.Identify(identities[i])
-		}
 	}
 	f.config = next
 	return fixed, f.logs.SetLevel(next.Log.Level)
