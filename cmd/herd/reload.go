@@ -134,6 +134,9 @@ func (f *fleet) relink(next *configs.Config) error {
 	was, will := neighbours(f.config.Topology()), neighbours(next.Topology())
 	both := maps.Clone(will)
 	for node, peers := range was {
+		if _, stays := will[node]; !stays {
+			continue // its key may be gone as well
+		}
 		both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
 	}
 	if err := f.permit(both); err != nil {
