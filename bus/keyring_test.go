@@ -174,6 +174,46 @@ func TestAuthorityIsKept(t *testing.T) {
 	}
 }
 
+// Keys of two modes in one directory would be of use in neither.
+func TestMakeInAnotherMode(t *testing.T) {
+	for name, test := range map[string]struct {
+		first, then func(*Plan)
+		refused     string
+	}{
+		"nkeys, mtls": {private, mutual, "nodes/Goloman/seed"},
+		"mtls, nkeys": {mutual, private, "nodes/Goloman/tls.crt"},
+		"TLS, none":   {encrypted, private, "nodes/Goloman/ca.crt"},
+		"none, TLS":   {private, encrypted, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := makeKeys(t, plan(private, test.first))
+			before, _ := files(t, string(k))
+			_, err := k.Make(plan(private, test.then))
+			if test.refused == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), filepath.Join(string(k), test.refused)+" was made with another mode or with TLS") {
+				t.Errorf("error %v", err)
+			}
+			if after, _ := files(t, string(k)); !maps.Equal(after, before) {
+				t.Error("something was made")
+			}
+		})
+	}
+}
+
+// The servers of a cluster have one password, which a configuration alone cannot give them.
+func TestConfigWithoutPassword(t *testing.T) {
+	k := makeKeys(t, plan())
+	p := plan(func(p *Plan) { p.Servers = []string{"a", "b"} })
+	if _, err := k.Config(p, "a"); err == nil || !strings.Contains(err.Error(), "no server in "+string(k)+" has a password for the others") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A certificate lasts a year, and is issued anew in its last third.
 func TestCertificatesExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -98,6 +98,9 @@ func (k Keyring) Config(p Plan, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if password == "" && len(p.Servers) > 1 {
+		return nil, fmt.Errorf("no server in %s has a password for the others; make it with 'herd bus keys' and the same --servers", k)
+	}
 	return k.config(p, name, password)
 }
 
