@@ -288,6 +288,7 @@ func TestPlanIsChecked(t *testing.T) {
 		`server "../a" is not a host`:                          func(p *Plan) { p.Servers = []string{"../a"} },
 		`server a is named twice`:                              func(p *Plan) { p.Servers = []string{"a", "a"} },
 		`host "a b" is neither a name nor an address`:          func(p *Plan) { p.Hosts = []string{"a b"} },
+		`Hands is a node and a server or its host`:             func(p *Plan) { p.Mode, p.Hosts = MTLS, []string{"Hands"} },
 		`a node called observer and observers with a certific`: func(p *Plan) { p.Mode, p.Neighbours = MTLS, map[string][]string{"observer": nil} },
 	} {
 		dir := filepath.Join(t.TempDir(), "keys")

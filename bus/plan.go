@@ -75,6 +75,10 @@ func (p *Plan) Check() error {
 	fault(p.Account == server.DEFAULT_SYSTEM_ACCOUNT, "account %s is the server's own", p.Account)
 	_, clash := p.Neighbours[observerName]
 	fault(p.Mode == MTLS && p.Observer != "" && clash, "a node called %s and observers with a certificate of that name exclude each other", observerName)
+	for _, name := range slices.Concat(p.Servers, p.Hosts) {
+		_, clash := p.Neighbours[name]
+		fault(p.Mode == MTLS && clash, "%s is a node and a server or its host: with certificates the server could pass for the node; rename one", name)
+	}
 	fault(len(p.Servers) == 0, "no server is named")
 	for i, s := range p.Servers {
 		fault(!hostForm.MatchString(s), "server %q is not a host", s)
