@@ -33,13 +33,18 @@ type authority struct {
 	text        []byte // of the certificate, in PEM
 }
 
-// openAuthority returns the authority in a directory, which it makes if there is none.
-func openAuthority(w *writer, dir, herd string) (*authority, error) {
+// openAuthority returns the authority in a directory, which it makes if there is none. No group reads its key: who does can be any node.
+func openAuthority(dir, herd string) (*authority, error) {
+	w := new(writer)
 	if err := w.folder(dir); err != nil {
 		return nil, err
 	}
 	certificate, key := filepath.Join(dir, caFile), filepath.Join(dir, "ca.key")
 	pair, err := LoadCertificate(certificate, key)
+	if errors.Is(err, fs.ErrNotExist) && exists(dir, caFile) {
+		// Another authority would be the end of all certificates there are.
+		return nil, fmt.Errorf("%w; put back the private key of %s, or remove that as well to begin anew", err, certificate)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		template := &x509.Certificate{
 			Subject:  pkix.Name{CommonName: "bus of herd " + herd},

@@ -73,11 +73,20 @@ func (k Keyring) make(p Plan) (Made, error) {
 	if err := p.Check(); err != nil {
 		return made, err
 	}
+	if p.Group && os.Geteuid() != 0 {
+		return made, errors.New("only root can share keys with a group; run it as root, or as the user of the nodes without --group-readable")
+	}
+	if err := k.fits(p); err != nil {
+		return made, err
+	}
 	w := &writer{group: p.Group}
 	var ca *authority
 	if p.encrypted() {
 		var err error
-		if ca, err = openAuthority(w, filepath.Join(string(k), "ca"), p.Herd); err != nil {
+		if err = w.folder(string(k)); err != nil {
+			return made, err
+		}
+		if ca, err = openAuthority(filepath.Join(string(k), "ca"), p.Herd); err != nil {
 			return made, err
 		}
 	}
@@ -101,6 +110,31 @@ func (k Keyring) make(p Plan) (Made, error) {
 	}
 	made.Strange, err = k.strange(p)
 	return made, err
+}
+
+// fits returns an error if there are keys of another mode: with those of two, nodes could not connect in either.
+func (k Keyring) fits(p Plan) error {
+	dirs := []string{k.observer()}
+	for node := range p.Neighbours {
+		dirs = append(dirs, k.node(node))
+	}
+	var other []string
+	if p.Mode == MTLS {
+		other = []string{seedFile}
+	} else {
+		other = []string{certFile, keyFile}
+	}
+	if !p.encrypted() {
+		other = append(other, caFile)
+	}
+	for _, dir := range slices.Sorted(slices.Values(dirs)) {
+		for _, file := range other {
+			if exists(dir, file) {
+				return fmt.Errorf("%s was made with another mode or with TLS; give --mode and --tls as before, or another directory", filepath.Join(dir, file))
+			}
+		}
+	}
+	return nil
 }
 
 func (k Keyring) makeNode(w *writer, p Plan, ca *authority, node string) (fresh bool, err error) {
@@ -150,6 +184,9 @@ func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, 
 	if err != nil {
 		return nil, err
 	}
+	if password == "" {
+		password = rand.Text()
+	}
 	for _, name := range p.Servers {
 		dir := k.server(name)
 		if err := w.folder(dir); err != nil {
@@ -181,7 +218,7 @@ func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, 
 // routeFile has the password with which servers of a cluster know each other.
 const routeFile = "route.password"
 
-// routePassword returns the password of routes that the first of the servers has that has one, or else a new one.
+// routePassword returns the password of routes that the first of the servers has that has one, or "".
 func (k Keyring) routePassword(p Plan) (string, error) {
 	for _, name := range p.Servers {
 		text, err := ReadSecret(filepath.Join(k.server(name), routeFile))
@@ -194,7 +231,7 @@ func (k Keyring) routePassword(p Plan) (string, error) {
 			return "", err
 		}
 	}
-	return rand.Text(), nil
+	return "", nil
 }
 
 // strange lists the nodes with keys that are not in the plan.

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,11 +99,23 @@ func TestMakeAgain(t *testing.T) {
 	}
 }
 
+// A group may read the keys of nodes and servers, but not that of the authority.
 func TestMakeForGroup(t *testing.T) {
-	k := makeKeys(t, plan(mutual, func(p *Plan) { p.Group = true }))
+	group := func(p *Plan) { p.Group = true }
+	if os.Getuid() != 0 {
+		if _, err := Keyring(t.TempDir()).Make(plan(group)); err == nil || !strings.Contains(err.Error(), "only root can share keys with a group") {
+			t.Error(err)
+		}
+		return
+	}
+	k := makeKeys(t, plan(mutual, group))
 	_, modes := files(t, string(k))
 	for path, mode := range modes {
-		if mode != 0o640 && mode != 0o750 && path != "." {
+		file, folder := fs.FileMode(0o640), fs.FileMode(0o750)
+		if strings.HasPrefix(path, "ca") {
+			file, folder = 0o600, 0o700
+		}
+		if mode != file && mode != folder && path != "." {
 			t.Errorf("%s has mode %o", path, mode)
 		}
 	}
@@ -143,6 +156,61 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	}
 	if got := changed("authority"); len(got) != 8 { // six nodes, the observer, the server
 		t.Errorf("another authority: %q", got)
+	}
+}
+
+// An authority whose key is kept elsewhere is not replaced.
+func TestAuthorityIsKept(t *testing.T) {
+	k := makeKeys(t, plan(mutual))
+	if err := os.Remove(filepath.Join(string(k), "ca", "ca.key")); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := files(t, string(k))
+	if _, err := k.Make(plan(mutual)); err == nil || !strings.Contains(err.Error(), "put back the private key of "+string(k)+"/ca/ca.crt") {
+		t.Errorf("error %v", err)
+	}
+	if after, _ := files(t, string(k)); !maps.Equal(after, before) {
+		t.Error("something was made")
+	}
+}
+
+// Keys of two modes in one directory would be of use in neither.
+func TestMakeInAnotherMode(t *testing.T) {
+	for name, test := range map[string]struct {
+		first, then func(*Plan)
+		refused     string
+	}{
+		"nkeys, mtls": {private, mutual, "nodes/Goloman/seed"},
+		"mtls, nkeys": {mutual, private, "nodes/Goloman/tls.crt"},
+		"TLS, none":   {encrypted, private, "nodes/Goloman/ca.crt"},
+		"none, TLS":   {private, encrypted, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := makeKeys(t, plan(private, test.first))
+			before, _ := files(t, string(k))
+			_, err := k.Make(plan(private, test.then))
+			if test.refused == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), filepath.Join(string(k), test.refused)+" was made with another mode or with TLS") {
+				t.Errorf("error %v", err)
+			}
+			if after, _ := files(t, string(k)); !maps.Equal(after, before) {
+				t.Error("something was made")
+			}
+		})
+	}
+}
+
+// The servers of a cluster have one password, which a configuration alone cannot give them.
+func TestConfigWithoutPassword(t *testing.T) {
+	k := makeKeys(t, plan())
+	p := plan(func(p *Plan) { p.Servers = []string{"a", "b"} })
+	if _, err := k.Config(p, "a"); err == nil || !strings.Contains(err.Error(), "no server in "+string(k)+" has a password for the others") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -220,6 +288,7 @@ func TestPlanIsChecked(t *testing.T) {
 		`server "../a" is not a host`:                          func(p *Plan) { p.Servers = []string{"../a"} },
 		`server a is named twice`:                              func(p *Plan) { p.Servers = []string{"a", "a"} },
 		`host "a b" is neither a name nor an address`:          func(p *Plan) { p.Hosts = []string{"a b"} },
+		`Hands is a node and a server or its host`:             func(p *Plan) { p.Mode, p.Hosts = MTLS, []string{"Hands"} },
 		`a node called observer and observers with a certific`: func(p *Plan) { p.Mode, p.Neighbours = MTLS, map[string][]string{"observer": nil} },
 	} {
 		dir := filepath.Join(t.TempDir(), "keys")

@@ -75,6 +75,10 @@ func (p *Plan) Check() error {
 	fault(p.Account == server.DEFAULT_SYSTEM_ACCOUNT, "account %s is the server's own", p.Account)
 	_, clash := p.Neighbours[observerName]
 	fault(p.Mode == MTLS && p.Observer != "" && clash, "a node called %s and observers with a certificate of that name exclude each other", observerName)
+	for _, name := range slices.Concat(p.Servers, p.Hosts) {
+		_, clash := p.Neighbours[name]
+		fault(p.Mode == MTLS && clash, "%s is a node and a server or its host: with certificates the server could pass for the node; rename one", name)
+	}
 	fault(len(p.Servers) == 0, "no server is named")
 	for i, s := range p.Servers {
 		fault(!hostForm.MatchString(s), "server %q is not a host", s)
@@ -97,6 +101,9 @@ func (k Keyring) Config(p Plan, name string) ([]byte, error) {
 	password, err := k.routePassword(p)
 	if err != nil {
 		return nil, err
+	}
+	if password == "" && len(p.Servers) > 1 {
+		return nil, fmt.Errorf("no server in %s has a password for the others; make it with 'herd bus keys' and the same --servers", k)
 	}
 	return k.config(p, name, password)
 }

@@ -14,7 +14,7 @@ const maxSecret = 1 << 20 // bytes; what is longer is no key
 // for its keys: the file belongs to the user of this process and to nobody else (mode 0600 or less), or to root, who may
 // share it with a group (0640 or less).
 func ReadSecret(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep it waiting
 	if err != nil {
 		return nil, err
 	}
@@ -33,12 +33,15 @@ func ReadSecret(path string) ([]byte, error) {
 func guarded(path string, info fs.FileInfo) error {
 	mode := info.Mode()
 	allowed := fs.FileMode(0o600)
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid == 0 {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if ok && owner.Uid == 0 {
 		allowed = 0o640
 	}
 	switch {
 	case !mode.IsRegular():
 		return fmt.Errorf("%s is not a file", path)
+	case ok && owner.Uid != 0 && int(owner.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to another user (%d); run chown %d %s", path, owner.Uid, os.Geteuid(), path)
 	case mode.Perm()&^allowed&^0o100 != 0:
 		return fmt.Errorf("%s can be read by others (mode %#o); run chmod %o %s", path, mode.Perm(), allowed, path)
 	}

@@ -1,10 +1,12 @@
 package bus_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"herd/bus"
@@ -40,5 +42,21 @@ func TestReadSecret(t *testing.T) {
 	}
 	if _, err := bus.ReadSecret(filepath.Dir(path)); err == nil {
 		t.Error("a directory is no secret")
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bus.ReadSecret(pipe); err == nil || err.Error() != pipe+" is not a file" {
+		t.Errorf("of a pipe: %v", err)
+	}
+	if os.Getuid() == 0 {
+		if err := errors.Join(os.Chmod(path, 0o600), os.Chown(path, 65532, -1)); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("%s belongs to another user (65532); run chown 0 %s", path, path)
+		if _, err := bus.ReadSecret(path); err == nil || err.Error() != want {
+			t.Errorf("of another user: %v, want %s", err, want)
+		}
 	}
 }

@@ -122,12 +122,15 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 }
 
 func (s *Server) public(node string) (string, error) {
-	if s.keys[node] == nil {
-		make := func(string) (nkeys.KeyPair, error) { return nkeys.CreateUser() }
-		if s.config.Keys != "" {
-			make = s.config.Keys.seed
+	switch {
+	case s.config.Keys != "": // anew each time: a key that was replaced is to count no more
+		key, err := s.config.Keys.seed(node)
+		if err != nil {
+			return "", err
 		}
-		key, err := make(node)
+		s.keys[node] = key
+	case s.keys[node] == nil:
+		key, err := nkeys.CreateUser()
 		if err != nil {
 			return "", err
 		}
@@ -136,8 +139,8 @@ func (s *Server) public(node string) (string, error) {
 	return s.keys[node].PublicKey()
 }
 
-// Permit gives the nodes the permissions of these links instead of those they had. Connections stay, but for those of nodes
-// that are no more.
+// Permit gives the nodes the permissions of these links instead of those they had, and reads their keys anew. Connections stay, but
+// for those of nodes that are no more or have another key.
 func (s *Server) Permit(neighbours map[string][]string) error {
 	options, err := s.options(neighbours)
 	if err != nil {

@@ -202,3 +202,37 @@ func TestRotateKey(t *testing.T) {
 	identify()
 	dial(t, hearing{d, campus["Welsh"]}, newInbox())
 }
+
+// So it is with the embedded server, once it has been told to permit.
+func TestRotateKeyOfEmbedded(t *testing.T) {
+	k := makeKeys(t, plan())
+	s, err := StartServer(ServerConfig{Herd: "herd", Neighbours: campus, Keys: k, Listen: "127.0.0.1:0", Log: silentLog{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	d, stays := s.tcp("Welsh"), dial(t, hearing{s.Dialer("Holiday"), campus["Holiday"]}, newInbox())
+	c := dial(t, hearing{d, campus["Welsh"]}, newInbox())
+	if err := os.Remove(filepath.Join(k.node("Welsh"), seedFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Make(plan()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Permit(campus); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	if _, err := d.Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+		t.Errorf("with the old key: %v", err)
+	}
+	fresh, err := k.Node("Welsh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Identify(fresh)
+	dial(t, hearing{d, campus["Welsh"]}, newInbox())
+	if err := stays.Err(); err != nil {
+		t.Errorf("a node whose key stayed lost its connection: %v", err)
+	}
+}

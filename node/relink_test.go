@@ -1,9 +1,11 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +147,62 @@ func TestLimitsChange(t *testing.T) {
 			if got := second.line(); got != want {
 				t.Errorf("line of a client that sends too many: %q, want %q", got, want)
 			}
+		}
+	})
+}
+
+// strict is a bus that does not permit a neighbour until it has read the topology.
+type strict struct {
+	bus.Dialer
+	unread atomic.Bool
+}
+
+type strictConn struct {
+	bus.Conn
+	bus *strict
+}
+
+func (s *strict) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	c, err := s.Dialer.Dial(ctx, h)
+	return strictConn{c, s}, err
+}
+
+func (c strictConn) Hear(ctx context.Context, neighbours []string) error {
+	if c.bus.unread.Load() {
+		neighbours = slices.DeleteFunc(slices.Clone(neighbours), func(n string) bool { return n == "C" })
+	}
+	return c.Conn.Hear(ctx, neighbours)
+}
+
+// A neighbour whom the bus permits only after the node has asked is heard all the same, without a new connection.
+func TestPermittedLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		s := &strict{Dialer: m.Dialer("A")}
+		a := startFake(t, "A", []line.NodeName{"B"}, s, newOracle())
+		startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newOracle())
+		c := startFake(t, "C", []line.NodeName{"A"}, m.Dialer("C"), newOracle())
+		client := c.doors.dial(t)
+		iamat := func(who string) {
+			go client.send("IAMAT " + who + " " + place + " 1\n")
+			client.line()
+			client.line()
+		}
+		s.unread.Store(true)
+		a.Relink([]line.NodeName{"B", "C"})
+		iamat("1")
+		if got := a.knows(); got != "" {
+			t.Errorf("A knows %q of whom it may not hear", got)
+		}
+		s.unread.Store(false)
+		<-time.After(hearTime)
+		synctest.Wait()
+		iamat("2")
+		if got := a.knows(); got != "2" {
+			t.Errorf("A knows %q", got)
+		}
+		if got := len(a.about("bus connected")); got != 1 {
+			t.Errorf("%d connections", got)
 		}
 	})
 }

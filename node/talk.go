@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -17,6 +18,8 @@ const (
 	maxBatch   = 256      // reports in a message
 	maxPayload = 32 << 10 // bytes in a message, unless one report alone has more
 	maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound one sends
+
+	hearTime = 5 * time.Second // between two attempts to hear neighbours that the bus does not permit
 
 	connected    = "connected"
 	disconnected = "disconnected"
@@ -42,7 +45,14 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) error {
 	}
 	n.Log.Info("bus connected")
 	n.becomeReady()
-	<-ctx.Done()
+	for again := time.NewTicker(hearTime); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+			again.Stop()
+		case <-again.C:
+			n.hearAgain(t)
+		}
+	}
 	n.end(t)
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
@@ -69,6 +79,15 @@ func (n *Node) end(t *talk) {
 		end()
 	}
 	n.busState.Store(disconnected)
+}
+
+// hearAgain asks for the neighbours whom the bus did not permit: it may have read the topology later than this node.
+func (n *Node) hearAgain(t *talk) {
+	n.relinking.Lock()
+	defer n.relinking.Unlock()
+	if err := t.with(n.links()); err != nil {
+		t.fail(err)
+	}
 }
 
 // with has the talk be with these neighbours and no others.

@@ -88,15 +88,17 @@ func (f *fleet) reload() (fixed []string, err error) {
 			return nil, err
 		}
 	}
+	for i, m := range f.members {
+		if identities[i] != nil { // before an embedded server ends the connections of keys that were replaced
+			m.dialer.Identify(identities[i])
+		}
+	}
 	if err := f.relink(next); err != nil {
 		return nil, err
 	}
-	for i, m := range f.members {
+	for _, m := range f.members {
 		m.Limit(limits(next))
 		_ = m.SetTLS(secure) // refused where it is among what is fixed
-		if f.server == nil {
-			m.dialer.Identify(identities[i])
-		}
 	}
 	f.config = next
 	return fixed, f.logs.SetLevel(next.Log.Level)
@@ -132,6 +134,9 @@ func (f *fleet) relink(next *configs.Config) error {
 	was, will := neighbours(f.config.Topology()), neighbours(next.Topology())
 	both := maps.Clone(will)
 	for node, peers := range was {
+		if _, stays := will[node]; !stays {
+			continue // its key may be gone as well
+		}
 		both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
 	}
 	if err := f.permit(both); err != nil {
