@@ -74,7 +74,7 @@ func (a *authority) introduce(w *writer, dir string) error {
 }
 
 // issue fills a directory with a certificate for name, its key and the authority. A server's is for hosts as well. It returns whether
-// the certificate is new: one that is there is kept if it says the same and does not expire soon.
+// the certificate is new: one that is there is kept if it can be used, says the same and does not expire soon.
 func (a *authority) issue(w *writer, dir, name string, hosts []string) (fresh bool, err error) {
 	if err := a.introduce(w, dir); err != nil {
 		return false, err
@@ -96,11 +96,8 @@ func (a *authority) issue(w *writer, dir, name string, hosts []string) (fresh bo
 		}
 	}
 	certificate, key := filepath.Join(dir, certFile), filepath.Join(dir, keyFile)
-	switch pair, err := LoadCertificate(certificate, key); {
-	case err == nil && a.stands(pair, template):
+	if pair, err := LoadCertificate(certificate, key); err == nil && a.stands(pair, template) {
 		return false, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return false, err
 	}
 	return true, sign(w, template, a, certificate, key)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -56,6 +57,7 @@ type Plan struct {
 var (
 	accountForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	hostForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$`)
+	addressForm = regexp.MustCompile(`^([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]):-?[0-9]+$`)
 	routeForm   = regexp.MustCompile(`^[A-Z2-7]{26,}\n$`) // that of rand.Text
 )
 
@@ -79,6 +81,9 @@ func (p *Plan) Check() error {
 		_, clash := p.Neighbours[name]
 		fault(p.Mode == MTLS && clash, "%s is a node and a server or its host: with certificates the server could pass for the node; rename one", name)
 	}
+	fault(!addressForm.MatchString(p.Listen), "listen %q is not HOST:PORT", p.Listen)
+	fault(p.Monitor != "" && !addressForm.MatchString(p.Monitor), "monitor %q is not HOST:PORT", p.Monitor)
+	fault(strings.ContainsFunc(p.Files, func(r rune) bool { return !unicode.IsPrint(r) }), "directory %q of servers has characters that cannot be printed", p.Files)
 	fault(len(p.Servers) == 0, "no server is named")
 	for i, s := range p.Servers {
 		fault(!hostForm.MatchString(s), "server %q is not a host", s)

@@ -35,8 +35,8 @@ type ServerConfig struct {
 }
 
 // Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and hear on its own
-// links and nowhere else. Whoever connects without a key is an observer, who hears everything but repair and may publish
-// nothing.
+// links and nowhere else. On a loopback address, whoever connects without a key is an observer, who hears everything but repair
+// and may publish nothing; on any other, nobody gets in without a key.
 type Server struct {
 	config ServerConfig
 	nats   *server.Server
@@ -100,8 +100,16 @@ func (s *Server) options(neighbours map[string][]string) (*server.Options, error
 	if options.Nkeys, err = s.users(neighbours); err != nil {
 		return nil, err
 	}
-	options.NoAuthUser, err = observerKey()
+	if loopback(options.Host) {
+		options.NoAuthUser, err = observerKey()
+	}
 	return options, err
+}
+
+// loopback reports whether only this machine reaches a host.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // users are the observer, and the nodes with the permissions of their links. A node that has no key yet gets one.

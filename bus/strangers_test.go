@@ -90,6 +90,16 @@ func TestStrangersTurnedAway(t *testing.T) {
 	}
 }
 
+// An embedded server that other machines can reach takes nobody without a key.
+func TestNoObserversFromElsewhere(t *testing.T) {
+	s := startServer(t, "0.0.0.0:0")
+	_, err := (&NATS{URL: s.URL(), Herd: "herd", Node: "Welsh"}).Dial(t.Context(), newInbox())
+	if !errors.Is(err, ErrRefused) {
+		t.Errorf("without a key: %v", err)
+	}
+	dial(t, hearing{s.tcp("Welsh"), campus["Welsh"]}, newInbox())
+}
+
 // A link that is added or removed is permitted or not without anybody losing its connection.
 func TestPermit(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")

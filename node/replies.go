@@ -124,6 +124,7 @@ func (r *replies) write() {
 		if _, r.err = r.conn.Write(*r.out); r.err != nil {
 			_ = r.conn.Close() // so that nobody reads on for a client that cannot be answered
 		}
+		_ = r.conn.SetWriteDeadline(time.Time{}) // it was for these replies, not for what TLS has to say
 	}
 	if cap(*r.out) <= keepBuffer {
 		*r.out = (*r.out)[:0]

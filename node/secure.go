@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,10 +27,26 @@ type secure struct {
 	ids   identities // of the clients for which it may report; nil: any
 }
 
-// wire is what TLS is spoken over. It tells an end that the peer has announced from one that anybody on the way can make.
+// wire is what TLS is spoken over. It tells an end that the peer has announced from one that anybody on the way can make, and
+// limits the time for what TLS itself has to write: a client that changes its keys and takes no answer would hold up who reads.
 type wire struct {
 	net.Conn
-	cut bool // the end came from below TLS
+	cut     bool // the end came from below TLS
+	limit   func() time.Duration
+	limited atomic.Bool // by who writes replies
+}
+
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	w.limited.Store(!t.IsZero())
+	return w.Conn.SetWriteDeadline(t)
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	if limit := w.limit(); limit > 0 && !w.limited.Load() {
+		_ = w.Conn.SetWriteDeadline(time.Now().Add(limit)) // if it fails, so does Write
+		defer func() { _ = w.Conn.SetWriteDeadline(time.Time{}) }()
+	}
+	return w.Conn.Write(b)
 }
 
 func (w *wire) Read(b []byte) (int, error) {
@@ -38,8 +55,8 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func newSecure(conn net.Conn, t *TLS) *secure {
-	w := &wire{Conn: conn}
+func newSecure(conn net.Conn, t *TLS, limit func() time.Duration) *secure {
+	w := &wire{Conn: conn, limit: limit}
 	return &secure{Conn: tls.Server(w, t.config), wire: w}
 }
 

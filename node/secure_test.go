@@ -34,7 +34,7 @@ func TestHalfCloseOverTLS(t *testing.T) {
 		n := alone(t, func(c *Config) { c.TLS = server })
 		config := ca.trust()
 		config.MaxVersion = version
-		below := &wire{Conn: dial(t, n.address).conn}
+		below := &wire{Conn: dial(t, n.address).conn, limit: func() time.Duration { return 0 }}
 		conn := tls.Client(below, config)
 		sending := make(chan error, 1)
 		go func() {
@@ -266,4 +266,54 @@ func TestValidUntil(t *testing.T) {
 	if want := time.Unix(0, 0).Add(5 * time.Hour); !got.Equal(want) {
 		t.Errorf("valid until %s, want %s", got, want)
 	}
+}
+
+// patient is a connection that notes until when each write may take.
+type patient struct {
+	net.Conn
+	until  time.Time
+	writes []time.Duration // from now; 0: for ever
+}
+
+func (p *patient) SetWriteDeadline(t time.Time) error {
+	p.until = t
+	return nil
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	left := time.Duration(0)
+	if !p.until.IsZero() {
+		left = time.Until(p.until)
+	}
+	p.writes = append(p.writes, left)
+	return len(b), nil
+}
+
+// What TLS itself writes, long after the last reply, has its own time: a client that changes its keys then stays connected, and one
+// that takes no answer does not keep the node waiting for ever.
+func TestWireLimitsWhatTLSWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := new(patient)
+		w := &wire{Conn: p, limit: func() time.Duration { return 30 * time.Second }}
+		r := newReplies(w, w.limit)
+		if err := r.add([]byte("reply\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.flush(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		for range 2 {
+			if _, err := w.Write([]byte("key update")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.limit = func() time.Duration { return 0 }
+		if _, err := w.Write([]byte("key update")); err != nil {
+			t.Fatal(err)
+		}
+		if want := []time.Duration{30 * time.Second, 30 * time.Second, 30 * time.Second, 0}; !slices.Equal(p.writes, want) {
+			t.Errorf("writes could take %v, want %v", p.writes, want)
+		}
+	})
 }

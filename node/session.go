@@ -35,12 +35,13 @@ type session struct {
 
 func newSession(n *Node, conn net.Conn, host string) *session {
 	s := &session{node: n, conn: conn, host: host, peer: conn.RemoteAddr().String()}
+	limit := func() time.Duration { return n.limits.Load().Write }
 	if t := n.tls.Load(); t != nil {
-		s.secure = newSecure(conn, t)
+		s.secure = newSecure(conn, t, limit)
 		s.conn = s.secure
 	}
 	s.input = newInput(s.conn)
-	s.replies = newReplies(s.conn, func() time.Duration { return n.limits.Load().Write })
+	s.replies = newReplies(s.conn, limit)
 	s.limit(n.limits.Load().Rate)
 	return s
 }

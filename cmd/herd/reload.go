@@ -93,15 +93,18 @@ func (f *fleet) reload() (fixed []string, err error) {
 			m.dialer.Identify(identities[i])
 		}
 	}
-	if err := f.relink(next); err != nil {
+	// An embedded server permits what was and what will be, while the nodes change.
+	will := neighbours(next.Topology())
+	if err := f.permit(both(neighbours(f.config.Topology()), will)); err != nil {
 		return nil, err
 	}
 	for _, m := range f.members {
+		m.Relink(next.Topology().Neighbours(m.Name))
 		m.Limit(limits(next))
 		_ = m.SetTLS(secure) // refused where it is among what is fixed
 	}
 	f.config = next
-	return fixed, f.logs.SetLevel(next.Log.Level)
+	return fixed, errors.Join(f.permit(will), f.logs.SetLevel(next.Log.Level))
 }
 
 // fixed lists what is configured otherwise than before and cannot follow. That a node is gone which runs here is an error.
@@ -129,23 +132,15 @@ func (f *fleet) fixed(next *configs.Config) (fixed []string, err error) {
 	return fixed, err
 }
 
-// relink gives all nodes their new neighbours. While they change, an embedded server permits what was and what will be.
-func (f *fleet) relink(next *configs.Config) error {
-	was, will := neighbours(f.config.Topology()), neighbours(next.Topology())
-	both := maps.Clone(will)
+// both returns the links that were or will be, of nodes that stay: the key of another may be gone as well.
+func both(was, will map[string][]string) map[string][]string {
+	links := maps.Clone(will)
 	for node, peers := range was {
-		if _, stays := will[node]; !stays {
-			continue // its key may be gone as well
+		if _, stays := will[node]; stays {
+			links[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, will[node]))))
 		}
-		both[node] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(peers, both[node]))))
 	}
-	if err := f.permit(both); err != nil {
-		return err
-	}
-	for _, m := range f.members {
-		m.Relink(next.Topology().Neighbours(m.Name))
-	}
-	return f.permit(will)
+	return links
 }
 
 func (f *fleet) permit(neighbours map[string][]string) error {
