@@ -210,7 +210,7 @@ func (f *force) deaf(ctx context.Context, attacker int) {
 	if !f.write(ctx, conn, fmt.Appendf(nil, "IAMAT deaf-%d +34.068930-118.445127 1520023934.918963997\n", attacker)) {
 		return
 	}
-	pause := time.Second / 18
+	pause := time.Second / 9
 	if attacker%2 == 0 {
 		question, pause = bytes.Repeat(question, 1000), 0
 	}
@@ -264,7 +264,7 @@ func (f *force) send(ctx context.Context, attacker int, text []byte, deaf bool, 
 const (
 	junkTime  = 1_520_023_934
 	junkSize  = len("junk-000000000000.example")
-	junkBatch = 20 // IDs a connection introduces at once: as many as the hardened rate lets pass
+	junkBatch = 10 // IDs a connection introduces at once: as many as the hardened rate lets pass
 )
 
 // junk is the line of the nth ID. All are equally long.

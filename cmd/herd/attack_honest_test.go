@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	honestPeriod  = 100 * time.Millisecond // between two lines of an honest client
+	honestPeriod  = 200 * time.Millisecond // between two lines of an honest client
 	honestAskEach = 20                     // every so many lines is a WHATSAT
 	honestTimeout = 20 * time.Second       // no reply for so long is a missing one
 )
