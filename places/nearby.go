@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
+	"runtime"
 )
 
 // Nearby asks f for the places of q and returns the JSON of the reply with its
@@ -81,19 +81,25 @@ type encoder struct {
 	json *json.Encoder
 }
 
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
-	e.json = json.NewEncoder(&e.text)
-	e.json.SetEscapeHTML(false)
-	e.json.SetIndent("", "  ")
-	return e
-}}
+// encoders are as many as half the processors: one takes 50 µs for an answer, and
+// thousands at once would keep everything else in the process waiting.
+var encoders = func() chan *encoder {
+	all := make(chan *encoder, max(1, runtime.GOMAXPROCS(0)/2))
+	for range cap(all) {
+		e := new(encoder)
+		e.json = json.NewEncoder(&e.text)
+		e.json.SetEscapeHTML(false)
+		e.json.SetIndent("", "  ")
+		all <- e
+	}
+	return all
+}()
 
 // encode returns the JSON of a, which holds only strings and finite numbers and
 // so can always be encoded.
 func encode(a Answer) []byte {
-	e := encoders.Get().(*encoder)
-	defer encoders.Put(e)
+	e := <-encoders
+	defer func() { encoders <- e }()
 	e.text.Reset()
 	_ = e.json.Encode(a)
 	return bytes.Clone(bytes.TrimSuffix(e.text.Bytes(), []byte("\n")))

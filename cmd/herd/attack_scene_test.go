@@ -53,7 +53,7 @@ func (s *scene) play(f *fortress, c *crowd) {
 		quiet := time.Now()
 		time.Sleep(quietTime)
 		if s.before == 0 {
-			s.before = f.peak.Swap(0) // not what it is for a moment after memory was given back
+			s.before = max(f.peak.Swap(0), f.usual) // not what it is for a moment after memory was given back
 		}
 		start := time.Now()
 		used, _ := processorTime(f.pid)

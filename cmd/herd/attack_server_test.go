@@ -29,6 +29,7 @@ type fortress struct {
 	log    string // file
 	stop   func() // and wait
 	peak   atomic.Int64
+	usual  int64 // bytes of memory at most, with honest clients alone
 }
 
 // endsWithTest has a process end when the test does without a word, as at its time-out.

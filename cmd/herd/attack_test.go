@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	attackShare = 0.5             // of a core, for all attackers together
-	maxRatio    = 3               // of honest clients' p99 under attack to the quiet one, for the attack that mixes all
-	junkCost    = 120             // bytes of memory at a node for each junk ID, besides its own
-	quietTime   = 5 * time.Second // measured before each attack
-	slack       = 1.2             // of what memory is left after an attack to what was there before
+	attackShare = 0.5              // of a core, for all attackers together
+	maxRatio    = 3                // of honest clients' p99 under attack to the quiet one, for the attack that mixes all
+	junkCost    = 120              // bytes of memory at a node for each junk ID, besides its own
+	warmTime    = 30 * time.Second // of honest clients alone, before all attacks
+	quietTime   = 5 * time.Second  // measured before each attack
+	slack       = 1.2              // of what memory is left after an attack to what was there before
 	recovery    = 90 * time.Second
 )
 
@@ -55,7 +56,8 @@ func TestAttack(t *testing.T) {
 			}
 			f = startFortress(t, program, cmp.Or(s.descriptors, 30_000))
 			c = startCrowd(t, f.config, 50, s.descriptors == 0)
-			time.Sleep(quietTime) // for the process to become as large as honest clients make it
+			time.Sleep(warmTime) // for the process to become as large as honest clients make it
+			f.usual = f.peak.Load()
 		}
 		s.play(f, c)
 		c.check()
