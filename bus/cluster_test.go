@@ -44,10 +44,12 @@ func TestCluster(t *testing.T) {
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	for name, test := range map[string]struct {
 		adjust  []func(*Plan)
-		refusal string // what a server says of a rogue one
+		as      string // the node whose certificate a rogue server shows, or ""
+		refusal string // what a server says of it
 	}{
-		"nkeys": {nil, "authentication error"},
-		"mtls":  {[]func(*Plan){mutual}, "TLS route handshake error"},
+		"nkeys":                         {nil, "", "authentication error"},
+		"mtls":                          {[]func(*Plan){mutual}, "", "TLS route handshake error"},
+		"mtls, a node's own as a route": {[]func(*Plan){mutual}, "Welsh", "authentication error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := makeKeys(t, plan(append(test.adjust, func(p *Plan) { p.Servers = hosts })...))
@@ -86,10 +88,18 @@ func TestCluster(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rogue, err := server.NewServer(&server.Options{
+			options := &server.Options{
 				ServerName: "rogue", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, Routes: []*url.URL{first},
 				Cluster: server.ClusterOpts{Name: "herd", Host: "127.0.0.1", Port: server.RANDOM_PORT},
-			})
+			}
+			if test.as != "" {
+				c, err := k.Node(test.as)
+				if err != nil {
+					t.Fatal(err)
+				}
+				options.Cluster.TLSConfig, options.Cluster.TLSTimeout = c.tls, 2
+			}
+			rogue, err := server.NewServer(options)
 			if err != nil {
 				t.Fatal(err)
 			}
