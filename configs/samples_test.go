@@ -165,7 +165,7 @@ func TestHardened(t *testing.T) {
 	want.Bus.Listen, want.Log.Level = "", "warn"
 	want.Limits = Limits{
 		Idle: 5 * time.Minute, Line: 10 * time.Second, Write: 10 * time.Second,
-		Connections: 4000, PerAddress: 32, Rate: 20, NewClients: 60, Queue: 16384,
+		Connections: 4000, PerAddress: 32, Rate: 10, NewClients: 60, Queue: 16384,
 	}
 	want.topology, want.sources = c.topology, c.sources
 	if !reflect.DeepEqual(c, want) {
