@@ -112,10 +112,10 @@ func exists(dir, file string) bool {
 // others, see [ReadSecret].
 func LoadCertificate(certificate, key string) (tls.Certificate, error) {
 	var none tls.Certificate
-	if _, err := LoadCertificates(certificate); err != nil {
-		return none, fmt.Errorf("certificate: %w", err)
-	}
 	chain, err := os.ReadFile(certificate)
+	if err == nil {
+		_, err = parseCertificates(certificate, chain)
+	}
 	if err != nil {
 		return none, fmt.Errorf("certificate: %w", err)
 	}
@@ -136,6 +136,11 @@ func LoadCertificates(path string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseCertificates(path, text)
+}
+
+// parseCertificates is LoadCertificates with what was read.
+func parseCertificates(path string, text []byte) ([]*x509.Certificate, error) {
 	var list []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {

@@ -202,7 +202,7 @@ func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, 
 				return nil, err
 			}
 		}
-		text, err := k.config(p, name, password)
+		text, err := k.render(p, "server", name, password)
 		if err != nil {
 			return nil, err
 		}

@@ -110,10 +110,6 @@ func (k Keyring) Config(p Plan, name string) ([]byte, error) {
 	if password == "" && len(p.Servers) > 1 {
 		return nil, fmt.Errorf("no server in %s has a password for the others; make it with 'herd bus keys' and the same --servers", k)
 	}
-	return k.config(p, name, password)
-}
-
-func (k Keyring) config(p Plan, name, password string) ([]byte, error) {
 	return k.render(p, "server", name, password)
 }
 

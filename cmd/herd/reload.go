@@ -65,7 +65,8 @@ func (f *fleet) followHangups(stdin io.Reader) (stop func()) {
 }
 
 // reload has everything follow the configuration as it is now, but for what cannot change while the process runs: that it
-// names. After an error nothing has changed.
+// names. After an error nothing has changed, unless the error is that an embedded server keeps the permissions of links that are
+// gone.
 func (f *fleet) reload() (fixed []string, err error) {
 	next, err := f.load()
 	if err != nil {
