@@ -80,7 +80,7 @@ func New(c Config) *Node {
 	n := &Node{
 		Config:   c,
 		began:    time.Now(),
-		engine:   flood.NewEngine(nil, c.Limits.Queue),
+		engine:   flood.NewEngine(flood.Config{Limit: c.Limits.Queue}),
 		door:     newDoor(),
 		quota:    new(quota),
 		refusals: newRefusals(c.Log),

@@ -16,17 +16,25 @@ type Link struct {
 	Queue *Queue
 }
 
+// Config is what an engine is made of.
+type Config struct {
+	Neighbours []NodeName // at first, see [Engine.Relink]
+	Limit      int        // clients whose reports wait on a link
+	Disk       *Queue     // gets all that changes the registry, or nil
+}
+
 // Engine is the flood at one node: a registry, and a link to each neighbour.
 type Engine struct {
 	registry *Registry
+	disk     *Queue
 	links    atomic.Pointer[[]*Link]
 }
 
-// NewEngine returns the engine of a node with these neighbours and room for limit clients on each link.
-func NewEngine(neighbours []NodeName, limit int) *Engine {
-	e := &Engine{registry: NewRegistry()}
+// NewEngine returns the engine of a node that knows nothing yet.
+func NewEngine(c Config) *Engine {
+	e := &Engine{registry: NewRegistry(), disk: c.Disk}
 	e.links.Store(new([]*Link))
-	e.Relink(neighbours, limit)
+	e.Relink(c.Neighbours, c.Limit)
 	return e
 }
 
@@ -63,6 +71,9 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 		if l.Peer != from {
 			l.Queue.push(h, r)
 		}
+	}
+	if e.disk != nil {
+		e.disk.push(h, r)
 	}
 	return true
 }

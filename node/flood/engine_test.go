@@ -83,7 +83,7 @@ func newHerd(topo *Topology, seed uint64, batch int) *herd {
 		reports: make(map[string]int), heard: make(map[[2]NodeName]bool),
 	}
 	for _, n := range topo.Nodes() {
-		h.engines[n] = NewEngine(topo.Neighbours(n), 1000)
+		h.engines[n] = NewEngine(Config{Neighbours: topo.Neighbours(n), Limit: 1000})
 	}
 	return h
 }
@@ -209,7 +209,7 @@ func TestConvergence(t *testing.T) {
 
 // A neighbour's report with the same time is merged by the total order, a client's is not admitted.
 func TestHearAdmitsAndMerges(t *testing.T) {
-	e := NewEngine([]NodeName{"B", "C"}, 10)
+	e := NewEngine(Config{Neighbours: []NodeName{"B", "C"}, Limit: 10})
 	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
 	steps := []struct {
 		r    line.Report
@@ -236,7 +236,7 @@ func TestHearAdmitsAndMerges(t *testing.T) {
 func BenchmarkHear(b *testing.B) {
 	const clients = 1 << 20
 	const stride = 7919 // visits every client once a round
-	e := NewEngine([]NodeName{"Hands", "Holiday", "Wilkes"}, 65536)
+	e := NewEngine(Config{Neighbours: []NodeName{"Hands", "Holiday", "Wilkes"}, Limit: 65536})
 	c := line.Command{Verb: line.IAmAt, Position: []byte("+34.068930-118.445127")}
 	id, at := []byte("client0000000.example"), []byte("1520000000.918963997")
 	next := func(i int) line.Report {
@@ -281,7 +281,7 @@ func BenchmarkHear(b *testing.B) {
 
 // Links that stay keep what waits on them; what waited on others is gone, and a new one gets what comes from then on.
 func TestRelink(t *testing.T) {
-	e := NewEngine([]NodeName{"B", "C"}, 2)
+	e := NewEngine(Config{Neighbours: []NodeName{"B", "C"}, Limit: 2})
 	hear := func(client string) {
 		r, err := line.ParseReport("A +0.000000000 " + client + " +1+1 1")
 		if err != nil {
