@@ -125,7 +125,7 @@ func dial(t testing.TB, d Dialer, h Handler) Conn {
 
 func publish(t testing.TB, c Conn, kind Kind, to, payload string) {
 	t.Helper()
-	if err := c.Publish(kind, to, []byte(payload)); err != nil {
+	if err := c.Publish(kind, to, "", []byte(payload)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,7 +159,7 @@ func TestKeepsOrderAcrossKinds(t *testing.T) {
 		const n = 3000
 		for i := range n {
 			payload = fmt.Append(payload[:0], i)
-			if err := goloman.Publish(kinds[i%3], "Hands", payload); err != nil {
+			if err := goloman.Publish(kinds[i%3], "Hands", "", payload); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -236,7 +236,7 @@ func TestCloseAndDialAgain(t *testing.T) {
 		}
 		first.Close()
 		<-first.Done()
-		if first.Err() == nil || first.Publish(Propagate, "Goloman", nil) == nil || first.Flush(deadline(t)) == nil {
+		if first.Err() == nil || first.Publish(Propagate, "Goloman", "", nil) == nil || first.Flush(deadline(t)) == nil {
 			t.Error("a closed connection has no error, or publishes or flushes without one")
 		}
 		publish(t, goloman, Propagate, "Hands", "lost")

@@ -129,7 +129,10 @@ func (c *memoryConn) deliver(in *mailbox) {
 	}
 }
 
-func (c *memoryConn) Publish(kind Kind, to string, payload []byte) error {
+func (c *memoryConn) Publish(kind Kind, to, stamp string, payload []byte) error {
+	if err := checkStamp(stamp); err != nil {
+		return err
+	}
 	m := c.bus
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,7 +146,7 @@ func (c *memoryConn) Publish(kind Kind, to string, payload []byte) error {
 		return nil
 	}
 	w := way{c.node, to}
-	msg := Message{kind, c.node, slices.Clone(payload)}
+	msg := Message{kind, c.node, stamp, slices.Clone(payload)}
 	f := m.ways[w]
 	switch {
 	case f == nil:

@@ -69,7 +69,7 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 		// One by one: a refusal does not come as an answer, and says only by its time and text what was refused.
 		sub, err := c.subscribe(ctx, subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
 			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
-				c.handler.Message(Message{kind, peer, m.Data})
+				c.handler.Message(Message{kind, peer, m.Reply, m.Data})
 			}
 		})
 		switch {
@@ -176,8 +176,18 @@ func (c *natsConn) subscribe(ctx context.Context, subject string, take func(*nat
 	return sub, nil
 }
 
-func (c *natsConn) Publish(kind Kind, to string, payload []byte) error {
-	if err := c.nc.Publish(subject(c.herd, kind, c.node, to), payload); err != nil {
+// Publish sends the stamp as the subject to reply on, where nobody listens: that is the cheapest way.
+func (c *natsConn) Publish(kind Kind, to, stamp string, payload []byte) error {
+	err := checkStamp(stamp)
+	if err != nil {
+		return err
+	}
+	if on := subject(c.herd, kind, c.node, to); stamp == "" {
+		err = c.nc.Publish(on, payload)
+	} else {
+		err = c.nc.PublishRequest(on, stamp, payload)
+	}
+	if err != nil {
 		return fmt.Errorf("bus: publish to %s: %w", to, err)
 	}
 	return nil
