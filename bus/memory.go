@@ -11,9 +11,9 @@ import (
 // Memory is a bus within a process, for tests and simulations. It behaves as [NATS] does on a [Server]; on top of that, each way
 // from one node to another can be cut, held, delayed and made to lose or double messages, and nodes can be disconnected.
 //
-// What happens on a way follows from the messages sent on it and from the functions set for it: they are called once for
-// each message, in the order of messages, with the bus locked. So a test whose functions draw from a seed, each way's from one of its
-// own, has the same faults each time.
+// What happens on a way follows from the messages sent on it and from the functions set for it, which are asked in the order of
+// messages, with the bus locked. So a test whose functions draw from a seed, each way's from one of its own, has the same faults each
+// time.
 type Memory struct {
 	mu       sync.Mutex
 	attached map[string][]*memoryConn // by node, in the order they came: two nodes of one name both hear

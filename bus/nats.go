@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ import (
 
 const (
 	dialTime    = time.Second
-	confirmTime = 2 * time.Second // for the server to confirm subscriptions
-	writeTime   = 2 * time.Second // a write that takes longer is lost; at NATS's minute a cut could hide behind it
+	synTime     = 250 * time.Millisecond // between attempts within that time
+	confirmTime = 2 * time.Second        // for the server to confirm subscriptions
+	writeTime   = 2 * time.Second        // a write that takes longer is lost; at NATS's minute a cut could hide behind it
 	pingTime    = time.Second
 	silence     = 3500 * time.Millisecond // without one byte, pongs included
 
@@ -34,6 +36,7 @@ type NATS struct {
 
 	credentials atomic.Pointer[Credentials]
 	server      nats.InProcessConnProvider // instead of URL
+	connect     connect                    // nil: over the network
 }
 
 // Identify has the node show the server these credentials from the next connection on.
@@ -44,7 +47,7 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	c := &natsConn{
 		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
-	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load()}, "node "+d.Node, h.Trouble)
+	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Trouble)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +118,9 @@ type natsConn struct {
 // connect dials as who; tell hears what goes wrong later.
 func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell func(error)) error {
 	dial.ctx = ctx
+	if dial.connect == nil {
+		dial.connect = new(net.Dialer).DialContext
+	}
 	options := []nats.Option{
 		nats.Name("herd " + c.herd + " " + who),
 		nats.NoReconnect(),
