@@ -75,7 +75,7 @@ func TestBadMessages(t *testing.T) {
 			{"nonsense", good},
 			{bus.Propagate, good},
 		} {
-			if err := hands.Publish(msg.kind, "Goloman", []byte(msg.payload)); err != nil {
+			if err := hands.Publish(msg.kind, "Goloman", "", []byte(msg.payload)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -203,7 +203,7 @@ type flimsy struct {
 
 type flimsyConn struct{ bus.Conn }
 
-func (flimsyConn) Publish(bus.Kind, string, []byte) error { return errors.New("broken") }
+func (flimsyConn) Publish(bus.Kind, string, string, []byte) error { return errors.New("broken") }
 
 func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	c, err := d.Dialer.Dial(ctx, h)

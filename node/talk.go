@@ -184,7 +184,7 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			}
 			payload = line.AppendPropagate(payload, n.Name, r)
 		}
-		if err := t.conn.Publish(bus.Propagate, string(l.Peer), payload); err != nil {
+		if err := t.conn.Publish(bus.Propagate, string(l.Peer), "", payload); err != nil {
 			l.Queue.Restore(batch) // for the next connection
 			l.telling.Store(false)
 			if ctx.Err() == nil {
