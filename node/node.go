@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"net"
 	"slices"
 	"sync"
@@ -28,15 +29,17 @@ const (
 
 // Config is what a node is made of. All but HTTP and TLS is required.
 type Config struct {
-	Name       line.NodeName
-	Neighbours []line.NodeName // at first, see [Node.Relink]
-	Listener   net.Listener    // for clients; Run closes it
-	HTTP       net.Listener    // for health, or nil; Run closes it
-	TLS        *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
-	Bus        bus.Dialer
-	Places     places.Finder
-	Limits     Limits // at first, see [Node.Limit]
-	Log        *zap.Logger
+	Name      line.NodeName
+	Topology  *flood.Topology // at first, see [Node.Relink]
+	Listener  net.Listener    // for clients; Run closes it
+	HTTP      net.Listener    // for health, or nil; Run closes it
+	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
+	Bus       bus.Dialer
+	Places    places.Finder
+	Limits    Limits        // at first, see [Node.Limit]
+	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
+	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
+	Log       *zap.Logger
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
@@ -63,6 +66,7 @@ type Node struct {
 	refusals *refusals
 	tls      atomic.Pointer[TLS] // for new connections
 
+	looking  chan struct{} // one slot: the clock looks again
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
 
@@ -80,10 +84,10 @@ func New(c Config) *Node {
 	n := &Node{
 		Config:   c,
 		began:    time.Now(),
-		engine:   flood.NewEngine(flood.Config{Limit: c.Limits.Queue}),
 		door:     newDoor(),
 		quota:    new(quota),
 		refusals: newRefusals(c.Log),
+		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
 	}
@@ -91,7 +95,13 @@ func New(c Config) *Node {
 	n.busState.Store("not yet connected")
 	n.limits.Store(&c.Limits)
 	n.linked.Store(new([]*link))
-	n.Relink(c.Neighbours)
+	var incarnation flood.Incarnation
+	_, _ = rand.Read(incarnation[:]) // which never fails
+	n.engine = flood.NewEngine(flood.Config{
+		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
+		Notice: n.notice,
+	})
+	n.Relink(c.Topology)
 	return n
 }
 
@@ -104,7 +114,8 @@ func (n *Node) Limit(limits Limits) {
 	}
 }
 
-// Ready is closed when the node has reached the bus for the first time, or has tried to for 5 s.
+// Ready is closed when the node has caught up with every neighbour that it can reach, has tried that for as long as it may, or has
+// found no bus for 5 s. It stays so.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Registry returns what the node knows.
@@ -118,14 +129,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { bus.Run(rest, n.Bus, n, n.serve, n.lost) })
 	tasks.Go(func() { n.refusals.run(rest) })
-	tasks.Go(func() {
-		select {
-		case <-rest.Done():
-		case <-n.ready:
-		case <-time.After(readyTime):
-			n.becomeReady()
-		}
-	})
+	tasks.Go(func() { n.clock(rest) })
 
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -145,9 +149,9 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) becomeReady() {
+func (n *Node) becomeReady(why string) {
 	n.becoming.Do(func() {
-		n.Log.Info("ready", zap.Any("bus", n.busState.Load()))
+		n.Log.Info("ready", zap.String("why", why))
 		close(n.ready)
 	})
 }
@@ -186,7 +190,7 @@ func (n *Node) Health() status.Health {
 	default:
 	}
 	for _, l := range n.links() {
-		h.Links = append(h.Links, l.health())
+		h.Links = append(h.Links, l.health(n.began, time.Now()))
 	}
 	return h
 }

@@ -89,7 +89,8 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		if mine := e.see(l); mine.empty && b.processed == mine.number {
 			l.agreed = now
 			if b.digest == mine.digest {
-				l.wanted, l.caughtUp = false, true
+				l.wanted = false
+				e.caughtUp(l)
 			} else {
 				e.want(l, now, "digests differ")
 			}

@@ -115,16 +115,6 @@ func (e *Engine) Registry() *Registry { return e.registry }
 // Links returns the ways to the neighbours, in the order they were given in.
 func (e *Engine) Links() []*Link { return *e.links.Load() }
 
-// link returns the way to a neighbour, or nil.
-func (e *Engine) link(peer NodeName) *Link {
-	for _, l := range e.Links() {
-		if l.Peer == peer {
-			return l
-		}
-	}
-	return nil
-}
-
 // Connect has the engine tell its neighbours what it hears from now on.
 func (e *Engine) Connect(now time.Time) {
 	e.mu.Lock()
@@ -163,7 +153,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	for _, l := range e.Links() {
 		switch silent := l.heard.Add(silence); {
 		case !now.Before(silent):
-			e.down(l, "silent")
+			e.down(l, Silent)
 		case l.alive:
 			next = earlier(next, silent)
 		}

@@ -113,6 +113,23 @@ func (l *Link) reset(now time.Time) {
 	l.alive, l.caughtUp = false, false
 }
 
+// LinkStatus is how a link is now.
+type LinkStatus struct {
+	State       State
+	Since       time.Time // of the last heartbeat, or of the beginning of the connection
+	Topology    bool      // the neighbour's is the same
+	Differences string    // else: what is known of them
+	LinkCounts
+}
+
+// Status returns how the link is.
+func (l *Link) Status() LinkStatus {
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return LinkStatus{State: e.state(l), Since: l.heard, Topology: !l.differs, Differences: differences(e.text, l.links), LinkCounts: l.counts}
+}
+
 // Due returns when Next will have a heartbeat.
 func (l *Link) Due() time.Time {
 	l.engine.mu.Lock()
@@ -166,7 +183,7 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 	return true
 }
 
-// Take takes a message of the neighbour. It calls heard, unless that is nil, with each report of a message of reports and
+// Take takes a message of the neighbour. A message of reports without a stamp is one that nobody numbers. Take calls heard, unless that is nil, with each report of a message of reports and
 // whether it was news.
 func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
@@ -177,7 +194,9 @@ func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news boo
 				heard(r, news)
 			}
 		}
-		l.processed(now, m.Stamp) // only now: who compares digests relies on it
+		if m.Stamp.Number > 0 {
+			l.processed(now, m.Stamp) // only now: who compares digests relies on it
+		}
 		return nil
 	case Heartbeat:
 		return l.takeHeartbeat(now, m.Payload)

@@ -169,9 +169,17 @@ func (e *Engine) endWalk(now time.Time) {
 	l.counts.Pulled += uint64(w.heard)
 	l.counts.PulledNew += uint64(w.news)
 	l.agreed = now
-	l.caughtUp = true
 	l.resume = later(l.resume, now.Add(took)) // so that no more than half the time goes into walks
 	e.notice(Notice{Peer: l.Peer, What: Walked, Text: w.why, Reports: w.heard, News: w.news, Bytes: w.bytes, Took: took})
+	e.caughtUp(l)
+}
+
+// caughtUp notes that this node knows what the neighbour knew when the link returned.
+func (e *Engine) caughtUp(l *Link) {
+	if !l.caughtUp {
+		l.caughtUp = true
+		e.notice(Notice{Peer: l.Peer, What: CaughtUp})
+	}
 }
 
 // stopWalk gives up the walk, if there is one. It is begun anew later, unless its link is down.
