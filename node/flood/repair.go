@@ -98,7 +98,7 @@ func (l *Link) takeRepair(now time.Time, payload []byte) error {
 func (l *Link) takeAnswer(now time.Time, text string) error {
 	e := l.engine
 	s := scanner{rest: []byte(text[1:])}
-	id := s.uint64()
+	id := s.uint(8)
 	e.mu.Lock()
 	w := e.walk
 	if w == nil || w.link != l || w.open[id] == nil {
