@@ -2,6 +2,7 @@ package flood
 
 import (
 	"slices"
+	"time"
 
 	"herd/node/line"
 )
@@ -9,6 +10,11 @@ import (
 const (
 	maxAnswer = 32 << 10 // bytes up to which an answer is filled
 	maxAsks   = 256      // in a question
+
+	// Answers of a node to all its neighbours, in bytes a second, so that its clients do not notice them, and how long they may
+	// take their share in advance: 1 MiB, so that few stale clients are healed at once.
+	answerRate  = 16 << 20
+	answerBurst = time.Second / 16
 )
 
 // asking is a neighbour's question, understood.

@@ -33,6 +33,7 @@ type Engine struct {
 	connected bool       // to the bus
 	walk      *walk      // into this node, or nil
 	walks     uint64     // so far
+	paid      time.Time  // up to when answers given have used their share
 	asked     uint64     // id of the last question of any walk
 	topology  *Topology
 	text      string // of it

@@ -130,10 +130,14 @@ func (l *Link) Status() LinkStatus {
 	return LinkStatus{State: e.state(l), Since: l.heard, Topology: !l.differs, Differences: differences(e.text, l.links), LinkCounts: l.counts}
 }
 
-// Due returns when Next will have a heartbeat.
+// Due returns when Next will have a heartbeat, or an answer that had to wait.
 func (l *Link) Due() time.Time {
-	l.engine.mu.Lock()
-	defer l.engine.mu.Unlock()
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(l.questions) > 0 {
+		return earlier(l.due, e.paid.Add(-answerBurst))
+	}
 	return l.due
 }
 
@@ -168,7 +172,7 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 		l.counts.RepairOut += uint64(len(m.Payload))
 		return true
 	}
-	if len(l.questions) == 0 {
+	if len(l.questions) == 0 || now.Before(e.paid.Add(-answerBurst)) {
 		e.mu.Unlock()
 		return false
 	}
@@ -180,6 +184,7 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l.counts.RepairOut += uint64(len(m.Payload))
+	e.paid = later(e.paid, now).Add(time.Duration(len(m.Payload)) * time.Second / answerRate)
 	return true
 }
 
