@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -180,6 +181,7 @@ func (n *Node) Health() status.Health {
 		Bus:      n.busState.Load().(string),
 		Uptime:   time.Since(n.began).Seconds(),
 		Clients:  n.engine.Registry().Len(),
+		Digest:   fmt.Sprintf("%016x", n.engine.Registry().Digest()),
 		Sessions: n.door.inside(),
 		Links:    []status.Link{},
 		Refused:  n.refusals.counts(),

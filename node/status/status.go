@@ -13,6 +13,7 @@ type Health struct {
 	Bus      string            `json:"bus"`      // "connected", or why not
 	Uptime   float64           `json:"uptime"`   // seconds
 	Clients  int               `json:"clients"`  // devices whose last place is known
+	Digest   string            `json:"digest"`   // 16 hexadecimal digits: nodes with the same know the same of them
 	Sessions int               `json:"sessions"` // clients connected now
 	Links    []Link            `json:"links"`    // one for each neighbour
 	Refused  map[string]uint64 `json:"refused"`  // how often, by reason
