@@ -113,6 +113,23 @@ func (l *Link) reset(now time.Time) {
 	l.alive, l.caughtUp = false, false
 }
 
+// LinkStatus is how a link is now.
+type LinkStatus struct {
+	State       State
+	Since       time.Time // of the last heartbeat, or of the beginning of the connection
+	Topology    bool      // the neighbour's is the same
+	Differences string    // else: what is known of them
+	LinkCounts
+}
+
+// Status returns how the link is.
+func (l *Link) Status() LinkStatus {
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return LinkStatus{State: e.state(l), Since: l.heard, Topology: !l.differs, Differences: differences(e.text, l.links), LinkCounts: l.counts}
+}
+
 // Due returns when Next will have a heartbeat.
 func (l *Link) Due() time.Time {
 	l.engine.mu.Lock()
