@@ -41,7 +41,7 @@ var (
 func TestChaos(t *testing.T) {
 	if *onlySeed > 0 {
 		c := newChaos(*onlySeed)
-		c.log = t.Logf
+		c.log = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 		if err := c.run(); err != nil {
 			t.Error(err)
 		}
