@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"herd/node/flood"
@@ -28,6 +29,7 @@ type herd struct {
 // settings are what the nodes of a herd have in common, and who wants to know what happens.
 type settings struct {
 	topology  *flood.Topology
+	twins     []flood.NodeName // names that a second node has
 	delay     time.Duration // of every way at first
 	limit     int           // of queues
 	retention time.Duration
@@ -55,20 +57,13 @@ type counts struct {
 // newHerd returns a herd whose nodes are not started.
 func newHerd(seed uint64, s settings) *herd {
 	h := &herd{settings: s, rng: rand.New(rand.NewPCG(seed, 0x6865_7264))}
-	for _, name := range s.topology.Nodes() {
-		h.add(name)
+	for _, name := range slices.Concat(s.topology.Nodes(), s.twins) {
+		h.nodes = append(h.nodes, &node{herd: h, name: name, index: len(h.nodes)})
 	}
 	for _, n := range h.nodes {
 		h.join(n)
 	}
 	return h
-}
-
-// add adds a node without ways.
-func (h *herd) add(name flood.NodeName) *node {
-	n := &node{herd: h, name: name, index: len(h.nodes)}
-	h.nodes = append(h.nodes, n)
-	return n
 }
 
 // join makes the ways from a node to its neighbours. Where two nodes have one name, it makes one to each.
