@@ -14,6 +14,7 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
+	"herd/node/store"
 	"herd/places"
 )
 
@@ -26,7 +27,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP and TLS is required.
+// Config is what a node is made of. All but HTTP, TLS and Store is required.
 type Config struct {
 	Name       line.NodeName
 	Neighbours []line.NodeName // at first, see [Node.Relink]
@@ -35,12 +36,15 @@ type Config struct {
 	TLS        *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus        bus.Dialer
 	Places     places.Finder
-	Limits     Limits // at first, see [Node.Limit]
+	Store      *store.Store // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always     bool         // clients are answered when what they are told is there
+	Limits     Limits       // at first, see [Node.Limit]
 	Log        *zap.Logger
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
 type Limits struct {
+	Future      time.Duration // of a client's time, ahead of the clock
 	Idle        time.Duration // without a line begun
 	Line        time.Duration // for a line to be completed
 	Write       time.Duration // for a client to take its replies
@@ -58,6 +62,7 @@ type Node struct {
 	began    time.Time
 	limits   atomic.Pointer[Limits]
 	engine   *flood.Engine
+	disk     *disk // nil: none
 	door     *door
 	quota    *quota
 	refusals *refusals
@@ -80,12 +85,20 @@ func New(c Config) *Node {
 	n := &Node{
 		Config:   c,
 		began:    time.Now(),
-		engine:   flood.NewEngine(flood.Config{Limit: c.Limits.Queue}),
 		door:     newDoor(),
 		quota:    new(quota),
 		refusals: newRefusals(c.Log),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
+	}
+	engine := flood.Config{Limit: c.Limits.Queue}
+	if c.Store != nil {
+		n.disk = newDisk(c.Store, c.Always, c.Log)
+		engine.Disk = n.disk.queue
+	}
+	n.engine = flood.NewEngine(engine)
+	if c.Store != nil {
+		n.disk.engine = n.engine
 	}
 	n.tls.Store(c.TLS)
 	n.busState.Store("not yet connected")
@@ -110,8 +123,8 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Registry returns what the node knows.
 func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 
-// Run serves until ctx ends or a listener fails; only then it returns an error.
-func (n *Node) Run(ctx context.Context) error {
+// run serves until ctx ends or a listener fails; only then it returns an error.
+func (n *Node) run(ctx context.Context) error {
 	// What must outlive the sessions, so that what they took in still gets told.
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -184,6 +197,9 @@ func (n *Node) Health() status.Health {
 	case <-n.ready:
 		h.Ready = true
 	default:
+	}
+	if n.disk != nil {
+		h.Store = n.disk.health()
 	}
 	for _, l := range n.links() {
 		h.Links = append(h.Links, l.health())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -36,6 +37,8 @@ type Store struct {
 	config Config
 	lock   io.Closer
 	engine atomic.Pointer[engine]
+
+	closing sync.Once
 }
 
 // identityKey is that of what tells whose store this is. No client's ID has a blank.
@@ -276,11 +279,12 @@ func (s *Store) use(do func(*engine) error) error {
 	return nil
 }
 
-// Close closes the store, and lets others have the directory.
-func (s *Store) Close() error {
-	err := errors.Join(s.engine.Load().close(), s.lock.Close())
-	if err != nil {
-		return s.explain(err)
-	}
-	return nil
+// Close closes the store, and lets others have the directory. It does so once.
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		if err = errors.Join(s.engine.Load().close(), s.lock.Close()); err != nil {
+			err = s.explain(err)
+		}
+	})
+	return err
 }
