@@ -241,20 +241,21 @@ func (d *disk) settle() error {
 
 // finish writes what waits in the end, and closes the store.
 func (d *disk) finish() error {
-	if d.dead != nil {
-		return d.store.Close()
-	}
 	err := d.failing
 	if err == nil {
 		err = d.round()
 	}
-	if err != nil {
+	if err != nil && d.dead == nil {
 		err = d.rewrite() // it may be well now
 	}
-	if err != nil {
-		err = fmt.Errorf("not all that is known is on disk: %w", err)
+	closing := d.store.Close()
+	switch {
+	case d.dead != nil:
+		return nil // which was told
+	case err != nil:
+		return fmt.Errorf("not all that is known is on disk: %w", err)
 	}
-	return errors.Join(err, d.store.Close())
+	return closing
 }
 
 // watch says when the disk does not keep up, and when it does again, until ctx ends.
