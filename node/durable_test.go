@@ -28,6 +28,7 @@ type platter struct {
 	mu    sync.Mutex
 	takes time.Duration
 	fault error
+	left  int // changes until one fails, if above 0
 }
 
 func newPlatter() *platter { return &platter{MemFS: vfs.NewCrashableMem()} }
@@ -43,14 +44,28 @@ func (p *platter) set(takes time.Duration, fault error) {
 func (p *platter) MaybeError(op errorfs.Op) error {
 	p.mu.Lock()
 	takes, fault := p.takes, p.fault
+	change := op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose
+	if change && p.left > 0 {
+		if p.left--; p.left == 0 {
+			fault = syscall.EIO
+		}
+	}
 	p.mu.Unlock()
 	if op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSync {
 		time.Sleep(takes)
 	}
-	if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose {
+	if change {
 		return fault
 	}
 	return nil
+}
+
+// failAt has the n-th change from now on fail, and reports whether the one that was to fail before has failed.
+func (p *platter) failAt(n int) (failed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	failed, p.left = p.left == 0, n
+	return failed
 }
 
 func (p *platter) String() string { return "platter" }
@@ -294,6 +309,59 @@ func TestDiskFailsAlways(t *testing.T) {
 			t.Errorf("there is %q", got)
 		}
 	})
+}
+
+// The disk fails once, at each change in turn, in both modes.
+func TestDiskFailsAnywhere(t *testing.T) {
+	for _, always := range []bool{false, true} {
+		failures := 0
+		for at, more := 1, true; more; at++ {
+			bubble(t, func(t *testing.T) {
+				p := newPlatter()
+				c := Config{Name: "Goloman", Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
+				p.on(t, always)(&c)
+				n := New(c)
+				ctx, stop := context.WithCancel(context.Background())
+				ended := make(chan error, 1)
+				go func() { ended <- n.Run(ctx) }()
+				phone := c.Listener.(*pipes).dial(t)
+				p.failAt(at)
+				want := make(map[line.ClientID]string)
+				for at := range 6 {
+					client := fmt.Sprint("client-", at%3)
+					go func() { _, _ = phone.Write([]byte(fmt.Sprintf("IAMAT %s %s %d\n", client, place, at))) }()
+					reply := phone.line()
+					text, told := strings.CutPrefix(reply, "AT ")
+					if !told {
+						break
+					}
+					phone.line()
+					want[line.ClientID(client)] = strings.TrimSuffix(text, "\n")
+					time.Sleep(50 * time.Millisecond)
+				}
+				time.Sleep(maxDiskPause)
+				stop()
+				_ = <-ended // also an error when all is on disk but the store could not be closed
+				more = p.failAt(0)
+				if more {
+					failures++
+				}
+				if !always && len(want) != 3 {
+					t.Errorf("change %d: a client got no reply", at)
+				}
+				got := p.survivors(t)
+				for client, text := range want {
+					if got[client] != text {
+						t.Errorf("always %v, change %d: told of %q, but there is %q", always, at, text, got[client])
+					}
+				}
+			})
+		}
+		t.Logf("always %v: %d failures", always, failures)
+		if failures < 10 {
+			t.Errorf("always %v: only %d changes failed", always, failures)
+		}
+	}
 }
 
 // A disk that takes too long is said to, once, and so is that it keeps up again; meanwhile clients are answered at once.

@@ -181,8 +181,7 @@ func TestRefused(t *testing.T) {
 			"herd herd, node Goloman; give another directory with --store-dir, or move this one away"},
 		{"another herd's", used(), func(c *Config) { c.Herd = "flock" }, "store data/Goloman: it belongs to others: it says herd store 1, " +
 			"herd herd, node Goloman; give another directory with --store-dir, or move this one away"},
-		{"in use", locked, nil, "store data/Goloman: resource temporarily unavailable; another process has it open: end that, or give " +
-			"another directory with --store-dir"},
+		{"in use", locked, nil, "store data/Goloman: another process has it open; end that, or give another directory with --store-dir"},
 		{"read-only", errorfs.Wrap(used(), readOnly), nil, "store data/Goloman: read-only file system; it must be a directory that this " +
 			"user can write to"},
 	} {

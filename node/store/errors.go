@@ -17,10 +17,16 @@ func (s stranger) Error() string {
 	return "it belongs to others: it says " + strings.ReplaceAll(strings.TrimSpace(string(s)), "\n", ", ")
 }
 
-// locking is why a directory could not be locked.
-type locking struct{ error }
+// ErrInUse is that another process has the store open.
+var ErrInUse = errors.New("another process has it open")
 
-func (l locking) Unwrap() error { return l.error }
+// locking says why a directory could not be locked. If it is locked, the system says EAGAIN, and the engine, of this process, its own.
+func locking(err error) error {
+	if number, ofSystem := errors.AsType[syscall.Errno](err); !ofSystem || number == syscall.EAGAIN {
+		return ErrInUse
+	}
+	return err
+}
 
 // explain says in one line what is wrong, with which directory, and what to do.
 func (s *Store) explain(err error) error {
@@ -40,14 +46,13 @@ func (h hinted) Error() string {
 }
 
 func hint(err error) string {
-	_, ofLock := errors.AsType[locking](err)
 	_, ofOther := errors.AsType[stranger](err)
 	number, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
 	case ofOther:
 		return "give another directory with --store-dir, or move this one away"
-	case ofLock && (!ofSystem || number == syscall.EAGAIN):
-		return "another process has it open: end that, or give another directory with --store-dir"
+	case errors.Is(err, ErrInUse):
+		return "end that, or give another directory with --store-dir"
 	case errors.Is(err, pebble.ErrClosed):
 		return "it is closed"
 	case number == syscall.ENOSPC || number == syscall.EDQUOT:

@@ -64,7 +64,7 @@ func Open(c Config) (*Store, error) {
 	}
 	lock, err := c.FS.Lock(c.FS.PathJoin(c.Dir, "LOCK"))
 	if err != nil {
-		return nil, s.explain(locking{err})
+		return nil, s.explain(locking(err))
 	}
 	s.lock = lock
 	if err := s.Reopen(); err != nil {
