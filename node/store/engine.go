@@ -9,7 +9,7 @@ import (
 
 // What an engine may keep in memory. Five nodes run in one process, and read nothing from disk but at their start.
 const (
-	memTable   = 4 << 20 // bytes, of which it begins with 256 KiB
+	memTable   = 8 << 20 // bytes, of which it begins with 256 KiB
 	blockCache = 1 << 20 // bytes
 	openFiles  = 64
 )
