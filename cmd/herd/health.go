@@ -206,6 +206,10 @@ func (a *patient) row() string {
 	for i, l := range h.Links {
 		links[i] = fmt.Sprintf("%s %d queued", legible(l.Peer), l.Queued)
 	}
-	return fmt.Sprintf("%s\t%s\tbus %s\t%s\t%s\t%s", legible(h.Node), state, legible(h.Bus),
+	bus := "bus " + legible(h.Bus)
+	if h.Store != nil {
+		bus += "\tstore " + legible(h.Store.State)
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", legible(h.Node), state, bus,
 		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))
 }
