@@ -107,7 +107,7 @@ func (d *disk) load(ctx context.Context) error {
 		}
 	}
 	d.log.Info("loaded", zap.Int("clients", d.engine.Registry().Len()), zap.Duration("took", time.Since(began)))
-	return nil
+	return d.forget()
 }
 
 // run writes what waits until ctx ends. It returns an error if clients wait for the disk and it fails.

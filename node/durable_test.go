@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
 	"herd/bus"
 	"herd/node/line"
 	"herd/node/store"
@@ -262,6 +263,37 @@ func TestRestart(t *testing.T) {
 		}
 		if got := second.held("kiwi"); got != want {
 			t.Errorf("holds %q after an older report, want %q", got, want)
+		}
+	})
+}
+
+// What is too old is forgotten on the disk as well, and not loaded from it by a node that was away meanwhile.
+func TestRetentionOnDisk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		keeps := func(c *Config) { c.Retention = time.Minute }
+		n := lonely(t, newOracle(), p.on(t, false), keeps)
+		c := n.doors.dial(t)
+		c.report("old", 1)
+		<-time.After(40 * time.Second)
+		held := c.report("new", 1)
+		want := known(t, held)
+		<-time.After(22 * time.Second)
+		if got := p.survivors(t); !maps.Equal(got, want) {
+			t.Errorf("after a minute the disk holds %v, want %v", got, want)
+		}
+		n.stop()
+		if got := p.survivors(t); !maps.Equal(got, want) {
+			t.Errorf("in the end the disk holds %v, want %v", got, want)
+		}
+		<-time.After(time.Minute)
+		n = lonely(t, newOracle(), p.on(t, false), keeps)
+		<-time.After(time.Second)
+		if got := n.Registry().Len(); got != 0 {
+			t.Errorf("%d clients are loaded that are too old", got)
+		}
+		if got := p.survivors(t); len(got) != 0 {
+			t.Errorf("the disk still holds %v", got)
 		}
 	})
 }
