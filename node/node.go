@@ -16,6 +16,7 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
+	"herd/node/store"
 	"herd/places"
 )
 
@@ -28,7 +29,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP and TLS is required.
+// Config is what a node is made of. All but HTTP, TLS and Store is required.
 type Config struct {
 	Name      line.NodeName
 	Topology  *flood.Topology // at first, see [Node.Relink]
@@ -40,11 +41,14 @@ type Config struct {
 	Limits    Limits        // at first, see [Node.Limit]
 	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
+	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always    bool          // clients are answered when what they are told is there
 	Log       *zap.Logger
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
 type Limits struct {
+	Future      time.Duration // of a client's time, ahead of the clock
 	Idle        time.Duration // without a line begun
 	Line        time.Duration // for a line to be completed
 	Write       time.Duration // for a client to take its replies
@@ -62,6 +66,7 @@ type Node struct {
 	began    time.Time
 	limits   atomic.Pointer[Limits]
 	engine   *flood.Engine
+	disk     *disk // nil: none
 	door     *door
 	quota    *quota
 	refusals *refusals
@@ -98,10 +103,18 @@ func New(c Config) *Node {
 	n.linked.Store(new([]*link))
 	var incarnation flood.Incarnation
 	_, _ = rand.Read(incarnation[:]) // which never fails
-	n.engine = flood.NewEngine(flood.Config{
+	engine := flood.Config{
 		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
 		Notice: n.notice,
-	})
+	}
+	if c.Store != nil {
+		n.disk = newDisk(c.Store, c.Always, c.Log)
+		engine.Disk = n.disk.queue
+	}
+	n.engine = flood.NewEngine(engine)
+	if c.Store != nil {
+		n.disk.engine = n.engine
+	}
 	n.Relink(c.Topology)
 	return n
 }
@@ -122,8 +135,8 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Registry returns what the node knows.
 func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 
-// Run serves until ctx ends or a listener fails; only then it returns an error.
-func (n *Node) Run(ctx context.Context) error {
+// run serves until ctx ends or a listener fails; only then it returns an error.
+func (n *Node) run(ctx context.Context) error {
 	// What must outlive the sessions, so that what they took in still gets told.
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -190,6 +203,9 @@ func (n *Node) Health() status.Health {
 	case <-n.ready:
 		h.Ready = true
 	default:
+	}
+	if n.disk != nil {
+		h.Store = n.disk.health()
 	}
 	for _, l := range n.links() {
 		h.Links = append(h.Links, l.health(n.began, time.Now()))

@@ -9,6 +9,7 @@ import (
 
 const (
 	beat      = time.Second             // between two heartbeats
+	echoTime  = 3 * beat / 2            // after a heartbeat its sender is echoed: not for the three that show a twin, if it ends
 	silence   = 3500 * time.Millisecond // without a heartbeat, a link is down
 	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
 	idleBytes = 32 << 10                // of answers to that
