@@ -31,7 +31,8 @@ func TestHealthOverHTTP(t *testing.T) {
 	if err := json.NewDecoder(answer.Body).Decode(&h); err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("%016x", n.Registry().Digest()); h.Digest != want || h.Digest == "0000000000000000" {
+	sum, _ := n.Registry().Digest()
+	if want := fmt.Sprintf("%016x", sum); h.Digest != want || h.Digest == "0000000000000000" {
 		t.Errorf("the digest is %q, want %q", h.Digest, want)
 	}
 	if answer.StatusCode != 200 || h.Node != "Goloman" || !h.Ready || h.Bus != "connected" || h.Clients != 1 || h.Sessions != 1 ||

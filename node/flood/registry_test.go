@@ -38,6 +38,11 @@ func conflicting(t testing.TB, rng *rand.Rand) line.Report {
 		rng.IntN(3), rng.IntN(3), times[rng.IntN(len(times))]))
 }
 
+func (g *Registry) sum() digest {
+	sum, _ := g.Digest()
+	return sum
+}
+
 // The laws that let a herd converge: any order, any grouping, any repetition of the same reports gives the same.
 func TestMergeLaws(t *testing.T) {
 	ties := 0
@@ -59,8 +64,8 @@ func TestMergeLaws(t *testing.T) {
 		for _, r := range reports {
 			inOrder.Merge(r)
 			before := contents(inOrder)
-			digest := inOrder.Digest()
-			if _, changed := inOrder.Merge(r); changed || inOrder.Digest() != digest || !maps.Equal(before, contents(inOrder)) {
+			digest := inOrder.sum()
+			if _, changed := inOrder.Merge(r); changed || inOrder.sum() != digest || !maps.Equal(before, contents(inOrder)) {
 				t.Fatalf("seed %d: merging %q twice is not merging it once", seed, r)
 			}
 		}
@@ -84,7 +89,7 @@ func TestMergeLaws(t *testing.T) {
 			if got := contents(g); !maps.Equal(got, greatest) {
 				t.Fatalf("seed %d: merged %s: %v, want %v", seed, name, got, greatest)
 			}
-			if g.Digest() != inOrder.Digest() {
+			if g.sum() != inOrder.sum() {
 				t.Fatalf("seed %d: merged %s, equal registries have other digests", seed, name)
 			}
 		}
