@@ -13,7 +13,7 @@ const (
 
 	// Answers of a node to all its neighbours, in bytes a second, so that its clients do not notice them, and how long they may
 	// take their share in advance: 1 MiB, so that few stale clients are healed at once.
-	answerRate  = 16 << 20
+	answerRate  = 8 << 20
 	answerBurst = time.Second / 16
 )
 
