@@ -15,10 +15,12 @@ const (
 	Repair    Kind = "repair"    // anti-entropy: may carry whole registries
 )
 
-// Message is what a neighbour sent. The receiver owns the payload.
+// Message is what a neighbour sent. The receiver owns the payload. The stamp is as the sender wrote it, "" for none: whoever reads
+// one must expect any text.
 type Message struct {
 	Kind    Kind
 	From    string
+	Stamp   string
 	Payload []byte
 }
 
@@ -37,6 +39,7 @@ var (
 	ErrOverrun = errors.New("bus: messages lost to a receiver too slow") // a neighbour's messages outran the Handler
 	ErrClosed  = errors.New("bus: connection closed")
 	ErrSilent  = errors.New("bus: connection silent")
+	ErrStamp   = errors.New("bus: stamp is not a row of tokens")
 
 	ErrNotStarted = errors.New("bus: embedded NATS server")
 )
@@ -54,9 +57,10 @@ type Conn interface {
 	// error the connection is of no more use: it is [ErrRefused] when none is permitted.
 	Hear(ctx context.Context, neighbours []string) error
 
-	// Publish sends a payload to a neighbour. An error means that the connection is of no more use; no error does not
-	// mean that anybody got it.
-	Publish(kind Kind, to string, payload []byte) error
+	// Publish sends a payload to a neighbour, and with it a stamp: tokens of A-Z, a-z, 0-9, _ and - with points between, 100 bytes
+	// at most, the first longer than four; "" for none. Any other is [ErrStamp], and nothing is sent. Another error means that the
+	// connection is of no more use; no error does not mean that anybody got it.
+	Publish(kind Kind, to, stamp string, payload []byte) error
 
 	// Flush returns when the bus has taken all that was published.
 	Flush(ctx context.Context) error

@@ -126,10 +126,16 @@ func TestCluster(t *testing.T) {
 			if err := nc.FlushWithContext(deadline(t)); err != nil {
 				t.Fatal(err)
 			}
-			publish(t, goloman, Propagate, "Hands", "last")
+			if err := goloman.Publish(Propagate, "Hands", sampleStamp, []byte("last")); err != nil {
+				t.Fatal(err)
+			}
 			for got := ""; got != "last"; {
-				if got = string((<-hands.messages).Payload); got == "forged" {
+				m := <-hands.messages
+				if got = string(m.Payload); got == "forged" {
 					t.Error("a rogue server is heard")
+				}
+				if want := map[string]string{"last": sampleStamp}[got]; m.Stamp != want {
+					t.Errorf("over a route the stamp of %q is %q, want %q", m, m.Stamp, want)
 				}
 			}
 		})

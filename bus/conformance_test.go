@@ -125,7 +125,7 @@ func dial(t testing.TB, d Dialer, h Handler) Conn {
 
 func publish(t testing.TB, c Conn, kind Kind, to, payload string) {
 	t.Helper()
-	if err := c.Publish(kind, to, []byte(payload)); err != nil {
+	if err := c.Publish(kind, to, "", []byte(payload)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,7 +159,7 @@ func TestKeepsOrderAcrossKinds(t *testing.T) {
 		const n = 3000
 		for i := range n {
 			payload = fmt.Append(payload[:0], i)
-			if err := goloman.Publish(kinds[i%3], "Hands", payload); err != nil {
+			if err := goloman.Publish(kinds[i%3], "Hands", "", payload); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -236,7 +236,7 @@ func TestCloseAndDialAgain(t *testing.T) {
 		}
 		first.Close()
 		<-first.Done()
-		if first.Err() == nil || first.Publish(Propagate, "Goloman", nil) == nil || first.Flush(deadline(t)) == nil {
+		if first.Err() == nil || first.Publish(Propagate, "Goloman", "", nil) == nil || first.Flush(deadline(t)) == nil {
 			t.Error("a closed connection has no error, or publishes or flushes without one")
 		}
 		publish(t, goloman, Propagate, "Hands", "lost")
@@ -251,6 +251,44 @@ func TestCloseAndDialAgain(t *testing.T) {
 		}
 		if len(hands.messages) > 0 {
 			t.Error("a closed connection got a message")
+		}
+	})
+}
+
+// Two connections under one name, a node's old and new one or those of two nodes, both get everything, each in a payload of its
+// own. The end of one, be it the older or the newer, leaves the other.
+func TestTwins(t *testing.T) {
+	everyBus(t, func(t *testing.T, dialer func(string) Dialer) {
+		older, newer, third := newInbox(), newInbox(), newInbox()
+		old := dial(t, dialer("Hands"), older)
+		dial(t, dialer("Hands"), newer)
+		wilkes := newInbox()
+		dial(t, dialer("Wilkes"), wilkes)
+		goloman := dial(t, dialer("Goloman"), newInbox())
+		say := func(what string, hearers ...*inbox) {
+			t.Helper()
+			publish(t, goloman, Propagate, "Hands", what)
+			for i, h := range hearers {
+				m := <-h.messages
+				if got := m.String(); got != "propagate from Goloman: "+what {
+					t.Errorf("hearer %d got %q, want %q", i, got, what)
+				}
+				clear(m.Payload)
+			}
+		}
+		say("both", older, newer)
+		publish(t, old, Propagate, "Wilkes", "a twin")
+		if got := (<-wilkes.messages).String(); got != "propagate from Hands: a twin" {
+			t.Errorf("Wilkes got %q", got)
+		}
+		old.Close()
+		say("without the older", newer)
+		last := dial(t, dialer("Hands"), third)
+		say("both again", newer, third)
+		last.Close()
+		say("without the newest", newer)
+		if len(older.messages)+len(newer.messages)+len(third.messages) > 0 {
+			t.Error("a twin got something twice, or after its end")
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package bus
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // on changes what is wrong with the way from one node to another.
 func (m *Memory) on(from, to string, change func(w way, f *fault)) {
@@ -19,13 +22,19 @@ func (m *Memory) Cut(from, to string) { m.on(from, to, func(_ way, f *fault) { f
 // Heal undoes Cut. What has vanished does not come back.
 func (m *Memory) Heal(from, to string) { m.on(from, to, func(_ way, f *fault) { f.cut = false }) }
 
-// Drop makes those messages vanish that lose says; nil ends that. It is called in the order of messages.
+// Drop makes those messages vanish that lose says; nil ends that.
 func (m *Memory) Drop(from, to string, lose func(Message) bool) {
 	m.on(from, to, func(_ way, f *fault) { f.drop = lose })
 }
 
+// Duplicate makes those messages arrive twice that twice says, one right behind the other; nil ends that. It is not asked about those
+// that vanish.
+func (m *Memory) Duplicate(from, to string, twice func(Message) bool) {
+	m.on(from, to, func(_ way, f *fault) { f.twice = twice })
+}
+
 // Delay makes messages arrive as much later as delay says, though never one before another of the same way; nil ends that. As
-// ways differ, messages overtake those of other ways.
+// ways differ, messages overtake those of other ways. Of a message that arrives twice, each is delayed by itself.
 func (m *Memory) Delay(from, to string, delay func() time.Duration) {
 	m.on(from, to, func(_ way, f *fault) { f.delay = delay })
 }
@@ -43,12 +52,12 @@ func (m *Memory) Release(from, to string) {
 	})
 }
 
-// Disconnect ends a node's connection and refuses it another until Reconnect.
+// Disconnect ends a node's connections and refuses it another until Reconnect.
 func (m *Memory) Disconnect(node string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away[node] = true
-	if c := m.attached[node]; c != nil {
+	for _, c := range slices.Clone(m.attached[node]) {
 		c.end(ErrClosed)
 	}
 }

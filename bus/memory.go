@@ -9,11 +9,15 @@ import (
 )
 
 // Memory is a bus within a process, for tests and simulations. It behaves as [NATS] does on a [Server]; on top of that, each way
-// from one node to another can be cut, held, delayed and made to lose messages, and nodes can be disconnected.
+// from one node to another can be cut, held, delayed and made to lose or double messages, and nodes can be disconnected.
+//
+// What happens on a way follows from the messages sent on it and from the functions set for it, which are asked in the order of
+// messages, with the bus locked. So a test whose functions draw from a seed, each way's from one of its own, has the same faults each
+// time.
 type Memory struct {
 	mu       sync.Mutex
-	attached map[string]*memoryConn
-	away     map[string]bool // disconnected nodes
+	attached map[string][]*memoryConn // by node, in the order they came: two nodes of one name both hear
+	away     map[string]bool          // disconnected nodes
 	ways     map[way]*fault
 }
 
@@ -26,11 +30,12 @@ type fault struct {
 	held  []Message
 	delay func() time.Duration
 	drop  func(Message) bool
+	twice func(Message) bool
 }
 
 // NewMemory returns a bus on which nothing is wrong.
 func NewMemory() *Memory {
-	return &Memory{attached: make(map[string]*memoryConn), away: make(map[string]bool), ways: make(map[way]*fault)}
+	return &Memory{attached: make(map[string][]*memoryConn), away: make(map[string]bool), ways: make(map[way]*fault)}
 }
 
 // Dialer returns how a node connects. It may publish to the neighbours that it hears.
@@ -49,7 +54,7 @@ func (d *memoryDialer) Dial(_ context.Context, h Handler) (Conn, error) {
 		return nil, fmt.Errorf("bus: connect %s: disconnected", d.node)
 	}
 	c := &memoryConn{memoryDialer: d, handler: h, done: make(chan struct{}), inboxes: make(map[string]*mailbox)}
-	m.attached[d.node] = c
+	m.attached[d.node] = append(m.attached[d.node], c)
 	return c, nil
 }
 
@@ -129,7 +134,10 @@ func (c *memoryConn) deliver(in *mailbox) {
 	}
 }
 
-func (c *memoryConn) Publish(kind Kind, to string, payload []byte) error {
+func (c *memoryConn) Publish(kind Kind, to, stamp string, payload []byte) error {
+	if err := checkStamp(stamp); err != nil {
+		return err
+	}
 	m := c.bus
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,36 +151,47 @@ func (c *memoryConn) Publish(kind Kind, to string, payload []byte) error {
 		return nil
 	}
 	w := way{c.node, to}
-	msg := Message{kind, c.node, slices.Clone(payload)}
+	msg := Message{kind, c.node, stamp, payload}
 	f := m.ways[w]
 	switch {
 	case f == nil:
 		m.send(w, msg, time.Time{})
 	case f.cut || f.drop != nil && f.drop(msg):
+	default:
+		m.pass(w, f, msg)
+		if f.twice != nil && f.twice(msg) {
+			m.pass(w, f, msg)
+		}
+	}
+	return nil
+}
+
+// pass sends a message that is not lost, now or later. It needs the lock.
+func (m *Memory) pass(w way, f *fault, msg Message) {
+	switch {
 	case f.hold:
+		msg.Payload = slices.Clone(msg.Payload)
 		f.held = append(f.held, msg)
 	case f.delay != nil:
 		m.send(w, msg, time.Now().Add(f.delay()))
 	default:
 		m.send(w, msg, time.Time{})
 	}
-	return nil
 }
 
-// send puts a message into the inbox at the other end of a way, if there is one with room. It needs the lock.
+// send puts a copy of a message into each inbox at the other end of a way that has room. It needs the lock.
 func (m *Memory) send(w way, msg Message, due time.Time) {
-	c := m.attached[w.to]
-	if c == nil {
-		return
-	}
-	in := c.inboxes[w.from]
-	if in == nil {
-		return
-	}
-	select {
-	case in.messages <- timed{msg, due}:
-	default:
-		c.tasks.Go(func() { c.handler.Trouble(fmt.Errorf("%w: from %s", ErrOverrun, w.from)) })
+	for _, c := range m.attached[w.to] {
+		in := c.inboxes[w.from]
+		if in == nil {
+			continue
+		}
+		msg.Payload = slices.Clone(msg.Payload)
+		select {
+		case in.messages <- timed{msg, due}:
+		default:
+			c.tasks.Go(func() { c.handler.Trouble(fmt.Errorf("%w: from %s", ErrOverrun, w.from)) })
+		}
 	}
 }
 
@@ -201,8 +220,6 @@ func (c *memoryConn) end(err error) {
 	c.once.Do(func() {
 		c.err = err
 		close(c.done)
-		if c.bus.attached[c.node] == c {
-			delete(c.bus.attached, c.node)
-		}
+		c.bus.attached[c.node] = slices.DeleteFunc(c.bus.attached[c.node], func(other *memoryConn) bool { return other == c })
 	})
 }

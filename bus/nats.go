@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ import (
 
 const (
 	dialTime    = time.Second
-	confirmTime = 2 * time.Second // for the server to confirm subscriptions
-	writeTime   = 2 * time.Second // a write that takes longer is lost; at NATS's minute a cut could hide behind it
+	synTime     = 250 * time.Millisecond // between attempts within that time
+	confirmTime = 2 * time.Second        // for the server to confirm subscriptions
+	writeTime   = 2 * time.Second        // a write that takes longer is lost; at NATS's minute a cut could hide behind it
 	pingTime    = time.Second
 	silence     = 3500 * time.Millisecond // without one byte, pongs included
 
@@ -34,6 +36,7 @@ type NATS struct {
 
 	credentials atomic.Pointer[Credentials]
 	server      nats.InProcessConnProvider // instead of URL
+	connect     connect                    // nil: over the network
 }
 
 // Identify has the node show the server these credentials from the next connection on.
@@ -44,7 +47,7 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	c := &natsConn{
 		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
-	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load()}, "node "+d.Node, h.Trouble)
+	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Trouble)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 		// One by one: a refusal does not come as an answer, and says only by its time and text what was refused.
 		sub, err := c.subscribe(ctx, subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
 			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
-				c.handler.Message(Message{kind, peer, m.Data})
+				c.handler.Message(Message{kind, peer, m.Reply, m.Data})
 			}
 		})
 		switch {
@@ -115,6 +118,9 @@ type natsConn struct {
 // connect dials as who; tell hears what goes wrong later.
 func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell func(error)) error {
 	dial.ctx = ctx
+	if dial.connect == nil {
+		dial.connect = new(net.Dialer).DialContext
+	}
 	options := []nats.Option{
 		nats.Name("herd " + c.herd + " " + who),
 		nats.NoReconnect(),
@@ -176,8 +182,18 @@ func (c *natsConn) subscribe(ctx context.Context, subject string, take func(*nat
 	return sub, nil
 }
 
-func (c *natsConn) Publish(kind Kind, to string, payload []byte) error {
-	if err := c.nc.Publish(subject(c.herd, kind, c.node, to), payload); err != nil {
+// Publish sends the stamp as the subject to reply on, where nobody listens: that is the cheapest way.
+func (c *natsConn) Publish(kind Kind, to, stamp string, payload []byte) error {
+	err := checkStamp(stamp)
+	if err != nil {
+		return err
+	}
+	if on := subject(c.herd, kind, c.node, to); stamp == "" {
+		err = c.nc.Publish(on, payload)
+	} else {
+		err = c.nc.PublishRequest(on, stamp, payload)
+	}
+	if err != nil {
 		return fmt.Errorf("bus: publish to %s: %w", to, err)
 	}
 	return nil

@@ -75,7 +75,7 @@ type member struct {
 	nc      *nats.Conn
 	mu      sync.Mutex
 	refused []string // "publish SUBJECT" or "hear SUBJECT"
-	heard   []string // "SUBJECT WHO"
+	heard   []string // "SUBJECT WHO STAMP"
 }
 
 func join(t *testing.T, who, url string, options []nats.Option) *member {
@@ -118,8 +118,8 @@ func (m *member) leave(t *testing.T) (refused, heard []string) {
 	return m.refused, m.heard
 }
 
-// matrix has everybody try to hear and to publish on every subject at the same time, and compares what is refused and what
-// arrives with what the topology says.
+// matrix has everybody try to hear and to publish on every subject at the same time, with a stamp, and compares what is refused and
+// what arrives with what the topology says.
 func matrix(t *testing.T, url string, sight Sight, options func(who string) []nats.Option) {
 	var subjects []string
 	for _, kind := range kinds {
@@ -151,7 +151,7 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 			if _, err := m.nc.Subscribe(s, func(msg *nats.Msg) {
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				m.heard = append(m.heard, msg.Subject+" "+string(msg.Data))
+				m.heard = append(m.heard, msg.Subject+" "+string(msg.Data)+" "+msg.Reply)
 			}); err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 	}
 	for _, m := range members {
 		for _, s := range subjects {
-			if err := m.nc.Publish(s, []byte(m.who)); err != nil {
+			if err := m.nc.PublishRequest(s, sampleStamp, []byte(m.who)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -182,7 +182,7 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 			}
 			for _, who := range everybody {
 				if mayPublish(who, s) {
-					heard = append(heard, s+" "+who)
+					heard = append(heard, s+" "+who+" "+sampleStamp)
 				}
 			}
 		}

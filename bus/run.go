@@ -9,13 +9,13 @@ import (
 
 const (
 	minBackoff = 50 * time.Millisecond
-	maxBackoff = time.Second
+	maxBackoff = 500 * time.Millisecond
 	lasting    = time.Second // a connection that held so long was a good one
 	flushTime  = 500 * time.Millisecond
 )
 
 // Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,
-// after a random pause of at most 50 ms at first and 1 s in the end. First start, restart and
+// after a random pause of at most 50 ms at first and 500 ms in the end. First start, restart and
 // reconnection are all the same. The context of serve ends with the connection. Before each pause but the last, lost is told
 // why there is no connection: what serve returned, or else the connection's own error.
 func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn) error, lost func(error)) {

@@ -55,15 +55,15 @@ func TestRunBacksOff(t *testing.T) {
 		for i, at := range d.dials[1:201] {
 			pauses = append(pauses, at.Sub(d.dials[i]))
 		}
-		for i, limit := range []time.Duration{50, 100, 200, 400, 800} {
+		for i, limit := range []time.Duration{50, 100, 200, 400, 500} {
 			if pauses[i] > limit*time.Millisecond {
 				t.Errorf("pause %d is %s, want at most %d ms", i, pauses[i], limit)
 			}
 		}
-		if longest := slices.Max(pauses); longest > time.Second || longest < 900*time.Millisecond {
-			t.Errorf("the longest pause is %s, want just under a second", longest)
+		if longest := slices.Max(pauses); longest > 500*time.Millisecond || longest < 450*time.Millisecond {
+			t.Errorf("the longest pause is %s, want just under half a second", longest)
 		}
-		if shortest := slices.Min(pauses[5:]); shortest > 100*time.Millisecond {
+		if shortest := slices.Min(pauses[5:]); shortest > 50*time.Millisecond {
 			t.Errorf("the shortest of many pauses is %s: no jitter", shortest)
 		}
 		if again := d.dials[201].Sub(d.dials[200]) - time.Minute; again > 50*time.Millisecond {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,7 @@ type dialer struct {
 	url         string
 	server      nats.InProcessConnProvider // instead of url
 	credentials *Credentials
+	connect     connect
 
 	ctx    context.Context
 	wire   *wire
@@ -70,15 +72,53 @@ func (d *dialer) place() string {
 
 // Dial connects over the network, for nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(d.ctx, dialTime)
-	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	c, err := d.connect.again(d.ctx, network, address)
 	if err != nil {
 		d.failed = err
 		return nil, err
 	}
 	d.wire = newWire(c)
 	return d.wire, nil
+}
+
+// connect is how one connection is made over the network: [net.Dialer.DialContext].
+type connect func(ctx context.Context, network, address string) (net.Conn, error)
+
+// again connects, and while there is no answer begins anew every synTime, next to those begun: the system itself repeats the
+// first packet, if it was lost, only after a second. The first answer counts.
+func (dial connect) again(ctx context.Context, network, address string) (net.Conn, error) {
+	type answer struct {
+		conn net.Conn
+		err  error
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	answers := make(chan answer, dialTime/synTime)
+	var begun sync.WaitGroup
+	defer func() {
+		cancel()
+		begun.Wait()
+		close(answers)
+		for late := range answers {
+			if late.err == nil {
+				_ = late.conn.Close()
+			}
+		}
+	}()
+	repeat := time.NewTicker(synTime)
+	defer repeat.Stop()
+	for left := cap(answers); ; left-- {
+		if left > 0 {
+			begun.Go(func() {
+				c, err := dial(ctx, network, address)
+				answers <- answer{c, err}
+			})
+		}
+		select {
+		case first := <-answers:
+			return first.conn, first.err
+		case <-repeat.C:
+		}
+	}
 }
 
 // InProcessConn connects within the process, for nats.InProcessServer.

@@ -95,8 +95,8 @@ type Store struct {
 	Mode string `yaml:"mode" is:"mode" help:"when a report is on disk: interval, soon after its client is answered, or always, before"`
 }
 
-// Limits protect a node from its clients, and its memory from a stalled link. Each but Queue may be 0, which means no
-// limit.
+// Limits protect a node from its clients, and its memory from a stalled link and from clients that are gone. Each but Queue may be 0,
+// which means no limit.
 type Limits struct {
 	// Future is how far a client's time may be ahead of the node's clock. A report that is further ahead is refused.
 	Future time.Duration `yaml:"future" live:"true" help:"how far the time of a client's report may be ahead of the clock, 0: any"`
@@ -122,8 +122,14 @@ type Limits struct {
 	// NewClients is how many client IDs a node has not heard of may be introduced from one IP address in a minute.
 	NewClients int `yaml:"new_clients" live:"true" help:"new client IDs a minute from one IP address, 0: unlimited"`
 
-	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and the
-	// neighbour learns of those clients with their next reports. At least 1.
+	// Retention is how long a report is kept after its server received it. It must be the same at all nodes.
+	Retention time.Duration `yaml:"retention" help:"how long a report is kept, the same at all nodes, 0: for ever"`
+
+	// CatchUp is how long a node that starts may take to learn what its neighbours know, before it is ready all the same.
+	CatchUp time.Duration `yaml:"catch_up" help:"how long a starting node may take to learn what its neighbours know before it is ready, 0: no time"`
+
+	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and repair brings the
+	// neighbour what it missed. At least 1.
 	Queue int `yaml:"queue" live:"true" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"herd/bus"
+	"herd/node/flood"
 	"herd/node/line"
 	"herd/places"
 )
@@ -79,6 +81,20 @@ func (p *phone) line() string {
 	return l
 }
 
+// around returns the topology of a node with these neighbours.
+func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *flood.Topology {
+	t.Helper()
+	var links [][2]line.NodeName
+	for _, peer := range peers {
+		links = append(links, [2]line.NodeName{name, peer})
+	}
+	topo, err := flood.NewTopology(append([]line.NodeName{name}, peers...), links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
 // fake is a node in fake time, with what it needs.
 type fake struct {
 	*Node
@@ -87,13 +103,13 @@ type fake struct {
 	stop  func()
 }
 
-// startFake runs a node in memory. It is for within a bubble.
+// startFake runs a node in memory, which does not wait to catch up before it is ready. It is for within a bubble.
 func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer bus.Dialer, finder places.Finder, adjust ...func(*Config)) *fake {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	f := &fake{doors: newPipes(), logs: logs}
 	c := Config{
-		Name: name, Neighbours: peers, Listener: f.doors, Bus: dialer, Places: finder,
+		Name: name, Topology: around(t, name, peers...), Listener: f.doors, Bus: dialer, Places: finder,
 		Limits: defaultLimits, Log: zap.New(core).Named(string(name)),
 	}
 	for _, a := range adjust {
@@ -111,6 +127,7 @@ func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer b
 	})
 	t.Cleanup(f.stop)
 	<-f.Ready()
+	synctest.Wait() // it is on the bus as well, if there is one
 	return f
 }
 

@@ -62,7 +62,7 @@ func TestDiskFailsAlways(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := newPipes()
-		c := Config{Name: "Goloman", Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
+		c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
 		p.on(t, true)(&c)
 		n := New(c)
 		ended := make(chan error, 1)
@@ -93,7 +93,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 		for at, more := 1, true; more; at++ {
 			bubble(t, func(t *testing.T) {
 				p := newPlatter()
-				c := Config{Name: "Goloman", Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
+				c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
 				p.on(t, always)(&c)
 				n := New(c)
 				ctx, stop := context.WithCancel(context.Background())

@@ -171,7 +171,7 @@ func TestAlways(t *testing.T) {
 			told(n.held(client))
 
 			from := fmt.Sprintf("Hands +0.000000000 learned %s %d", place, at)
-			if err := hands.Publish(bus.Propagate, "Goloman", []byte("PROPAGATE Hands "+from)); err != nil {
+			if err := hands.Publish(bus.Propagate, "Goloman", "", []byte("PROPAGATE Hands "+from)); err != nil {
 				t.Fatal(err)
 			}
 			for n.held("learned") != from {
@@ -262,6 +262,30 @@ func TestRestart(t *testing.T) {
 		}
 		if got := second.held("kiwi"); got != want {
 			t.Errorf("holds %q after an older report, want %q", got, want)
+		}
+	})
+}
+
+// What a node has forgotten for its age is deleted from its disk as well, within a minute or so.
+func TestForgottenOnDisk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		n := lonely(t, newOracle(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		c := n.doors.dial(t)
+		c.report("old", 1)
+		time.Sleep(30 * time.Minute)
+		young := c.report("young", 2)
+		time.Sleep(28 * time.Minute)
+		if got := len(p.survivors(t)); got != 2 {
+			t.Errorf("%d reports on disk, want 2", got)
+		}
+		time.Sleep(6 * time.Minute)
+		want := map[line.ClientID]string{"young": young}
+		if got := p.survivors(t); !maps.Equal(got, want) {
+			t.Errorf("on disk is %q, want %q", got, want)
+		}
+		if got := n.held("old"); got != "" {
+			t.Errorf("holds %q", got)
 		}
 	})
 }

@@ -168,7 +168,7 @@ func TestForgersAreNotHeard(t *testing.T) {
 	k := &warden{make(chan error, 10)}
 	welsh := hear(t, s.Dialer("Welsh"), k, "Holiday")
 	for _, to := range []string{"Goloman", "Holiday"} {
-		if err := welsh.Publish(bus.Propagate, to, []byte(forged)); err != nil {
+		if err := welsh.Publish(bus.Propagate, to, "", []byte(forged)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,11 +205,11 @@ func (d parted) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	return partedConn{c, d.stands}, err
 }
 
-func (c partedConn) Publish(kind bus.Kind, to string, payload []byte) error {
+func (c partedConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
 	if c.stands(to) {
 		return nil
 	}
-	return c.Conn.Publish(kind, to, payload)
+	return c.Conn.Publish(kind, to, stamp, payload)
 }
 
 // A pair of nodes that is cut off keeps its old record, and shares what it learns itself.
@@ -269,9 +269,9 @@ func (d gated) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	return gatedConn{c, d.gate}, err
 }
 
-func (c gatedConn) Publish(kind bus.Kind, to string, payload []byte) error {
+func (c gatedConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
 	<-c.gate
-	return c.Conn.Publish(kind, to, payload)
+	return c.Conn.Publish(kind, to, stamp, payload)
 }
 
 // Two servers that admit different reports with the same time end equal, and so do all others: with the greater one.

@@ -47,7 +47,7 @@ func TestFuture(t *testing.T) {
 		limits.Future = time.Second
 		n.Limit(limits)
 		from := "Hands +0.000000000 emu " + place + " 9223372036"
-		if err := hands.Publish(bus.Propagate, "Goloman", []byte("PROPAGATE Hands "+from)); err != nil {
+		if err := hands.Publish(bus.Propagate, "Goloman", "", []byte("PROPAGATE Hands "+from)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -67,7 +67,7 @@ func TestHealthForAll(t *testing.T) {
 func TestHTTPFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		broken := &net.OpError{Op: "accept", Err: net.UnknownNetworkError("broken")}
-		n := New(Config{Listener: newPipes(), HTTP: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
+		n := New(Config{Topology: around(t, "Goloman"), Listener: newPipes(), HTTP: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
 		if err := n.Run(t.Context()); err != broken {
 			t.Errorf("ended with %v", err)
 		}

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -29,17 +31,19 @@ const (
 
 // Config is what a node is made of. All but HTTP, TLS and Store is required.
 type Config struct {
-	Name       line.NodeName
-	Neighbours []line.NodeName // at first, see [Node.Relink]
-	Listener   net.Listener    // for clients; Run closes it
-	HTTP       net.Listener    // for health, or nil; Run closes it
-	TLS        *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
-	Bus        bus.Dialer
-	Places     places.Finder
-	Store      *store.Store // keeps what the node knows, or nil: it is in memory alone; Run closes it
-	Always     bool         // clients are answered when what they are told is there
-	Limits     Limits       // at first, see [Node.Limit]
-	Log        *zap.Logger
+	Name      line.NodeName
+	Topology  *flood.Topology // at first, see [Node.Relink]
+	Listener  net.Listener    // for clients; Run closes it
+	HTTP      net.Listener    // for health, or nil; Run closes it
+	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
+	Bus       bus.Dialer
+	Places    places.Finder
+	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always    bool          // clients are answered when what they are told is there
+	Limits    Limits        // at first, see [Node.Limit]
+	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
+	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
+	Log       *zap.Logger
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
@@ -68,6 +72,7 @@ type Node struct {
 	refusals *refusals
 	tls      atomic.Pointer[TLS] // for new connections
 
+	looking  chan struct{} // one slot: the clock looks again
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
 
@@ -88,23 +93,28 @@ func New(c Config) *Node {
 		door:     newDoor(),
 		quota:    new(quota),
 		refusals: newRefusals(c.Log),
+		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
-	}
-	engine := flood.Config{Limit: c.Limits.Queue}
-	if c.Store != nil {
-		n.disk = newDisk(c.Store, c.Always, c.Log)
-		engine.Disk = n.disk.queue
-	}
-	n.engine = flood.NewEngine(engine)
-	if c.Store != nil {
-		n.disk.engine = n.engine
 	}
 	n.tls.Store(c.TLS)
 	n.busState.Store("not yet connected")
 	n.limits.Store(&c.Limits)
 	n.linked.Store(new([]*link))
-	n.Relink(c.Neighbours)
+	var incarnation flood.Incarnation
+	_, _ = rand.Read(incarnation[:]) // which never fails
+	engine := flood.Config{
+		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
+		Notice: n.notice,
+	}
+	if c.Store != nil {
+		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
+	}
+	n.engine = flood.NewEngine(engine)
+	if c.Store != nil {
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+	}
+	n.Relink(c.Topology)
 	return n
 }
 
@@ -117,7 +127,8 @@ func (n *Node) Limit(limits Limits) {
 	}
 }
 
-// Ready is closed when the node has reached the bus for the first time, or has tried to for 5 s.
+// Ready is closed when the node has caught up with every neighbour that it can reach, has tried that for as long as it may, or has
+// found no bus for 5 s. It stays so.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Registry returns what the node knows.
@@ -131,14 +142,7 @@ func (n *Node) run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { bus.Run(rest, n.Bus, n, n.serve, n.lost) })
 	tasks.Go(func() { n.refusals.run(rest) })
-	tasks.Go(func() {
-		select {
-		case <-rest.Done():
-		case <-n.ready:
-		case <-time.After(readyTime):
-			n.becomeReady()
-		}
-	})
+	tasks.Go(func() { n.clock(rest) })
 
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -158,9 +162,9 @@ func (n *Node) run(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) becomeReady() {
+func (n *Node) becomeReady(why string) {
 	n.becoming.Do(func() {
-		n.Log.Info("ready", zap.Any("bus", n.busState.Load()))
+		n.Log.Info("ready", zap.String("why", why))
 		close(n.ready)
 	})
 }
@@ -202,7 +206,7 @@ func (n *Node) Health() status.Health {
 		h.Store = n.disk.health()
 	}
 	for _, l := range n.links() {
-		h.Links = append(h.Links, l.health())
+		h.Links = append(h.Links, l.health(n.began, time.Now()))
 	}
 	return h
 }

@@ -34,6 +34,10 @@ const (
 	oversized
 	notPermitted
 	overrun
+	malformedMessage
+	unknownVersion
+	messagesMissing
+	cutoffAhead
 )
 
 var reasons = [...]string{
@@ -58,6 +62,10 @@ var reasons = [...]string{
 	oversized:          "message too large",
 	notPermitted:       "not permitted by the bus",
 	overrun:            "messages came too fast",
+	malformedMessage:   "malformed message",
+	unknownVersion:     "message of unknown version",
+	messagesMissing:    "messages missing",
+	cutoffAhead:        "cut-off too far ahead",
 }
 
 const (

@@ -204,7 +204,15 @@ func (a *patient) row() string {
 	}
 	links := make([]string, len(h.Links))
 	for i, l := range h.Links {
-		links[i] = fmt.Sprintf("%s %d queued", legible(l.Peer), l.Queued)
+		links[i] = legible(l.Peer) + " " + legible(l.State)
+		switch {
+		case l.Topology != "":
+			links[i] += " (other topology)"
+		case l.Twins > 0:
+			links[i] += " (two nodes of one name)"
+		case l.Queued > 0:
+			links[i] += fmt.Sprintf(" (%d queued)", l.Queued)
+		}
 	}
 	bus := "bus " + legible(h.Bus)
 	if h.Store != nil {

@@ -59,7 +59,7 @@ func (w *wire) stop() {
 
 func (w *wire) tell(payload string) {
 	w.t.Helper()
-	if err := w.oak.Publish(bus.Propagate, "Elm-2", []byte(payload)); err != nil {
+	if err := w.oak.Publish(bus.Propagate, "Elm-2", "", []byte(payload)); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -2,7 +2,9 @@ package flood
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"herd/node/line"
 )
@@ -10,42 +12,61 @@ import (
 // Edge is where reports of a node's own clients come from: no neighbour.
 const Edge NodeName = ""
 
-// Link is the way to one neighbour: what waits to be told to it.
-type Link struct {
-	Peer  NodeName
-	Queue *Queue
-}
-
 // Config is what an engine is made of.
 type Config struct {
-	Neighbours []NodeName // at first, see [Engine.Relink]
-	Limit      int        // clients whose reports wait on a link
-	Disk       *Queue     // gets all that changes the registry, or nil
+	Name        NodeName
+	Incarnation Incarnation   // another one for each start
+	Topology    *Topology     // at first, see [Engine.Relink]
+	Limit       int           // clients whose reports wait on a link
+	Retention   time.Duration // how long reports are kept; 0: for ever
+	Disk        *Queue        // gets all that changes the registry, or nil
+	Notice      func(Notice)  // is told what happens; must not call the engine. Or nil
 }
 
-// Engine is the flood at one node: a registry, and a link to each neighbour.
+// Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
 type Engine struct {
+	Config
 	registry *Registry
-	disk     *Queue
 	links    atomic.Pointer[[]*Link]
+
+	mu        sync.Mutex // held before locks of the registry and of queues
+	connected bool       // to the bus
+	walk      *walk      // into this node, or nil
+	walks     uint64     // so far
+	paid      time.Time  // up to when answers given have used their share
+	asked     uint64     // id of the last question of any walk
+	topology  *Topology
+	text      string // of it
+	print     uint64 // of it: its fingerprint
+	retention time.Duration
+	oldest    int64 // cut-off up to which the registry has been looked through
 }
 
-// NewEngine returns the engine of a node that knows nothing yet.
+// NewEngine returns the engine of a node that knows nothing yet, and is not connected.
 func NewEngine(c Config) *Engine {
-	e := &Engine{registry: NewRegistry(), disk: c.Disk}
+	e := &Engine{Config: c, registry: NewRegistry(), retention: c.Retention, oldest: keepAll}
+	for _, b := range e.Incarnation[:4] { // questions of an earlier start have other numbers
+		e.asked = e.asked<<8 | uint64(b)
+	}
+	e.asked <<= 32
 	e.links.Store(new([]*Link))
-	e.Relink(c.Neighbours, c.Limit)
+	e.Relink(time.Time{}, c.Topology, c.Limit)
 	return e
 }
 
-// Relink has the engine know these neighbours and no others. Those that stay keep their links with what waits there. It must not
-// be called concurrently with itself.
-func (e *Engine) Relink(neighbours []NodeName, limit int) {
+// Relink has the engine know the neighbours that a topology gives it, and no others. Those that stay keep their links with what
+// waits there. It must not be called concurrently with itself.
+func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	var links []*Link
-	for _, peer := range neighbours {
+	for _, peer := range t.Neighbours(e.Name) {
 		i := slices.IndexFunc(e.Links(), func(l *Link) bool { return l.Peer == peer })
 		if i < 0 {
-			links = append(links, &Link{Peer: peer, Queue: NewQueue(limit)})
+			l := &Link{Peer: peer, Queue: NewQueue(limit), engine: e, retention: -1}
+			l.Queue.open(e.connected)
+			l.heard = now
+			links = append(links, l)
 			continue
 		}
 		kept := e.Links()[i]
@@ -53,27 +74,38 @@ func (e *Engine) Relink(neighbours []NodeName, limit int) {
 		links = append(links, kept)
 	}
 	e.links.Store(&links)
+	e.topology, e.text, e.print = t, t.Text(), t.Fingerprint()
+	if e.walk != nil && !slices.Contains(links, e.walk.link) {
+		e.walk = nil
+	}
 }
 
-// Hear takes a report in: one from [Edge] is admitted, one from a neighbour is merged (see [Registry]). If that changed
-// the registry, the report waits on the link to every neighbour but from, and Hear returns true.
+// Hear takes a report in: one from [Edge] is admitted if its time is later than that of the report held, one from a neighbour is merged
+// (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
+// returns true.
 func (e *Engine) Hear(r line.Report, from NodeName) bool {
-	h, changed := hash(r.Client()), false
+	if from != Edge && e.registry.expired(r) {
+		return false
+	}
+	k, changed := keyOf(r.Client()), false
+	s := e.registry.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
 	if from == Edge {
-		changed = e.registry.admit(h, r)
+		changed = s.admit(k, r)
 	} else {
-		r, changed = e.registry.merge(h, r)
+		r, changed = s.merge(k, r)
 	}
 	if !changed {
 		return false
 	}
 	for _, l := range e.Links() {
 		if l.Peer != from {
-			l.Queue.push(h, r)
+			l.Queue.push(k.hash, r)
 		}
 	}
-	if e.disk != nil {
-		e.disk.push(h, r)
+	if e.Disk != nil {
+		e.Disk.push(k.hash, r)
 	}
 	return true
 }
@@ -83,3 +115,127 @@ func (e *Engine) Registry() *Registry { return e.registry }
 
 // Links returns the ways to the neighbours, in the order they were given in.
 func (e *Engine) Links() []*Link { return *e.links.Load() }
+
+// Connect has the engine tell its neighbours what it hears from now on.
+func (e *Engine) Connect(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.connected = true
+	for _, l := range e.Links() {
+		l.reset(now)
+		l.Queue.open(true)
+		l.Queue.signal()
+	}
+}
+
+// Disconnect puts all links down. What waits for them is left to repair.
+func (e *Engine) Disconnect(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.connected = false
+	e.stopWalk(now, "connection lost")
+	for _, l := range e.Links() {
+		l.Queue.open(false)
+		e.down(l, "connection lost")
+		l.questions = nil
+	}
+}
+
+// Tick does what is due: it puts silent links down, gives up a walk that gets no answers, begins the next one, and forgets what is
+// too old. It is to be called when the time that it returns has come, or earlier.
+func (e *Engine) Tick(now time.Time) (next time.Time) {
+	e.forget(now)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next = now.Add(beat)
+	if !e.connected {
+		return next
+	}
+	for _, l := range e.Links() {
+		switch silent := l.heard.Add(silence); {
+		case !now.Before(silent):
+			e.down(l, Silent)
+		case l.alive:
+			next = earlier(next, silent)
+		}
+		if l.alive && !l.wanted && now.Sub(l.agreed) >= idleTime {
+			l.agreed = now
+			e.want(l, now, "not compared for long")
+			l.budget = idleBytes
+		}
+	}
+	if w := e.walk; w != nil {
+		if now.Sub(w.moved) >= answerTime {
+			e.stopWalk(now, "no answer")
+		} else {
+			next = earlier(next, w.moved.Add(answerTime))
+		}
+	}
+	return earlier(next, e.begin(now))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// forget raises the cut-off to what the clock says, and forgets what is older than the cut-off that is known by now.
+func (e *Engine) forget(now time.Time) {
+	e.mu.Lock()
+	if e.retention > 0 {
+		e.raise(cutoff(now, e.retention))
+	}
+	done, target := e.oldest, e.registry.oldest.Load()
+	e.mu.Unlock()
+	if target == done {
+		return
+	}
+	n := e.registry.forget(target)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.oldest = target
+	if n > 0 {
+		e.notice(Notice{What: Forgot, Reports: n})
+	}
+}
+
+// raise moves the cut-off; never back.
+func (e *Engine) raise(cutoff int64) { e.registry.oldest.Store(max(e.registry.oldest.Load(), cutoff)) }
+
+// Oldest returns the time of receipt, in nanoseconds since 1970, before which the registry has forgotten everything.
+func (e *Engine) Oldest() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.oldest
+}
+
+// CaughtUp reports whether the node knows what every neighbour knew that it can reach.
+func (e *Engine) CaughtUp(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.Links() {
+		if state := e.state(l); state == CatchingUp || state == Down && now.Before(l.heard.Add(silence)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) state(l *Link) State {
+	switch {
+	case !l.alive:
+		return Down
+	case !l.caughtUp:
+		return CatchingUp
+	default:
+		return Up
+	}
+}
+
+func (e *Engine) notice(n Notice) {
+	if e.Notice != nil {
+		e.Notice(n)
+	}
+}

@@ -66,6 +66,27 @@ func shapes(t testing.TB) map[string]*Topology {
 	}
 }
 
+// star returns the topology of a node with these neighbours.
+func star(t testing.TB, name NodeName, peers ...NodeName) *Topology {
+	t.Helper()
+	var links [][2]NodeName
+	for _, peer := range peers {
+		links = append(links, [2]NodeName{name, peer})
+	}
+	topo, err := NewTopology(append([]NodeName{name}, peers...), links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+// connected returns the engine of a node that is connected.
+func connected(c Config) *Engine {
+	e := NewEngine(c)
+	e.Connect(time.Time{})
+	return e
+}
+
 // herd is a set of engines, and a seeded scheduler that carries what they queue, one message at a time.
 type herd struct {
 	topo     *Topology
@@ -83,7 +104,7 @@ func newHerd(topo *Topology, seed uint64, batch int) *herd {
 		reports: make(map[string]int), heard: make(map[[2]NodeName]bool),
 	}
 	for _, n := range topo.Nodes() {
-		h.engines[n] = NewEngine(Config{Neighbours: topo.Neighbours(n), Limit: 1000})
+		h.engines[n] = connected(Config{Name: n, Topology: topo, Limit: 1000})
 	}
 	return h
 }
@@ -209,7 +230,7 @@ func TestConvergence(t *testing.T) {
 
 // A neighbour's report with the same time is merged by the total order, a client's is not admitted.
 func TestHearAdmitsAndMerges(t *testing.T) {
-	e := NewEngine(Config{Neighbours: []NodeName{"B", "C"}, Limit: 10})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), Limit: 10})
 	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
 	steps := []struct {
 		r    line.Report
@@ -236,7 +257,7 @@ func TestHearAdmitsAndMerges(t *testing.T) {
 func BenchmarkHear(b *testing.B) {
 	const clients = 1 << 20
 	const stride = 7919 // visits every client once a round
-	e := NewEngine(Config{Neighbours: []NodeName{"Hands", "Holiday", "Wilkes"}, Limit: 65536})
+	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes"), Limit: 65536})
 	c := line.Command{Verb: line.IAmAt, Position: []byte("+34.068930-118.445127")}
 	id, at := []byte("client0000000.example"), []byte("1520000000.918963997")
 	next := func(i int) line.Report {
@@ -281,7 +302,7 @@ func BenchmarkHear(b *testing.B) {
 
 // Links that stay keep what waits on them; what waited on others is gone, and a new one gets what comes from then on.
 func TestRelink(t *testing.T) {
-	e := NewEngine(Config{Neighbours: []NodeName{"B", "C"}, Limit: 2})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), Limit: 2})
 	hear := func(client string) {
 		r, err := line.ParseReport("A +0.000000000 " + client + " +1+1 1")
 		if err != nil {
@@ -295,26 +316,24 @@ func TestRelink(t *testing.T) {
 		clients := make(map[NodeName][]string)
 		for _, l := range e.Links() {
 			clients[l.Peer] = nil
-			reports := l.Queue.Pop(nil, 10, 1000)
-			for _, r := range reports {
+			for _, r := range l.Queue.waiting[l.Queue.head:] {
 				clients[l.Peer] = append(clients[l.Peer], string(r.Client()))
 			}
-			l.Queue.Restore(reports)
 		}
 		return clients
 	}
 	hear("1")
-	e.Relink([]NodeName{"C", "D"}, 2)
+	e.Relink(time.Time{}, star(t, "A", "C", "D"), 2)
 	hear("2")
 	if got, want := waiting(), map[NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("waiting %v, want %v", got, want)
 	}
-	e.Relink([]NodeName{"C", "B", "D"}, 1)
+	e.Relink(time.Time{}, star(t, "A", "C", "B", "D"), 1)
 	hear("3")
 	if got, want := waiting(), map[NodeName][]string{"C": {"3"}, "B": {"3"}, "D": {"3"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("with a smaller limit, waiting %v, want %v", got, want)
 	}
-	e.Relink(nil, 1)
+	e.Relink(time.Time{}, star(t, "A"), 1)
 	hear("4")
 	if got := e.Links(); len(got) != 0 {
 		t.Errorf("links %v", got)

@@ -23,7 +23,7 @@ func BenchmarkMemory(b *testing.B) {
 		r := NewRegistry()
 		for i := range n {
 			c := line.Parse(fmt.Append(nil, "IAMAT ", id(i), " +34.068930-118.445127 1520023934.918963997"))
-			r.Admit(line.NewReport("Goloman", 1795357066_969964, &c))
+			r.admit(line.NewReport("Goloman", 1795357066_969964, &c))
 		}
 		b.ReportMetric((used()-before)/n-float64(len(id(0))), "B/client-ID")
 		runtime.KeepAlive(r)

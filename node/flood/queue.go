@@ -8,6 +8,8 @@ import (
 
 // Queue is what waits to be told to one neighbour: at most one report per client, the greatest, in the order in
 // which the clients came. Pushing never waits; a queue that is full is emptied.
+//
+// It numbers the messages that are made of it, and skips a number where reports are missing, so that who hears them notices.
 type Queue struct {
 	wake chan struct{} // one slot: there is something to pop
 
@@ -18,12 +20,15 @@ type Queue struct {
 	head    int           // what is before it has been popped
 	index   index         // of waiting[head:]
 	counts  QueueCounts
+	shut    bool   // nothing is taken: there is nobody to tell
+	number  uint64 // of the last message, or of the gap after it
+	gap     bool   // number is that of a gap
 }
 
 // QueueCounts says what became of reports that were pushed and not popped.
 type QueueCounts struct {
 	Conflated uint64 // replaced by, or dropped in favour of, a greater report of the same client
-	Emptied   uint64 // thrown away because more clients than the limit were waiting
+	Emptied   uint64 // thrown away because more clients than the limit were waiting, or there was no connection
 }
 
 // NewQueue returns an empty queue for at most limit clients, at least 1.
@@ -43,12 +48,8 @@ func (q *Queue) Limit(limit int) {
 func (q *Queue) Push(r line.Report) { q.push(hash(r.Client()), r) }
 
 func (q *Queue) push(h uint64, r line.Report) {
-	if !q.put(h, r) {
-		return // whoever pops was woken, and has not yet
-	}
-	select {
-	case q.wake <- struct{}{}:
-	default:
+	if q.put(h, r) { // else whoever pops was woken, and has not yet
+		q.signal()
 	}
 }
 
@@ -56,12 +57,15 @@ func (q *Queue) push(h uint64, r line.Report) {
 func (q *Queue) put(h uint64, r line.Report) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.shut {
+		q.lose(1)
+		return false
+	}
 	if q.conflate(h, r) {
 		return false
 	}
 	if q.index.used >= q.limit {
-		q.counts.Emptied += uint64(q.index.used)
-		q.reset()
+		q.empty()
 	}
 	q.append(h, r)
 	return q.index.used == 1
@@ -85,20 +89,44 @@ func (q *Queue) append(h uint64, r line.Report) {
 	q.waiting, q.hashes = append(q.waiting, r), append(q.hashes, h)
 }
 
-// Restore puts reports back that were popped and could not be told. Those for which there is no room any more are thrown away and
-// counted: unlike with Push they are older than what waits. It wakes nobody.
-func (q *Queue) Restore(reports []line.Report) {
+// lose counts reports that will not be told, and leaves a gap in the numbers for them.
+func (q *Queue) lose(reports int) {
+	q.counts.Emptied += uint64(reports)
+	if !q.gap {
+		q.number++
+		q.gap = true
+	}
+}
+
+func (q *Queue) empty() {
+	if q.index.used > 0 {
+		q.lose(q.index.used)
+		q.reset()
+	}
+}
+
+// open has the queue take what is pushed, or throw it away together with what waits.
+func (q *Queue) open(open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, r := range reports {
-		h := hash(r.Client())
-		switch {
-		case q.conflate(h, r):
-		case q.index.used >= q.limit:
-			q.counts.Emptied++
-		default:
-			q.append(h, r)
-		}
+	q.shut = !open
+	if q.shut {
+		q.empty()
+	}
+}
+
+// last returns the number of the last message or gap, and whether there is nothing for a next one.
+func (q *Queue) last() (number uint64, empty bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.number, q.index.used == 0
+}
+
+// signal wakes whoever pops.
+func (q *Queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -108,8 +136,18 @@ func (q *Queue) Wake() <-chan struct{} { return q.wake }
 // Pop appends to dst, which is empty, the oldest reports of the queue and removes them: at most count, and at most size bytes of
 // text but always one.
 func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
+	dst, _ = q.pop(dst, count, size)
+	return dst
+}
+
+// pop does what Pop does, and returns the number of the message that is made of the reports.
+func (q *Queue) pop(dst []line.Report, count, size int) ([]line.Report, uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.head < len(q.waiting) {
+		q.number++
+		q.gap = false
+	}
 	for range count {
 		if q.head == len(q.waiting) {
 			break
@@ -129,7 +167,7 @@ func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 	case q.head > len(q.waiting)/2:
 		q.compact()
 	}
-	return dst
+	return dst, q.number
 }
 
 // compact moves what waits to the beginning. That is less than has been popped since the last time.

@@ -80,18 +80,6 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// What is put back goes behind what came meanwhile, as far as there is room, and never over what is greater.
-func TestQueueRestore(t *testing.T) {
-	q := NewQueue(3)
-	q.Push(at(t, "a", 5))
-	q.Push(at(t, "b", 5))
-	q.Restore([]line.Report{at(t, "a", 4), at(t, "b", 6), at(t, "c", 5), at(t, "d", 5)})
-	want := texts([]line.Report{at(t, "a", 5), at(t, "b", 6), at(t, "c", 5)})
-	if got := texts(q.Pop(nil, 10, 1000)); !slices.Equal(got, want) || q.Counts() != (QueueCounts{Conflated: 2, Emptied: 1}) {
-		t.Errorf("popped %q, want %q; counts %+v", got, want, q.Counts())
-	}
-}
-
 // A burst leaves nothing behind but what still waits.
 func TestQueueAfterBurst(t *testing.T) {
 	q := NewQueue(1 << 16)

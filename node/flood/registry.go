@@ -2,86 +2,115 @@ package flood
 
 import (
 	"iter"
+	"math"
 	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
 
 	"herd/node/line"
 )
 
-const shards = 64 // more than the cores of a large machine
+// keepAll is the cut-off of who keeps reports for ever.
+const keepAll = math.MinInt64
 
-// Registry holds the greatest report of each client.
+// shards is more than the cores of a large machine. Each is a branch of the tree of digests.
+const shards = 1 << (4 * shardLevels)
+
+// Registry holds the greatest report of each client, and a tree of digests over them.
 type Registry struct {
 	shards [shards]shard
+	oldest atomic.Int64 // reports received before are not taken any more: nanoseconds since 1970
 }
 
-// shard holds the clients of one part of the hash space.
+// shard holds the clients whose ID's hash begins with one byte.
 type shard struct {
 	mu      sync.Mutex
 	reports []line.Report // one per client, in the order they were first heard of
 	index   index
+	sum     digest
+	leaves  []leaf   // 16^levels, if any
+	next    []uint32 // of each report, place+1 of another one in the same leaf; 0: none
+	levels  uint8
 	_       [64]byte // no two shards' locks on one cache line
 }
 
+// key is a client's ID, hashed: secretly, to find it in memory, and as every node does, for its place in the tree.
+type key struct{ hash, id uint64 }
+
+func idHash(id line.ClientID) uint64 { return xxhash.Sum64String(string(id)) }
+
+func keyOf(id line.ClientID) key { return key{hash(id), idHash(id)} }
+
 // NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return new(Registry) }
-
-func (g *Registry) shard(h uint64) *shard { return &g.shards[h>>32%shards] }
-
-// hold puts r in the place that find returned, or adds it.
-func (s *shard) hold(place int, h uint64, r line.Report) {
-	if place >= 0 {
-		s.reports[place] = r
-		return
-	}
-	s.index.add(h, len(s.reports))
-	s.reports = append(s.reports, r)
+func NewRegistry() *Registry {
+	g := new(Registry)
+	g.oldest.Store(keepAll)
+	return g
 }
 
-// Admit holds r, which a client of this node reported, if its time is later than that of the report held. Of two
-// reports with the same time the first stays. It returns whether the registry changed.
-func (g *Registry) Admit(r line.Report) bool { return g.admit(hash(r.Client()), r) }
+func (g *Registry) shard(k key) *shard { return &g.shards[k.id>>(64-4*shardLevels)] }
 
-func (g *Registry) admit(h uint64, r line.Report) bool {
-	s := g.shard(h)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	place := s.index.find(h, r.Client(), s.reports)
+// hold puts r in the place that find returned, or adds it.
+func (s *shard) hold(place int, k key, r line.Report) {
+	if place < 0 {
+		place = len(s.reports)
+		s.index.add(k.hash, place)
+		s.reports, s.next = append(s.reports, r), append(s.next, 0)
+		s.enter(k.id, place)
+	} else {
+		s.add(k.id, -digestOf(s.reports[place]))
+		s.reports[place] = r
+	}
+	s.add(k.id, digestOf(r))
+}
+
+// admit holds r, which a client of this node reported, if its time is later than that of the report held. Of two reports
+// with the same time the first stays. It returns whether that changed the shard.
+func (s *shard) admit(k key, r line.Report) bool {
+	place := s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && !r.Later(s.reports[place]) {
 		return false
 	}
-	s.hold(place, h, r)
+	s.hold(place, k, r)
 	return true
 }
 
-// Merge holds a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is
-// held then and whether the registry changed.
-//
-// Merging is commutative, associative and idempotent: whatever the order in which nodes are given the same
-// reports, and however often, they end with equal registries.
-func (g *Registry) Merge(r line.Report) (held line.Report, changed bool) {
-	return g.merge(hash(r.Client()), r)
-}
-
-func (g *Registry) merge(h uint64, r line.Report) (held line.Report, changed bool) {
-	s := g.shard(h)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	place := s.index.find(h, r.Client(), s.reports)
+// merge holds a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is
+// held then and whether that changed.
+func (s *shard) merge(k key, r line.Report) (held line.Report, changed bool) {
+	place := s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && r.Compare(s.reports[place]) <= 0 {
 		return s.reports[place], false
 	}
 	r = r.Clone()
-	s.hold(place, h, r)
+	s.hold(place, k, r)
 	return r, true
+}
+
+// Merge holds a copy of r if it is greater than the report held, and not older than the cut-off. It returns what is held then, if
+// anything, and whether the registry changed.
+//
+// Merging is commutative, associative and idempotent: whatever the order in which nodes are given the same
+// reports, and however often, they end with equal registries.
+func (g *Registry) Merge(r line.Report) (held line.Report, changed bool) {
+	if g.expired(r) {
+		return g.Get(r.Client())
+	}
+	k := keyOf(r.Client())
+	s := g.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.merge(k, r)
 }
 
 // Get returns the report held for a client, and whether there is one.
 func (g *Registry) Get(id line.ClientID) (line.Report, bool) {
-	h := hash(id)
-	s := g.shard(h)
+	k := keyOf(id)
+	s := g.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	place := s.index.find(h, id, s.reports)
+	place := s.index.find(k.hash, id, s.reports)
 	if place < 0 {
 		return line.Report{}, false
 	}
@@ -90,13 +119,7 @@ func (g *Registry) Get(id line.ClientID) (line.Report, bool) {
 
 // Len returns the number of clients.
 func (g *Registry) Len() int {
-	n := 0
-	for i := range g.shards {
-		s := &g.shards[i]
-		s.mu.Lock()
-		n += len(s.reports)
-		s.mu.Unlock()
-	}
+	_, n := g.digest(branch{})
 	return n
 }
 

@@ -90,6 +90,10 @@ func TestMergeLaws(t *testing.T) {
 	}
 }
 
+func (g *Registry) admit(r line.Report) bool {
+	return g.shard(keyOf(r.Client())).admit(keyOf(r.Client()), r)
+}
+
 func TestAdmit(t *testing.T) {
 	steps := []struct {
 		text string
@@ -105,7 +109,7 @@ func TestAdmit(t *testing.T) {
 	g := NewRegistry()
 	for _, s := range steps {
 		before := contents(g)
-		if got := g.Admit(report(t, s.text)); got != s.want {
+		if got := g.admit(report(t, s.text)); got != s.want {
 			t.Errorf("Admit(%q) = %v", s.text, got)
 		} else if !got && !maps.Equal(before, contents(g)) {
 			t.Errorf("Admit(%q) changed what it refused to", s.text)

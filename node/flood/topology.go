@@ -3,7 +3,10 @@ package flood
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"herd/node/line"
 )
@@ -98,3 +101,44 @@ func (t *Topology) Has(n NodeName) bool {
 
 // FloodCost returns how many messages tell one report to every server when the herd is idle: 2E − (N − 1).
 func (t *Topology) FloodCost() int { return 2*len(t.links) - (len(t.nodes) - 1) }
+
+// Text returns the links as one word, A:B,A:C and so on: each with its ends, and all of them, in alphabetical order, and a node
+// without links alone.
+func (t *Topology) Text() string {
+	var words []string
+	for _, l := range t.links {
+		words = append(words, linkText(l[0], l[1]))
+	}
+	for _, n := range t.nodes {
+		if len(t.neighbours[n]) == 0 {
+			words = append(words, string(n))
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, ",")
+}
+
+func linkText(a, b NodeName) string { return string(min(a, b)) + ":" + string(max(a, b)) }
+
+// Fingerprint returns the xxHash64 of Text.
+func (t *Topology) Fingerprint() uint64 { return xxhash.Sum64String(t.Text()) }
+
+// differences says which links only one of two texts has, ours or a neighbour's.
+func differences(ours, theirs string) string {
+	if theirs == "" {
+		return ""
+	}
+	var words []string
+	a, b := strings.Split(ours, ","), strings.Split(theirs, ",")
+	for _, w := range a {
+		if !slices.Contains(b, w) {
+			words = append(words, w+" only here")
+		}
+	}
+	for _, w := range b {
+		if !slices.Contains(a, w) {
+			words = append(words, w+" only there")
+		}
+	}
+	return strings.Join(words, ", ")
+}

@@ -164,6 +164,22 @@ func validSkew[T text](s T) bool {
 	return ok && end == len(s) && end == point+10
 }
 
+// parseSkew returns the nanoseconds of a valid skew, or the nearest int64.
+func parseSkew(s string) int64 {
+	whole, fraction, _ := strings.Cut(s[1:], ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	const rest = "854775807" // of MaxInt64
+	if err != nil || seconds > maxSeconds || seconds == maxSeconds && fraction > rest {
+		seconds, fraction = maxSeconds, rest
+	}
+	part, _ := strconv.ParseInt(fraction, 10, 64)
+	nanos := seconds*nano + part
+	if s[0] == '-' {
+		return -nanos
+	}
+	return nanos
+}
+
 // appendSkew appends received − sent, both in nanoseconds since 1970 and sent not negative, as seconds with a
 // sign, '+' for zero, and nine decimals.
 func appendSkew(dst []byte, received, sent int64) []byte {

@@ -2,6 +2,7 @@ package line
 
 import (
 	"errors"
+	"math"
 	"strings"
 )
 
@@ -77,6 +78,26 @@ func (r Report) Position() string { return r.text[r.position : r.time-1] }
 
 // Time returns when the client said it was there: POSIX seconds, as it wrote them.
 func (r Report) Time() string { return r.text[r.time:] }
+
+// Nanos returns the whole nanoseconds of the client's time, since 1970.
+func (r Report) Nanos() int64 {
+	_, nanos, _ := scanTime(r.text, int(r.time))
+	return nanos
+}
+
+// Received returns when the origin took the report, by its own clock, in nanoseconds since 1970: time and skew together, or the
+// nearest int64.
+func (r Report) Received() int64 {
+	nanos, skew := r.Nanos(), parseSkew(r.Skew())
+	switch sum := nanos + skew; {
+	case skew > 0 && sum < nanos:
+		return math.MaxInt64
+	case skew < 0 && sum > nanos:
+		return math.MinInt64
+	default:
+		return sum
+	}
+}
 
 // Coordinates returns the position in degrees.
 func (r Report) Coordinates() (lat, lon float64) { return coordinates(r.Position()) }

@@ -1,0 +1,159 @@
+package flood
+
+import (
+	"time"
+)
+
+// nextHeartbeat makes a heartbeat if one is due. It sees registry, queue and what was heard of the neighbour at one moment, and nothing
+// popped is still to be sent, since who calls it sends.
+func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now.Before(l.due) || !e.connected {
+		return false
+	}
+	l.due = now.Add(beat)
+	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
+	if n := len(l.peers); n > 0 {
+		h := l.peers[n-1]
+		b.echo, b.processed = h.incarnation, h.last
+	}
+	if l.differs && len(e.text) <= maxText {
+		b.links = e.text
+	}
+	s := e.see(l)
+	b.last, b.digest, b.clients = s.number, s.digest, s.clients
+	b.settled = s.empty && e.oldest == e.registry.oldest.Load()
+	m.Kind, m.Payload = Heartbeat, b.append(m.Payload)
+	return true
+}
+
+// sight is what can be seen of an engine and one of its links at one moment.
+type sight struct {
+	digest  digest
+	clients int
+	number  uint64
+	empty   bool
+}
+
+func (e *Engine) see(l *Link) (s sight) {
+	for i := range e.registry.shards {
+		e.registry.shards[i].mu.Lock()
+	}
+	s.number, s.empty = l.Queue.last()
+	for i := range e.registry.shards {
+		shard := &e.registry.shards[i]
+		s.digest += shard.sum
+		s.clients += len(shard.reports)
+		shard.mu.Unlock()
+	}
+	return s
+}
+
+// takeHeartbeat follows what a neighbour says of itself. Digests are compared only when they must be equal unless something was
+// lost: I have taken the neighbour's last message, it has taken mine, neither has anything left to send, and both have
+// forgotten as much.
+func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
+	b, err := parseHeartbeat(string(payload))
+	if err != nil {
+		return err
+	}
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.connected {
+		return nil
+	}
+	l.heard = now
+	l.follow(now, &b)
+	h := l.hearing(now, b.incarnation, b.last)
+	h.beaten = true
+	if !l.alive {
+		l.alive = true
+		e.notice(Notice{Peer: l.Peer, What: LinkUp})
+		e.want(l, now, "link returned")
+	}
+	lost := h.last != b.last
+	if lost {
+		// What is missing is after what was taken; or the neighbour counts anew, after it was no neighbour for a while.
+		l.gap(now, max(b.last, h.last)-min(b.last, h.last))
+		h.last = b.last
+	}
+	if b.echo != e.Incarnation { // it should know this one
+		l.due = now
+		l.Queue.signal()
+	}
+	e.agree(l, now, &b)
+	if !lost && b.settled && b.echo == e.Incarnation && b.cutoff == e.oldest && e.oldest == e.registry.oldest.Load() {
+		if mine := e.see(l); mine.empty && b.processed == mine.number {
+			l.agreed = now
+			if b.digest == mine.digest {
+				l.wanted = false
+				e.caughtUp(l)
+			} else {
+				e.want(l, now, "digests differ")
+			}
+		}
+	}
+	e.begin(now)
+	return nil
+}
+
+// follow notices when the neighbour's name, or this node's, belongs to two nodes: an incarnation is heard again after another, or three
+// heartbeats echo one that is not this node's.
+func (l *Link) follow(now time.Time, b *heartbeat) {
+	e := l.engine
+	before := l.current
+	l.current = b.incarnation
+	if before != b.incarnation {
+		for i := range l.peers {
+			if h := &l.peers[i]; h.incarnation == b.incarnation && h.beaten {
+				l.complain(now, NeighbourTwin)
+			}
+		}
+	}
+	if b.echo == (Incarnation{}) || b.echo == e.Incarnation {
+		return
+	}
+	if now.Sub(l.strange) > twinShows {
+		l.foreign, l.strange = 0, now
+	}
+	if l.foreign++; l.foreign >= 3 {
+		l.complain(now, Twin)
+	}
+}
+
+// complain notes that two nodes have one name.
+func (l *Link) complain(now time.Time, what What) {
+	l.counts.Twins++
+	l.twin = now
+	if l.complaint.IsZero() || now.Sub(l.complaint) >= twinShows {
+		l.complaint = now
+		l.engine.notice(Notice{Peer: l.Peer, What: what})
+	}
+}
+
+// agree compares how two neighbours are configured, and takes over the later cut-off.
+func (e *Engine) agree(l *Link, now time.Time, b *heartbeat) {
+	if differs := b.topology != e.print; differs || l.differs {
+		if differs && (!l.differs || l.print != b.topology || l.links == "" && b.links != "") {
+			e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
+		} else if !differs {
+			e.notice(Notice{Peer: l.Peer, What: SameTopology})
+		}
+		l.differs, l.print, l.links = differs, b.topology, b.links
+	}
+	if b.retention != e.retention && l.retention != b.retention {
+		e.notice(Notice{Peer: l.Peer, What: OtherRetention, Took: b.retention})
+	}
+	l.retention = b.retention
+	if b.cutoff == keepAll || b.cutoff <= e.registry.oldest.Load() {
+		return
+	}
+	if e.retention > 0 && b.cutoff <= cutoff(now, e.retention)+2*int64(step(e.retention)) {
+		e.raise(b.cutoff)
+	} else if e.retention == b.retention { // else that is what is reported
+		e.notice(Notice{Peer: l.Peer, What: CutoffAhead, Took: time.Duration(b.cutoff - cutoff(now, e.retention))})
+	}
+}

@@ -1,0 +1,250 @@
+package flood
+
+import (
+	"slices"
+	"time"
+
+	"herd/node/line"
+)
+
+const (
+	beat      = time.Second             // between two heartbeats
+	silence   = 3500 * time.Millisecond // without a heartbeat, a link is down
+	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
+	idleBytes = 32 << 10                // of answers to that
+	retryTime = time.Second             // after a walk that was given up
+	twinTime  = 30 * time.Second        // between two walks while the neighbour has a twin
+	twinShows = time.Minute             // after the last sign of a twin
+
+	maxReports = 256      // in a message
+	maxText    = 32 << 10 // bytes of reports in a message, with what stands around them; one report may have more
+	aroundText = len("PROPAGATE ") + line.MaxName + len(" \n")
+
+	incarnations = 4 // of a neighbour that are remembered
+)
+
+// State says how a link is.
+type State uint8
+
+// The states of a link.
+const (
+	Down       State = iota // nothing is heard
+	CatchingUp              // heard again, and what was missed meanwhile is being pulled
+	Up
+)
+
+func (s State) String() string { return [...]string{"down", "catching up", "up"}[s] }
+
+// Kind says what a message is.
+type Kind uint8
+
+// The kinds of messages.
+const (
+	Reports Kind = iota
+	Heartbeat
+	Repair
+)
+
+// Message is what goes over a link.
+type Message struct {
+	Kind    Kind
+	Stamp   Stamp         // of Reports
+	Reports []line.Report // of Reports
+	Payload []byte        // of the others
+}
+
+// Link is the way to one neighbour. Next is for one goroutine at a time, Take for another one.
+type Link struct {
+	Peer   NodeName
+	Queue  *Queue // what waits to be told
+	engine *Engine
+	turn   bool // of repair, before reports; for Next only
+
+	// The rest is guarded by engine.mu.
+	heard     time.Time // the last heartbeat, or the beginning of the connection
+	due       time.Time // when the next heartbeat is to be sent
+	alive     bool      // heartbeats come
+	caughtUp  bool      // since then
+	peers     []hearing // incarnations of the neighbour, the one heard last at the end
+	current   Incarnation
+	foreign   int       // heartbeats that echoed an incarnation of this node's name that is not this one's
+	strange   time.Time // when the first of them came
+	twin      time.Time // last sign that two nodes have one name
+	complaint time.Time // about that
+
+	wanted    bool      // a walk is
+	why       string    // it is
+	since     time.Time // it is
+	resume    time.Time // not before
+	budget    int       // of that walk
+	agreed    time.Time // when digests could be compared, or a walk ended
+	questions []asking  // to be answered
+
+	print     uint64 // of the neighbour's topology
+	links     string // of it, if it differs
+	differs   bool
+	retention time.Duration // the neighbour's
+	counts    LinkCounts
+}
+
+// LinkCounts says what happened on a link.
+type LinkCounts struct {
+	Gaps      uint64 // messages that were missing
+	Repeated  uint64 // messages that were heard again
+	Walks     uint64 // ended
+	Pulled    uint64 // reports that walks brought
+	PulledNew uint64 // of these, news
+	RepairIn  uint64 // bytes of repair heard
+	RepairOut uint64 // bytes of repair sent
+	Unread    uint64 // questions thrown away because too many waited
+	Twins     uint64 // signs that two nodes have one name
+}
+
+// hearing is how far one incarnation of the neighbour has been heard.
+type hearing struct {
+	incarnation Incarnation
+	last        uint64 // message that was taken, or gap that was noticed
+	beaten      bool   // heartbeats came of it
+}
+
+// reset begins with a new connection.
+func (l *Link) reset(now time.Time) {
+	l.heard, l.due, l.agreed = now, now, now
+	l.alive, l.caughtUp = false, false
+}
+
+// LinkStatus is how a link is now.
+type LinkStatus struct {
+	State       State
+	Since       time.Time // of the last heartbeat, or of the beginning of the connection
+	Topology    bool      // the neighbour's is the same
+	Differences string    // else: what is known of them
+	LinkCounts
+}
+
+// Status returns how the link is.
+func (l *Link) Status() LinkStatus {
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return LinkStatus{State: e.state(l), Since: l.heard, Topology: !l.differs, Differences: differences(e.text, l.links), LinkCounts: l.counts}
+}
+
+// Due returns when Next will have a heartbeat, or an answer that had to wait.
+func (l *Link) Due() time.Time {
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(l.questions) > 0 {
+		return earlier(l.due, e.paid.Add(-answerBurst))
+	}
+	return l.due
+}
+
+// Next makes the next message to the neighbour, in m, whose memory it uses again. It returns false when there is none before
+// Due, or before something comes to wake who waits for [Queue.Wake].
+func (l *Link) Next(now time.Time, m *Message) bool {
+	m.Reports, m.Payload = m.Reports[:0], m.Payload[:0]
+	if l.nextHeartbeat(now, m) {
+		return true
+	}
+	if l.turn = !l.turn; l.turn {
+		return l.nextRepair(now, m) || l.nextReports(m)
+	}
+	return l.nextReports(m) || l.nextRepair(now, m)
+}
+
+func (l *Link) nextReports(m *Message) bool {
+	m.Kind = Reports
+	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, maxReports, maxText-maxReports*aroundText)
+	m.Stamp.Incarnation = l.engine.Incarnation
+	return len(m.Reports) > 0
+}
+
+func (l *Link) nextRepair(now time.Time, m *Message) bool {
+	e := l.engine
+	m.Kind = Repair
+	e.mu.Lock()
+	if w := e.walk; w != nil && w.link == l && w.due() {
+		defer e.mu.Unlock()
+		m.Payload = w.ask(m.Payload)
+		e.asked = w.id
+		l.counts.RepairOut += uint64(len(m.Payload))
+		return true
+	}
+	if len(l.questions) == 0 || now.Before(e.paid.Add(-answerBurst)) {
+		e.mu.Unlock()
+		return false
+	}
+	q := l.questions[0]
+	l.questions = slices.Delete(l.questions, 0, 1)
+	e.mu.Unlock()
+
+	m.Payload = e.registry.answer(m.Payload, &q) // which takes long, compared with all else
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.counts.RepairOut += uint64(len(m.Payload))
+	e.paid = later(e.paid, now).Add(time.Duration(len(m.Payload)) * time.Second / answerRate)
+	return true
+}
+
+// Take takes a message of the neighbour. A message of reports without a stamp is one that nobody numbers. Take calls heard, unless that is nil, with each report of a message of reports and
+// whether it was news.
+func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
+	switch m.Kind {
+	case Reports:
+		for _, r := range m.Reports {
+			news := l.engine.Hear(r, l.Peer)
+			if heard != nil {
+				heard(r, news)
+			}
+		}
+		if m.Stamp.Number > 0 {
+			l.processed(now, m.Stamp) // only now: who compares digests relies on it
+		}
+		return nil
+	case Heartbeat:
+		return l.takeHeartbeat(now, m.Payload)
+	default:
+		return l.takeRepair(now, m.Payload)
+	}
+}
+
+// processed notes that a message of reports was taken.
+func (l *Link) processed(now time.Time, s Stamp) {
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := l.hearing(now, s.Incarnation, s.Number-1)
+	if s.Number <= h.last {
+		l.counts.Repeated++
+		return
+	}
+	if missing := s.Number - h.last - 1; missing > 0 {
+		l.gap(now, missing)
+	}
+	h.last = s.Number
+}
+
+// hearing returns how far an incarnation of the neighbour has been heard. A new one asks for a walk, and begins at number.
+func (l *Link) hearing(now time.Time, i Incarnation, number uint64) *hearing {
+	at := slices.IndexFunc(l.peers, func(h hearing) bool { return h.incarnation == i })
+	if at < 0 {
+		if len(l.peers) == incarnations {
+			l.peers = slices.Delete(l.peers, 0, 1)
+		}
+		l.peers = append(l.peers, hearing{incarnation: i, last: number})
+		l.engine.want(l, now, "new incarnation")
+	} else if last := len(l.peers) - 1; at != last {
+		h := l.peers[at]
+		l.peers = append(slices.Delete(l.peers, at, at+1), h)
+	}
+	return &l.peers[len(l.peers)-1]
+}
+
+func (l *Link) gap(now time.Time, missing uint64) {
+	l.counts.Gaps += missing
+	l.engine.want(l, now, "gap")
+	l.engine.notice(Notice{Peer: l.Peer, What: Gap, Reports: int(missing)})
+	l.engine.begin(now)
+}
