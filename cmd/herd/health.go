@@ -216,7 +216,7 @@ func (a *patient) row() string {
 	}
 	bus := "bus " + legible(h.Bus)
 	if h.Store != nil {
-		bus += "\tstore " + legible(h.Store.State)
+		bus += "\tstore " + legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", legible(h.Node), state, bus,
 		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))
