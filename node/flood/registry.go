@@ -123,13 +123,6 @@ func (g *Registry) Len() int {
 	return n
 }
 
-// Digest returns 64 bits that depend on nothing but the reports held: registries with the same have equal ones, others have not, but for a
-// chance in 2⁶⁴. It takes the same whatever their number. What changes meanwhile may be in it or not.
-func (g *Registry) Digest() uint64 {
-	sum, _ := g.digest(branch{})
-	return sum
-}
-
 // All ranges over the reports held, in no order. A part of the registry is locked meanwhile: the body must not use it.
 func (g *Registry) All() iter.Seq[line.Report] {
 	return func(yield func(line.Report) bool) {
@@ -152,5 +145,6 @@ func (s *shard) all(yield func(line.Report) bool) bool {
 	return true
 }
 
-// Digest returns the digest of all reports, and their number: those of two registries are equal when they hold the same.
+// Digest returns the digest of all reports, and their number: those of two registries are equal when they hold the same, and else
+// differ, but for a chance in 2⁶⁴. What changes meanwhile may be in them or not.
 func (g *Registry) Digest() (sum uint64, clients int) { return g.digest(branch{}) }
