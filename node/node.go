@@ -189,13 +189,13 @@ func (n *Node) drain() {
 
 // Health returns how the node is now.
 func (n *Node) Health() status.Health {
-	sum, clients := n.engine.Registry().Digest()
+	digest, clients := n.engine.Registry().Digest()
 	h := status.Health{
 		Node:     string(n.Name),
 		Bus:      n.busState.Load().(string),
 		Uptime:   time.Since(n.began).Seconds(),
 		Clients:  clients,
-		Digest:   fmt.Sprintf("%016x", sum),
+		Digest:   fmt.Sprintf("%016x", digest),
 		Sessions: n.door.inside(),
 		Links:    []status.Link{},
 		Refused:  n.refusals.counts(),
