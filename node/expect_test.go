@@ -201,12 +201,13 @@ func (s *scene) showLog(words []string) string {
 			}
 			fmt.Fprintf(&out, " %s", e.Message)
 			values := e.ContextMap()
-			for i, f := range e.Context {
-				separator := ";"
-				if i == 0 {
-					separator = ":"
+			separator := ":"
+			for _, f := range e.Context {
+				if f.Key == "bytes" {
+					continue // may be a few more or less, as neighbours repair each other at the same time
 				}
 				fmt.Fprintf(&out, "%s %s %v", separator, f.Key, values[f.Key])
+				separator = ";"
 			}
 			out.WriteString("\n")
 		}

@@ -48,7 +48,7 @@ var steps = map[string]func(s *scene, words []string) string{
 	"relink":     (*scene).relink,     // NODE A-B …: it has this topology, now or when it starts
 	"cut":        (*scene).cut,        // WAY …: A-B both ways, A>B one
 	"heal":       (*scene).heal,       // WAY …
-	"delay":      (*scene).delay,      // WAY TIME
+	"delay":      (*scene).delay,      // WAY TIME: more than it takes anyway
 	"drop":       (*scene).drop,       // WAY KIND NUMBER: of the next ones; or all, or 0
 	"duplicate":  (*scene).duplicate,  // WAY KIND
 	"hold":       (*scene).hold,       // WAY …
@@ -170,6 +170,7 @@ func (s *scene) start(words []string) string {
 		}
 		s.wires.plugIn(a.label)
 		a.began, a.logged, a.fake = time.Now(), 0, runFake(s.T, c)
+		synctest.Wait() // so that the next one finds it on the bus
 	}
 	return ""
 }
@@ -209,6 +210,7 @@ func (s *scene) disconnect(labels []string) string {
 func (s *scene) reconnect(labels []string) string {
 	for _, a := range s.cast(labels) {
 		s.wires.plugIn(a.label)
+		synctest.Wait()
 	}
 	return ""
 }
@@ -235,8 +237,8 @@ func (s *scene) release(ways []string) string {
 }
 
 func (s *scene) delay(words []string) string {
-	takes := s.duration(words[1])
-	return s.on(words[:1], func(w *lane) { w.takes = takes })
+	more := s.duration(words[1])
+	return s.on(words[:1], func(w *lane) { w.takes = w.least + more })
 }
 
 func (s *scene) drop(words []string) string {

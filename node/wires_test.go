@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +21,8 @@ type wires struct {
 // lane is one way. The bus gets its messages in the order in which they were published.
 type lane struct {
 	mu    sync.Mutex
-	takes time.Duration // to get through
+	least time.Duration // that it takes to get through: another one for each way, so that little happens at the same moment
+	takes time.Duration
 	cut   bool
 	hold  bool
 	lose  map[bus.Kind]int // of the next ones; -1 is all
@@ -34,13 +34,11 @@ type lane struct {
 	count map[bus.Kind]int  // published
 }
 
-// flying is a message under way.
+// flying is a message under way to a connection.
 type flying struct {
-	conn      bus.Conn
-	kind      bus.Kind
-	to, stamp string
-	payload   []byte
-	held      bool
+	bus.Message
+	to   wiredHandler
+	held bool
 }
 
 // socket is how one node is connected.
@@ -57,10 +55,9 @@ func newWires() *wires {
 func (w *wires) lay(from, to string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// No two ways take the same time, so that nothing happens at the same moment by chance.
-	takes := time.Millisecond + time.Duration(len(w.lanes))*17*time.Microsecond
+	least := time.Millisecond + time.Duration(len(w.lanes))*17*time.Microsecond
 	w.lanes[[2]string{from, to}] = &lane{
-		takes: takes, lose: make(map[bus.Kind]int), twice: make(map[bus.Kind]bool), count: make(map[bus.Kind]int),
+		least: least, takes: least, lose: make(map[bus.Kind]int), twice: make(map[bus.Kind]bool), count: make(map[bus.Kind]int),
 	}
 }
 
@@ -118,11 +115,6 @@ type wired struct {
 	name, label string
 }
 
-type wiredConn struct {
-	bus.Conn
-	wired
-}
-
 func (d wired) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	p := d.wires.socket(d.label)
 	d.wires.mu.Lock()
@@ -135,14 +127,42 @@ func (d wired) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
-	c, err := d.Dialer.Dial(ctx, h)
+	taking := wiredHandler{h, d, make(chan struct{})}
+	c, err := d.Dialer.Dial(ctx, taking)
 	if err != nil {
 		return nil, err
 	}
 	d.wires.mu.Lock()
 	p.conn = c
 	d.wires.mu.Unlock()
-	return wiredConn{c, d}, nil
+	return wiredConn{c, taking}, nil
+}
+
+// wiredHandler takes what the bus brings for one connection, and hands it over when it has been on its way for long enough.
+type wiredHandler struct {
+	bus.Handler
+	wired
+	closed chan struct{}
+}
+
+type wiredConn struct {
+	bus.Conn
+	wiredHandler
+}
+
+// Close has nothing arrive any more.
+func (c wiredConn) Close() {
+	c.Conn.Close()
+	close(c.closed)
+}
+
+func (h wiredHandler) Message(m bus.Message) {
+	h.wires.on(m.From, h.name, func(w *lane) {
+		w.under = append(w.under, flying{m, h, w.hold})
+		if !w.hold {
+			time.AfterFunc(w.takes, w.arrive)
+		}
+	})
 }
 
 func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
@@ -171,39 +191,36 @@ func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) erro
 	if w.cut {
 		return nil
 	}
-	w.take(flying{c.Conn, kind, to, stamp, w.changed(kind, payload), w.hold})
-	if w.twice[kind] {
-		w.take(flying{c.Conn, kind, to, stamp, slices.Clone(payload), w.hold})
+	if kind == bus.Digest {
+		payload = w.changed(payload)
 	}
-	return nil
+	err := c.Conn.Publish(kind, to, stamp, payload)
+	if err == nil && w.twice[kind] {
+		err = c.Conn.Publish(kind, to, stamp, payload)
+	}
+	return err
 }
 
-// changed returns a copy of a payload, as it is to arrive.
-func (w *lane) changed(kind bus.Kind, payload []byte) []byte {
+// changed returns a heartbeat as it is to arrive.
+func (w *lane) changed(payload []byte) []byte {
 	text := string(payload)
-	if kind == bus.Digest && w.edit != nil {
+	if w.edit != nil {
 		text = w.edit.Replace(text)
 	}
-	if kind == bus.Digest {
-		text += w.more
-	}
-	return []byte(text)
+	return []byte(text + w.more)
 }
 
-func (w *lane) take(f flying) {
-	w.under = append(w.under, f)
-	if !f.held {
-		time.AfterFunc(w.takes, w.arrive)
-	}
-}
-
-// arrive hands the first message to the bus.
+// arrive hands the first message over, unless its receiver has gone.
 func (w *lane) arrive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.under[0]
 	w.under = w.under[1:]
-	_ = f.conn.Publish(f.kind, f.to, f.stamp, f.payload) // if it fails, the sender has gone
+	select {
+	case <-f.to.closed:
+	default:
+		f.to.Handler.Message(f.Message)
+	}
 }
 
 // release lets go of what was held.
