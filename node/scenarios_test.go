@@ -86,23 +86,18 @@ func play(s *scene, text string) string {
 	return out.String()
 }
 
-// difference shows the lines in which two texts differ.
+// difference shows where two texts differ: what stands between the lines that both begin and end with.
 func difference(want, got string) string {
-	var out strings.Builder
-	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
-	for i := range max(len(a), len(b)) {
-		var old, now string
-		if i < len(a) {
-			old = a[i]
-		}
-		if i < len(b) {
-			now = b[i]
-		}
-		if old != now {
-			fmt.Fprintf(&out, "line %d: %q\n   want: %q\n", i+1, now, old)
-		}
+	a, b := strings.SplitAfter(want, "\n"), strings.SplitAfter(got, "\n")
+	first := 0
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+		first++
 	}
-	return out.String()
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return fmt.Sprintf("from line %d on\n%s\nwant\n%s", first+1, strings.Join(b, ""), strings.Join(a, ""))
 }
 
 // newScene returns an empty scene on a bus.

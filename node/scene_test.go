@@ -26,6 +26,8 @@ type scene struct {
 	labels []string           // in the order they came
 }
 
+const apart = 37 * time.Millisecond // between two nodes that start, so that their heartbeats do not meet
+
 // actor is one node of a scene: its label is its name, but for a twin.
 type actor struct {
 	*fake    // nil if it does not run
@@ -146,7 +148,10 @@ func (s *scene) running(labels []string) []*actor {
 func (s *scene) start(words []string) string {
 	isOption := func(w string) bool { return strings.Contains(w, "=") }
 	labels := slices.DeleteFunc(slices.Clone(words), isOption)
-	for _, a := range s.cast(labels) {
+	for i, a := range s.cast(labels) {
+		if i > 0 {
+			time.Sleep(apart)
+		}
 		topo := a.topology
 		if topo == nil {
 			topo = s.topology(s.links)
@@ -170,7 +175,7 @@ func (s *scene) start(words []string) string {
 		}
 		s.wires.plugIn(a.label)
 		a.began, a.logged, a.fake = time.Now(), 0, runFake(s.T, c)
-		synctest.Wait() // so that the next one finds it on the bus
+		synctest.Wait()
 	}
 	return ""
 }
@@ -302,6 +307,7 @@ func (s *scene) iamat(words []string) string {
 		}
 		refused.WriteString(reply)
 	}
+	synctest.Wait() // until it is told
 	return refused.String()
 }
 

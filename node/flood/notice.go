@@ -20,6 +20,7 @@ type What uint8
 const (
 	LinkUp         What = iota // heartbeats come
 	LinkDown                   // none come any more
+	NeverHeard                 // no heartbeat has come since the beginning of the connection
 	CaughtUp                   // what the neighbour knew has been pulled, since then
 	Gap                        // messages are missing
 	Walked                     // a walk has ended
