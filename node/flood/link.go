@@ -80,6 +80,7 @@ type Link struct {
 	since     time.Time // it is
 	resume    time.Time // not before
 	budget    int       // of that walk
+	stuck     bool      // a walk was given up, and none has ended since
 	agreed    time.Time // when digests could be compared, or a walk ended
 	questions []asking  // to be answered
 
@@ -95,6 +96,7 @@ type LinkCounts struct {
 	Gaps      uint64 // messages that were missing
 	Repeated  uint64 // messages that were heard again
 	Walks     uint64 // ended
+	GivenUp   uint64 // walks
 	Pulled    uint64 // reports that walks brought
 	PulledNew uint64 // of these, news
 	RepairIn  uint64 // bytes of repair heard

@@ -24,7 +24,7 @@ const (
 	CaughtUp                   // what the neighbour knew has been pulled, since then
 	Gap                        // messages are missing
 	Walked                     // a walk has ended
-	GaveUp                     // a walk was given up
+	GaveUp                     // a walk was given up, the first since one ended
 	Forgot                     // reports are older than the cut-off
 	NeighbourTwin              // two nodes have the neighbour's name
 	Twin                       // two nodes have this node's name

@@ -36,6 +36,7 @@ type Link struct {
 	Gaps      uint64   `json:"gaps"`               // messages of reports that were missing
 	Repeated  uint64   `json:"repeated"`           // messages of reports that were heard before
 	Walks     uint64   `json:"walks"`              // repairs
+	GivenUp   uint64   `json:"given_up"`           // repairs that got no answers; they are begun anew
 	Pulled    uint64   `json:"pulled"`             // reports that they brought
 	PulledNew uint64   `json:"pulled_new"`         // of these, news
 	RepairIn  uint64   `json:"repair_in"`          // bytes of repair heard
