@@ -70,7 +70,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	h := l.hearing(now, b.incarnation, b.last)
 	h.beaten = true
 	if !l.alive {
-		l.alive = true
+		l.alive, l.met, l.missed = true, true, false
 		e.notice(Notice{Peer: l.Peer, What: LinkUp})
 		e.want(l, now, "link returned")
 	}
