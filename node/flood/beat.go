@@ -91,7 +91,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 			if b.digest == mine.digest {
 				l.wanted = false
 				e.caughtUp(l)
-			} else {
+			} else if e.walk == nil || e.walk.link != l { // else they are to differ
 				e.want(l, now, "digests differ")
 			}
 		}
