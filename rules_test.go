@@ -18,6 +18,7 @@ import (
 var imports = map[string][]string{
 	"node/line":             {},
 	"node/flood":            {"node/line"},
+	"node/flood/simulate":   {"node/flood", "node/line"},
 	"node/store":            {"node/line"},
 	"node/status":           {"node/line", "node/flood"},
 	"bus":                   {},

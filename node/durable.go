@@ -97,9 +97,10 @@ func (n *Node) Run(ctx context.Context) error {
 	return errors.Join(err, n.disk.finish())
 }
 
-// load has the registry know what the store holds. Nobody is told.
+// load has the registry know what the store holds and is not too old. Nobody is told.
 func (d *disk) load(ctx context.Context) error {
 	began := time.Now()
+	d.engine.Tick(began)
 	for r, err := range d.store.All() {
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"math"
 	"net"
 	"slices"
@@ -188,11 +189,13 @@ func (n *Node) drain() {
 
 // Health returns how the node is now.
 func (n *Node) Health() status.Health {
+	digest, clients := n.engine.Registry().Digest()
 	h := status.Health{
 		Node:     string(n.Name),
 		Bus:      n.busState.Load().(string),
 		Uptime:   time.Since(n.began).Seconds(),
-		Clients:  n.engine.Registry().Len(),
+		Clients:  clients,
+		Digest:   fmt.Sprintf("%016x", digest),
 		Sessions: n.door.inside(),
 		Links:    []status.Link{},
 		Refused:  n.refusals.counts(),

@@ -21,6 +21,8 @@ func (n *Node) notice(e flood.Notice) {
 			level = zap.InfoLevel // of all links at once, and the reason is logged
 		}
 		n.Log.Log(level, "link down", peer, zap.String("why", e.Text))
+	case flood.NeverHeard:
+		n.Log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
 	case flood.CaughtUp:
 		n.Log.Info("link up", peer)
 	case flood.Gap:

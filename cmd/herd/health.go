@@ -206,6 +206,10 @@ func (a *patient) row() string {
 	for i, l := range h.Links {
 		links[i] = legible(l.Peer) + " " + legible(l.State)
 		switch {
+		case len(l.Lacking) > 0:
+			links[i] += " (no link for " + legible(strings.Join(l.Lacking, ", ")) + ")"
+		case l.Unheard:
+			links[i] += " (never heard)"
 		case l.Topology != "":
 			links[i] += " (other topology)"
 		case l.Twins > 0:

@@ -148,15 +148,21 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next = now.Add(beat)
+	if e.retention > 0 {
+		next = earlier(next, now.Add(step(e.retention)-sinceStep(now, e.retention)))
+	}
 	if !e.connected {
 		return next
 	}
 	for _, l := range e.Links() {
 		switch silent := l.heard.Add(silence); {
-		case !now.Before(silent):
-			e.down(l, Silent)
-		case l.alive:
+		case now.Before(silent):
 			next = earlier(next, silent)
+		case l.alive:
+			e.down(l, Silent)
+		case !l.met && !l.missed:
+			l.missed = true
+			e.notice(Notice{Peer: l.Peer, What: NeverHeard})
 		}
 		if l.alive && !l.wanted && now.Sub(l.agreed) >= idleTime {
 			l.agreed = now
