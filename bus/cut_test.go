@@ -53,6 +53,9 @@ func (c *cable) connect(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // A name is asked for anew by every attempt: no answer that was lost in a cut keeps those after it waiting.
 func TestLookupAgain(t *testing.T) {
+	if _, err := (&net.Resolver{PreferGo: true}).LookupHost(t.Context(), "localhost"); err != nil { // reads the configuration, outside the bubble
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		common := net.DefaultResolver
 		defer func() { net.DefaultResolver = common }()
