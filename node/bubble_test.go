@@ -106,12 +106,17 @@ type fake struct {
 // startFake runs a node in memory, which does not wait to catch up before it is ready. It is for within a bubble.
 func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer bus.Dialer, finder places.Finder, adjust ...func(*Config)) *fake {
 	t.Helper()
+	f := runFake(t, Config{Name: name, Topology: around(t, name, peers...), Bus: dialer, Places: finder, Limits: defaultLimits}, adjust...)
+	<-f.Ready()
+	synctest.Wait() // it is on the bus as well, if there is one
+	return f
+}
+
+// runFake runs a node with a listener and a log in memory.
+func runFake(t testing.TB, c Config, adjust ...func(*Config)) *fake {
 	core, logs := observer.New(zapcore.InfoLevel)
 	f := &fake{doors: newPipes(), logs: logs}
-	c := Config{
-		Name: name, Topology: around(t, name, peers...), Listener: f.doors, Bus: dialer, Places: finder,
-		Limits: defaultLimits, Log: zap.New(core).Named(string(name)),
-	}
+	c.Listener, c.Log = f.doors, zap.New(core).Named(string(c.Name))
 	for _, a := range adjust {
 		a(&c)
 	}
@@ -122,12 +127,10 @@ func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer b
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("%s ended with %v", name, err)
+			t.Errorf("%s ended with %v", c.Name, err)
 		}
 	})
 	t.Cleanup(f.stop)
-	<-f.Ready()
-	synctest.Wait() // it is on the bus as well, if there is one
 	return f
 }
 

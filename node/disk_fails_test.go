@@ -104,7 +104,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 				want := make(map[line.ClientID]string)
 				for at := range 6 {
 					client := fmt.Sprint("client-", at%3)
-					go func() { _, _ = phone.Write([]byte(fmt.Sprintf("IAMAT %s %s %d\n", client, place, at))) }()
+					go func() { _, _ = phone.Write(fmt.Appendf(nil, "IAMAT %s %s %d\n", client, place, at)) }()
 					reply := phone.line()
 					text, told := strings.CutPrefix(reply, "AT ")
 					if !told {
@@ -116,7 +116,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 				}
 				time.Sleep(maxDiskPause)
 				stop()
-				_ = <-ended // also an error when all is on disk but the store could not be closed
+				<-ended // also an error when all is on disk but the store could not be closed
 				more = p.failAt(0)
 				if more {
 					failures++

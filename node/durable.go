@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -21,6 +20,8 @@ const (
 	diskLag   = time.Second           // from which on it is said that the disk does not keep up
 	diskLook  = diskLag / 4           // between two looks at that
 
+	diskForget = time.Minute // between two times that reports too old are deleted from it
+
 	maxWrite      = 8192    // reports that are written at once
 	maxWriteBytes = 1 << 20 // of them
 
@@ -35,11 +36,13 @@ type disk struct {
 	always bool // clients wait for it
 	log    *zap.Logger
 	engine *flood.Engine
-	queue  *flood.Queue  // of any number of clients, for nothing may be lost here
+	queue  *flood.Queue
 	asked  chan struct{} // one slot: somebody waits for the next round
 
-	batch     []line.Report // of the goroutine that writes
-	forgotten int64         // by the same: cut-off up to which the disk has forgotten as well
+	batch []line.Report // of the goroutine that writes
+
+	oldest int64     // cut-off of what was deleted last, and
+	forgot time.Time // when that was; both of the goroutine that watches
 
 	mu           sync.Mutex
 	moved        sync.Cond // of mu: ended has grown, or dead is set
@@ -51,10 +54,11 @@ type disk struct {
 	dead         error     // why nothing is written any more
 }
 
-func newDisk(s *store.Store, always bool, log *zap.Logger) *disk {
+// newDisk returns the disk of a node whose engine has a queue for it.
+func newDisk(s *store.Store, always bool, log *zap.Logger, e *flood.Engine) *disk {
 	d := &disk{
 		store: s, always: always, log: log,
-		queue: flood.NewQueue(math.MaxInt), asked: make(chan struct{}, 1), clean: time.Now(), forgotten: math.MinInt64,
+		engine: e, queue: e.Disk, asked: make(chan struct{}, 1), clean: time.Now(), oldest: e.Oldest(),
 	}
 	d.moved.L = &d.mu
 	return d
@@ -107,7 +111,7 @@ func (d *disk) load(ctx context.Context) error {
 		}
 	}
 	d.log.Info("loaded", zap.Int("clients", d.engine.Registry().Len()), zap.Duration("took", time.Since(began)))
-	return d.forget()
+	return nil
 }
 
 // run writes what waits until ctx ends. It returns an error if clients wait for the disk and it fails.
@@ -115,9 +119,6 @@ func (d *disk) run(ctx context.Context) error {
 	for d.await(ctx) {
 		began := time.Now()
 		err := d.round()
-		if err == nil {
-			err = d.forget()
-		}
 		switch {
 		case err != nil && d.always:
 			d.die(err)
@@ -188,19 +189,6 @@ func (d *disk) round() error {
 	d.ended, d.clean = d.begun, began
 	d.moved.Broadcast()
 	return nil
-}
-
-// forget removes from the disk what the engine has forgotten.
-func (d *disk) forget() error {
-	oldest := d.engine.Oldest()
-	if oldest == d.forgotten {
-		return nil
-	}
-	_, err := d.store.Forget(func(r line.Report) bool { return r.Received() < oldest })
-	if err == nil {
-		d.forgotten = oldest
-	}
-	return err
 }
 
 // recover goes on from memory after an error of the disk, and tries to write again until it can or ctx ends. What the disk has of before
@@ -276,7 +264,7 @@ func (d *disk) finish() error {
 	return closing
 }
 
-// watch says when the disk does not keep up, and when it does again, until ctx ends.
+// watch says when the disk does not keep up, and when it does again, and deletes what is too old, until ctx ends.
 func (d *disk) watch(ctx context.Context) {
 	tick := time.NewTicker(diskLook)
 	defer tick.Stop()
@@ -295,7 +283,23 @@ func (d *disk) watch(ctx context.Context) {
 			d.log.Warn("disk keeps up again")
 			behind = false
 		}
+		d.forget()
 	}
+}
+
+// forget deletes what the engine has forgotten. What is written again from the queue is deleted the next time.
+func (d *disk) forget() {
+	oldest := d.engine.Oldest()
+	if oldest <= d.oldest || time.Since(d.forgot) < diskForget {
+		return
+	}
+	n, err := d.store.Forget(func(r line.Report) bool { return r.Received() < oldest })
+	if d.forgot = time.Now(); err != nil {
+		d.log.Error("not forgotten on disk", zap.Error(err)) // until the next cut-off
+		return
+	}
+	d.oldest = oldest
+	d.log.Info("forgotten on disk", zap.Int("reports", n))
 }
 
 // States of a disk; that of one that fails is the error.

@@ -33,11 +33,14 @@ func (l *link) health(began, now time.Time) status.Link {
 		s.Since = began // there was no connection yet
 	}
 	h := status.Link{
-		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Queued: l.Queue.Len(),
+		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Unheard: s.Unheard, Queued: l.Queue.Len(),
 		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(),
 		Conflated: counts.Conflated, Emptied: counts.Emptied,
-		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, Pulled: s.Pulled, PulledNew: s.PulledNew,
+		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,
 		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
+	}
+	for _, peer := range s.Lacking {
+		h.Lacking = append(h.Lacking, string(peer))
 	}
 	if !s.Topology {
 		h.Topology = "differs"

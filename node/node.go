@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -38,11 +39,11 @@ type Config struct {
 	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus       bus.Dialer
 	Places    places.Finder
+	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always    bool          // clients are answered when what they are told is there
 	Limits    Limits        // at first, see [Node.Limit]
 	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
-	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
-	Always    bool          // clients are answered when what they are told is there
 	Log       *zap.Logger
 }
 
@@ -108,12 +109,11 @@ func New(c Config) *Node {
 		Notice: n.notice,
 	}
 	if c.Store != nil {
-		n.disk = newDisk(c.Store, c.Always, c.Log)
-		engine.Disk = n.disk.queue
+		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
 	}
 	n.engine = flood.NewEngine(engine)
 	if c.Store != nil {
-		n.disk.engine = n.engine
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
 	}
 	n.Relink(c.Topology)
 	return n

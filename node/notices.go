@@ -21,6 +21,8 @@ func (n *Node) notice(e flood.Notice) {
 			level = zap.InfoLevel // of all links at once, and the reason is logged
 		}
 		n.Log.Log(level, "link down", peer, zap.String("why", e.Text))
+	case flood.NeverHeard:
+		n.Log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
 	case flood.CaughtUp:
 		n.Log.Info("link up", peer)
 	case flood.Gap:
@@ -39,9 +41,6 @@ func (n *Node) notice(e flood.Notice) {
 		n.Log.Info("repair given up", peer, zap.String("why", e.Text), zap.Duration("took", e.Took))
 	case flood.Forgot:
 		n.Log.Info("forgotten", zap.Int("reports", e.Reports))
-		if n.disk != nil {
-			n.disk.ask()
-		}
 	case flood.NeighbourTwin:
 		n.Log.Error("two nodes have the name of this neighbour", peer)
 	case flood.Twin:

@@ -206,6 +206,10 @@ func (a *patient) row() string {
 	for i, l := range h.Links {
 		links[i] = legible(l.Peer) + " " + legible(l.State)
 		switch {
+		case len(l.Lacking) > 0:
+			links[i] += " (no link for " + legible(strings.Join(l.Lacking, ", ")) + ")"
+		case l.Unheard:
+			links[i] += " (never heard)"
 		case l.Topology != "":
 			links[i] += " (other topology)"
 		case l.Twins > 0:
@@ -216,7 +220,7 @@ func (a *patient) row() string {
 	}
 	bus := "bus " + legible(h.Bus)
 	if h.Store != nil {
-		bus += "\tstore " + legible(h.Store.State)
+		bus += "\tstore " + legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", legible(h.Node), state, bus,
 		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))

@@ -98,8 +98,8 @@ func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.F
 	return node.New(node.Config{
 		Name: s.Name, Topology: config.Topology(),
 		Listener: s.clients, HTTP: s.http, TLS: s.tls, Bus: dialer, Places: finder, Limits: limits(config),
-		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,
 		Store: s.store, Always: config.Store.Mode == "always",
+		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,
 		Log: logs.For(string(s.Name)),
 	})
 }

@@ -71,7 +71,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	h.beaten = true
 	returned := !l.alive
 	if returned {
-		l.alive = true
+		l.alive, l.met, l.missed = true, true, false
 		e.notice(Notice{Peer: l.Peer, What: LinkUp})
 		e.want(l, now, "link returned")
 	}

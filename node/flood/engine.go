@@ -156,10 +156,13 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	}
 	for _, l := range e.Links() {
 		switch silent := l.heard.Add(silence); {
-		case !now.Before(silent):
-			e.down(l, Silent)
-		case l.alive:
+		case now.Before(silent):
 			next = earlier(next, silent)
+		case l.alive:
+			e.down(l, Silent)
+		case !l.met && !l.missed:
+			l.missed = true
+			e.notice(Notice{Peer: l.Peer, What: NeverHeard})
 		}
 		if l.alive && !l.wanted && now.Sub(l.agreed) >= idleTime {
 			l.agreed = now

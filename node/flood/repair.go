@@ -168,7 +168,7 @@ func (e *Engine) endWalk(now time.Time) {
 	l.counts.Walks++
 	l.counts.Pulled += uint64(w.heard)
 	l.counts.PulledNew += uint64(w.news)
-	l.agreed = now
+	l.agreed, l.stuck = now, false
 	l.resume = later(l.resume, now.Add(took)) // so that no more than half the time goes into walks
 	e.notice(Notice{Peer: l.Peer, What: Walked, Text: w.why, Reports: w.heard, News: w.news, Bytes: w.bytes, Took: took})
 	e.caughtUp(l)
@@ -191,5 +191,9 @@ func (e *Engine) stopWalk(now time.Time, why string) {
 	e.walk = nil
 	w.link.resume = later(w.link.resume, now.Add(retryTime))
 	e.want(w.link, now, w.why)
-	e.notice(Notice{Peer: w.link.Peer, What: GaveUp, Text: why, Took: now.Sub(w.began)})
+	w.link.counts.GivenUp++
+	if !w.link.stuck {
+		w.link.stuck = true
+		e.notice(Notice{Peer: w.link.Peer, What: GaveUp, Text: why, Took: now.Sub(w.began)})
+	}
 }
