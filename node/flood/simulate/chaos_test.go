@@ -89,10 +89,11 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	*herd
 	tally
-	log      func(format string, args ...any)
-	admitted map[line.ClientID][]line.Report
-	bound    []map[line.ClientID][]binding // by node
-	crashes  int
+	log       func(format string, args ...any)
+	admitted  map[line.ClientID][]line.Report
+	bound     []map[line.ClientID][]binding // by node
+	crashes   int
+	suspected error // who has no twin
 }
 
 // binding is a report that a node was given at a time.
@@ -196,8 +197,8 @@ func (c *chaos) run() error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	if c.rng.IntN(8) > 0 {
-		return nil
+	if c.suspected != nil || c.rng.IntN(8) > 0 {
+		return c.suspected
 	}
 	// A herd at rest stays at rest: no walk runs.
 	c.herd.run(c.now + 10*time.Second) // what was wanted before
