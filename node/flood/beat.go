@@ -69,7 +69,8 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	l.follow(now, &b)
 	h := l.hearing(now, b.incarnation, b.last)
 	h.beaten = true
-	if !l.alive {
+	returned := !l.alive
+	if returned {
 		l.alive, l.met, l.missed, l.agreed = true, true, false, now
 		e.notice(Notice{Peer: l.Peer, What: LinkUp})
 		e.want(l, now, "link returned")
@@ -80,7 +81,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		l.gap(now, max(b.last, h.last)-min(b.last, h.last))
 		h.last = b.last
 	}
-	if b.echo != e.Incarnation { // it should know this one
+	if returned || b.echo != e.Incarnation { // it should hear this one now
 		l.due = now
 		l.Queue.signal()
 	}
