@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing/synctest"
@@ -65,8 +66,8 @@ var showing = map[string]func(s *scene, words []string) string{
 	"ready":    (*scene).showReady,    // [NODE …]: when and why
 	"counts":   (*scene).showCounts,   // A>B FIELD …: of the link in A's health
 	"refused":  (*scene).showRefused,  // [NODE …]
-	"log":      (*scene).showLog,      // [NODE …] [times]: what is new, but for the chatter
-	"messages": (*scene).showMessages, // [WAY …]: published since asked last, by kind
+	"log":      (*scene).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, but for the chatter
+	"messages": (*scene).showMessages, // [WAY …] [KIND …]: published since asked last
 	"nothing":  (*scene).forget,       // passes over messages and log entries so far
 }
 
@@ -182,42 +183,87 @@ func (s *scene) showRefused(labels []string) string {
 // chatter is what a node logs all the time.
 var chatter = strings.Fields("received replied published heard listening connected disconnected")
 
+// entry is what a node has logged, as text.
+type entry struct {
+	at    time.Duration // after the node's start
+	level zapcore.Level
+	text  string
+}
+
+// fresh returns the entries that were not returned before, but for the chatter.
+func (a *actor) fresh() (fresh []entry) {
+	entries := a.logs.All()
+	for _, e := range entries[a.logged:] {
+		if slices.Contains(chatter, strings.Fields(e.Message)[0]) && e.Level == zapcore.InfoLevel {
+			continue
+		}
+		var text strings.Builder
+		if e.Level > zapcore.InfoLevel {
+			text.WriteString(e.Level.CapitalString() + " ")
+		}
+		text.WriteString(e.Message)
+		values, separator := e.ContextMap(), ":"
+		for _, f := range e.Context {
+			if f.Key == "bytes" {
+				continue // may be a few more or less, as neighbours repair each other at the same time
+			}
+			fmt.Fprintf(&text, "%s %s %v", separator, f.Key, values[f.Key])
+			separator = ";"
+		}
+		fresh = append(fresh, entry{e.Time.Sub(a.began).Round(time.Millisecond), e.Level, text.String()})
+	}
+	a.logged = len(entries)
+	return fresh
+}
+
+// busiest returns how many of these entries came within a minute, at most, by text.
+func busiest(entries []entry) map[string]int {
+	most := make(map[string]int)
+	for i, first := range entries {
+		n := 0
+		for _, e := range entries[i:] {
+			if e.text == first.text && e.at-first.at < time.Minute {
+				n++
+			}
+		}
+		most[first.text] = max(most[first.text], n)
+	}
+	return most
+}
+
 func (s *scene) showLog(words []string) string {
-	times := slices.Contains(words, "times")
-	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "times" })
+	times, distinct := slices.Contains(words, "times"), slices.Contains(words, "distinct")
+	troubles := slices.Contains(words, "troubles")
+	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "times" || w == "distinct" || w == "troubles" })
 	var out strings.Builder
 	for _, a := range s.running(words) {
-		entries := a.logs.All()
-		for _, e := range entries[a.logged:] {
-			if slices.Contains(chatter, strings.Fields(e.Message)[0]) && e.Level == zapcore.InfoLevel {
-				continue
-			}
-			fmt.Fprintf(&out, "%s:", a.label)
-			if times {
-				fmt.Fprintf(&out, " after %s", e.Time.Sub(a.began).Round(time.Millisecond))
-			}
-			if e.Level > zapcore.InfoLevel {
-				fmt.Fprintf(&out, " %s", e.Level.CapitalString())
-			}
-			fmt.Fprintf(&out, " %s", e.Message)
-			values := e.ContextMap()
-			separator := ":"
-			for _, f := range e.Context {
-				if f.Key == "bytes" {
-					continue // may be a few more or less, as neighbours repair each other at the same time
-				}
-				fmt.Fprintf(&out, "%s %s %v", separator, f.Key, values[f.Key])
-				separator = ";"
-			}
-			out.WriteString("\n")
+		entries := a.fresh()
+		if troubles {
+			entries = slices.DeleteFunc(entries, func(e entry) bool { return e.level == zapcore.InfoLevel })
 		}
-		a.logged = len(entries)
+		if distinct {
+			most := busiest(entries)
+			for _, text := range slices.Sorted(maps.Keys(most)) {
+				fmt.Fprintf(&out, "%s: at most %d a minute: %s\n", a.label, most[text], text)
+			}
+			continue
+		}
+		for _, e := range entries {
+			if times {
+				fmt.Fprintf(&out, "%s: after %s %s\n", a.label, e.at, e.text)
+			} else {
+				fmt.Fprintf(&out, "%s: %s\n", a.label, e.text)
+			}
+		}
 	}
 	return out.String()
 }
 
 // showMessages prints how many messages were published, on some ways or all, since that was asked last.
-func (s *scene) showMessages(ways []string) string {
+func (s *scene) showMessages(words []string) string {
+	kinds := []bus.Kind{bus.Propagate, bus.Digest, bus.Repair}
+	isKind := func(w string) bool { return slices.Contains(kinds, bus.Kind(w)) }
+	ways := slices.DeleteFunc(slices.Clone(words), isKind)
 	if len(ways) == 0 {
 		for i, a := range s.names {
 			for _, b := range s.names[:i] {
@@ -232,11 +278,19 @@ func (s *scene) showMessages(ways []string) string {
 		}
 		clear(w.count)
 	})
-	return fmt.Sprintf("%d propagate, %d digest, %d repair\n", all[bus.Propagate], all[bus.Digest], all[bus.Repair])
+	var out []string
+	for _, kind := range kinds {
+		if !slices.ContainsFunc(words, isKind) || slices.Contains(words, string(kind)) {
+			out = append(out, fmt.Sprint(all[kind], " ", kind))
+		}
+	}
+	return strings.Join(out, ", ") + "\n"
 }
 
 func (s *scene) forget([]string) string {
 	s.showMessages(nil)
-	s.showLog(nil)
+	for _, a := range s.running(nil) {
+		a.fresh()
+	}
 	return ""
 }

@@ -46,7 +46,11 @@ func (n *Node) notice(e flood.Notice) {
 	case flood.Twin:
 		n.Log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
 	case flood.OtherTopology:
-		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", quoted(e.Text)))
+		differences := "not told"
+		if e.Text != "" {
+			differences = quoted(e.Text)
+		}
+		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", differences))
 	case flood.SameTopology:
 		n.Log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
