@@ -16,6 +16,8 @@ type wires struct {
 	mu      sync.Mutex
 	lanes   map[[2]string]*lane
 	sockets map[string]*socket // by label of a node: two nodes may have one name
+
+	published func(from, to string, kind bus.Kind, stamp string, payload []byte) // or nil
 }
 
 // lane is one way. The bus gets its messages in the order in which they were published.
@@ -183,6 +185,9 @@ func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) erro
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.wires.published != nil {
+		c.wires.published(c.name, to, kind, stamp, payload)
+	}
 	w.count[kind]++
 	if w.lose[kind] != 0 {
 		w.lose[kind]-- // all: it goes on being less than 0
