@@ -70,14 +70,6 @@ func (m said) String() string {
 	return fmt.Sprintf("%s %s %s %s %+q\n", m.at, m.from, m.kind, stamp, m.payload)
 }
 
-// listen records what is published in a scene.
-func (s *scene) listen(all *[]said) {
-	began := time.Now()
-	s.wires.published = func(from, to string, kind bus.Kind, stamp string, payload []byte) {
-		*all = append(*all, said{time.Since(began), from, to, kind, stamp, string(payload)})
-	}
-}
-
 func readRecorded(t *testing.T) (all []said) {
 	text, err := os.ReadFile(recorded)
 	if err != nil {
@@ -109,14 +101,13 @@ func TestWireForm(t *testing.T) {
 	var now []said
 	bubble(t, func(t *testing.T) {
 		s := newScene(t, "memory")
-		s.listen(&now)
 		for _, step := range conversation {
 			s.step(strings.Fields(step))
 		}
 		if known := s.step(strings.Fields("expect known")); known != fmt.Sprintf("A, B: %d clients\n", afterwards) {
 			t.Errorf("known is %q", known)
 		}
-		s.wires.published = nil
+		now = s.wires.recorded()
 	})
 	slices.SortFunc(now, func(a, b said) int { // what happens at one moment has no order between nodes
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.from, b.from), cmp.Compare(a.kind, b.kind), cmp.Compare(a.stamp, b.stamp), cmp.Compare(a.payload, b.payload))
@@ -152,8 +143,6 @@ func TestOldNeighbour(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, 1)
 			bubble(t, func(t *testing.T) {
 				s := newScene(t, "memory")
-				var now []said
-				s.listen(&now)
 				old := slices.DeleteFunc(readRecorded(t), func(m said) bool { return m.from == today })
 				asked := 0
 				for _, step := range conversation {
@@ -176,7 +165,7 @@ func TestOldNeighbour(t *testing.T) {
 					}
 				}
 				answered := 0
-				for _, m := range now {
+				for _, m := range s.wires.recorded() {
 					if m.from == today && m.kind == bus.Repair && m.payload[0] != '?' {
 						answered++
 					}
@@ -188,7 +177,6 @@ func TestOldNeighbour(t *testing.T) {
 				if len(h.Refused) > 0 || l.State != "up" || h.Clients != afterwards || l.Gaps != 2 || answered != asked || asked == 0 {
 					t.Errorf("health %+v, %d of %d questions answered", h, answered, asked)
 				}
-				s.wires.published = nil
 			})
 		})
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ type wires struct {
 	lanes   map[[2]string]*lane
 	sockets map[string]*socket // by label of a node: two nodes may have one name
 
-	published func(from, to string, kind bus.Kind, stamp string, payload []byte) // or nil
+	began time.Time // of the record
+	said  []said    // all that was published
 }
 
 // lane is one way. The bus gets its messages in the order in which they were published.
@@ -50,7 +52,22 @@ type socket struct {
 }
 
 func newWires() *wires {
-	return &wires{lanes: make(map[[2]string]*lane), sockets: make(map[string]*socket)}
+	return &wires{began: time.Now(), lanes: make(map[[2]string]*lane), sockets: make(map[string]*socket)}
+}
+
+// record keeps what is published, now.
+func (w *wires) record(m said) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.at = time.Since(w.began)
+	w.said = append(w.said, m)
+}
+
+// recorded returns what was published.
+func (w *wires) recorded() []said {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.said)
 }
 
 // lay makes a way.
@@ -183,11 +200,9 @@ func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) erro
 		case <-c.Done():
 		}
 	}
+	c.wires.record(said{from: c.name, to: to, kind: kind, stamp: stamp, payload: string(payload)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.wires.published != nil {
-		c.wires.published(c.name, to, kind, stamp, payload)
-	}
 	w.count[kind]++
 	if w.lose[kind] != 0 {
 		w.lose[kind]-- // all: it goes on being less than 0
