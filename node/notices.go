@@ -54,11 +54,19 @@ func (n *Node) notice(e flood.Notice) {
 	case flood.SameTopology:
 		n.Log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
-		n.Log.Error("neighbour keeps reports for another time", peer, zap.Duration("it", e.Took), zap.Duration("this node", n.Retention))
+		n.Log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Took)), zap.String("this node", keeps(n.Retention)))
 	case flood.CutoffAhead:
 		n.refusals.note(cutoffAhead, string(e.Peer), func() zap.Field { return zap.Duration("ahead", e.Took) })
 	}
 	n.look()
+}
+
+// keeps says for how long reports are kept.
+func keeps(retention time.Duration) string {
+	if retention == 0 {
+		return "for ever"
+	}
+	return retention.String()
 }
 
 // look has the clock look again.
