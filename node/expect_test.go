@@ -65,6 +65,7 @@ var showing = map[string]func(s *scene, words []string) string{
 	"links":    (*scene).showLinks,    // [NODE …]: their states
 	"ready":    (*scene).showReady,    // [NODE …]: when and why
 	"counts":   (*scene).showCounts,   // A>B FIELD …: of the link in A's health
+	"atmost":   (*scene).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
 	"refused":  (*scene).showRefused,  // [NODE …]
 	"log":      (*scene).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, but for the chatter
 	"messages": (*scene).showMessages, // [WAY …] [KIND …]: published since asked last
@@ -144,26 +145,40 @@ func (s *scene) showReady(labels []string) string {
 }
 
 func (s *scene) showCounts(words []string) string {
-	label, peer, _ := strings.Cut(words[0], ">")
+	fields := s.fields(words[0])
+	out := words[0] + ":"
+	for _, f := range words[1:] {
+		out += fmt.Sprintf(" %s=%v", f, fields[f])
+	}
+	return out + "\n"
+}
+
+func (s *scene) showLimit(words []string) string {
+	most := float64(s.number(words[2]))
+	if n, ok := s.fields(words[0])[words[1]].(float64); !ok || n > most {
+		return fmt.Sprintf("%s: %s=%v, more than %v\n", words[0], words[1], n, most)
+	}
+	return fmt.Sprintf("%s: %s at most %v\n", words[0], words[1], most)
+}
+
+// fields returns what A's health says of its link to B, for A>B, by the names in JSON.
+func (s *scene) fields(link string) (fields map[string]any) {
+	label, peer, _ := strings.Cut(link, ">")
 	for _, l := range s.cast([]string{label})[0].Health().Links {
 		if l.Peer != peer {
 			continue
 		}
 		text, err := json.Marshal(l)
+		if err == nil {
+			err = json.Unmarshal(text, &fields)
+		}
 		if err != nil {
 			s.Fatal(err)
 		}
-		var fields map[string]any
-		if err := json.Unmarshal(text, &fields); err != nil {
-			s.Fatal(err)
-		}
-		out := words[0] + ":"
-		for _, f := range words[1:] {
-			out += fmt.Sprintf(" %s=%v", f, fields[f])
-		}
-		return out + "\n"
+		return fields
 	}
-	return words[0] + ": no such link\n"
+	s.Fatalf("there is no link %s", link)
+	return nil
 }
 
 func (s *scene) showRefused(labels []string) string {
