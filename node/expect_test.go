@@ -146,11 +146,12 @@ func (s *scene) showReady(labels []string) string {
 
 func (s *scene) showCounts(words []string) string {
 	fields := s.fields(words[0])
-	out := words[0] + ":"
+	var out strings.Builder
+	out.WriteString(words[0] + ":")
 	for _, f := range words[1:] {
-		out += fmt.Sprintf(" %s=%v", f, fields[f])
+		fmt.Fprintf(&out, " %s=%v", f, fields[f])
 	}
-	return out + "\n"
+	return out.String() + "\n"
 }
 
 func (s *scene) showLimit(words []string) string {
