@@ -25,6 +25,7 @@ type Config struct {
 	Bus    Bus    `yaml:"bus"`
 	TLS    TLS    `yaml:"tls"`
 	Places Places `yaml:"places"`
+	Store  Store  `yaml:"store"`
 	Limits Limits `yaml:"limits"`
 	Log    Log    `yaml:"log"`
 
@@ -84,9 +85,22 @@ type Places struct {
 	Timeout time.Duration `yaml:"timeout" live:"true" is:"positive" help:"how long a search for nearby places may take, above 0"`
 }
 
+// Store makes what a node knows outlast its process.
+type Store struct {
+	// Dir is a directory in which each node has one of its own, named after it, for what it knows. Empty means that it is
+	// in memory alone.
+	Dir string `yaml:"dir" help:"directory in which each node keeps what it knows, under its name; empty: in memory alone"`
+
+	// Mode is interval, which writes to disk within a moment after a client was answered, or always, which writes before.
+	Mode string `yaml:"mode" is:"mode" help:"when a report is on disk: interval, soon after its client is answered, or always, before"`
+}
+
 // Limits protect a node from its clients, and its memory from a stalled link and from clients that are gone. Each but Queue may be 0,
 // which means no limit.
 type Limits struct {
+	// Future is how far a client's time may be ahead of the node's clock. A report that is further ahead is refused.
+	Future time.Duration `yaml:"future" live:"true" help:"how far the time of a client's report may be ahead of the clock, 0: any"`
+
 	// Idle is how long a client may say nothing before its connection is closed.
 	Idle time.Duration `yaml:"idle" live:"true" help:"how long a client may say nothing, 0: for ever"`
 

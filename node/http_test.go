@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -29,6 +30,9 @@ func TestHealthOverHTTP(t *testing.T) {
 	var h status.Health
 	if err := json.NewDecoder(answer.Body).Decode(&h); err != nil {
 		t.Fatal(err)
+	}
+	if sum, _ := n.Registry().Digest(); sum == 0 || h.Digest != fmt.Sprintf("%016x", sum) {
+		t.Errorf("the digest is %q, want %016x", h.Digest, sum)
 	}
 	if answer.StatusCode != 200 || h.Node != "Goloman" || !h.Ready || h.Bus != "connected" || h.Clients != 1 || h.Sessions != 1 ||
 		len(h.Links) != 0 || h.Refused["invalid line"] != 1 || len(h.Refused) != 1 {

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
+	"herd/node/store"
 	"herd/places"
 )
 
@@ -27,7 +30,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP and TLS is required.
+// Config is what a node is made of. All but HTTP, TLS and Store is required.
 type Config struct {
 	Name      line.NodeName
 	Topology  *flood.Topology // at first, see [Node.Relink]
@@ -36,6 +39,8 @@ type Config struct {
 	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus       bus.Dialer
 	Places    places.Finder
+	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always    bool          // clients are answered when what they are told is there
 	Limits    Limits        // at first, see [Node.Limit]
 	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
@@ -44,6 +49,7 @@ type Config struct {
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
 type Limits struct {
+	Future      time.Duration // of a client's time, ahead of the clock
 	Idle        time.Duration // without a line begun
 	Line        time.Duration // for a line to be completed
 	Write       time.Duration // for a client to take its replies
@@ -61,6 +67,7 @@ type Node struct {
 	began    time.Time
 	limits   atomic.Pointer[Limits]
 	engine   *flood.Engine
+	disk     *disk // nil: none
 	door     *door
 	quota    *quota
 	refusals *refusals
@@ -97,10 +104,17 @@ func New(c Config) *Node {
 	n.linked.Store(new([]*link))
 	var incarnation flood.Incarnation
 	_, _ = rand.Read(incarnation[:]) // which never fails
-	n.engine = flood.NewEngine(flood.Config{
+	engine := flood.Config{
 		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
 		Notice: n.notice,
-	})
+	}
+	if c.Store != nil {
+		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
+	}
+	n.engine = flood.NewEngine(engine)
+	if c.Store != nil {
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+	}
 	n.Relink(c.Topology)
 	return n
 }
@@ -121,8 +135,8 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Registry returns what the node knows.
 func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 
-// Run serves until ctx ends or a listener fails; only then it returns an error.
-func (n *Node) Run(ctx context.Context) error {
+// run serves until ctx ends or a listener fails; only then it returns an error.
+func (n *Node) run(ctx context.Context) error {
 	// What must outlive the sessions, so that what they took in still gets told.
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -175,11 +189,13 @@ func (n *Node) drain() {
 
 // Health returns how the node is now.
 func (n *Node) Health() status.Health {
+	digest, clients := n.engine.Registry().Digest()
 	h := status.Health{
 		Node:     string(n.Name),
 		Bus:      n.busState.Load().(string),
 		Uptime:   time.Since(n.began).Seconds(),
-		Clients:  n.engine.Registry().Len(),
+		Clients:  clients,
+		Digest:   fmt.Sprintf("%016x", digest),
 		Sessions: n.door.inside(),
 		Links:    []status.Link{},
 		Refused:  n.refusals.counts(),
@@ -188,6 +204,9 @@ func (n *Node) Health() status.Health {
 	case <-n.ready:
 		h.Ready = true
 	default:
+	}
+	if n.disk != nil {
+		h.Store = n.disk.health()
 	}
 	for _, l := range n.links() {
 		h.Links = append(h.Links, l.health(n.began, time.Now()))

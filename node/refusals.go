@@ -19,6 +19,7 @@ const (
 	tooManyFromAddress
 	tooManyLines
 	tooManyNewClients
+	tooFarAhead
 	idleTooLong
 	slowLine
 	slowReader
@@ -46,6 +47,7 @@ var reasons = [...]string{
 	tooManyFromAddress: "too many connections from one address",
 	tooManyLines:       "too many lines a second",
 	tooManyNewClients:  "too many new clients from one address",
+	tooFarAhead:        "time too far ahead",
 	idleTooLong:        "idle for too long",
 	slowLine:           "line not completed in time",
 	slowReader:         "replies not taken in time",

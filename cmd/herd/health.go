@@ -218,6 +218,10 @@ func (a *patient) row() string {
 			links[i] += fmt.Sprintf(" (%d queued)", l.Queued)
 		}
 	}
-	return fmt.Sprintf("%s\t%s\tbus %s\t%s\t%s\t%s", legible(h.Node), state, legible(h.Bus),
+	bus := "bus " + legible(h.Bus)
+	if h.Store != nil {
+		bus += "\tstore " + legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", legible(h.Node), state, bus,
 		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))
 }

@@ -12,8 +12,8 @@ const (
 	maxAsks   = 256      // in a question
 
 	// Answers of a node to all its neighbours, in bytes a second, so that its clients do not notice them, and how long they may
-	// take their share in advance: 1 MiB, so that few stale clients are healed at once.
-	answerRate  = 16 << 20
+	// take their share in advance: 512 KiB, so that few stale clients are healed at once.
+	answerRate  = 8 << 20
 	answerBurst = time.Second / 16
 )
 

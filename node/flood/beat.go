@@ -15,7 +15,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	}
 	l.due = now.Add(beat)
 	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
-	if n := len(l.peers); n > 0 {
+	if n := len(l.peers); n > 0 && now.Sub(l.heard) < echoTime {
 		h := l.peers[n-1]
 		b.echo, b.processed = h.incarnation, h.last
 	}
@@ -70,7 +70,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	h := l.hearing(now, b.incarnation, b.last)
 	h.beaten = true
 	if !l.alive {
-		l.alive, l.met, l.missed = true, true, false
+		l.alive, l.met, l.missed, l.agreed = true, true, false, now
 		e.notice(Notice{Peer: l.Peer, What: LinkUp})
 		e.want(l, now, "link returned")
 	}
@@ -91,7 +91,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 			if b.digest == mine.digest {
 				l.wanted = false
 				e.caughtUp(l)
-			} else {
+			} else if e.walk == nil || e.walk.link != l { // else they are to differ
 				e.want(l, now, "digests differ")
 			}
 		}
@@ -101,7 +101,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 }
 
 // follow notices when the neighbour's name, or this node's, belongs to two nodes: an incarnation is heard again after another, or three
-// heartbeats echo one that is not this node's.
+// heartbeats over some time echo one that is not this node's.
 func (l *Link) follow(now time.Time, b *heartbeat) {
 	e := l.engine
 	before := l.current
@@ -119,7 +119,7 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 	if now.Sub(l.strange) > twinShows {
 		l.foreign, l.strange = 0, now
 	}
-	if l.foreign++; l.foreign >= 3 {
+	if l.foreign++; l.foreign >= 3 && now.Sub(l.strange) > echoTime { // longer than this node's last start may be echoed
 		l.complain(now, Twin)
 	}
 }

@@ -148,6 +148,9 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next = now.Add(beat)
+	if e.retention > 0 {
+		next = earlier(next, now.Add(step(e.retention)-sinceStep(now, e.retention)))
+	}
 	if !e.connected {
 		return next
 	}

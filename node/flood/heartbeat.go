@@ -18,7 +18,7 @@ import (
 type heartbeat struct {
 	incarnation Incarnation
 	last        uint64      // number of the last message of reports on this link, or of a gap after it
-	echo        Incarnation // of the neighbour, as last heard
+	echo        Incarnation // of the neighbour, as last heard, and not long ago
 	processed   uint64      // number of the last message of that incarnation that was taken
 	settled     bool        // everything was sent: the digest stands for what the neighbour should know
 	digest      digest      // of the registry, 16 hexadecimal digits; only if settled

@@ -10,6 +10,7 @@ import (
 
 const (
 	beat      = time.Second             // between two heartbeats
+	echoTime  = 3 * beat / 2            // after a heartbeat, its sender is echoed so long
 	silence   = 3500 * time.Millisecond // without a heartbeat, a link is down
 	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
 	idleBytes = 32 << 10                // of answers to that
@@ -81,7 +82,7 @@ type Link struct {
 	resume    time.Time // not before
 	budget    int       // of that walk
 	stuck     bool      // a walk was given up, and none has ended since
-	agreed    time.Time // when digests could be compared, or a walk ended
+	agreed    time.Time // when digests could be compared, a walk ended, or the link came up
 	questions []asking  // to be answered
 
 	differs   bool          // the neighbour's topology
@@ -115,7 +116,7 @@ type hearing struct {
 
 // reset begins with a new connection.
 func (l *Link) reset(now time.Time) {
-	l.heard, l.due, l.agreed = now, now, now
+	l.heard, l.due = now, now
 	l.alive, l.caughtUp, l.met, l.missed = false, false, false, false
 }
 

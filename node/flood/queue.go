@@ -22,7 +22,7 @@ type Queue struct {
 	counts  QueueCounts
 	shut    bool   // nothing is taken: there is nobody to tell
 	number  uint64 // of the last message, or of the gap after it
-	gap     bool   // number is that of a gap
+	gap     bool   // number is that of a gap which nobody was told of
 }
 
 // QueueCounts says what became of reports that were pushed and not popped.
@@ -115,10 +115,12 @@ func (q *Queue) open(open bool) {
 	}
 }
 
-// last returns the number of the last message or gap, and whether there is nothing for a next one.
+// last returns the number of the last message or gap, and whether there is nothing for a next one. What is lost after that, when the
+// neighbour may have been told, is another gap.
 func (q *Queue) last() (number uint64, empty bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.gap = false
 	return q.number, q.index.used == 0
 }
 

@@ -145,3 +145,30 @@ func TestQueueModel(t *testing.T) {
 		t.Errorf("replaced %d, emptied %d, compacted %d: hardly tried", replaced, emptied, compacted)
 	}
 }
+
+// A queue that is emptied again and again, while its link says no more than heartbeats, leaves a gap for each time that the
+// neighbour could have repaired in between. Were it one gap, what was lost after the repair would be missed only by chance.
+func TestGaps(t *testing.T) {
+	q := NewQueue(1)
+	push := func(clients ...string) {
+		for _, c := range clients {
+			q.Push(report(t, "A +0.000000000 "+c+" +1-1 1"))
+		}
+	}
+	last := func(want uint64) {
+		t.Helper()
+		if got, empty := q.last(); got != want || empty {
+			t.Errorf("the last number is %d, want %d", got, want)
+		}
+	}
+	push("a", "b", "c", "d")
+	last(1)
+	last(1)
+	push("e", "f")
+	last(2)
+	if r, number := q.pop(nil, 10, 1000); len(r) != 1 || number != 3 {
+		t.Errorf("popped %q as %d", r, number)
+	}
+	push("g", "h")
+	last(4)
+}

@@ -49,10 +49,7 @@ func (n *net) start(name NodeName, i Incarnation, adjust ...func(*Config)) {
 }
 
 // link returns one node's link to another.
-func (n *net) link(from, to NodeName) *Link {
-	links := n.engines[from].Links()
-	return links[slices.IndexFunc(links, func(l *Link) bool { return l.Peer == to })]
-}
+func (n *net) link(from, to NodeName) *Link { return linkTo(n.engines[from], to) }
 
 // settle carries messages until nothing more is to be said now.
 func (n *net) settle(t testing.TB) {
@@ -169,4 +166,10 @@ func TestRepairBytes(t *testing.T) {
 				clients, stale, lines, got, float64(got)/float64(most), n.repair["A"])
 		}
 	}
+}
+
+// linkTo returns an engine's link to a neighbour.
+func linkTo(e *Engine, peer NodeName) *Link {
+	links := e.Links()
+	return links[slices.IndexFunc(links, func(l *Link) bool { return l.Peer == peer })]
 }

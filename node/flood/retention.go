@@ -11,9 +11,14 @@ func step(retention time.Duration) time.Duration { return max(time.Second, reten
 
 // cutoff returns the time of receipt before which reports are not kept: nanoseconds since 1970.
 func cutoff(now time.Time, retention time.Duration) int64 {
+	return now.UnixNano() - int64(retention) - int64(sinceStep(now, retention))
+}
+
+// sinceStep returns how long ago the cut-off has moved. All nodes whose clocks agree move it at the same time, or they could not compare
+// digests until all have.
+func sinceStep(now time.Time, retention time.Duration) time.Duration {
 	by := int64(step(retention))
-	at := now.UnixNano() - int64(retention)
-	return at - (at%by+by)%by
+	return time.Duration(((now.UnixNano()-int64(retention))%by + by) % by)
 }
 
 // expired reports whether a report is older than what is kept.

@@ -13,9 +13,19 @@ type Health struct {
 	Bus      string            `json:"bus"`      // "connected", or why not
 	Uptime   float64           `json:"uptime"`   // seconds
 	Clients  int               `json:"clients"`  // devices whose last place is known
+	Digest   string            `json:"digest"`   // 16 hexadecimal digits: nodes with the same know the same of them
 	Sessions int               `json:"sessions"` // clients connected now
-	Links    []Link            `json:"links"`    // one for each neighbour
-	Refused  map[string]uint64 `json:"refused"`  // how often, by reason
+	Store    *Store            `json:"store,omitempty"`
+	Links    []Link            `json:"links"`   // one for each neighbour
+	Refused  map[string]uint64 `json:"refused"` // how often, by reason
+}
+
+// Store is how a node's disk does.
+type Store struct {
+	Mode    string  `json:"mode"`    // interval or always
+	State   string  `json:"state"`   // ok, behind, or why it fails
+	Waiting int     `json:"waiting"` // clients whose reports wait for it
+	Lag     float64 `json:"lag"`     // seconds for which the first of them has been waiting, at most
 }
 
 // Link is what a node knows of the way to one neighbour. What counts does so from the start of the node.

@@ -1,0 +1,84 @@
+package simulate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// campus is the topology of the demo herd.
+func campus(t testing.TB) *flood.Topology {
+	t.Helper()
+	topo, err := flood.NewTopology([]flood.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]flood.NodeName{
+		{"Goloman", "Hands"},
+		{"Goloman", "Holiday"},
+		{"Goloman", "Wilkes"},
+		{"Hands", "Wilkes"},
+		{"Holiday", "Welsh"},
+		{"Holiday", "Wilkes"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+// walks counts the walks of a herd by their reason, those that were given up too.
+type walks map[string]int
+
+func (w walks) notice(_ *node, what flood.Notice) {
+	if what.What == flood.Walked || what.What == flood.GaveUp {
+		w[what.Text]++
+	}
+}
+
+// move has client number i report from another place.
+func (n *node) move(t testing.TB, i int) line.Report {
+	t.Helper()
+	at := n.wall()
+	c := line.Parse(fmt.Appendf(nil, "IAMAT client%d.example +%d.068930-118.445127 %d.%09d", i, at.UnixNano()%80+10, at.Unix(), at.Nanosecond()))
+	r, admitted := n.say(&c)
+	if !admitted {
+		t.Fatalf("%q is not admitted", r)
+	}
+	return r
+}
+
+// In a busy herd that loses nothing digests that are compared never differ, and no walk runs after the first, though roots compared at
+// any heartbeat would differ in most. With delays of 1 and 20 ms, and a sender that is slow enough for reports to wait.
+func TestBusyHerd(t *testing.T) {
+	for _, delays := range [][]time.Duration{{time.Millisecond}, {20 * time.Millisecond}, {time.Millisecond, 20 * time.Millisecond}} {
+		for _, pace := range []time.Duration{0, 3 * time.Millisecond} {
+			w := make(walks)
+			h := newHerd(1, settings{topology: campus(t), limit: 1 << 16, noticed: w.notice})
+			for i, each := range h.ways {
+				each.delay, each.pace = delays[i%len(delays)], pace
+			}
+			h.start()
+			h.run(5 * time.Second)
+			clear(w)
+			before := h.counts
+			const seconds, rate = 60, 1000
+			for i := range seconds * rate {
+				h.run(5*time.Second + time.Duration(i)*time.Second/rate)
+				h.nodes[h.rng.IntN(len(h.nodes))].move(t, h.rng.IntN(10_000))
+			}
+			if _, equal := h.settle(time.Millisecond, time.Second); !equal {
+				t.Error("not equal after all was said")
+			}
+			reports, repair := h.counts.reportBytes-before.reportBytes, h.counts.repairBytes-before.repairBytes
+			t.Logf("%v, %v: %d bytes of reports, %d of repair, %d messages, walks %v", delays, pace, reports, repair, h.counts.messages-before.messages, w)
+			for why, n := range w {
+				if why != "not compared for long" {
+					t.Errorf("%d walks: %s", n, why)
+				}
+			}
+			if repair*100 > reports {
+				t.Errorf("%d bytes of repair for %d of reports", repair, reports)
+			}
+		}
+	}
+}

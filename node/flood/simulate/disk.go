@@ -1,0 +1,69 @@
+package simulate
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// disk is what a node keeps when it crashes. It commits what was written meanwhile, one commit after the other, so that
+// everything is on it after two of them.
+type disk struct {
+	herd    *herd
+	commit  time.Duration // how long one takes
+	written []line.Report // for the next commit
+	under   []line.Report // commit
+	commits uint64        // begun, or given up
+	held    map[line.ClientID]line.Report
+}
+
+func newDisk(h *herd, commit time.Duration) *disk {
+	return &disk{herd: h, commit: commit, held: make(map[line.ClientID]line.Report)}
+}
+
+func (d *disk) write(r line.Report) {
+	d.written = append(d.written, r)
+	if d.under == nil {
+		d.begin()
+	}
+}
+
+func (d *disk) begin() {
+	d.under, d.written = d.written, nil
+	d.commits++
+	commit := d.commits
+	d.herd.in(d.commit, func() {
+		if d.commits != commit {
+			return
+		}
+		d.keep(d.under)
+		if d.under = nil; d.written != nil {
+			d.begin()
+		}
+	})
+}
+
+func (d *disk) keep(reports []line.Report) {
+	for _, r := range reports {
+		if held, ok := d.held[r.Client()]; !ok || r.Compare(held) > 0 {
+			d.held[r.Client()] = r
+		}
+	}
+}
+
+// crash leaves any part of what was under way.
+func (d *disk) crash() {
+	d.keep(d.under[:d.herd.rng.IntN(len(d.under)+1)])
+	d.under, d.written = nil, nil
+	d.commits++
+}
+
+// load gives a registry what is on the disk.
+func (d *disk) load(g *flood.Registry) {
+	for _, client := range slices.Sorted(maps.Keys(d.held)) {
+		g.Merge(d.held[client])
+	}
+}

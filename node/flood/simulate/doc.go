@@ -1,0 +1,6 @@
+// Package simulate runs herds of real engines in simulated time. Messages, timers and faults are events in one queue, carried out one
+// after the other in one goroutine, and all chance comes from one seed: the same seed gives the same run.
+//
+// A way leads from one node to a neighbour. It delays messages, and may lose or double them, but keeps them in order; ways do
+// not wait for each other. What a node has to say leaves as soon as its engine wakes it, one message after the other.
+package simulate

@@ -1,0 +1,68 @@
+package simulate
+
+import "time"
+
+// event is something that happens at a time. Of those of one time the one that was planned first comes first.
+type event struct {
+	at   time.Duration
+	turn uint64
+	what happening
+}
+
+type happening interface{ happen() }
+
+// call is a happening that is rare.
+type call func()
+
+func (c call) happen() { c() }
+
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.turn < o.turn }
+
+// agenda is a heap of events, each before its four children, for which it takes half the levels that two would.
+type agenda []event
+
+func (a *agenda) add(e event) {
+	*a = append(*a, e)
+	s := *a
+	at := len(s) - 1
+	for at > 0 {
+		parent := (at - 1) / 4
+		if !e.before(&s[parent]) {
+			break
+		}
+		s[at] = s[parent]
+		at = parent
+	}
+	s[at] = e
+}
+
+// next removes the first event.
+func (a *agenda) next() event {
+	s := *a
+	first, last := s[0], s[len(s)-1]
+	s[len(s)-1] = event{}
+	s = s[:len(s)-1]
+	*a = s
+	if len(s) == 0 {
+		return first
+	}
+	at := 0
+	for {
+		child := 4*at + 1
+		if child >= len(s) {
+			break
+		}
+		for c := child + 1; c < min(child+4, len(s)); c++ {
+			if s[c].before(&s[child]) {
+				child = c
+			}
+		}
+		if !s[child].before(&last) {
+			break
+		}
+		s[at] = s[child]
+		at = child
+	}
+	s[at] = last
+	return first
+}

@@ -1,0 +1,205 @@
+package simulate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"herd/node/flood"
+)
+
+// fault is what can happen to a herd. Its begin returns what ends it, or nil if it cannot be now.
+type fault struct {
+	name  string
+	begin func(c *chaos) (end func())
+}
+
+// faults are all there are; the first two lose memory.
+var faults = []fault{
+	{"crash without a disk", func(c *chaos) func() { return c.fail(false) }},
+	{"crash with a disk", func(c *chaos) func() { return c.fail(true) }},
+	{"cut", func(c *chaos) func() {
+		w := c.anyWay()
+		back := c.way(w.to.index, w.from.index)
+		w.cut, back.cut = true, true
+		return func() { w.cut, back.cut = false, false }
+	}},
+	{"cut of one way", func(c *chaos) func() {
+		w := c.anyWay()
+		w.cut = true
+		return func() { w.cut = false }
+	}},
+	{"partition", func(c *chaos) func() {
+		var cut []*way
+		side := make([]bool, len(c.nodes))
+		for i := range side {
+			side[i] = c.rng.IntN(2) == 0
+		}
+		for _, w := range c.ways {
+			if side[w.from.index] != side[w.to.index] {
+				w.cut = true
+				cut = append(cut, w)
+			}
+		}
+		return func() {
+			for _, w := range cut {
+				w.cut = false
+			}
+		}
+	}},
+	{"loss", func(c *chaos) func() {
+		w := c.anyWay()
+		w.loss = []float64{0.02, 0.3, 0.9}[c.rng.IntN(3)]
+		return func() { w.loss = 0 }
+	}},
+	{"loss everywhere", func(c *chaos) func() {
+		for _, w := range c.ways {
+			w.loss = 0.1
+		}
+		return func() {
+			for _, w := range c.ways {
+				w.loss = 0
+			}
+		}
+	}},
+	{"doubling", func(c *chaos) func() {
+		w := c.anyWay()
+		w.doubling = 0.5
+		return func() { w.doubling = 0 }
+	}},
+	{"slow sender", func(c *chaos) func() {
+		w := c.anyWay()
+		w.pace = []time.Duration{time.Millisecond, 100 * time.Millisecond, 1500 * time.Millisecond}[c.rng.IntN(3)]
+		return func() { w.pace = 0 }
+	}},
+	{"stall", func(c *chaos) func() {
+		n := c.anyNode()
+		if !n.awake() {
+			return nil
+		}
+		n.stall()
+		return n.resume
+	}},
+	{"lost connection", func(c *chaos) func() {
+		n := c.anyNode()
+		if !n.awake() || !n.connected {
+			return nil
+		}
+		n.disconnect()
+		return func() {
+			if n.awake() {
+				n.connect()
+			}
+		}
+	}},
+	{"clock set", func(c *chaos) func() {
+		n := c.anyNode()
+		n.clock += time.Duration(c.rng.Int64N(int64(2*time.Hour))) - time.Hour
+		return func() {}
+	}},
+}
+
+func (c *chaos) anyWay() *way   { return c.ways[c.rng.IntN(len(c.ways))] }
+func (c *chaos) anyNode() *node { return c.nodes[c.rng.IntN(len(c.nodes))] }
+
+// fail has a node crash, and start again later.
+func (c *chaos) fail(withDisk bool) func() {
+	n := c.anyNode()
+	if n.engine == nil || (n.disk != nil) != withDisk {
+		return nil
+	}
+	c.countNode(n)
+	c.crashes++
+	n.crash()
+	for client, all := range c.bound[n.index] {
+		c.bound[n.index][client] = slices.DeleteFunc(all, func(b binding) bool {
+			return n.disk == nil || b.at+n.disk.promise() >= c.now
+		})
+	}
+	return func() {
+		if n.engine == nil {
+			n.start()
+		}
+	}
+}
+
+// tally is what was exercised, and how often.
+type tally struct {
+	n       map[string]int
+	slowest time.Duration // from the last fault until all were equal
+}
+
+func (t *tally) add(o *tally) {
+	for what, n := range o.n {
+		t.n[what] += n
+	}
+	t.slowest = max(t.slowest, o.slowest)
+}
+
+func (t *tally) text() string {
+	var text strings.Builder
+	for _, what := range slices.Sorted(maps.Keys(t.n)) {
+		fmt.Fprintf(&text, "\n%10d %s", t.n[what], what)
+	}
+	return fmt.Sprintf("%s\n%10s at most until all were equal", text.String(), t.slowest)
+}
+
+// missing returns what was not exercised.
+func (t *tally) missing() (missing []string) {
+	wanted := []string{
+		"reports", "reports that are stale", "reports of one time", "herds without a crash", "herds at rest", "reports pulled", "pulled news",
+		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to who stalls", "messages repeated",
+		"reports emptied", "reports conflated", "notice: gap", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
+		"walk: link returned", "walk: new incarnation", "walk: gap", "walk given up: no answer",
+	}
+	for _, f := range faults {
+		wanted = append(wanted, "fault: "+f.name)
+	}
+	return slices.DeleteFunc(wanted, func(what string) bool { return t.n[what] > 0 })
+}
+
+// notice counts what an engine tells.
+func (c *chaos) notice(n *node, what flood.Notice) {
+	c.log("%s %s %+v", c.now, n.name, what)
+	switch what.What {
+	case flood.Gap:
+		c.n["notice: gap"]++
+	case flood.Walked:
+		c.n["walk: "+what.Text]++
+		c.n["reports pulled"] += what.Reports
+		c.n["pulled news"] += what.News
+	case flood.GaveUp:
+		c.n["walk given up: "+what.Text]++
+	case flood.LinkUp:
+		c.n["notice: link up"]++
+	case flood.LinkDown:
+		c.n["notice: link down, "+what.Text]++
+	case flood.Twin, flood.NeighbourTwin:
+		c.suspected = fmt.Errorf("%s: at %s: a node is taken for a twin over the link to %s", c.now, n.name, what.Peer)
+	}
+}
+
+// countHerd counts what the herd has counted, countNode what the links of a node have.
+func (c *chaos) countHerd() {
+	c.n["herds"]++
+	c.n["messages"] += int(c.counts.messages)
+	c.n["messages lost"] += int(c.counts.lost)
+	c.n["messages doubled"] += int(c.counts.doubled)
+	c.n["messages cut off"] += int(c.counts.cut)
+	c.n["messages to nobody"] += int(c.counts.unheard)
+	c.n["messages to who stalls"] += int(c.counts.waited)
+	for _, n := range c.nodes {
+		c.countNode(n)
+	}
+}
+
+func (c *chaos) countNode(n *node) {
+	for _, p := range n.ports {
+		counts := p.link.Queue.Counts()
+		c.n["reports emptied"] += int(counts.Emptied)
+		c.n["reports conflated"] += int(counts.Conflated)
+		c.n["messages repeated"] += int(p.link.Status().Repeated)
+	}
+}

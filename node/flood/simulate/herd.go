@@ -1,0 +1,153 @@
+package simulate
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// epoch is when a simulation begins.
+var epoch = time.Unix(1_700_000_000, 0).UTC()
+
+// herd is nodes, and the ways between them.
+type herd struct {
+	settings
+	rng    *rand.Rand
+	now    time.Duration // since epoch
+	turn   uint64
+	agenda agenda
+	nodes  []*node
+	ways   []*way
+	said   flood.Message
+	idle   []*flood.Message // to be used again
+	counts counts
+}
+
+// settings are what the nodes of a herd have in common, and who wants to know what happens.
+type settings struct {
+	topology  *flood.Topology
+	twins     []flood.NodeName // names that a second node has
+	delay     time.Duration    // of every way at first
+	limit     int              // of queues
+	retention time.Duration
+
+	changed func(n *node, r line.Report)                  // the registry of n holds r now
+	heard   func(n, from *node, r line.Report, news bool) // in a message of reports
+	noticed func(n *node, what flood.Notice)
+}
+
+// counts is what went over all ways, and what became of it.
+type counts struct {
+	messages    uint64 // of reports
+	reportBytes uint64 // of their lines
+	repairs     uint64 // messages
+	repairBytes uint64
+	beats       uint64
+	beatBytes   uint64
+	lost        uint64 // by chance
+	cut         uint64
+	doubled     uint64
+	unheard     uint64 // nobody was there
+	waited      uint64 // for a stalled node
+}
+
+// newHerd returns a herd whose nodes are not started.
+func newHerd(seed uint64, s settings) *herd {
+	h := &herd{settings: s, rng: rand.New(rand.NewPCG(seed, 0x6865_7264))}
+	for _, name := range slices.Concat(s.topology.Nodes(), s.twins) {
+		h.nodes = append(h.nodes, &node{herd: h, name: name, index: len(h.nodes)})
+	}
+	for _, n := range h.nodes {
+		h.join(n)
+	}
+	return h
+}
+
+// join makes the ways from a node to its neighbours. Where two nodes have one name, it makes one to each.
+func (h *herd) join(n *node) {
+	for _, peer := range h.topology.Neighbours(n.name) {
+		var ways []*way
+		for _, to := range h.nodes {
+			if to.name == peer {
+				w := &way{herd: h, from: n, to: to, delay: h.delay}
+				for i, back := range h.topology.Neighbours(peer) {
+					if back == n.name {
+						w.slot = i
+					}
+				}
+				ways = append(ways, w)
+				h.ways = append(h.ways, w)
+			}
+		}
+		n.ways = append(n.ways, ways)
+	}
+}
+
+// way returns the way from one node to another, by index.
+func (h *herd) way(from, to int) *way {
+	for _, ways := range h.nodes[from].ways {
+		for _, w := range ways {
+			if w.to == h.nodes[to] {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+// at plans something.
+func (h *herd) at(t time.Duration, what happening) {
+	h.turn++
+	h.agenda.add(event{max(t, h.now), h.turn, what})
+}
+
+// in plans something for later.
+func (h *herd) in(d time.Duration, what func()) { h.at(h.now+d, call(what)) }
+
+// run carries out what is planned up to a time, which it is then.
+func (h *herd) run(until time.Duration) {
+	for len(h.agenda) > 0 && h.agenda[0].at <= until {
+		e := h.agenda.next()
+		h.now = e.at
+		e.what.happen()
+	}
+	h.now = max(h.now, until)
+}
+
+// start starts all nodes.
+func (h *herd) start() {
+	for _, n := range h.nodes {
+		n.start()
+	}
+}
+
+// equal reports whether all nodes run and know the same.
+func (h *herd) equal() bool {
+	for _, n := range h.nodes {
+		if n.engine == nil {
+			return false
+		}
+	}
+	sum, clients := h.nodes[0].engine.Registry().Digest()
+	for _, n := range h.nodes[1:] {
+		if s, c := n.engine.Registry().Digest(); s != sum || c != clients {
+			return false
+		}
+	}
+	return true
+}
+
+// settle runs until all nodes know the same, looking every step, at most for limit. It returns how long that took.
+func (h *herd) settle(step, limit time.Duration) (took time.Duration, equal bool) {
+	begin := h.now
+	for !h.equal() {
+		if h.now-begin >= limit {
+			return h.now - begin, false
+		}
+		h.run(h.now + step)
+	}
+	return h.now - begin, true
+}

@@ -1,0 +1,202 @@
+package simulate
+
+import (
+	"encoding/binary"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// node is a server: the shell around an engine.
+type node struct {
+	herd  *herd
+	name  flood.NodeName
+	index int
+	ways  [][]*way // to the neighbours, in the order of the engine's links
+	disk  *disk    // or nil
+	clock time.Duration
+
+	// What follows is of its present start.
+	engine    *flood.Engine // nil: it does not run
+	epoch     time.Time     // the clock's when the simulation began, which the engine knows
+	ports     []*port
+	changes   *flood.Queue // of the registry
+	batch     []line.Report
+	connected bool
+	stalled   bool
+	inbox     []arrival // while stalled
+}
+
+type arrival struct {
+	way *way
+	m   *flood.Message
+}
+
+// start starts the engine, with what the disk holds, and connects it.
+func (n *node) start() {
+	h := n.herd
+	var i flood.Incarnation
+	binary.BigEndian.PutUint64(i[:8], h.rng.Uint64())
+	binary.BigEndian.PutUint64(i[8:], h.rng.Uint64())
+	n.epoch = epoch.Add(n.clock)
+	n.changes = nil
+	if h.changed != nil || n.disk != nil {
+		n.changes = flood.NewQueue(1 << 30)
+	}
+	c := flood.Config{
+		Name: n.name, Incarnation: i, Topology: h.topology, Limit: h.limit, Retention: h.retention, Disk: n.changes,
+	}
+	if h.noticed != nil {
+		c.Notice = func(what flood.Notice) { h.noticed(n, what) }
+	}
+	n.engine = flood.NewEngine(c)
+	if n.disk != nil {
+		n.disk.load(n.engine.Registry())
+	}
+	n.ports = nil
+	for i, l := range n.engine.Links() {
+		n.ports = append(n.ports, &port{node: n, link: l, ways: n.ways[i], due: -1})
+	}
+	(&ticker{n, n.engine}).happen()
+	n.connect()
+}
+
+// crash ends the node. What it knew is gone, but for what is on its disk.
+func (n *node) crash() {
+	n.disconnect()
+	for _, p := range n.ports {
+		p.gone = true
+	}
+	n.engine, n.ports, n.stalled = nil, nil, false
+	if n.disk != nil {
+		n.disk.crash()
+	}
+}
+
+// connect connects the node to the bus.
+func (n *node) connect() {
+	if n.engine != nil && !n.connected {
+		n.connected = true
+		n.engine.Connect(n.time())
+		n.after()
+	}
+}
+
+// disconnect is the loss of the connection to the bus.
+func (n *node) disconnect() {
+	if n.engine != nil && n.connected {
+		n.connected = false
+		n.inbox = nil
+		n.engine.Disconnect(n.time())
+		n.after()
+	}
+}
+
+// stall stops the node until it resumes: it does nothing, and what arrives waits.
+func (n *node) stall() { n.stalled = n.engine != nil }
+
+func (n *node) resume() {
+	if !n.stalled {
+		return
+	}
+	n.stalled = false
+	n.engine.Tick(n.time())
+	for _, a := range n.inbox {
+		n.take(a.way, a.m)
+	}
+	n.inbox = nil
+	for _, p := range n.ports {
+		p.pump()
+	}
+	n.after()
+}
+
+// awake reports whether the node runs and does not stall.
+func (n *node) awake() bool { return n.engine != nil && !n.stalled }
+
+// time returns what the engine takes for the time. Its clock runs evenly, from wherever it was set to when the node started.
+func (n *node) time() time.Time { return n.epoch.Add(n.herd.now) }
+
+// wall returns the time by the clock, which may have been set since.
+func (n *node) wall() time.Time { return epoch.Add(n.clock + n.herd.now) }
+
+// ticker has an engine do what is due.
+type ticker struct {
+	node   *node
+	engine *flood.Engine
+}
+
+func (t *ticker) happen() {
+	n, h := t.node, t.node.herd
+	if n.engine != t.engine {
+		return
+	}
+	next := h.now + time.Second
+	if !n.stalled {
+		next = n.engine.Tick(n.time()).Sub(n.epoch)
+		n.after()
+	}
+	h.at(next, t)
+}
+
+// say has a client tell the node where it is, and when, and returns the report and whether it was admitted.
+func (n *node) say(c *line.Command) (line.Report, bool) {
+	r := line.NewReport(n.name, n.wall().UnixNano(), c)
+	admitted := n.engine.Hear(r, flood.Edge)
+	n.after()
+	return r, admitted
+}
+
+// arrive takes in a message from the bus.
+func (n *node) arrive(w *way, m *flood.Message) {
+	switch {
+	case n.engine == nil || !n.connected:
+		n.herd.counts.unheard++
+	case n.stalled:
+		n.herd.counts.waited++
+		n.inbox = append(n.inbox, arrival{w, m})
+	default:
+		n.take(w, m)
+		n.herd.idle = append(n.herd.idle, m)
+		n.after()
+	}
+}
+
+func (n *node) take(w *way, m *flood.Message) {
+	var heard func(line.Report, bool)
+	if n.herd.heard != nil {
+		heard = func(r line.Report, news bool) { n.herd.heard(n, w.from, r, news) }
+	}
+	if err := n.ports[w.slot].link.Take(n.time(), *m, heard); err != nil {
+		panic(err) // engines understand each other
+	}
+}
+
+// after looks for whom the engine has woken.
+func (n *node) after() {
+	if n.stalled {
+		return
+	}
+	for _, p := range n.ports {
+		select {
+		case <-p.link.Queue.Wake():
+			p.pump()
+		default:
+		}
+	}
+	if n.changes == nil {
+		return
+	}
+	for n.changes.Len() > 0 {
+		n.batch = n.changes.Pop(n.batch[:0], 1<<10, 1<<20)
+		for _, r := range n.batch {
+			if n.herd.changed != nil {
+				n.herd.changed(n, r)
+			}
+			if n.disk != nil {
+				n.disk.write(r)
+			}
+		}
+	}
+}

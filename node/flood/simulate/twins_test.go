@@ -1,0 +1,100 @@
+package simulate
+
+import (
+	"testing"
+	"time"
+
+	"herd/node/flood"
+)
+
+// Two nodes with one name stop nobody: what is reported at any of the others reaches everybody at once, what is reported at one of the
+// twins everybody else, and the other twin by repair. Both twins and all their neighbours notice, tell it every minute, and walk no more
+// than every 30 s. A minute after one of them has gone everything is as ever.
+func TestTwins(t *testing.T) {
+	type told struct {
+		node int
+		peer flood.NodeName
+		what flood.What
+	}
+	times := make(map[told][]time.Duration)
+	var h *herd
+	notice := func(n *node, what flood.Notice) {
+		where := told{n.index, what.Peer, what.What}
+		times[where] = append(times[where], h.now)
+	}
+	const first, second = 1, 5 // both are Hands, between Goloman, 0, and Wilkes, 4
+	h = newHerd(3, settings{
+		topology: campus(t), twins: []flood.NodeName{"Hands"}, limit: 1 << 16, delay: 5 * time.Millisecond, noticed: notice,
+	})
+	const minutes = 5
+	const alone = 20 * time.Second
+	for i, n := range h.nodes {
+		if i != second {
+			n.start()
+		}
+	}
+	h.in(alone, h.nodes[second].start)
+	speak := func(until time.Duration, twins bool) {
+		for h.now < until {
+			h.run(h.now + 20*time.Millisecond)
+			if n := h.nodes[h.rng.IntN(len(h.nodes))]; n.engine != nil && (twins || n.name != "Hands") {
+				n.move(t, h.rng.IntN(100))
+			}
+		}
+	}
+	speak(alone+minutes*time.Minute, true)
+	// What a twin was told reaches the other by repair only, so they are equal only for moments.
+	h.run(h.now + 100*time.Second)
+	if !h.equal() {
+		t.Error("the twins did not stop, and not all are equal")
+	}
+	speak(h.now+time.Minute, false)
+	if took, equal := h.settle(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond {
+		t.Errorf("what is reported at others: equal %v after %s", equal, took)
+	}
+	for _, where := range []told{
+		{first, "Goloman", flood.Twin},
+		{second, "Goloman", flood.Twin},
+		{first, "Wilkes", flood.Twin},
+		{second, "Wilkes", flood.Twin},
+		{0, "Hands", flood.NeighbourTwin},
+		{4, "Hands", flood.NeighbourTwin},
+	} {
+		at := times[where]
+		if len(at) < minutes || at[0] > alone+10*time.Second {
+			t.Errorf("%+v at %v: not told every minute, or late", where, at)
+		}
+		for i := 1; i < len(at); i++ {
+			if at[i]-at[i-1] < time.Minute {
+				t.Errorf("%+v at %v: told more often than every minute", where, at)
+			}
+		}
+	}
+	walked := 0
+	for where, at := range times {
+		if twin := where.what == flood.Twin || where.what == flood.NeighbourTwin; twin && (where.node == 2 || where.node == 3) {
+			t.Errorf("%+v at %v: a false alarm", where, at)
+		}
+		if near := where.peer == "Hands" || where.node == first || where.node == second; where.what != flood.Walked || !near {
+			continue
+		}
+		for i := 1; i < len(at); i++ {
+			if at[i-1] > alone+10*time.Second {
+				if walked++; at[i]-at[i-1] < 29*time.Second {
+					t.Errorf("walks at %d over the link to %s, %s and %s", where.node, where.peer, at[i-1], at[i])
+				}
+			}
+		}
+	}
+	if walked == 0 {
+		t.Error("no walks")
+	}
+	h.nodes[second].crash()
+	h.nodes = h.nodes[:second]
+	h.run(h.now + 70*time.Second)
+	clear(times)
+	speak(h.now+time.Minute, true)
+	if took, equal := h.settle(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond || len(times) > 0 {
+		t.Errorf("alone again: equal %v after %s; %v", equal, took, times)
+	}
+}

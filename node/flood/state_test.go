@@ -1,0 +1,253 @@
+package flood
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"herd/node/line"
+)
+
+// frozen is an engine at rest: all that decides what it does next. It is never changed.
+type frozen struct {
+	incarnation Incarnation
+	held        []line.Report
+	links       []frozenLink
+	walk        *walk
+	asked       uint64
+}
+
+type frozenLink struct {
+	link    Link // with slices of its own
+	waiting []line.Report
+	number  uint64
+	gap     bool
+}
+
+func (w *walk) clone() *walk {
+	if w == nil {
+		return nil
+	}
+	c := *w
+	c.todo = slices.Clone(w.todo)
+	c.open = maps.Clone(w.open)
+	return &c
+}
+
+func freeze(e *Engine) *frozen {
+	f := &frozen{incarnation: e.Incarnation, walk: e.walk.clone(), asked: e.asked}
+	for r := range e.registry.All() {
+		f.held = append(f.held, r)
+	}
+	for _, l := range e.Links() {
+		saved := frozenLink{link: *l, waiting: slices.Clone(l.Queue.waiting[l.Queue.head:]), number: l.Queue.number, gap: l.Queue.gap}
+		saved.link.peers, saved.link.questions = slices.Clone(l.peers), slices.Clone(l.questions)
+		f.links = append(f.links, saved)
+	}
+	return f
+}
+
+// thaw makes e, an engine of the same node, what was frozen.
+func (f *frozen) thaw(e *Engine) {
+	e.Incarnation, e.walk, e.asked, e.walks = f.incarnation, f.walk.clone(), f.asked, 0 // so that walks have one salt
+	e.registry.forgetAll()
+	for _, r := range f.held {
+		e.registry.Merge(r)
+	}
+	for i, l := range e.Links() {
+		q, saved := l.Queue, &f.links[i]
+		*l = saved.link
+		l.turn = false // or it would make many states of one; it matters only while much waits
+		l.peers, l.questions = slices.Clone(saved.link.peers), slices.Clone(saved.link.questions)
+		if e.walk != nil && e.walk.link.Peer == l.Peer {
+			e.walk.link = l
+		}
+		l.Queue, l.engine = q, e
+		q.reset()
+		for _, r := range saved.waiting {
+			q.append(hash(r.Client()), r)
+		}
+		q.number, q.gap, q.shut = saved.number, saved.gap, false
+	}
+}
+
+// forgetAll empties the registry of an engine that knows one client only.
+func (g *Registry) forgetAll() {
+	k := keyOf("k")
+	s := g.shard(k)
+	s.reports, s.next, s.index, s.leaves, s.levels, s.sum = nil, nil, index{}, nil, 0, 0
+}
+
+// state is a small herd at a moment: engines, and what is under way on each way.
+type state struct {
+	world   *world
+	now     time.Time
+	engines []*frozen
+	wires   [][]Message // by way
+	said    []bool      // which reports were
+	taken   []bool      // and admitted
+	losses  int         // so far
+	crashes int
+	cut     uint // ways that are cut, a bit for each
+	cuts    uint // or were
+	away    int  // seconds that passed since
+}
+
+// world is what all states have in common.
+type world struct {
+	t       testing.TB
+	topo    *Topology
+	scratch []*Engine // to thaw into, one for each node
+	ways    [][2]int  // from and to; link i is ways 2i and 2i+1
+	reports []line.Report
+	buffer  []byte
+}
+
+// way returns the way from a node over its i-th link.
+func (w *world) way(node, i int) int {
+	peer := w.scratch[node].Links()[i].Peer
+	to := slices.Index(w.topo.Nodes(), peer)
+	return slices.Index(w.ways, [2]int{node, to})
+}
+
+// key returns what tells a state from all others that do something else from now on. Times are told by their distance from now, numbers
+// of messages by that from the last one made, numbers of questions likewise.
+func (s *state) key() [16]byte {
+	w := s.world
+	b := w.buffer[:0]
+	small := func(n ...int) {
+		for _, each := range n {
+			b = append(b, byte(max(-100, min(each, 100))))
+		}
+	}
+	flag := func(all ...bool) {
+		for _, each := range all {
+			if each {
+				b = append(b, 1)
+			} else {
+				b = append(b, 0)
+			}
+		}
+	}
+	age := func(t time.Time, most time.Duration) { small(int(min(s.now.Sub(t), most) / (time.Second / 2))) }
+	report := func(r line.Report) { small(slices.Index(w.reports, r)) }
+	// number encodes the number of a message of a node's incarnation over a way.
+	number := func(way int, i Incarnation, n uint64) {
+		from := s.engines[w.ways[way][0]]
+		b = append(b, i[0], i[1])
+		if i == from.incarnation {
+			n = s.number(way) - n
+		}
+		small(int(int64(n)))
+	}
+	flag(s.said...)
+	flag(s.taken...)
+	small(s.losses, s.crashes, int(s.cut), int(s.cuts), s.away)
+	for node, f := range s.engines {
+		b = append(b, f.incarnation[1])
+		for _, r := range f.held {
+			report(r)
+		}
+		small(-1)
+		for i := range f.links {
+			out := w.way(node, i)
+			in := out ^ 1
+			l := &f.links[i]
+			for _, r := range l.waiting {
+				report(r)
+			}
+			small(-1)
+			flag(l.gap, l.link.alive, l.link.caughtUp, l.link.wanted)
+			age(l.link.heard, silence)
+			age(l.link.due, time.Second)
+			for _, h := range l.link.peers {
+				number(in, h.incarnation, h.last)
+				flag(h.beaten)
+			}
+			b = append(b, l.link.current[1])
+			if small(l.link.foreign); l.link.foreign > 0 {
+				age(l.link.strange, 5*time.Second) // after which nobody echoes what crashed
+			}
+			if age(l.link.resume, 0); l.link.wanted {
+				small(l.link.budget)
+			}
+			if l.link.alive {
+				age(l.link.agreed, idleTime)
+			}
+			for _, q := range l.link.questions {
+				small(int(int64(s.engines[w.ways[in][0]].asked - q.id)))
+				for _, a := range q.asks {
+					b = a.append(b)
+				}
+			}
+		}
+		if len(f.links) > 1 && f.links[0].link.wanted && f.links[1].link.wanted {
+			small(f.links[0].link.since.Compare(f.links[1].link.since))
+		}
+		if walk := f.walk; walk != nil {
+			small(slices.IndexFunc(f.links, func(l frozenLink) bool { return l.link.Peer == walk.link.Peer }), walk.budget)
+			age(walk.began, 10*time.Second)
+			age(walk.moved, answerTime)
+			for _, a := range walk.todo {
+				b = a.append(b)
+			}
+			for _, id := range slices.Sorted(maps.Keys(walk.open)) {
+				small(int(int64(f.asked - id)))
+				for _, a := range walk.open[id] {
+					b = a.append(b)
+				}
+			}
+		}
+	}
+	for way, wire := range s.wires {
+		asker, other := s.engines[w.ways[way][0]], s.engines[w.ways[way][1]]
+		for _, m := range wire {
+			small(int(m.Kind) + 50)
+			switch m.Kind {
+			case Reports:
+				number(way, m.Stamp.Incarnation, m.Stamp.Number)
+				for _, r := range m.Reports {
+					report(r)
+				}
+			case Heartbeat:
+				h, err := parseHeartbeat(string(m.Payload))
+				if err != nil {
+					w.t.Fatal(err)
+				}
+				number(way, h.incarnation, h.last)
+				number(way^1, h.echo, h.processed)
+				flag(h.settled)
+				b = binary.BigEndian.AppendUint64(b, h.digest)
+			case Repair:
+				if m.Payload[0] == answer {
+					asker = other
+				}
+				id := binary.BigEndian.Uint64(m.Payload[1:])
+				if id>>32 != uint64(asker.incarnation[0])<<24|uint64(asker.incarnation[1])<<16 {
+					small(99) // a question of an earlier start, or the answer: whatever its number, nobody waits for it
+				} else {
+					small(int(int64(asker.asked - id)))
+				}
+				b = append(append(b, m.Payload[0]), m.Payload[9:]...)
+			}
+		}
+		small(-2)
+	}
+	w.buffer = b
+	sum := sha256.Sum256(b)
+	return [16]byte(sum[:16])
+}
+
+// number returns the number of the last message that was made for a way.
+func (s *state) number(way int) uint64 {
+	from := s.world.ways[way][0]
+	for i := range s.engines[from].links {
+		if s.world.way(from, i) == way {
+			return s.engines[from].links[i].number
+		}
+	}
+	panic("no such way")
+}
