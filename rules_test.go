@@ -18,6 +18,7 @@ import (
 var imports = map[string][]string{
 	"node/line":             {},
 	"node/flood":            {"node/line"},
+	"node/flood/simulate":   {"node/line", "node/flood"},
 	"node/status":           {"node/line", "node/flood"},
 	"bus":                   {},
 	"places":                {},
@@ -25,7 +26,7 @@ var imports = map[string][]string{
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
 	"node":                  {"node/line", "node/flood", "node/status", "bus", "places"},
-	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/status", "bus", "places", "places/gazetteer"},
+	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/status", "bus", "places", "places/gazetteer"},
 }
 
 // owners says which packages may import a heavy dependency.

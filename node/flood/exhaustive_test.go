@@ -95,7 +95,7 @@ type exploration struct {
 	from    []int32 // where the state was found
 	how     []string
 	steps   int
-	slowest int // seconds from a state until all are equal
+	slowest int      // seconds from a state until all are equal
 	queue   []*state // to be expanded
 	at      int32    // which is being expanded
 }

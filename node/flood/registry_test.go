@@ -90,7 +90,9 @@ func TestMergeLaws(t *testing.T) {
 	}
 }
 
-func (g *Registry) admit(r line.Report) bool { return g.shard(keyOf(r.Client())).admit(keyOf(r.Client()), r) }
+func (g *Registry) admit(r line.Report) bool {
+	return g.shard(keyOf(r.Client())).admit(keyOf(r.Client()), r)
+}
 
 func TestAdmit(t *testing.T) {
 	steps := []struct {

@@ -48,7 +48,7 @@ func TestChaos(t *testing.T) {
 		t.Log(c.text())
 		return
 	}
-	seeds := uint64(1200)
+	seeds := uint64(3000)
 	if racing {
 		seeds = 60
 	} else if testing.Short() {

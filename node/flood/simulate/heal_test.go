@@ -9,6 +9,7 @@ import (
 // 2 s of the link's return: whether it was away for a moment, for long, or the connection was lost with it. Bytes of repair are in
 // proportion to what was missed.
 func TestHealInTime(t *testing.T) {
+	skipRacing(t)
 	for _, tt := range []struct {
 		name  string
 		delay time.Duration

@@ -30,8 +30,8 @@ type herd struct {
 type settings struct {
 	topology  *flood.Topology
 	twins     []flood.NodeName // names that a second node has
-	delay     time.Duration // of every way at first
-	limit     int           // of queues
+	delay     time.Duration    // of every way at first
+	limit     int              // of queues
 	retention time.Duration
 
 	changed func(n *node, r line.Report)                  // the registry of n holds r now
