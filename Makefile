@@ -2,10 +2,10 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine
+TAGS := attack,compose,engine,kill
 FUZZ ?= 120# seconds for all fuzz targets together
 
-.PHONY: all build test test-compose test-engine race fuzz attack bench lint up clean
+.PHONY: all build test test-compose test-engine race fuzz attack kill bench lint up clean
 
 all: build lint test
 
@@ -39,6 +39,10 @@ fuzz:
 # Six minutes of attacks on herd up with the hardened sample; prints the table of SECURITY.md.
 attack:
 	go test -tags attack -run '^TestAttack$$' -count 1 -timeout 20m -v ./cmd/herd
+
+# A minute of kill -9 on herd up in both modes of the store, while clients record what was acknowledged.
+kill:
+	go test -tags kill -run '^TestKill$$' -count 1 -timeout 5m -v ./cmd/herd
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

@@ -35,9 +35,11 @@ func brokerNames() []string {
 	return names
 }
 
-// The whole stack down, and up again as a cluster: what servers knew is gone, keys stay.
+// The whole stack down, and up again as a cluster: servers know what they knew, keys stay.
 func testDownAndUp(t *testing.T) {
 	before := seeds(t)
+	at := report(t, "Hands", "kea")
+	reaches(t, "kea", at, everyone()...)
 	compose(t, "down")
 	compose(t, "--profile", "cluster", "up", "--wait")
 	if got, want := services(t, "--profile", "cluster"), running(brokerNames()...); !slices.Equal(got, want) {
@@ -46,7 +48,7 @@ func testDownAndUp(t *testing.T) {
 	if !maps.Equal(seeds(t), before) {
 		t.Error("nodes have other seeds")
 	}
-	wantKnown(t, "kea", "", everyone()...)
+	wantKnown(t, "kea", at, everyone()...)
 	connected(t, true, everyone()...)
 	clustered(t)
 	floods(t, "kea")

@@ -61,7 +61,7 @@ func testUp(t *testing.T) {
 	if got, want := services(t), running("nats"); !slices.Equal(got, want) {
 		t.Errorf("there is %v, want %v", got, want)
 	}
-	if size := inspect[int](t, "herd-goloman", ".Size"); size > 30_000_000 {
+	if size := inspect[int](t, "herd-goloman", ".Size"); size > 40_000_000 {
 		t.Errorf("the image has %d bytes", size)
 	}
 	before := docker(t, "ps", "--quiet")

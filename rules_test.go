@@ -18,15 +18,16 @@ import (
 var imports = map[string][]string{
 	"node/line":             {},
 	"node/flood":            {"node/line"},
-	"node/flood/simulate":   {"node/line", "node/flood"},
+	"node/flood/simulate":   {"node/flood", "node/line"},
+	"node/store":            {"node/line"},
 	"node/status":           {"node/line", "node/flood"},
 	"bus":                   {},
 	"places":                {},
 	"places/gazetteer":      {"places"},
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
-	"node":                  {"node/line", "node/flood", "node/status", "bus", "places"},
-	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/status", "bus", "places", "places/gazetteer"},
+	"node":                  {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
+	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/gazetteer"},
 }
 
 // owners says which packages may import a heavy dependency.
@@ -34,6 +35,7 @@ var owners = map[string][]string{
 	"github.com/nats-io/":           {"bus"},
 	"github.com/spf13/viper":        {"configs"},
 	"github.com/spf13/cobra":        {"cmd/herd"},
+	"github.com/cockroachdb/":       {"node/store"},
 	"go.uber.org/zap":               {"node"},
 	"gopkg.in/natefinch":            {"node"},
 	"github.com/klauspost/compress": {"places/gazetteer"},

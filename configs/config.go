@@ -25,6 +25,7 @@ type Config struct {
 	Bus    Bus    `yaml:"bus"`
 	TLS    TLS    `yaml:"tls"`
 	Places Places `yaml:"places"`
+	Store  Store  `yaml:"store"`
 	Limits Limits `yaml:"limits"`
 	Log    Log    `yaml:"log"`
 
@@ -84,9 +85,22 @@ type Places struct {
 	Timeout time.Duration `yaml:"timeout" live:"true" is:"positive" help:"how long a search for nearby places may take, above 0"`
 }
 
-// Limits protect a node from its clients, and its memory from a stalled link. Each but Queue may be 0, which means no
-// limit.
+// Store makes what a node knows outlast its process.
+type Store struct {
+	// Dir is a directory in which each node has one of its own, named after it, for what it knows. Empty means that it is
+	// in memory alone.
+	Dir string `yaml:"dir" help:"directory in which each node keeps what it knows, under its name; empty: in memory alone"`
+
+	// Mode is interval, which writes to disk within a moment after a client was answered, or always, which writes before.
+	Mode string `yaml:"mode" is:"mode" help:"when a report is on disk: interval, soon after its client is answered, or always, before"`
+}
+
+// Limits protect a node from its clients, and its memory from a stalled link and from clients that are gone. Each but Queue may be 0,
+// which means no limit.
 type Limits struct {
+	// Future is how far a client's time may be ahead of the node's clock. A report that is further ahead is refused.
+	Future time.Duration `yaml:"future" live:"true" help:"how far the time of a client's report may be ahead of the clock, 0: any"`
+
 	// Idle is how long a client may say nothing before its connection is closed.
 	Idle time.Duration `yaml:"idle" live:"true" help:"how long a client may say nothing, 0: for ever"`
 
@@ -108,8 +122,14 @@ type Limits struct {
 	// NewClients is how many client IDs a node has not heard of may be introduced from one IP address in a minute.
 	NewClients int `yaml:"new_clients" live:"true" help:"new client IDs a minute from one IP address, 0: unlimited"`
 
-	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and the
-	// neighbour learns of those clients with their next reports. At least 1.
+	// Retention is how long a report is kept after its server received it. It must be the same at all nodes.
+	Retention time.Duration `yaml:"retention" help:"how long a report is kept, the same at all nodes, 0: for ever"`
+
+	// CatchUp is how long a node that starts may take to learn what its neighbours know, before it is ready all the same.
+	CatchUp time.Duration `yaml:"catch_up" help:"how long a starting node may take to learn what its neighbours know before it is ready, 0: no time"`
+
+	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and repair brings the
+	// neighbour what it missed. At least 1.
 	Queue int `yaml:"queue" live:"true" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
 }
 

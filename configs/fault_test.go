@@ -61,7 +61,7 @@ limits: {idel: 1h, Rate: 5, url: x}
 limits.line: 1s
 nodes:
   - {name: A, listen: ":1", HTTP: "", port: 5}
-retention: 1h
+memory: 1h
 "a;\nb": 1
 ? [x]
 : 1
@@ -75,7 +75,7 @@ retention: 1h
 			`FILE:6: limits.line: has a dot; write OUTER: {INNER: VALUE}`,
 			`FILE:8: nodes[0].HTTP: unknown key; did you mean http?`,
 			`FILE:8: nodes[0].port: unknown key; remove it`,
-			`FILE:9: retention: unknown key; remove it`,
+			`FILE:9: memory: unknown key; remove it`,
 			`FILE:10: "a;\nb": unknown key; remove it`,
 			`FILE:11: has a key that is not a word; remove it`,
 		}},

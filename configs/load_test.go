@@ -55,6 +55,7 @@ func others(t testing.TB, k key) [3]string {
 		"name":            {"one", "2", "three_3"},
 		"address or none": {"127.0.0.1:1", "", ":0"},
 		"servers or none": {"nats://a", "", "nats://b:1,tls://c:2"},
+		"mode":            {"always", "interval", "always"},
 		"level":           {"debug", "warn", "error"},
 		"format":          {"json", "console", "json"},
 	}

@@ -37,7 +37,8 @@ func TestDefaults(t *testing.T) {
 		Bus:      Bus{Listen: "127.0.0.1:4222"},
 		TLS:      TLS{Clients: "none"},
 		Places:   Places{Timeout: 2 * time.Second},
-		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Queue: 65536},
+		Store:    Store{Mode: "interval"},
+		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, CatchUp: 30 * time.Second, Queue: 65536},
 		Log:      Log{Level: "info", Format: "console"},
 		topology: got.topology,
 		sources:  got.sources,
@@ -164,8 +165,8 @@ func TestHardened(t *testing.T) {
 	}
 	want.Bus.Listen, want.Log.Level = "", "warn"
 	want.Limits = Limits{
-		Idle: 5 * time.Minute, Line: 10 * time.Second, Write: 10 * time.Second,
-		Connections: 4000, PerAddress: 32, Rate: 10, NewClients: 60, Queue: 16384,
+		Future: time.Minute, Idle: 5 * time.Minute, Line: 10 * time.Second, Write: 10 * time.Second,
+		Connections: 4000, PerAddress: 32, Rate: 10, NewClients: 60, CatchUp: 30 * time.Second, Queue: 16384,
 	}
 	want.topology, want.sources = c.topology, c.sources
 	if !reflect.DeepEqual(c, want) {

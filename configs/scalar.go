@@ -70,6 +70,7 @@ var checks = map[string]func(string) error{
 	"address or none": orNone(checkAddress),
 	"servers or none": orNone(checkServers),
 	"clients":         oneOf("none", "require"),
+	"mode":            oneOf("interval", "always"),
 	"level":           oneOf("debug", "info", "warn", "error"),
 	"format":          oneOf("console", "json"),
 }

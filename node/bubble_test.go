@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"herd/bus"
+	"herd/node/flood"
 	"herd/node/line"
 	"herd/places"
 )
@@ -79,6 +81,20 @@ func (p *phone) line() string {
 	return l
 }
 
+// around returns the topology of a node with these neighbours.
+func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *flood.Topology {
+	t.Helper()
+	var links [][2]line.NodeName
+	for _, peer := range peers {
+		links = append(links, [2]line.NodeName{name, peer})
+	}
+	topo, err := flood.NewTopology(append([]line.NodeName{name}, peers...), links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
 // fake is a node in fake time, with what it needs.
 type fake struct {
 	*Node
@@ -87,15 +103,20 @@ type fake struct {
 	stop  func()
 }
 
-// startFake runs a node in memory. It is for within a bubble.
+// startFake runs a node in memory, which does not wait to catch up before it is ready. It is for within a bubble.
 func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer bus.Dialer, finder places.Finder, adjust ...func(*Config)) *fake {
 	t.Helper()
+	f := runFake(t, Config{Name: name, Topology: around(t, name, peers...), Bus: dialer, Places: finder, Limits: defaultLimits}, adjust...)
+	<-f.Ready()
+	synctest.Wait() // it is on the bus as well, if there is one
+	return f
+}
+
+// runFake runs a node with a listener and a log in memory.
+func runFake(t testing.TB, c Config, adjust ...func(*Config)) *fake {
 	core, logs := observer.New(zapcore.InfoLevel)
 	f := &fake{doors: newPipes(), logs: logs}
-	c := Config{
-		Name: name, Neighbours: peers, Listener: f.doors, Bus: dialer, Places: finder,
-		Limits: defaultLimits, Log: zap.New(core).Named(string(name)),
-	}
+	c.Listener, c.Log = f.doors, zap.New(core).Named(string(c.Name))
 	for _, a := range adjust {
 		a(&c)
 	}
@@ -106,11 +127,10 @@ func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer b
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("%s ended with %v", name, err)
+			t.Errorf("%s ended with %v", c.Name, err)
 		}
 	})
 	t.Cleanup(f.stop)
-	<-f.Ready()
 	return f
 }
 

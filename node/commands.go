@@ -17,6 +17,9 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 	if !s.secure.mayReport(c.Client) {
 		return s.refuse(l, foreignClient)
 	}
+	if ahead := s.node.limits.Load().Future; ahead > 0 && c.Nanos-now.UnixNano() > int64(ahead) {
+		return s.refuse(l, tooFarAhead)
+	}
 	if !s.mayReport(c, now) {
 		return s.refuse(l, tooManyNewClients)
 	}

@@ -10,8 +10,10 @@
 // being answered), one per link while the bus is connected, one for the connection to the bus. When Run returns, all of them have
 // ended. Sessions and links share only the engine, which never blocks.
 //
+// A node with a [store.Store] has two more: one writes to disk what changes the registry, one looks whether it keeps up (durable.go).
+//
 // # Shutdown
 //
 // When its context ends, a node stops accepting, finishes the lines it has read, sends their replies, tells its
-// neighbours what is queued for at most a second, and leaves the bus.
+// neighbours what is queued for at most a second, leaves the bus, and writes to disk what waits for that.
 package node

@@ -95,9 +95,11 @@ type tapped struct {
 
 func (h tapped) Message(m bus.Message) {
 	h.Handler.Message(m)
-	h.herd.mu.Lock()
-	h.herd.messages++
-	h.herd.mu.Unlock()
+	if m.Kind == bus.Propagate {
+		h.herd.mu.Lock()
+		h.herd.messages++
+		h.herd.mu.Unlock()
+	}
 	select {
 	case h.herd.activity <- struct{}{}:
 	default:
@@ -116,7 +118,7 @@ func (h *herd) until(what string, condition func() bool) {
 	}
 }
 
-// start runs a node and waits until it is on the bus.
+// start runs a node.
 func (h *herd) start(name line.NodeName, dialer bus.Dialer, adjust ...func(*Config)) *member {
 	h.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -124,7 +126,7 @@ func (h *herd) start(name line.NodeName, dialer bus.Dialer, adjust ...func(*Conf
 		h.t.Fatal(err)
 	}
 	c := Config{
-		Name: name, Neighbours: h.topo.Neighbours(name), Listener: l, Bus: tap{dialer, h},
+		Name: name, Topology: h.topo, Listener: l, Bus: tap{dialer, h}, CatchUp: time.Minute,
 		Places: world(), Limits: defaultLimits, Log: zap.NewNop(),
 	}
 	for _, a := range adjust {
@@ -141,7 +143,6 @@ func (h *herd) start(name line.NodeName, dialer bus.Dialer, adjust ...func(*Conf
 		}
 	})
 	h.t.Cleanup(m.stop)
-	<-m.Ready()
 	h.nodes[name] = m
 	return m
 }
@@ -151,6 +152,9 @@ func (h *herd) startAll(dialer func(name string) bus.Dialer, adjust ...func(*Con
 	h.t.Helper()
 	for _, n := range h.topo.Nodes() {
 		h.start(n, dialer(string(n)), adjust...)
+	}
+	for _, m := range h.nodes {
+		<-m.Ready()
 	}
 	return h
 }
@@ -162,7 +166,9 @@ func alone(t testing.TB, adjust ...func(*Config)) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newHerd(t, topo).start("Goloman", bus.NewMemory().Dialer("Goloman"), adjust...)
+	m := newHerd(t, topo).start("Goloman", bus.NewMemory().Dialer("Goloman"), adjust...)
+	<-m.Ready()
+	return m
 }
 
 // memory returns dialers of a new memory bus for a topology.

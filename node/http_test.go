@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -29,6 +30,9 @@ func TestHealthOverHTTP(t *testing.T) {
 	var h status.Health
 	if err := json.NewDecoder(answer.Body).Decode(&h); err != nil {
 		t.Fatal(err)
+	}
+	if sum, _ := n.Registry().Digest(); sum == 0 || h.Digest != fmt.Sprintf("%016x", sum) {
+		t.Errorf("the digest is %q, want %016x", h.Digest, sum)
 	}
 	if answer.StatusCode != 200 || h.Node != "Goloman" || !h.Ready || h.Bus != "connected" || h.Clients != 1 || h.Sessions != 1 ||
 		len(h.Links) != 0 || h.Refused["invalid line"] != 1 || len(h.Refused) != 1 {
@@ -67,7 +71,7 @@ func TestHealthForAll(t *testing.T) {
 func TestHTTPFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		broken := &net.OpError{Op: "accept", Err: net.UnknownNetworkError("broken")}
-		n := New(Config{Listener: newPipes(), HTTP: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
+		n := New(Config{Topology: around(t, "Goloman"), Listener: newPipes(), HTTP: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
 		if err := n.Run(t.Context()); err != broken {
 			t.Errorf("ended with %v", err)
 		}

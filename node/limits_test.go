@@ -302,7 +302,7 @@ func TestListenerFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		doors := newPipes()
-		n := New(Config{Listener: &mortal{pipes: doors, lives: 3, err: broken}, Bus: nobody{}, Limits: defaultLimits, Log: zapNop})
+		n := New(Config{Topology: around(t, "Goloman"), Listener: &mortal{pipes: doors, lives: 3, err: broken}, Bus: nobody{}, Limits: defaultLimits, Log: zapNop})
 		ended := make(chan error)
 		began := time.Now()
 		go func() { ended <- n.Run(t.Context()) }()

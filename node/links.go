@@ -14,6 +14,8 @@ import (
 	"herd/node/status"
 )
 
+const maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound one sends
+
 // link is the way to one neighbour, with what was told and heard on it.
 type link struct {
 	*flood.Link
@@ -25,13 +27,28 @@ type link struct {
 // behind reports whether there is something to tell.
 func (l *link) behind() bool { return l.telling.Load() || l.Queue.Len() > 0 }
 
-func (l *link) health() status.Link {
-	counts := l.Queue.Counts()
-	return status.Link{
-		Peer: string(l.Peer), Queued: l.Queue.Len(),
+func (l *link) health(began, now time.Time) status.Link {
+	counts, s := l.Queue.Counts(), l.Status()
+	if s.Since.Before(began) {
+		s.Since = began // there was no connection yet
+	}
+	h := status.Link{
+		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Unheard: s.Unheard, Queued: l.Queue.Len(),
 		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(),
 		Conflated: counts.Conflated, Emptied: counts.Emptied,
+		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,
+		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
 	}
+	for _, peer := range s.Lacking {
+		h.Lacking = append(h.Lacking, string(peer))
+	}
+	if !s.Topology {
+		h.Topology = "differs"
+		if s.Differences != "" {
+			h.Topology += ": " + s.Differences
+		}
+	}
+	return h
 }
 
 // lost notes why there is no connection to the bus: at once when there was one, else when the reason is another than before, but
@@ -57,14 +74,42 @@ func (n *Node) Message(m bus.Message) {
 	case l == nil:
 		n.refusals.note(wrongSender, m.From)
 		return
-	case m.Kind != bus.Propagate:
-		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
-		return
 	case len(m.Payload) > maxMessage:
 		n.refusals.note(oversized, m.From, func() zap.Field { return zap.Int("bytes", len(m.Payload)) })
 		return
 	}
-	logged := n.Log.Core().Enabled(zap.InfoLevel)
+	var err error
+	switch m.Kind {
+	case bus.Propagate:
+		n.reports(l, m)
+	case bus.Digest:
+		if n.Log.Core().Enabled(zap.DebugLevel) {
+			n.Log.Debug("heard", zap.String("from", m.From), zap.String("line", quoted(m.Payload)))
+		}
+		err = l.Take(time.Now(), flood.Message{Kind: flood.Heartbeat, Payload: m.Payload}, nil)
+	case bus.Repair:
+		err = l.Take(time.Now(), flood.Message{Kind: flood.Repair, Payload: m.Payload}, nil)
+	default:
+		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
+	}
+	if err != nil {
+		why := malformedMessage
+		if errors.Is(err, flood.ErrVersion) {
+			why = unknownVersion
+		}
+		n.refusals.note(why, m.From, func() zap.Field { return zap.Error(err) })
+	}
+}
+
+// reports takes PROPAGATE lines.
+func (n *Node) reports(l *link, m bus.Message) {
+	message := flood.Message{Kind: flood.Reports}
+	if m.Stamp != "" {
+		var err error
+		if message.Stamp, err = flood.ParseStamp(m.Stamp); err != nil {
+			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
+		}
+	}
 	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
@@ -76,16 +121,21 @@ func (n *Node) Message(m bus.Message) {
 			})
 			continue
 		}
+		message.Reports = append(message.Reports, r)
+	}
+	logged := n.Log.Core().Enabled(zap.InfoLevel)
+	_ = l.Take(time.Now(), message, func(r line.Report, news bool) { // which cannot fail
 		l.heard.Add(1)
 		what := "heard"
-		if !n.engine.Hear(r, l.Peer) {
+		if !news {
 			l.old.Add(1)
 			what = "heard old"
 		}
 		if logged {
+			told := string(line.AppendPropagate(nil, l.Peer, r))
 			n.Log.Info(what, zap.String("from", m.From), zap.String("line", quoted(told)))
 		}
-	}
+	})
 }
 
 // Trouble hears what the bus denied or lost, for [bus.Handler].

@@ -2,6 +2,9 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -14,6 +17,7 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
+	"herd/node/store"
 	"herd/places"
 )
 
@@ -26,21 +30,26 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP and TLS is required.
+// Config is what a node is made of. All but HTTP, TLS and Store is required.
 type Config struct {
-	Name       line.NodeName
-	Neighbours []line.NodeName // at first, see [Node.Relink]
-	Listener   net.Listener    // for clients; Run closes it
-	HTTP       net.Listener    // for health, or nil; Run closes it
-	TLS        *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
-	Bus        bus.Dialer
-	Places     places.Finder
-	Limits     Limits // at first, see [Node.Limit]
-	Log        *zap.Logger
+	Name      line.NodeName
+	Topology  *flood.Topology // at first, see [Node.Relink]
+	Listener  net.Listener    // for clients; Run closes it
+	HTTP      net.Listener    // for health, or nil; Run closes it
+	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
+	Bus       bus.Dialer
+	Places    places.Finder
+	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always    bool          // clients are answered when what they are told is there
+	Limits    Limits        // at first, see [Node.Limit]
+	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
+	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
+	Log       *zap.Logger
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
 type Limits struct {
+	Future      time.Duration // of a client's time, ahead of the clock
 	Idle        time.Duration // without a line begun
 	Line        time.Duration // for a line to be completed
 	Write       time.Duration // for a client to take its replies
@@ -58,11 +67,13 @@ type Node struct {
 	began    time.Time
 	limits   atomic.Pointer[Limits]
 	engine   *flood.Engine
+	disk     *disk // nil: none
 	door     *door
 	quota    *quota
 	refusals *refusals
 	tls      atomic.Pointer[TLS] // for new connections
 
+	looking  chan struct{} // one slot: the clock looks again
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
 
@@ -80,10 +91,10 @@ func New(c Config) *Node {
 	n := &Node{
 		Config:   c,
 		began:    time.Now(),
-		engine:   flood.NewEngine(flood.Config{Limit: c.Limits.Queue}),
 		door:     newDoor(),
 		quota:    new(quota),
 		refusals: newRefusals(c.Log),
+		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
 	}
@@ -91,7 +102,20 @@ func New(c Config) *Node {
 	n.busState.Store("not yet connected")
 	n.limits.Store(&c.Limits)
 	n.linked.Store(new([]*link))
-	n.Relink(c.Neighbours)
+	var incarnation flood.Incarnation
+	_, _ = rand.Read(incarnation[:]) // which never fails
+	engine := flood.Config{
+		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
+		Notice: n.notice,
+	}
+	if c.Store != nil {
+		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
+	}
+	n.engine = flood.NewEngine(engine)
+	if c.Store != nil {
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+	}
+	n.Relink(c.Topology)
 	return n
 }
 
@@ -104,28 +128,22 @@ func (n *Node) Limit(limits Limits) {
 	}
 }
 
-// Ready is closed when the node has reached the bus for the first time, or has tried to for 5 s.
+// Ready is closed when the node has caught up with every neighbour that it can reach, has tried that for as long as it may, or has
+// found no bus for 5 s. It stays so.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Registry returns what the node knows.
 func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 
-// Run serves until ctx ends or a listener fails; only then it returns an error.
-func (n *Node) Run(ctx context.Context) error {
+// run serves until ctx ends or a listener fails; only then it returns an error.
+func (n *Node) run(ctx context.Context) error {
 	// What must outlive the sessions, so that what they took in still gets told.
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { bus.Run(rest, n.Bus, n, n.serve, n.lost) })
 	tasks.Go(func() { n.refusals.run(rest) })
-	tasks.Go(func() {
-		select {
-		case <-rest.Done():
-		case <-n.ready:
-		case <-time.After(readyTime):
-			n.becomeReady()
-		}
-	})
+	tasks.Go(func() { n.clock(rest) })
 
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -145,9 +163,9 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) becomeReady() {
+func (n *Node) becomeReady(why string) {
 	n.becoming.Do(func() {
-		n.Log.Info("ready", zap.Any("bus", n.busState.Load()))
+		n.Log.Info("ready", zap.String("why", why))
 		close(n.ready)
 	})
 }
@@ -171,11 +189,13 @@ func (n *Node) drain() {
 
 // Health returns how the node is now.
 func (n *Node) Health() status.Health {
+	digest, clients := n.engine.Registry().Digest()
 	h := status.Health{
 		Node:     string(n.Name),
 		Bus:      n.busState.Load().(string),
 		Uptime:   time.Since(n.began).Seconds(),
-		Clients:  n.engine.Registry().Len(),
+		Clients:  clients,
+		Digest:   fmt.Sprintf("%016x", digest),
 		Sessions: n.door.inside(),
 		Links:    []status.Link{},
 		Refused:  n.refusals.counts(),
@@ -185,8 +205,11 @@ func (n *Node) Health() status.Health {
 		h.Ready = true
 	default:
 	}
+	if n.disk != nil {
+		h.Store = n.disk.health()
+	}
 	for _, l := range n.links() {
-		h.Links = append(h.Links, l.health())
+		h.Links = append(h.Links, l.health(n.began, time.Now()))
 	}
 	return h
 }

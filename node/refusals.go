@@ -19,6 +19,7 @@ const (
 	tooManyFromAddress
 	tooManyLines
 	tooManyNewClients
+	tooFarAhead
 	idleTooLong
 	slowLine
 	slowReader
@@ -33,6 +34,10 @@ const (
 	oversized
 	notPermitted
 	overrun
+	malformedMessage
+	unknownVersion
+	messagesMissing
+	cutoffAhead
 )
 
 var reasons = [...]string{
@@ -42,6 +47,7 @@ var reasons = [...]string{
 	tooManyFromAddress: "too many connections from one address",
 	tooManyLines:       "too many lines a second",
 	tooManyNewClients:  "too many new clients from one address",
+	tooFarAhead:        "time too far ahead",
 	idleTooLong:        "idle for too long",
 	slowLine:           "line not completed in time",
 	slowReader:         "replies not taken in time",
@@ -56,6 +62,10 @@ var reasons = [...]string{
 	oversized:          "message too large",
 	notPermitted:       "not permitted by the bus",
 	overrun:            "messages came too fast",
+	malformedMessage:   "malformed message",
+	unknownVersion:     "message of unknown version",
+	messagesMissing:    "messages missing",
+	cutoffAhead:        "cut-off too far ahead",
 }
 
 const (

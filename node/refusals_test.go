@@ -69,7 +69,7 @@ func TestRefusalsAreNotHeldUpByTheLog(t *testing.T) {
 }
 
 func TestRefusalsRememberFewPeers(t *testing.T) {
-	n := New(Config{Log: zapNop})
+	n := New(Config{Topology: around(t, "Goloman"), Log: zapNop})
 	for i := range 10 * maxPeers {
 		n.refusals.note(invalidLine, fmt.Sprint(i))
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -23,6 +24,8 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 type replies struct {
 	conn  net.Conn
 	limit func() time.Duration // for the client to take what is written; 0: none
+
+	settle func() error // waits until what clients are told of is on disk; nil: they need not wait
 
 	mu      sync.Mutex
 	room    sync.Cond // of mu: held or waiting has shrunk
@@ -115,6 +118,11 @@ func (r *replies) write() {
 	if r.out == nil {
 		return
 	}
+	if r.err == nil && r.settle != nil && tells(*r.out) {
+		if r.err = r.settle(); r.err != nil {
+			_ = r.conn.Close() // it must not be told
+		}
+	}
 	if r.err == nil {
 		var until time.Time
 		if limit := r.limit(); limit > 0 {
@@ -131,6 +139,11 @@ func (r *replies) write() {
 		buffers.Put(r.out)
 	}
 	r.out = nil
+}
+
+// tells reports whether a client is told of a report in these replies.
+func tells(replies []byte) bool {
+	return bytes.HasPrefix(replies, []byte("AT ")) || bytes.Contains(replies, []byte("\nAT "))
 }
 
 // timedOut reports whether err came of a deadline.

@@ -42,6 +42,9 @@ func newSession(n *Node, conn net.Conn, host string) *session {
 	}
 	s.input = newInput(s.conn)
 	s.replies = newReplies(s.conn, limit)
+	if n.disk != nil && n.disk.always {
+		s.replies.settle = n.disk.settle
+	}
 	s.limit(n.limits.Load().Rate)
 	return s
 }

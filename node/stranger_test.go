@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -29,18 +30,25 @@ func FuzzMessage(f *testing.F) {
 	f.Add("", "", "")
 	f.Fuzz(func(t *testing.T, from, kind, payload string) {
 		n := New(Config{
-			Name: "Goloman", Neighbours: []line.NodeName{"Hands", "Holiday"}, Limits: Limits{Queue: 1 << 16}, Log: zap.NewNop(),
+			Name: "Goloman", Topology: around(t, "Goloman", "Hands", "Holiday"), Limits: Limits{Queue: 1 << 16}, Log: zap.NewNop(),
 		})
+		n.engine.Connect(time.Now())
 		n.Message(bus.Message{From: from, Kind: bus.Kind(kind), Payload: []byte(payload)})
 
 		refused, news := make(map[string]uint64), flood.NewRegistry()
 		switch {
 		case from != "Hands" && from != "Holiday":
 			refused["message in another's name"] = 1
-		case kind != "propagate":
-			refused["message of unknown kind"] = 1
 		case len(payload) > 64<<10:
 			refused["message too large"] = 1
+		case kind == "digest" || kind == "repair":
+			for _, why := range []string{"malformed message", "message of unknown version"} {
+				if n := n.Health().Refused[why]; n == 1 {
+					refused[why] = 1
+				}
+			}
+		case kind != "propagate":
+			refused["message of unknown kind"] = 1
 		default:
 			for told := range strings.SplitSeq(strings.TrimSuffix(payload, "\n"), "\n") {
 				who, r, err := line.ParsePropagate(told)

@@ -11,14 +11,11 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/node/flood"
 	"herd/node/line"
 )
 
 const (
-	maxBatch   = 256      // reports in a message
-	maxPayload = 32 << 10 // bytes in a message, unless one report alone has more
-	maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound one sends
-
 	hearTime = 5 * time.Second // between two attempts to hear neighbours that the bus does not permit
 
 	connected    = "connected"
@@ -44,7 +41,6 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) error {
 		return err
 	}
 	n.Log.Info("bus connected")
-	n.becomeReady()
 	for again := time.NewTicker(hearTime); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -63,11 +59,14 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) error {
 func (n *Node) begin(t *talk) error {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
-	if err := t.with(n.links()); err != nil {
+	if err := t.hear(n.links()); err != nil {
 		return err
 	}
+	n.engine.Connect(time.Now())
+	t.tellAll(n.links())
 	n.talk = t
 	n.busState.Store(connected)
+	n.look()
 	return nil
 }
 
@@ -78,6 +77,7 @@ func (n *Node) end(t *talk) {
 	for _, end := range t.ends {
 		end()
 	}
+	n.engine.Disconnect(time.Now())
 	n.busState.Store(disconnected)
 }
 
@@ -85,25 +85,27 @@ func (n *Node) end(t *talk) {
 func (n *Node) hearAgain(t *talk) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
-	if err := t.with(n.links()); err != nil {
+	if err := t.hear(n.links()); err != nil {
 		t.fail(err)
 	}
 }
 
-// with has the talk be with these neighbours and no others.
-func (t *talk) with(links []*link) error {
+// hear has the node hear these neighbours and no others.
+func (t *talk) hear(links []*link) error {
+	names := make([]string, len(links))
+	for i, l := range links {
+		names[i] = string(l.Peer)
+	}
+	return t.conn.Hear(t.ctx, names)
+}
+
+// tellAll has the node tell these neighbours and no others.
+func (t *talk) tellAll(links []*link) {
 	for _, l := range slices.Collect(maps.Keys(t.ends)) {
 		if !slices.Contains(links, l) {
 			t.ends[l]()
 			delete(t.ends, l)
 		}
-	}
-	names := make([]string, len(links))
-	for i, l := range links {
-		names[i] = string(l.Peer)
-	}
-	if err := t.conn.Hear(t.ctx, names); err != nil {
-		return err
 	}
 	for _, l := range links {
 		if t.ends[l] != nil {
@@ -120,20 +122,19 @@ func (t *talk) with(links []*link) error {
 			<-stopped
 		}
 	}
-	return nil
 }
 
 // links returns the ways to the neighbours.
 func (n *Node) links() []*link { return *n.linked.Load() }
 
-// Relink has the node talk with these neighbours and no others, from now on and without a gap for those that stay. What waited for
-// a neighbour that is none any more is thrown away.
-func (n *Node) Relink(neighbours []line.NodeName) {
+// Relink has the node talk with the neighbours that a topology gives it and no others, from now on and without a gap for those
+// that stay. What waited for a neighbour that is none any more is thrown away.
+func (n *Node) Relink(topology *flood.Topology) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
 	before := n.links()
-	n.engine.Relink(neighbours, n.limits.Load().Queue)
-	after := make([]*link, 0, len(neighbours))
+	n.engine.Relink(time.Now(), topology, n.limits.Load().Queue)
+	after := make([]*link, 0, len(before))
 	for _, l := range n.engine.Links() {
 		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
 		if i < 0 {
@@ -149,43 +150,43 @@ func (n *Node) Relink(neighbours []line.NodeName) {
 	if n.talk == nil {
 		return
 	}
-	if err := n.talk.with(after); err != nil {
+	if err := n.talk.hear(after); err != nil {
 		n.talk.fail(err)
+		return
 	}
+	n.talk.tellAll(after)
 }
 
-// tell sends what is queued for one neighbour, as soon as it is: alone when the queue was empty, together with
-// others when it grows faster than it is sent. It returns when ctx ends, or the connection fails.
+// tell sends what there is to be said to one neighbour, as soon as there is: a report alone when none waited before it, together with
+// others when they come faster than they are sent. It returns when ctx ends, or the connection fails.
 func (t *talk) tell(ctx context.Context, l *link) {
 	n := t.node
-	overhead := len(line.AppendPropagate(nil, n.Name, line.Report{})) + len("\n")
-	var batch []line.Report
-	var payload []byte
-	for {
+	due := time.NewTimer(0)
+	defer due.Stop()
+	var m flood.Message
+	var payload, stamp []byte
+	for ctx.Err() == nil {
 		l.telling.Store(true)
-		batch = l.Queue.Pop(batch[:0], maxBatch, maxPayload-maxBatch*overhead)
-		if len(batch) == 0 {
+		if !l.Next(time.Now(), &m) {
 			l.telling.Store(false)
 			select {
 			case n.idle <- struct{}{}:
 			default:
 			}
+			due.Reset(time.Until(l.Due()))
 			select {
 			case <-l.Queue.Wake():
-				continue
+			case <-due.C:
 			case <-ctx.Done():
-				return
 			}
+			continue
 		}
-		payload = payload[:0]
-		for i, r := range batch {
-			if i > 0 {
-				payload = append(payload, '\n')
-			}
-			payload = line.AppendPropagate(payload, n.Name, r)
+		kind := kinds[m.Kind]
+		payload, stamp = append(payload[:0], m.Payload...), stamp[:0]
+		if m.Kind == flood.Reports {
+			payload, stamp = appendReports(payload, n.Name, m.Reports), m.Stamp.Append(stamp)
 		}
-		if err := t.conn.Publish(bus.Propagate, string(l.Peer), "", payload); err != nil {
-			l.Queue.Restore(batch) // for the next connection
+		if err := t.conn.Publish(kind, string(l.Peer), string(stamp), payload); err != nil {
 			l.telling.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
@@ -193,12 +194,39 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			t.fail(nil)
 			return
 		}
-		l.told.Add(uint64(len(batch)))
+		n.published(l, &m, payload)
+	}
+	l.telling.Store(false)
+}
+
+// kinds are the engine's kinds of messages on the bus.
+var kinds = [...]bus.Kind{flood.Reports: bus.Propagate, flood.Heartbeat: bus.Digest, flood.Repair: bus.Repair}
+
+// appendReports appends PROPAGATE lines, with an LF between two.
+func appendReports(dst []byte, from line.NodeName, reports []line.Report) []byte {
+	for i, r := range reports {
+		if i > 0 {
+			dst = append(dst, '\n')
+		}
+		dst = line.AppendPropagate(dst, from, r)
+	}
+	return dst
+}
+
+// published counts and logs what was sent.
+func (n *Node) published(l *link, m *flood.Message, payload []byte) {
+	switch m.Kind {
+	case flood.Reports:
+		l.told.Add(uint64(len(m.Reports)))
 		l.messages.Add(1)
 		if n.Log.Core().Enabled(zap.InfoLevel) {
 			for told := range strings.SplitSeq(string(payload), "\n") {
 				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(told)))
 			}
+		}
+	case flood.Heartbeat:
+		if n.Log.Core().Enabled(zap.DebugLevel) {
+			n.Log.Debug("published", zap.String("to", string(l.Peer)), zap.String("line", string(payload)))
 		}
 	}
 }

@@ -32,21 +32,6 @@ type fortress struct {
 	usual  int64 // bytes of memory at most, with honest clients alone
 }
 
-// endsWithTest has a process end when the test does without a word, as at its time-out.
-var endsWithTest = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-
-// buildHerd returns the program, as a user builds it.
-func buildHerd(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "herd")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
-
 // startFortress runs the program with so many file descriptors. The sample is used as it is but for its addresses, which are free ones.
 func startFortress(t *testing.T, program string, descriptors int) *fortress {
 	t.Helper()

@@ -22,7 +22,6 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
-	"herd/node/flood"
 	"herd/node/status"
 	"herd/places/gazetteer"
 )
@@ -227,7 +226,7 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 		}
 		n.Listen, n.HTTP = clients.Addr().String(), health.Addr().String()
 		one := node.New(node.Config{
-			Name: n.Name, Neighbours: config.Topology().Neighbours(flood.NodeName(n.Name)),
+			Name: n.Name, Topology: config.Topology(),
 			Listener: clients, HTTP: health, Bus: server.Dialer(string(n.Name)), Places: world(),
 			Limits: node.Limits{Queue: config.Limits.Queue, Places: config.Places.Timeout}, Log: zap.NewNop(),
 		})

@@ -204,8 +204,24 @@ func (a *patient) row() string {
 	}
 	links := make([]string, len(h.Links))
 	for i, l := range h.Links {
-		links[i] = fmt.Sprintf("%s %d queued", legible(l.Peer), l.Queued)
+		links[i] = legible(l.Peer) + " " + legible(l.State)
+		switch {
+		case len(l.Lacking) > 0:
+			links[i] += " (no link for " + legible(strings.Join(l.Lacking, ", ")) + ")"
+		case l.Unheard:
+			links[i] += " (never heard)"
+		case l.Topology != "":
+			links[i] += " (other topology)"
+		case l.Twins > 0:
+			links[i] += " (two nodes of one name)"
+		case l.Queued > 0:
+			links[i] += fmt.Sprintf(" (%d queued)", l.Queued)
+		}
 	}
-	return fmt.Sprintf("%s\t%s\tbus %s\t%s\t%s\t%s", legible(h.Node), state, legible(h.Bus),
+	bus := "bus " + legible(h.Bus)
+	if h.Store != nil {
+		bus += "\tstore " + legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", legible(h.Node), state, bus,
 		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))
 }

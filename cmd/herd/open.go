@@ -3,11 +3,14 @@ package main
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
+	"herd/node/flood"
+	"herd/node/store"
 	"herd/places"
 )
 
@@ -22,9 +25,10 @@ type server struct {
 	configs.Node
 	clients, http net.Listener // http may be nil
 	tls           *node.TLS    // for clients, or nil
+	store         *store.Store // or nil
 }
 
-// open takes the addresses of the given nodes and the log files, or nothing.
+// open takes the addresses of the given nodes, the log files and the stores, or nothing.
 func (p *program) open(config *configs.Config, nodes []configs.Node) (*opened, error) {
 	secure, err := portTLS(config)
 	if err != nil {
@@ -50,7 +54,21 @@ func (p *program) open(config *configs.Config, nodes []configs.Node) (*opened, e
 		return nil, err
 	}
 	h.logs = logs
+	for _, s := range h.open {
+		if s.store, err = openStore(config, s.Name, logs.For(string(s.Name)).Sugar()); err != nil {
+			h.close()
+			return nil, fmt.Errorf("node %s: %w", s.Name, err)
+		}
+	}
 	return h, nil
+}
+
+// openStore opens what keeps a node's registry, if anything does.
+func openStore(config *configs.Config, name flood.NodeName, log store.Logger) (*store.Store, error) {
+	if config.Store.Dir == "" {
+		return nil, nil
+	}
+	return store.Open(store.Config{Dir: filepath.Join(config.Store.Dir, string(name)), Herd: config.Herd, Node: name, Log: log})
 }
 
 func listen(n configs.Node, address string) (net.Listener, error) {
@@ -69,14 +87,19 @@ func (h *opened) close() {
 				_ = l.Close() // a node that ran has closed it
 			}
 		}
+		if s.store != nil {
+			_ = s.store.Close() // and so it has this
+		}
 	}
 }
 
 // node returns the server, ready to run.
 func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, logs *node.Logs) *node.Node {
 	return node.New(node.Config{
-		Name: s.Name, Neighbours: config.Topology().Neighbours(s.Name),
+		Name: s.Name, Topology: config.Topology(),
 		Listener: s.clients, HTTP: s.http, TLS: s.tls, Bus: dialer, Places: finder, Limits: limits(config),
+		Store: s.store, Always: config.Store.Mode == "always",
+		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,
 		Log: logs.For(string(s.Name)),
 	})
 }
@@ -84,7 +107,7 @@ func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.F
 func limits(config *configs.Config) node.Limits {
 	l := config.Limits
 	return node.Limits{
-		Idle: l.Idle, Line: l.Line, Write: l.Write,
+		Future: l.Future, Idle: l.Idle, Line: l.Line, Write: l.Write,
 		Connections: l.Connections, PerAddress: l.PerAddress,
 		Rate: l.Rate, NewClients: l.NewClients, Queue: l.Queue,
 		Places: config.Places.Timeout,

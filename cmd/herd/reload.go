@@ -100,7 +100,7 @@ func (f *fleet) reload() (fixed []string, err error) {
 		return nil, err
 	}
 	for _, m := range f.members {
-		m.Relink(next.Topology().Neighbours(m.Name))
+		m.Relink(next.Topology())
 		m.Limit(limits(next))
 		_ = m.SetTLS(secure) // refused where it is among what is fixed
 	}

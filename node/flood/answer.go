@@ -2,6 +2,7 @@ package flood
 
 import (
 	"slices"
+	"time"
 
 	"herd/node/line"
 )
@@ -9,6 +10,11 @@ import (
 const (
 	maxAnswer = 32 << 10 // bytes up to which an answer is filled
 	maxAsks   = 256      // in a question
+
+	// Answers of a node to all its neighbours, in bytes a second, so that its clients do not notice them, and how long they may
+	// take their share in advance: 512 KiB, so that few stale clients are healed at once.
+	answerRate  = 8 << 20
+	answerBurst = time.Second / 16
 )
 
 // asking is a neighbour's question, understood.
@@ -20,7 +26,7 @@ type asking struct {
 
 func parseQuestion(payload []byte) (asking, error) {
 	s := scanner{rest: payload[1:]}
-	q := asking{id: s.uint64(), salt: s.uint8()}
+	q := asking{id: s.uint(8), salt: uint8(s.uint(1))}
 	if q.asks = s.asks(); len(q.asks) > maxAsks {
 		s.fail("too many asks")
 	}
@@ -32,7 +38,7 @@ func parseQuestion(payload []byte) (asking, error) {
 func (g *Registry) answer(dst []byte, q *asking) []byte {
 	dst = beginAnswer(dst, q.id)
 	for i := range q.asks {
-		if i > 0 && len(dst) > maxAnswer-1-8*fanout {
+		if i > 0 && len(dst) > maxAnswer-1-6*fanout {
 			break
 		}
 		var all bool
@@ -46,7 +52,7 @@ func (g *Registry) answer(dst []byte, q *asking) []byte {
 // reply appends the reply to one ask, and reports whether there was room for all of it.
 func (g *Registry) reply(dst []byte, a *ask, salt uint8) ([]byte, bool) {
 	if _, clients := g.digest(a.branch); clients > listed && a.branch.depth < maxDepth {
-		digests := g.parts(a.branch)
+		digests := g.parts(a.branch, salt)
 		return appendParts(dst, &digests), true
 	}
 	switch a.kind {
@@ -61,10 +67,11 @@ func (g *Registry) reply(dst []byte, a *ask, salt uint8) ([]byte, bool) {
 	}
 }
 
-// parts returns the digests of the sixteen parts of a branch.
-func (g *Registry) parts(b branch) (digests [fanout]digest) {
+// parts returns the digests of the sixteen parts of a branch, shortened.
+func (g *Registry) parts(b branch, salt uint8) (digests [fanout]digest) {
 	for i := range digests {
-		digests[i], _ = g.digest(b.child(i))
+		sum, _ := g.digest(b.child(i))
+		digests[i] = shorten(sum, salt)
 	}
 	return digests
 }
@@ -86,7 +93,8 @@ func (g *Registry) wanted(a *ask, salt uint8) (wanted []line.Report) {
 		if !slices.Contains(a.marks, markOf(digestOf(r), salt)) {
 			return
 		}
-		old := func(c claim) bool { return c.client == uint32(id) && c.nanos > r.Nanos() }
+		held := claimOf(id, r)
+		old := func(c claim) bool { return c.client == held.client && c.time > held.time }
 		if !slices.ContainsFunc(a.mine, old) {
 			wanted = append(wanted, r)
 		}

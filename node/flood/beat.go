@@ -70,7 +70,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	h := l.hearing(now, b.incarnation, b.last)
 	h.beaten = true
 	if !l.alive {
-		l.alive, l.agreed = true, now
+		l.alive, l.met, l.missed, l.agreed = true, true, false, now
 		e.notice(Notice{Peer: l.Peer, What: LinkUp})
 		e.want(l, now, "link returned")
 	}
@@ -89,8 +89,9 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		if mine := e.see(l); mine.empty && b.processed == mine.number {
 			l.agreed = now
 			if b.digest == mine.digest {
-				l.wanted, l.caughtUp = false, true
-			} else {
+				l.wanted = false
+				e.caughtUp(l)
+			} else if e.walk == nil || e.walk.link != l { // else they are to differ
 				e.want(l, now, "digests differ")
 			}
 		}

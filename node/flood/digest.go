@@ -161,8 +161,12 @@ func (g *Registry) each(b branch, visit func(id uint64, r line.Report)) {
 	}
 }
 
-// mark is what stands for a report in a list of those of a branch: 32 bits of its digest. Which ones differs from walk to walk,
-// so that two reports that look the same in one do not in the next.
+// mark is what stands for a report in a list of those of a branch: 32 bits of its digest.
+//
+// Which bits are sent of marks and digests differs from walk to walk, by salt, so that two that look the same in one do not in
+// the next.
 type mark uint32
 
 func markOf(d digest, salt uint8) mark { return mark(bits.RotateLeft64(d, int(salt))) }
+
+func shorten(d digest, salt uint8) digest { return bits.RotateLeft64(d, int(salt)) & (1<<48 - 1) }

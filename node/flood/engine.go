@@ -33,6 +33,7 @@ type Engine struct {
 	connected bool       // to the bus
 	walk      *walk      // into this node, or nil
 	walks     uint64     // so far
+	paid      time.Time  // up to when answers given have used their share
 	asked     uint64     // id of the last question of any walk
 	topology  *Topology
 	text      string // of it
@@ -115,16 +116,6 @@ func (e *Engine) Registry() *Registry { return e.registry }
 // Links returns the ways to the neighbours, in the order they were given in.
 func (e *Engine) Links() []*Link { return *e.links.Load() }
 
-// link returns the way to a neighbour, or nil.
-func (e *Engine) link(peer NodeName) *Link {
-	for _, l := range e.Links() {
-		if l.Peer == peer {
-			return l
-		}
-	}
-	return nil
-}
-
 // Connect has the engine tell its neighbours what it hears from now on.
 func (e *Engine) Connect(now time.Time) {
 	e.mu.Lock()
@@ -165,10 +156,13 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	}
 	for _, l := range e.Links() {
 		switch silent := l.heard.Add(silence); {
-		case !now.Before(silent):
-			e.down(l, "silent")
-		case l.alive:
+		case now.Before(silent):
 			next = earlier(next, silent)
+		case l.alive:
+			e.down(l, Silent)
+		case !l.met && !l.missed:
+			l.missed = true
+			e.notice(Notice{Peer: l.Peer, What: NeverHeard})
 		}
 		if l.alive && !l.wanted && now.Sub(l.agreed) >= idleTime {
 			l.agreed = now

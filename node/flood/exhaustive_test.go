@@ -292,7 +292,7 @@ func (s *state) deliver(way int) *state {
 	c.wires[way] = c.wires[way][1:]
 	from, to := s.world.ways[way][0], s.world.ways[way][1]
 	c.act(to, func(e *Engine) {
-		if err := e.link(s.world.scratch[from].Name).Take(c.now, m, nil); err != nil {
+		if err := linkTo(e, s.world.scratch[from].Name).Take(c.now, m, nil); err != nil {
 			s.world.t.Fatal(err)
 		}
 	})

@@ -2,6 +2,7 @@ package flood
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"herd/node/line"
@@ -65,6 +66,8 @@ type Link struct {
 	heard     time.Time // the last heartbeat, or the beginning of the connection
 	due       time.Time // when the next heartbeat is to be sent
 	alive     bool      // heartbeats come
+	met       bool      // one has come since the beginning of the connection
+	missed    bool      // none has for so long that it was noted
 	caughtUp  bool      // since then
 	peers     []hearing // incarnations of the neighbour, the one heard last at the end
 	current   Incarnation
@@ -78,6 +81,7 @@ type Link struct {
 	since     time.Time // it is
 	resume    time.Time // not before
 	budget    int       // of that walk
+	stuck     bool      // a walk was given up, and none has ended since
 	agreed    time.Time // when digests could be compared, a walk ended, or the link came up
 	questions []asking  // to be answered
 
@@ -93,6 +97,7 @@ type LinkCounts struct {
 	Gaps      uint64 // messages that were missing
 	Repeated  uint64 // messages that were heard again
 	Walks     uint64 // ended
+	GivenUp   uint64 // walks
 	Pulled    uint64 // reports that walks brought
 	PulledNew uint64 // of these, news
 	RepairIn  uint64 // bytes of repair heard
@@ -111,15 +116,17 @@ type hearing struct {
 // reset begins with a new connection.
 func (l *Link) reset(now time.Time) {
 	l.heard, l.due = now, now
-	l.alive, l.caughtUp = false, false
+	l.alive, l.caughtUp, l.met, l.missed = false, false, false, false
 }
 
 // LinkStatus is how a link is now.
 type LinkStatus struct {
 	State       State
-	Since       time.Time // of the last heartbeat, or of the beginning of the connection
-	Topology    bool      // the neighbour's is the same
-	Differences string    // else: what is known of them
+	Since       time.Time  // of the last heartbeat, or of the beginning of the connection
+	Unheard     bool       // no heartbeat has come since the beginning of the connection, though it is time
+	Topology    bool       // the neighbour's is the same
+	Differences string     // else: what is known of them
+	Lacking     []NodeName // other neighbours whose topology has no such link
 	LinkCounts
 }
 
@@ -128,13 +135,31 @@ func (l *Link) Status() LinkStatus {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return LinkStatus{State: e.state(l), Since: l.heard, Topology: !l.differs, Differences: differences(e.text, l.links), LinkCounts: l.counts}
+	return LinkStatus{
+		State: e.state(l), Since: l.heard, Unheard: l.missed,
+		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), LinkCounts: l.counts,
+	}
 }
 
-// Due returns when Next will have a heartbeat.
+// lacking returns the neighbours that are known to have a topology without this link.
+func (e *Engine) lacking(l *Link) (names []NodeName) {
+	this := linkText(e.Name, l.Peer)
+	for _, other := range e.Links() {
+		if other != l && other.differs && other.links != "" && !slices.Contains(strings.Split(other.links, ","), this) {
+			names = append(names, other.Peer)
+		}
+	}
+	return names
+}
+
+// Due returns when Next will have a heartbeat, or an answer that had to wait.
 func (l *Link) Due() time.Time {
-	l.engine.mu.Lock()
-	defer l.engine.mu.Unlock()
+	e := l.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(l.questions) > 0 {
+		return earlier(l.due, e.paid.Add(-answerBurst))
+	}
 	return l.due
 }
 
@@ -169,7 +194,7 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 		l.counts.RepairOut += uint64(len(m.Payload))
 		return true
 	}
-	if len(l.questions) == 0 {
+	if len(l.questions) == 0 || now.Before(e.paid.Add(-answerBurst)) {
 		e.mu.Unlock()
 		return false
 	}
@@ -181,10 +206,11 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l.counts.RepairOut += uint64(len(m.Payload))
+	e.paid = later(e.paid, now).Add(time.Duration(len(m.Payload)) * time.Second / answerRate)
 	return true
 }
 
-// Take takes a message of the neighbour. It calls heard, unless that is nil, with each report of a message of reports and
+// Take takes a message of the neighbour. A message of reports without a stamp is one that nobody numbers. Take calls heard, unless that is nil, with each report of a message of reports and
 // whether it was news.
 func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
@@ -195,7 +221,9 @@ func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news boo
 				heard(r, news)
 			}
 		}
-		l.processed(now, m.Stamp) // only now: who compares digests relies on it
+		if m.Stamp.Number > 0 {
+			l.processed(now, m.Stamp) // only now: who compares digests relies on it
+		}
 		return nil
 	case Heartbeat:
 		return l.takeHeartbeat(now, m.Payload)

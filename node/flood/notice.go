@@ -20,9 +20,11 @@ type What uint8
 const (
 	LinkUp         What = iota // heartbeats come
 	LinkDown                   // none come any more
+	NeverHeard                 // no heartbeat has come since the beginning of the connection
+	CaughtUp                   // what the neighbour knew has been pulled, since then
 	Gap                        // messages are missing
 	Walked                     // a walk has ended
-	GaveUp                     // a walk was given up
+	GaveUp                     // a walk was given up, the first since one ended
 	Forgot                     // reports are older than the cut-off
 	NeighbourTwin              // two nodes have the neighbour's name
 	Twin                       // two nodes have this node's name
@@ -30,5 +32,7 @@ const (
 	SameTopology               // that is over
 	OtherRetention             // the neighbour keeps reports for another time
 	CutoffAhead                // the neighbour forgets what this node is to keep
-	BadMessage                 // what a neighbour sent could not be understood
 )
+
+// Silent is the Text of LinkDown when no heartbeats came, rather than that the node itself has lost its connection.
+const Silent = "silent"

@@ -145,5 +145,6 @@ func (s *shard) all(yield func(line.Report) bool) bool {
 	return true
 }
 
-// Digest returns the digest of all reports, and their number: those of two registries are equal when they hold the same.
+// Digest returns the digest of all reports, and their number: those of two registries are equal when they hold the same, and else
+// differ, but for a chance in 2⁶⁴. What changes meanwhile may be in them or not.
 func (g *Registry) Digest() (sum uint64, clients int) { return g.digest(branch{}) }

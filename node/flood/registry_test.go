@@ -83,6 +83,10 @@ func TestMergeLaws(t *testing.T) {
 			if got := contents(g); !maps.Equal(got, greatest) {
 				t.Fatalf("seed %d: merged %s: %v, want %v", seed, name, got, greatest)
 			}
+			sum, clients := g.Digest()
+			if want, _ := inOrder.Digest(); sum != want || clients != len(greatest) {
+				t.Fatalf("seed %d: merged %s: digest %x of %d clients, want %x of %d", seed, name, sum, clients, want, len(greatest))
+			}
 		}
 	}
 	if ties < 100 {

@@ -98,7 +98,7 @@ func (l *Link) takeRepair(now time.Time, payload []byte) error {
 func (l *Link) takeAnswer(now time.Time, text string) error {
 	e := l.engine
 	s := scanner{rest: []byte(text[1:])}
-	id := s.uint64()
+	id := s.uint(8)
 	e.mu.Lock()
 	w := e.walk
 	if w == nil || w.link != l || w.open[id] == nil {
@@ -168,10 +168,18 @@ func (e *Engine) endWalk(now time.Time) {
 	l.counts.Walks++
 	l.counts.Pulled += uint64(w.heard)
 	l.counts.PulledNew += uint64(w.news)
-	l.agreed = now
-	l.caughtUp = true
+	l.agreed, l.stuck = now, false
 	l.resume = later(l.resume, now.Add(took)) // so that no more than half the time goes into walks
 	e.notice(Notice{Peer: l.Peer, What: Walked, Text: w.why, Reports: w.heard, News: w.news, Bytes: w.bytes, Took: took})
+	e.caughtUp(l)
+}
+
+// caughtUp notes that this node knows what the neighbour knew when the link returned.
+func (e *Engine) caughtUp(l *Link) {
+	if !l.caughtUp {
+		l.caughtUp = true
+		e.notice(Notice{Peer: l.Peer, What: CaughtUp})
+	}
 }
 
 // stopWalk gives up the walk, if there is one. It is begun anew later, unless its link is down.
@@ -183,5 +191,9 @@ func (e *Engine) stopWalk(now time.Time, why string) {
 	e.walk = nil
 	w.link.resume = later(w.link.resume, now.Add(retryTime))
 	e.want(w.link, now, w.why)
-	e.notice(Notice{Peer: w.link.Peer, What: GaveUp, Text: why, Took: now.Sub(w.began)})
+	w.link.counts.GivenUp++
+	if !w.link.stuck {
+		w.link.stuck = true
+		e.notice(Notice{Peer: w.link.Peer, What: GaveUp, Text: why, Took: now.Sub(w.began)})
+	}
 }

@@ -3,97 +3,173 @@ package flood
 import (
 	"fmt"
 	"maps"
+	"os"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
+
+	"herd/node/line"
 )
 
-// pair is two neighbours, and what is under way between them.
-type pair struct {
+// net is the engines of a topology, and what is under way between them. Nothing takes time but what pass says.
+type net struct {
 	now     time.Time
-	engines [2]*Engine
-	wire    [2][]Message // to each
-	bytes   [2]int       // of repair, to each
-	notices []string
+	topo    *Topology
+	engines map[NodeName]*Engine
+	wires   map[[2]NodeName][]Message // from, to
+	lose    func(from, to NodeName, m *Message) bool
+	repair  map[NodeName]int // bytes of repair into each
+	notices []Notice         // of all
 }
 
-func newPair(t testing.TB) *pair {
-	topo := star(t, "A", "B")
-	p := &pair{now: time.Unix(1_700_000_000, 0)}
-	for i, name := range topo.Nodes() {
-		p.engines[i] = NewEngine(Config{
-			Name: name, Incarnation: Incarnation{byte(i + 1)}, Topology: topo, Limit: 1 << 16,
-			Notice: func(n Notice) { p.notices = append(p.notices, fmt.Sprintf("%s %+v", name, n)) },
-		})
-		p.engines[i].Connect(p.now)
+func newNet(topo *Topology, adjust ...func(*Config)) *net {
+	n := &net{
+		now: time.Unix(1_700_000_000, 0), topo: topo, engines: make(map[NodeName]*Engine),
+		wires: make(map[[2]NodeName][]Message), lose: func(NodeName, NodeName, *Message) bool { return false },
+		repair: make(map[NodeName]int),
 	}
-	return p
+	for i, name := range topo.Nodes() {
+		n.start(name, Incarnation{byte(i + 1)}, adjust...)
+	}
+	return n
 }
 
-// step carries everything that is to be said now; lose says which messages vanish.
-func (p *pair) step(t testing.TB, lose func(to int, m *Message) bool) {
+// start has a node run that knows nothing.
+func (n *net) start(name NodeName, i Incarnation, adjust ...func(*Config)) {
+	c := Config{
+		Name: name, Incarnation: i, Topology: n.topo, Limit: 1 << 16,
+		Notice: func(each Notice) { n.notices = append(n.notices, each) },
+	}
+	for _, a := range adjust {
+		a(&c)
+	}
+	n.engines[name] = NewEngine(c)
+	n.engines[name].Connect(n.now)
+}
+
+// link returns one node's link to another.
+func (n *net) link(from, to NodeName) *Link { return linkTo(n.engines[from], to) }
+
+// settle carries messages until nothing more is to be said now.
+func (n *net) settle(t testing.TB) {
 	for busy := true; busy; {
 		busy = false
-		for i, e := range p.engines {
-			var m Message
-			for e.Links()[0].Next(p.now, &m) {
-				busy = true
-				if lose == nil || !lose(1-i, &m) {
-					p.wire[1-i] = append(p.wire[1-i], m)
+		for _, from := range n.topo.Nodes() {
+			for _, l := range n.engines[from].Links() {
+				var m Message
+				for l.Next(n.now, &m) {
+					busy = true
+					if !n.lose(from, l.Peer, &m) {
+						n.wires[[2]NodeName{from, l.Peer}] = append(n.wires[[2]NodeName{from, l.Peer}], m)
+					}
+					m = Message{}
 				}
-				m = Message{}
 			}
 		}
-		for i, e := range p.engines {
-			for _, m := range p.wire[i] {
-				if m.Kind == Repair {
-					p.bytes[i] += len(m.Payload)
+		for _, from := range n.topo.Nodes() {
+			for _, to := range n.topo.Neighbours(from) {
+				way := [2]NodeName{from, to}
+				for _, m := range n.wires[way] {
+					if m.Kind == Repair {
+						n.repair[to] += len(m.Payload)
+					}
+					if err := n.link(to, from).Take(n.now, m, nil); err != nil {
+						t.Fatal(err)
+					}
 				}
-				if err := e.Links()[0].Take(p.now, m, nil); err != nil {
-					t.Fatal(err)
-				}
+				n.wires[way] = nil
 			}
-			p.wire[i] = nil
 		}
 	}
 }
 
-// pass lets seconds go by.
-func (p *pair) pass(t testing.TB, seconds int, lose func(to int, m *Message) bool) {
-	for range 4 * seconds {
-		p.now = p.now.Add(time.Second / 4)
-		for _, e := range p.engines {
-			e.Tick(p.now)
+// pass lets time go by, a quarter of a second at a time.
+func (n *net) pass(t testing.TB, d time.Duration) {
+	for range d / (time.Second / 4) {
+		n.now = n.now.Add(time.Second / 4)
+		for _, name := range n.topo.Nodes() {
+			n.engines[name].Tick(n.now)
 		}
-		p.step(t, lose)
+		n.settle(t)
 	}
 }
 
-func (p *pair) equal() bool {
-	return maps.Equal(contents(p.engines[0].Registry()), contents(p.engines[1].Registry()))
+// cut makes everything vanish that goes to a node and comes from it.
+func (n *net) cut(node NodeName) {
+	n.lose = func(from, to NodeName, _ *Message) bool { return from == node || to == node }
 }
 
-func TestPairHeals(t *testing.T) {
-	for _, all := range []int{0, 1, 50, 100, 10_000} {
-		for _, stale := range []int{1, 10, 1000} {
-			p := newPair(t)
-			p.step(t, nil)
-			for i := range all {
-				p.engines[0].Hear(at(t, fmt.Sprint("c", i), 1000), Edge)
+func (n *net) heal() { n.lose = func(NodeName, NodeName, *Message) bool { return false } }
+
+// equal fails the test unless all nodes know the same; it returns that.
+func (n *net) equal(t testing.TB) map[line.ClientID]string {
+	t.Helper()
+	want := contents(n.engines[n.topo.Nodes()[0]].Registry())
+	for name, e := range n.engines {
+		if got := contents(e.Registry()); !maps.Equal(got, want) {
+			t.Fatalf("%s knows %d clients, others %d, or not the same of them", name, len(got), len(want))
+		}
+	}
+	return want
+}
+
+// count returns how many notices there were of a kind.
+func (n *net) count(what What) (count int) {
+	for _, each := range n.notices {
+		if each.What == what {
+			count++
+		}
+	}
+	return count
+}
+
+// TestRepairBytes is the table of ARCHITECTURE.md: what goes into a node with three neighbours when it was cut off while others heard
+// newer reports of some of its clients. HERD_CLIENTS=1000000 has it measure as many as that.
+func TestRepairBytes(t *testing.T) {
+	largest := 100_000
+	if n, err := strconv.Atoi(os.Getenv("HERD_CLIENTS")); err == nil {
+		largest = n
+	}
+	for clients := 10_000; clients <= largest; clients *= 10 {
+		n := newNet(star(t, "stale", "A", "B", "C"), func(c *Config) { c.Limit = 1 << 20 })
+		at := func(i, time int) line.Report {
+			return report(t, fmt.Sprintf("Goloman +0.263873386 client%07d.example +34.068930-118.445127 %d.918963997", i, time))
+		}
+		for i := range clients {
+			for _, e := range n.engines {
+				e.Registry().Merge(at(i, 1_520_023_934))
 			}
-			p.step(t, nil)
-			if !p.equal() {
-				t.Fatal("not equal before")
-			}
-			cut := func(int, *Message) bool { return true }
+		}
+		n.settle(t)
+		n.pass(t, 2*time.Second)
+		for stale := 100; stale <= 10_000; stale *= 10 {
+			n.cut("stale")
+			lines := 0
 			for i := range stale {
-				p.engines[0].Hear(at(t, fmt.Sprint("c", i), 2000), Edge)
+				r := at(i*(clients/stale), 1_520_023_934+stale)
+				lines += len(r.String()) + len("PROPAGATE Goloman \n")
+				for _, name := range n.topo.Neighbours("stale") {
+					n.engines[name].Hear(r, Edge)
+				}
 			}
-			p.pass(t, 5, cut)
-			p.pass(t, 3, nil)
-			if !p.equal() {
-				t.Errorf("%d of %d: not equal", stale, all)
+			n.pass(t, 5*time.Second)
+			clear(n.repair)
+			n.heal()
+			n.pass(t, 2*time.Second)
+			n.equal(t)
+			got, most := n.repair["stale"], 3*lines+64<<10
+			if got > most {
+				t.Errorf("%d bytes into the stale node, want at most %d", got, most)
 			}
-			t.Log(all, stale, p.bytes, p.notices)
+			t.Logf("%7d clients, %5d stale: %7d bytes of lines, %7d into the stale node, %.2f of what it may; %7d into a neighbour",
+				clients, stale, lines, got, float64(got)/float64(most), n.repair["A"])
 		}
 	}
+}
+
+// linkTo returns an engine's link to a neighbour.
+func linkTo(e *Engine, peer NodeName) *Link {
+	links := e.Links()
+	return links[slices.IndexFunc(links, func(l *Link) bool { return l.Peer == peer })]
 }

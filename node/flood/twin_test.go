@@ -1,34 +1,25 @@
 package flood
 
 import (
-	"fmt"
-	"strings"
 	"testing"
+	"time"
 )
 
 // A node that starts anew, and is not heard for a cut of one way, is not taken for a twin though its neighbour knows only its last
 // start: else the link would not be repaired for 30 s.
 func TestStartIsNoTwin(t *testing.T) {
-	p := newPair(t)
-	p.pass(t, 2, nil)
-	p.restart(1, Incarnation{9})
-	p.pass(t, 10, func(to int, _ *Message) bool { return to == 0 })
-	for _, n := range p.notices {
-		if strings.Contains(n, fmt.Sprintf("What:%d", Twin)) {
-			t.Error(n)
-		}
+	n := newNet(star(t, "A", "B"))
+	n.pass(t, 2*time.Second)
+	n.start("B", Incarnation{9})
+	n.lose = func(_, to NodeName, _ *Message) bool { return to == "A" }
+	n.pass(t, 10*time.Second)
+	if got := n.count(Twin) + n.count(NeighbourTwin); got != 0 {
+		t.Errorf("%d twins", got)
 	}
-	p.engines[0].Hear(at(t, "k", 1), Edge)
-	p.pass(t, 2, nil)
-	if !p.equal() {
-		t.Error("not equal 2 s after the cut")
+	n.engines["A"].Hear(at(t, "k", 1), Edge)
+	n.heal()
+	n.pass(t, 2*time.Second)
+	if len(n.equal(t)) != 1 {
+		t.Error("lost")
 	}
-}
-
-// restart has a node begin anew, with nothing.
-func (p *pair) restart(i int, incarnation Incarnation) {
-	c := p.engines[i].Config
-	c.Incarnation = incarnation
-	p.engines[i] = NewEngine(c)
-	p.engines[i].Connect(p.now)
 }

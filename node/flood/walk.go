@@ -69,7 +69,7 @@ func (a *ask) expect() int {
 	case everything:
 		return reportSize * listed / 4
 	default:
-		return 8 * fanout
+		return 6 * fanout
 	}
 }
 
@@ -109,7 +109,7 @@ func (g *Registry) descend(b branch, theirs *[fanout]digest, salt uint8) (next [
 		part, digest := b.child(i), theirs[i]
 		own, clients := g.digest(part)
 		switch {
-		case digest == own || digest == 0: // the same, or nothing
+		case digest == shorten(own, salt) || digest == 0: // the same, or nothing
 		case clients == 0:
 			next = append(next, ask{kind: everything, branch: part})
 		default:
@@ -132,7 +132,7 @@ func (g *Registry) compare(b branch, theirs []mark, salt uint8) []ask {
 			if _, ok := same[m]; ok {
 				same[m] = true
 			} else if len(a.mine) < listed {
-				a.mine = append(a.mine, claim{uint32(id), r.Nanos()})
+				a.mine = append(a.mine, claimOf(id, r))
 			}
 		})
 		a.marks = slices.DeleteFunc(a.marks, func(m mark) bool { return same[m] })

@@ -34,7 +34,7 @@ type askKind uint8
 const (
 	// look: what is there? Reply is a list.
 	look askKind = iota
-	// fetch: followed by the count and marks, 4 bytes each, of the reports wanted, and the count and claims, 4 + 8 bytes, of
+	// fetch: followed by the count and marks, 4 bytes each, of the reports wanted, and the count and claims, 4 + 5 bytes, of
 	// what the asking node has itself. Reply is reports: those with these marks, but not those older than a claim.
 	fetch
 	// everything: asked by who holds nothing of a branch. Reply is reports.
@@ -49,8 +49,10 @@ const listed = 64
 // claim says of what time a report is that the asking node holds.
 type claim struct {
 	client uint32 // the lower 32 bits of the hash of the client's ID
-	nanos  int64
+	time   uint64 // in 2²⁴ ns since 1970, 40 bits
 }
+
+func claimOf(id uint64, r line.Report) claim { return claim{uint32(id), uint64(r.Nanos()) >> 24} }
 
 // reply is what is said to one ask.
 type reply struct {
@@ -63,7 +65,7 @@ type reply struct {
 type replyKind uint8
 
 const (
-	parts   replyKind = iota // 16 digests, 8 bytes each
+	parts   replyKind = iota // 16 digests, the lower 6 bytes of each after it was rotated left by salt
 	list                     // a count, listed at most, and as many marks, 4 bytes each
 	reports                  // a count, and as many reports, each a length and its text
 	some                     // the same, but there was no room for all of them
@@ -90,7 +92,15 @@ func (a *ask) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(a.mine)))
 	for _, c := range a.mine {
 		dst = binary.BigEndian.AppendUint32(dst, c.client)
-		dst = binary.BigEndian.AppendUint64(dst, uint64(c.nanos))
+		dst = appendUint(dst, 5, c.time)
+	}
+	return dst
+}
+
+// appendUint appends the lower size bytes of n.
+func appendUint(dst []byte, size int, n uint64) []byte {
+	for size--; size >= 0; size-- {
+		dst = append(dst, byte(n>>(8*size)))
 	}
 	return dst
 }
@@ -106,7 +116,7 @@ func appendMarks(dst []byte, marks []mark) []byte {
 func appendParts(dst []byte, digests *[fanout]digest) []byte {
 	dst = append(dst, byte(parts))
 	for _, d := range digests {
-		dst = binary.BigEndian.AppendUint64(dst, d)
+		dst = appendUint(dst, 6, d)
 	}
 	return dst
 }
@@ -156,25 +166,12 @@ func (s *scanner) bytes(n int) []byte {
 	return b
 }
 
-func (s *scanner) uint8() uint8 {
-	if b := s.bytes(1); b != nil {
-		return b[0]
+// uint returns a number of size bytes.
+func (s *scanner) uint(size int) (n uint64) {
+	for _, b := range s.bytes(size) {
+		n = n<<8 | uint64(b)
 	}
-	return 0
-}
-
-func (s *scanner) uint32() uint32 {
-	if b := s.bytes(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (s *scanner) uint64() uint64 {
-	if b := s.bytes(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
+	return n
 }
 
 // count returns a number of things of at least size bytes each.
@@ -191,7 +188,7 @@ func (s *scanner) count(size int) int {
 func (s *scanner) marks() []mark {
 	marks := make([]mark, s.count(4))
 	for i := range marks {
-		marks[i] = mark(s.uint32())
+		marks[i] = mark(s.uint(4))
 	}
 	return marks
 }
@@ -199,7 +196,7 @@ func (s *scanner) marks() []mark {
 // asks returns what a question asks, after its salt.
 func (s *scanner) asks() (asks []ask) {
 	for len(s.rest) > 0 {
-		first := s.uint8()
+		first := uint8(s.uint(1))
 		a := ask{kind: askKind(first >> 5), branch: branch{depth: first & 31}}
 		if a.kind >= askKinds || a.branch.depth > maxDepth {
 			s.fail("an unknown ask")
@@ -214,9 +211,9 @@ func (s *scanner) asks() (asks []ask) {
 		}
 		if a.kind == fetch {
 			a.marks = s.marks()
-			a.mine = make([]claim, s.count(12))
+			a.mine = make([]claim, s.count(4+5))
 			for i := range a.mine {
-				a.mine[i] = claim{s.uint32(), int64(s.uint64())}
+				a.mine[i] = claim{uint32(s.uint(4)), s.uint(5)}
 			}
 		}
 		asks = append(asks, a)
@@ -226,11 +223,11 @@ func (s *scanner) asks() (asks []ask) {
 
 // reply returns the next of an answer's replies. Reports share the memory of text, which is what the scanner began with.
 func (s *scanner) reply(text string) (r reply) {
-	r.kind = replyKind(s.uint8())
+	r.kind = replyKind(s.uint(1))
 	switch r.kind {
 	case parts:
 		for i := range r.parts {
-			r.parts[i] = s.uint64()
+			r.parts[i] = s.uint(6)
 		}
 	case list:
 		if r.marks = s.marks(); len(r.marks) > listed {

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"herd/configs"
+	"herd/node/flood"
+	"herd/node/store"
+)
+
+// export returns the command that writes down what a node knows.
+func (p *program) export() *cobra.Command {
+	var output string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "export NODE",
+		Short: "Write down what a server keeps on disk",
+		Long: `Write down what a server keeps in its directory of --store-dir: a line for each client, in the order of their IDs,
+
+  SERVER SKEW CLIENT POSITION TIME
+
+which is what the server answers, without the AT. The server must not run. 'herd import' reads these lines.`,
+		Example: `  herd export Goloman --store-dir /var/lib/herd > goloman.txt
+  herd export Goloman --store-dir /var/lib/herd --output goloman.txt --json
+  herd export Goloman | gzip > goloman.txt.gz        # store.dir comes from the configuration`,
+		Args:              args(1, 1),
+		ValidArgsFunction: p.completeNode,
+		RunE: func(c *cobra.Command, got []string) error {
+			if asJSON && output == "" {
+				return &usageError{errors.New("--json is a summary, and the reports themselves are on standard output; write them to a file with --output")}
+			}
+			s, err := p.keptBy(c, got[0], false)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			var n int
+			if output == "" {
+				n, err = p.exportTo(p.stdout, s)
+			} else {
+				n, err = p.exportFile(output, s)
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return p.printJSON(exported{got[0], n, output})
+			}
+			fmt.Fprintln(p.stderr, plural(n, "report"))
+			return s.Close()
+		},
+	}
+	configs.AddFlags(c.Flags(), "herd", "store.dir")
+	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write instead of standard output")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a summary as JSON")
+	return c
+}
+
+// exported is what an export did, in JSON.
+type exported struct {
+	Node    string `json:"node"`
+	Reports int    `json:"reports"`
+	Output  string `json:"output"`
+}
+
+// keptBy opens the store of a node that does not run. One that is not there is made if asked for.
+func (p *program) keptBy(c *cobra.Command, name string, fresh bool) (*store.Store, error) {
+	config, err := p.load(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := named(config, name); err != nil {
+		return nil, err
+	}
+	if config.Store.Dir == "" {
+		return nil, &usageError{errors.New("the servers keep nothing on disk; say where they do with --store-dir")}
+	}
+	if _, err := os.Stat(filepath.Join(config.Store.Dir, name)); err != nil && !fresh {
+		return nil, fmt.Errorf("node %s: %w; say where it keeps what it knows with --store-dir", name, err)
+	}
+	s, err := openStore(config, flood.NodeName(name), nil)
+	switch {
+	case errors.Is(err, store.ErrInUse):
+		return nil, fmt.Errorf("node %s runs on %s; end it first, for only one process can have a store open", name, filepath.Join(config.Store.Dir, name))
+	case err != nil:
+		return nil, fmt.Errorf("node %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// exportTo writes a store as lines, and returns how many.
+func (p *program) exportTo(w io.Writer, s *store.Store) (n int, err error) {
+	shown := p.progress(w)
+	out := bufio.NewWriterSize(w, 64<<10)
+	for r, err := range s.All() {
+		if err != nil {
+			return n, err
+		}
+		if _, err := out.WriteString(r.String() + "\n"); err != nil {
+			return n, fmt.Errorf("write: %w", err)
+		}
+		n++
+		shown.tell(func() string { return plural(n, "report") })
+	}
+	shown.end()
+	if err := out.Flush(); err != nil {
+		return n, fmt.Errorf("write: %w", err)
+	}
+	return n, nil
+}
+
+// exportFile writes a store to a file, which appears when it is complete.
+func (p *program) exportFile(path string, s *store.Store) (n int, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return 0, err
+	}
+	n, err = p.exportTo(f, s)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the error says more
+	}
+	return n, err
+}
+
+// progress tells on standard error how far long work has come.
+type progress struct {
+	stderr io.Writer // nil: nobody looks
+	shown  time.Time
+}
+
+// progress tells a person who looks at a terminal, unless that is where the work's output goes.
+func (p *program) progress(output io.Writer) *progress {
+	if !terminal(p.stderr) || terminal(output) {
+		return &progress{}
+	}
+	return &progress{stderr: p.stderr}
+}
+
+func (g *progress) tell(text func() string) {
+	if g.stderr == nil {
+		return
+	}
+	if now := time.Now(); now.Sub(g.shown) >= progressStep {
+		fmt.Fprintf(g.stderr, "\r%s\x1b[K", text())
+		g.shown = now
+	}
+}
+
+// end makes room for what is said next.
+func (g *progress) end() {
+	if g.stderr != nil {
+		fmt.Fprint(g.stderr, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,241 @@
+//go:build kill
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	killRounds  = 40 // in each mode
+	killConns   = 8
+	killClients = 50 // of each connection
+	killBatch   = 16 // lines on their way
+)
+
+// victim is a process that is killed again and again, and what it is known to have been told and to have said.
+type victim struct {
+	t       *testing.T
+	program string
+	args    []string
+	address string
+	command *exec.Cmd
+
+	writers []*writer
+	rnd     *rand.Rand
+}
+
+// writer is one connection's clients. Reports are numbered by their time.
+type writer struct {
+	first, last int         // reports that were tried: of this round, of all
+	known       []time.Time // when each report of the round was acknowledged, as far as they were
+	kept        []int       // of each client, what was there when it was asked for
+}
+
+// TestKill kills herd up at random moments while clients report to it. What was acknowledged, in mode interval more than 100 ms before, is
+// there when it is started again, and nothing else than what was said.
+func TestKill(t *testing.T) {
+	program := buildHerd(t)
+	for _, tt := range []struct {
+		mode    string
+		promise time.Duration
+	}{{"interval", 100 * time.Millisecond}, {"always", 0}} {
+		t.Run(tt.mode, func(t *testing.T) {
+			v := newVictim(t, program, tt.mode)
+			acknowledged, within, oldest := 0, 0, time.Duration(0)
+			v.start()
+			for range killRounds {
+				killed := v.report(time.Duration(20+v.rnd.IntN(500)) * time.Millisecond)
+				v.start()
+				held := v.ask()
+				for i, w := range v.writers {
+					for n, at := range w.known {
+						client, number := (w.first+n)%killClients, w.first+n
+						acknowledged++
+						if held[i][client] >= number {
+							continue
+						}
+						within++
+						if age := killed.Sub(at); age > oldest {
+							oldest = age
+						}
+					}
+					for client, number := range held[i] {
+						if number > w.last || number >= 0 && number%killClients != client {
+							t.Errorf("client %d-%d: there is report %d, which was never made", i, client, number)
+						}
+						if number < w.kept[client] {
+							t.Errorf("client %d-%d: there is report %d, but %d was there before", i, client, number, w.kept[client])
+						}
+						w.kept[client] = number
+					}
+				}
+			}
+			v.stop()
+			t.Logf("%s: killed %d times, %d reports acknowledged, %d of them lost, the oldest %s before", tt.mode, killRounds, acknowledged, within, oldest)
+			if oldest > tt.promise || tt.promise == 0 && within > 0 {
+				t.Errorf("%s: lost what was acknowledged %s before", tt.mode, oldest)
+			}
+			if acknowledged < 100*killRounds {
+				t.Errorf("%s: only %d reports were acknowledged", tt.mode, acknowledged)
+			}
+		})
+	}
+}
+
+func newVictim(t *testing.T, program, mode string) *victim {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("%s: seed %d", mode, seed)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &victim{t: t, program: program, address: l.Addr().String(), rnd: rand.New(rand.NewPCG(seed, 0))}
+	_ = l.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "herd.yaml")
+	text := fmt.Sprintf("nodes: [{name: Goloman, listen: %q}]\nbus: {listen: \"\"}\nlog: {level: warn}\nstore: {dir: %q, mode: %s}\n", v.address, dir, mode)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v.args = []string{"up", "--config", file}
+	for range killConns {
+		w := &writer{kept: make([]int, killClients)}
+		for i := range w.kept {
+			w.kept[i] = -1
+		}
+		v.writers = append(v.writers, w)
+	}
+	return v
+}
+
+// start runs the program until it answers.
+func (v *victim) start() {
+	v.t.Helper()
+	v.command = exec.Command(v.program, v.args...)
+	v.command.SysProcAttr = endsWithTest
+	v.command.Stderr = os.Stderr
+	if err := v.command.Start(); err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(func() { _ = v.command.Process.Kill() }) // no longer there, as a rule
+	deadline := time.Now().Add(patience)
+	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+		conn, err := net.Dial("tcp", v.address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+func (v *victim) stop() {
+	v.t.Helper()
+	_ = v.command.Process.Signal(os.Interrupt)
+	if err := v.command.Wait(); err != nil {
+		v.t.Errorf("herd up: %v", err)
+	}
+}
+
+// report has all clients report until the process is killed, after a while, and returns when that was.
+func (v *victim) report(after time.Duration) (killed time.Time) {
+	v.t.Helper()
+	var writing sync.WaitGroup
+	for i, w := range v.writers {
+		writing.Go(func() { w.write(v.address, i) })
+	}
+	time.Sleep(after)
+	killed = time.Now()
+	if err := v.command.Process.Kill(); err != nil {
+		v.t.Fatal(err)
+	}
+	_ = v.command.Wait() // it was killed
+	writing.Wait()
+	return killed
+}
+
+// write reports until the connection breaks.
+func (w *writer) write(address string, i int) {
+	w.first, w.known = w.last+1, w.known[:0]
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	var lines bytes.Buffer
+	for {
+		lines.Reset()
+		for range killBatch {
+			w.last++
+			fmt.Fprintf(&lines, "IAMAT kill-%d-%d +1.5-1.5 %d\n", i, w.last%killClients, w.last)
+		}
+		if _, err := conn.Write(lines.Bytes()); err != nil {
+			return
+		}
+		for range killBatch {
+			reply, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if !strings.HasPrefix(reply, "AT ") {
+				return // and there are too few acknowledged
+			}
+			w.known = append(w.known, time.Now())
+			if _, err := in.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ask returns the number of the report that is there of each client, -1 if there is none.
+func (v *victim) ask() [][]int {
+	v.t.Helper()
+	conn, err := net.Dial("tcp", v.address)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	held := make([][]int, len(v.writers))
+	for i := range v.writers {
+		for client := range killClients {
+			fmt.Fprintf(conn, "WHATSAT kill-%d-%d 0 0\n", i, client)
+			reply, err := in.ReadString('\n')
+			if err != nil {
+				v.t.Fatal(err)
+			}
+			number := -1
+			if fields := strings.Fields(reply); fields[0] == "AT" {
+				if number, err = strconv.Atoi(fields[5]); err != nil {
+					v.t.Fatal(err)
+				}
+				for l := reply; l != "\n"; {
+					if l, err = in.ReadString('\n'); err != nil {
+						v.t.Fatal(err)
+					}
+				}
+			}
+			held[i] = append(held[i], number)
+		}
+	}
+	return held
+}

@@ -1,0 +1,227 @@
+//go:build compose
+
+package herd_test
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	soonHealed  = 2 * time.Second        // from a link's return to equal registries
+	soonNoticed = 4 * time.Second        // a cut that nobody tells
+	manyStale   = 10_000                 // clients
+	frozen      = 6 * time.Second        // longer than silence may last
+	durable     = 100 * time.Millisecond // after it, what was acknowledged outlives its server
+)
+
+// testHeal begins with a stack that knows of the kea alone. Whatever is done to it then, in the end all servers know the same, and all that clients were told.
+func testHeal(t *testing.T) {
+	l := newLedger()
+	l.whole = true
+	at, err := known("Goloman", "kea")
+	if err := cmp.Or(err, l.note(at)); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range everyone() {
+		l.tell(t, s, named("all", few)...)
+		l.tell(t, s, named(s, few)...)
+	}
+	l.settles(t)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, *ledger)
+	}{
+		{"cut in four", testCutInFour},
+		{"ten thousand stale", testTenThousand},
+		{"node killed", testKilledUnderLoad},
+		{"frozen under load", testFrozenUnderLoad},
+		{"NATS killed under load", testNATSKilledUnderLoad},
+		{"silent cut", testSilentCut},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.test(t, l) }) {
+			return
+		}
+	}
+}
+
+func named(what string, n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("%s-%d", what, i))
+	}
+	return names
+}
+
+// cut takes a server off the bus.
+func cut(t *testing.T, server string) {
+	t.Helper()
+	docker(t, "network", "disconnect", "herd_bus", container(server))
+}
+
+// heal takes a server back to the bus.
+func heal(t *testing.T, server string) {
+	t.Helper()
+	docker(t, "network", "connect", "--alias", strings.ToLower(server), "herd_bus", container(server))
+}
+
+// healed reports how long it took, and whether that was too long.
+func (l *ledger) healed(t *testing.T, what string) {
+	t.Helper()
+	took := l.settles(t)
+	t.Logf("%s: equal %.2f s later", what, took.Seconds())
+	if took > soonHealed {
+		t.Errorf("that is more than %s", soonHealed)
+	}
+}
+
+// Holiday and Wilkes are cut off, which leaves four parts: them, Welsh, and Goloman with Hands. All take reports, of clients of their own
+// and of the same ones.
+func testCutInFour(t *testing.T, l *ledger) {
+	cut(t, "Holiday")
+	cut(t, "Wilkes")
+	connected(t, false, "Holiday", "Wilkes")
+	for _, s := range everyone() {
+		l.tell(t, s, named("new-at-"+s, 200)...)
+		l.tell(t, s, named("all", 400)...)
+	}
+	for i, s := range everyone() { // so the newest of some are in one part, of others in another
+		l.tell(t, s, named("all", 300-50*i)...)
+	}
+	heal(t, "Holiday")
+	heal(t, "Wilkes")
+	l.healed(t, "four parts, 1,000 clients new in one, 400 moved in all")
+}
+
+// While Holiday and Wilkes are cut off, ten thousand clients move that they know.
+func testTenThousand(t *testing.T, l *ledger) {
+	move := func() {
+		t.Helper()
+		lines := named("moving", manyStale)
+		for i := range lines {
+			lines[i] += fmt.Sprintf(" -33.856784+151.215297 %d", 1520023934+moment.Add(1))
+		}
+		l.stream(t, "Goloman", lines)
+	}
+	move()
+	l.settles(t)
+	cut(t, "Holiday")
+	cut(t, "Wilkes")
+	connected(t, false, "Holiday", "Wilkes")
+	move()
+	heal(t, "Holiday")
+	heal(t, "Wilkes")
+	l.healed(t, fmt.Sprintf("%d stale clients at Holiday, Wilkes and Welsh", manyStale))
+}
+
+// Wilkes, alone, takes reports until it is killed; meanwhile others take reports as well. When it is back, it is ready only when it knows
+// what they know, and they learn what it had on disk.
+func testKilledUnderLoad(t *testing.T, l *ledger) {
+	cut(t, "Wilkes")
+	connected(t, false, "Wilkes")
+	l.tell(t, "Wilkes", named("alone", 200)...)
+	time.Sleep(durable) // what its promise is about
+	f := l.flow(t)
+	l.tell(t, "Hands", named("elsewhere", 2000)...)
+	killed := time.Now()
+	docker(t, "kill", container("Wilkes"))
+	f.end("Wilkes")
+	t.Logf("%d reports were taken by Wilkes in the last %s", l.forget("Wilkes", killed.Add(-durable)), durable)
+	l.tell(t, "Goloman", named("alone", 100)...)
+	heal(t, "Wilkes")
+	docker(t, "start", container("Wilkes"))
+	var h health
+	eventually(t, patience, func() (err error) {
+		if h, err = healthOf("Wilkes"); err == nil && !h.Ready {
+			err = fmt.Errorf("%+v", h)
+		}
+		return err
+	})
+	l.holds(t, "Wilkes") // at once
+	t.Logf("ready within %.2f s, with %d clients", h.Uptime, h.Clients)
+	l.healed(t, "Wilkes is ready")
+	healthy(t, "Wilkes")
+}
+
+// Holiday, then NATS, freezes for longer than silence may last, while clients report at all servers.
+func testFrozenUnderLoad(t *testing.T, l *ledger) {
+	f := l.flow(t)
+	for _, service := range []string{"Holiday", "nats"} {
+		docker(t, "pause", container(service))
+		time.Sleep(frozen) // which is what is done to it
+		docker(t, "unpause", container(service))
+	}
+	f.linksUp()
+	f.end()
+	l.healed(t, "the last report")
+}
+
+func testNATSKilledUnderLoad(t *testing.T, l *ledger) {
+	f := l.flow(t)
+	docker(t, "kill", container("nats"))
+	connected(t, false, everyone()...)
+	docker(t, "start", container("nats"))
+	f.linksUp()
+	f.end()
+	l.healed(t, "the last report")
+}
+
+// inNetwork returns what runs a command with a container's network interfaces, which the container itself may not change.
+func inNetwork(t *testing.T, service string) func(command string) {
+	t.Helper()
+	name := "herd-test-" + strings.ToLower(service)
+	docker(t, "run", "--detach", "--name", name, "--network", "container:"+container(service), "--cap-drop", "ALL", "--cap-add", "NET_ADMIN",
+		"golang:1.26-alpine", "sh", "-c", "while sleep 1; do :; done")
+	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", name) })
+	return func(command string) {
+		t.Helper()
+		docker(t, "exec", name, "sh", "-c", command)
+	}
+}
+
+func addressOnBus(t *testing.T, service string) string {
+	t.Helper()
+	return inspect[string](t, container(service), ".NetworkSettings.Networks.herd_bus.IPAddress")
+}
+
+// What is sent between Holiday and NATS vanishes, while nobody says anything and under load. Both sides notice.
+func testSilentCut(t *testing.T, l *ledger) {
+	atHoliday, atNATS := inNetwork(t, "Holiday"), inNetwork(t, "nats")
+	holiday, nats := addressOnBus(t, "Holiday"), addressOnBus(t, "nats")
+	silent := func(t *testing.T) {
+		t.Helper()
+		began := time.Now()
+		atHoliday("arp -s " + nats + " 02:00:00:00:00:01") // where nobody is
+		atNATS("arp -s " + holiday + " 02:00:00:00:00:01")
+		eventually(t, patience, func() error { return linked("down", "Holiday", "Goloman", "Welsh", "Wilkes") })
+		others := time.Since(began)
+		eventually(t, patience, func() error { return linked("down", "", "Holiday") })
+		itself := time.Since(began)
+		t.Logf("a silent cut is noticed by others after %.2f s, by Holiday after %.2f s", others.Seconds(), itself.Seconds())
+		if max(others, itself) > soonNoticed {
+			t.Errorf("that is more than %s", soonNoticed)
+		}
+	}
+	ended := func() {
+		t.Helper()
+		atHoliday("arp -d " + nats)
+		atNATS("arp -d " + holiday)
+	}
+	t.Run("idle", func(t *testing.T) {
+		silent(t)
+		l.tell(t, "Holiday", named("all", 200)...)
+		l.tell(t, "Goloman", named("all", 100)...)
+		ended()
+		l.healed(t, "packets arrive again")
+	})
+	t.Run("under load", func(t *testing.T) {
+		f := l.flow(t)
+		silent(t)
+		ended()
+		f.linksUp()
+		f.end()
+		l.healed(t, "the last report")
+	})
+}

@@ -1,0 +1,341 @@
+//go:build compose
+
+package herd_test
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"herd/node/line"
+)
+
+const (
+	batch   = 10                    // reports at a time
+	between = 50 * time.Millisecond // two batches at a server
+	few     = 500                   // clients of one server alone, and as many of all
+)
+
+// ledger is what clients were told: what the herd must know.
+type ledger struct {
+	whole bool // servers know nothing else
+
+	mu    sync.Mutex
+	acked map[line.ClientID][]acked
+	sent  map[string]bool // "client time", of which no two are the same
+}
+
+// acked is a report that a server acknowledged.
+type acked struct {
+	line.Report
+	at time.Time
+}
+
+func newLedger() *ledger {
+	return &ledger{acked: make(map[line.ClientID][]acked), sent: make(map[string]bool)}
+}
+
+// tell reports clients to a server, all at once, and notes what it acknowledges.
+func (l *ledger) tell(t *testing.T, server string, clients ...string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addressOf(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := l.say(conn, bufio.NewReader(conn), clients); err != nil {
+		t.Fatalf("%s: %v", server, err)
+	}
+}
+
+// say reports clients, and reads the replies while it does.
+func (l *ledger) say(conn net.Conn, in *bufio.Reader, clients []string) error {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	var text strings.Builder
+	l.mu.Lock()
+	for _, c := range clients {
+		said := fmt.Sprintf("%s %d", c, 1520023934+moment.Add(1))
+		l.sent[said] = true
+		id, at, _ := strings.Cut(said, " ")
+		fmt.Fprintf(&text, "IAMAT %s +34.068930-118.445127 %s\n", id, at)
+	}
+	l.mu.Unlock()
+	writing := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(conn, text.String())
+		writing <- err
+	}()
+	for range clients {
+		at, err := in.ReadString('\n')
+		if err == nil {
+			_, err = in.ReadString('\n')
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.note(strings.TrimSuffix(at, "\n")); err != nil {
+			return err
+		}
+	}
+	return <-writing
+}
+
+// note takes an AT line for a report that was acknowledged now.
+func (l *ledger) note(at string) error {
+	r, err := parseAt(at)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acked[r.Client()] = append(l.acked[r.Client()], acked{r, time.Now()})
+	l.sent[string(r.Client())+" "+r.Time()] = true
+	return nil
+}
+
+func parseAt(at string) (line.Report, error) {
+	text, ok := strings.CutPrefix(at, "AT ")
+	r, err := line.ParseReport(text)
+	if !ok || err != nil {
+		return line.Report{}, fmt.Errorf("a server says %q", at)
+	}
+	return r, nil
+}
+
+// forget says that a server was killed: it may have lost what it took after a moment.
+func (l *ledger) forget(server string, since time.Time) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, all := range l.acked {
+		kept := slices.DeleteFunc(all, func(a acked) bool { return string(a.Origin()) == server && a.at.After(since) })
+		n += len(all) - len(kept)
+		l.acked[id] = kept
+	}
+	return n
+}
+
+// clients returns those of whom there are reports.
+func (l *ledger) clients() (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.acked {
+		names = append(names, string(id))
+	}
+	return names
+}
+
+// must returns the report of a client that no server may be behind, if any.
+func (l *ledger) must(client string) line.Report {
+	var greatest line.Report
+	for _, a := range l.acked[line.ClientID(client)] {
+		if greatest.IsZero() || a.Compare(greatest) > 0 {
+			greatest = a.Report
+		}
+	}
+	return greatest
+}
+
+// holds checks of every client what servers have of it: all the same, the greatest of what was acknowledged, or one that was said
+// later and not acknowledged. It asks for each, so it says nothing of clients that are not in the ledger.
+func (l *ledger) holds(t *testing.T, servers ...string) {
+	t.Helper()
+	names := l.clients()
+	said := make([][]string, len(servers))
+	var asking sync.WaitGroup
+	errs := make([]error, len(servers))
+	for i, s := range servers {
+		asking.Go(func() { said[i], errs[i] = places(s, names) })
+	}
+	asking.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wrong := 0
+	for n, client := range names {
+		must := l.must(client)
+		for i, s := range servers {
+			at := said[i][n]
+			r, err := parseAt(at)
+			switch {
+			case at == "" && must.IsZero() && said[0][n] == "":
+				continue
+			case err == nil && at == said[0][n] && (r == must || l.sent[client+" "+r.Time()] && (must.IsZero() || r.Compare(must) > 0)):
+				continue
+			}
+			if wrong++; wrong <= 10 {
+				t.Errorf("%s has %q of %s, %s has %q, what must survive is %q", s, at, client, servers[0], said[0][n], must)
+			}
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d × %d are wrong", wrong, len(names), len(servers))
+	}
+}
+
+// places returns the AT line that a server has of each client, or "".
+func places(server string, clients []string) ([]string, error) {
+	conn, err := net.Dial("tcp", addressOf(server))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	writing := make(chan error, 1)
+	go func() {
+		out := bufio.NewWriter(conn)
+		for _, c := range clients {
+			fmt.Fprintf(out, "WHATSAT %s 0 0\n", c)
+		}
+		writing <- out.Flush()
+	}()
+	in, all := bufio.NewReader(conn), make([]string, len(clients))
+	for i := range clients {
+		text, err := in.ReadString('\n')
+		if err == nil && !strings.HasPrefix(text, "? ") {
+			all[i] = strings.TrimSuffix(text, "\n")
+			for err == nil && text != "\n" {
+				text, err = in.ReadString('\n')
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", server, err)
+		}
+	}
+	return all, <-writing
+}
+
+// settles waits until all servers know the same, by digest and number, and all links are up; then it checks of every client that it
+// is what they must know. It returns how long it waited.
+func (l *ledger) settles(t *testing.T) time.Duration {
+	t.Helper()
+	took := eventually(t, patience, func() error {
+		all, err := healths(everyone()...)
+		if err != nil {
+			return err
+		}
+		for _, h := range all {
+			for _, link := range h.Links {
+				if link.State != "up" {
+					err = cmp.Or(err, fmt.Errorf("%s: link to %s is %s", h.Node, link.Peer, link.State))
+				}
+			}
+			if h.Digest != all[0].Digest || h.Clients != all[0].Clients {
+				err = cmp.Or(err, fmt.Errorf("%s has %d clients (%s), %s %d (%s)", h.Node, h.Clients, h.Digest, all[0].Node, all[0].Clients, all[0].Digest))
+			}
+			if known := len(l.clients()); l.whole && h.Clients != known {
+				err = cmp.Or(err, fmt.Errorf("%s has %d clients instead of %d", h.Node, h.Clients, known))
+			}
+		}
+		return err
+	})
+	l.holds(t, everyone()...)
+	return took
+}
+
+// stream reports lines of CLIENT POSITION TIME by the command that a server's container has.
+func (l *ledger) stream(t *testing.T, server string, lines []string) {
+	t.Helper()
+	l.mu.Lock()
+	for _, each := range lines {
+		fields := strings.Fields(each)
+		l.sent[fields[0]+" "+fields[2]] = true
+	}
+	l.mu.Unlock()
+	c := exec.CommandContext(t.Context(), "docker", "exec", "--interactive", container(server), "/herd", "iamat", "-", "--addr", "127.0.0.1:12125")
+	c.Stdin = strings.NewReader(strings.Join(lines, "\n"))
+	replies, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	for at := range strings.SplitSeq(strings.TrimSuffix(string(replies), "\n\n"), "\n\n") {
+		said++
+		if err := l.note(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said != len(lines) {
+		t.Fatalf("%s acknowledges %d of %d reports", server, said, len(lines))
+	}
+}
+
+// flow is clients that report at every server, again and again: some at one alone, some at all.
+type flow struct {
+	*ledger
+	t    *testing.T
+	stop context.CancelFunc
+	all  sync.WaitGroup
+	errs []error // one for each server
+}
+
+// flow begins to report. Until it ends, a server that does not answer is waited for.
+func (l *ledger) flow(t *testing.T) *flow {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	f := &flow{ledger: l, t: t, stop: stop, errs: make([]error, len(campus))}
+	for i, n := range campus {
+		f.all.Go(func() { f.errs[i] = f.run(ctx, n.name) })
+	}
+	t.Cleanup(stop)
+	return f
+}
+
+func (f *flow) run(ctx context.Context, server string) error {
+	conn, err := net.Dial("tcp", addressOf(server))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		var clients []string
+		for i := range batch / 2 {
+			clients = append(clients, fmt.Sprintf("%s-%d", server, (n*batch/2+i)%few), fmt.Sprintf("all-%d", (n*batch/2+i)%few))
+		}
+		if err := f.say(conn, in, clients); err != nil {
+			return fmt.Errorf("%s: %w", server, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// linksUp waits until all links are up, under load.
+func (f *flow) linksUp() {
+	f.t.Helper()
+	took := eventually(f.t, patience, func() error { return linked("up", "", everyone()...) })
+	f.t.Logf("all links are up %.2f s later", took.Seconds())
+}
+
+// end waits until all that was said is answered, but at servers that were killed.
+func (f *flow) end(killed ...string) {
+	f.t.Helper()
+	f.stop()
+	f.all.Wait()
+	for i, n := range campus {
+		if err := f.errs[i]; err != nil && !slices.Contains(killed, n.name) {
+			f.t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// In mode interval a disk that fails is said to, and when it is well again, everything is on it.
+func TestDiskFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		n := lonely(t, newOracle(), p.on(t, false))
+		c := n.doors.dial(t)
+		want := make(map[line.ClientID]string)
+		for episode := range 3 {
+			report := func(at int) {
+				client := fmt.Sprint(episode, "-", at%20)
+				want[line.ClientID(client)] = c.report(client, at)
+			}
+			report(0)
+			p.set(0, syscall.ENOSPC)
+			for at := range 100 {
+				report(at + 1)
+				time.Sleep(time.Second / 2)
+			}
+			h := n.Health()
+			if state := "store data: no space left on device; make room there"; h.Store.State != state || h.Store.Lag < 45 || !h.Ready {
+				t.Errorf("health %+v", h.Store)
+			}
+			p.set(0, nil)
+			time.Sleep(maxDiskPause + time.Second)
+			if got := p.survivors(t); !maps.Equal(got, want) {
+				t.Errorf("%d reports are on disk, want %d", len(got), len(want))
+			}
+			if h := n.Health().Store; h.State != "ok" || h.Lag != 0 || h.Waiting != 0 {
+				t.Errorf("health %+v", h)
+			}
+		}
+		var all []string
+		for range 3 {
+			all = append(all, "disk failed; going on from memory", "disk is well again; all that is known is on it")
+		}
+		if got := n.about("disk failed; going on from memory", "disk is well again; all that is known is on it", "disk does not keep up"); !slices.Equal(got, all) {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+// In mode always a disk that fails ends the node: nobody is told what is not on it.
+func TestDiskFailsAlways(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		doors := newPipes()
+		c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
+		p.on(t, true)(&c)
+		n := New(c)
+		ended := make(chan error, 1)
+		go func() { ended <- n.Run(context.Background()) }()
+		one, other := doors.dial(t), doors.dial(t)
+		one.report("a", 1)
+		p.set(0, syscall.EIO)
+		go one.send("IAMAT b " + place + " 2\n")
+		if got := one.line(); got != "EOF" {
+			t.Errorf("told %q", got)
+		}
+		if got := other.line(); got != "EOF" {
+			t.Errorf("told %q", got)
+		}
+		if err := <-ended; err == nil || err.Error() != "store data: input/output error; see to the disk" {
+			t.Errorf("ended with %v", err)
+		}
+		if got := p.survivors(t); len(got) != 1 || got["a"] == "" {
+			t.Errorf("there is %q", got)
+		}
+	})
+}
+
+// The disk fails once, at each change in turn, in both modes.
+func TestDiskFailsAnywhere(t *testing.T) {
+	for _, always := range []bool{false, true} {
+		failures := 0
+		for at, more := 1, true; more; at++ {
+			bubble(t, func(t *testing.T) {
+				p := newPlatter()
+				c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
+				p.on(t, always)(&c)
+				n := New(c)
+				ctx, stop := context.WithCancel(context.Background())
+				ended := make(chan error, 1)
+				go func() { ended <- n.Run(ctx) }()
+				phone := c.Listener.(*pipes).dial(t)
+				p.failAt(at)
+				want := make(map[line.ClientID]string)
+				for at := range 6 {
+					client := fmt.Sprint("client-", at%3)
+					go func() { _, _ = phone.Write(fmt.Appendf(nil, "IAMAT %s %s %d\n", client, place, at)) }()
+					reply := phone.line()
+					text, told := strings.CutPrefix(reply, "AT ")
+					if !told {
+						break
+					}
+					phone.line()
+					want[line.ClientID(client)] = strings.TrimSuffix(text, "\n")
+					time.Sleep(50 * time.Millisecond)
+				}
+				time.Sleep(maxDiskPause)
+				stop()
+				<-ended // also an error when all is on disk but the store could not be closed
+				more = p.failAt(0)
+				if more {
+					failures++
+				}
+				if !always && len(want) != 3 {
+					t.Errorf("change %d: a client got no reply", at)
+				}
+				got := p.survivors(t)
+				for client, text := range want {
+					if got[client] != text {
+						t.Errorf("always %v, change %d: told of %q, but there is %q", always, at, text, got[client])
+					}
+				}
+			})
+		}
+		t.Logf("always %v: %d failures", always, failures)
+		if failures < 10 {
+			t.Errorf("always %v: only %d changes failed", always, failures)
+		}
+	}
+}
+
+// A disk that takes too long is said to, once, and so is that it keeps up again; meanwhile clients are answered at once.
+func TestDiskLags(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		n := lonely(t, newOracle(), p.on(t, false))
+		c := n.doors.dial(t)
+		p.set(3*time.Second, nil)
+		for at := range 100 {
+			began := time.Now()
+			c.report("kiwi", at)
+			if took := time.Since(began); took != 0 {
+				t.Fatalf("answered after %s", took)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if h := n.Health().Store; h.State != "behind" || h.Lag < 1 || h.Lag > 6.1 || h.Waiting > 1 {
+			t.Errorf("health %+v", h)
+		}
+		p.set(0, nil)
+		time.Sleep(10 * time.Second)
+		if h := n.Health().Store; h.State != "ok" || h.Lag != 0 {
+			t.Errorf("health %+v", h)
+		}
+		events := []string{"disk does not keep up", "disk keeps up again"}
+		var got []string
+		for _, e := range n.logs.All() {
+			if strings.HasPrefix(e.Message, "disk") {
+				got = append(got, e.Message)
+			}
+		}
+		if !slices.Equal(got, events) {
+			t.Errorf("logged %q", got)
+		}
+	})
+}

@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/status"
+	"herd/node/store"
+)
+
+const (
+	diskPause = 40 * time.Millisecond // between the beginnings of two rounds that nobody waits for
+	diskLag   = time.Second           // from which on it is said that the disk does not keep up
+	diskLook  = diskLag / 4           // between two looks at that
+
+	diskForget = time.Minute // between two times that reports too old are deleted from it
+
+	maxWrite      = 8192    // reports that are written at once
+	maxWriteBytes = 1 << 20 // of them
+
+	minDiskPause = 100 * time.Millisecond // before a disk that failed is tried again
+	maxDiskPause = 10 * time.Second
+)
+
+// disk is a neighbour that never forgets. One goroutine writes what waits for it, in rounds: a round takes all that waits when it
+// begins, and what is pushed meanwhile is for the next.
+type disk struct {
+	store  *store.Store
+	always bool // clients wait for it
+	log    *zap.Logger
+	engine *flood.Engine
+	queue  *flood.Queue
+	asked  chan struct{} // one slot: somebody waits for the next round
+
+	batch []line.Report // of the goroutine that writes
+
+	oldest int64     // cut-off of what was deleted last, and
+	forgot time.Time // when that was; both of the goroutine that watches
+
+	mu           sync.Mutex
+	moved        sync.Cond // of mu: ended has grown, or dead is set
+	begun, ended uint64    // rounds
+	busy         bool      // one is under way, or has failed
+	calm         bool      // all is on disk but what was pushed a moment ago
+	clean        time.Time // what was pushed before is on disk
+	failing      error     // why what waits is in memory alone for now
+	dead         error     // why nothing is written any more
+}
+
+// newDisk returns the disk of a node whose engine has a queue for it.
+func newDisk(s *store.Store, always bool, log *zap.Logger, e *flood.Engine) *disk {
+	d := &disk{
+		store: s, always: always, log: log,
+		engine: e, queue: e.Disk, asked: make(chan struct{}, 1), clean: time.Now(), oldest: e.Oldest(),
+	}
+	d.moved.L = &d.mu
+	return d
+}
+
+// Run serves until ctx ends, or a listener or a disk that clients wait for fails; only then, and when what is known cannot be
+// loaded or is not on disk in the end, it returns an error.
+func (n *Node) Run(ctx context.Context) error {
+	if n.disk == nil {
+		return n.run(ctx)
+	}
+	if err := n.disk.load(ctx); err != nil {
+		_ = n.Listener.Close() // nobody was served
+		if n.HTTP != nil {
+			_ = n.HTTP.Close()
+		}
+		return errors.Join(err, n.disk.store.Close())
+	}
+	within, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	rest, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives all that is pushed
+	defer stop()
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		if err := n.disk.run(rest); err != nil {
+			fail(err)
+		}
+	})
+	tasks.Go(func() { n.disk.watch(rest) })
+	err := n.run(within)
+	if err == nil && ctx.Err() == nil {
+		err = context.Cause(within)
+	}
+	stop()
+	tasks.Wait()
+	return errors.Join(err, n.disk.finish())
+}
+
+// load has the registry know what the store holds and is not too old. Nobody is told.
+func (d *disk) load(ctx context.Context) error {
+	began := time.Now()
+	d.engine.Tick(began)
+	for r, err := range d.store.All() {
+		if err != nil {
+			return err
+		}
+		d.engine.Registry().Merge(r)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	d.log.Info("loaded", zap.Int("clients", d.engine.Registry().Len()), zap.Duration("took", time.Since(began)))
+	return nil
+}
+
+// run writes what waits until ctx ends. It returns an error if clients wait for the disk and it fails.
+func (d *disk) run(ctx context.Context) error {
+	for d.await(ctx) {
+		began := time.Now()
+		err := d.round()
+		switch {
+		case err != nil && d.always:
+			d.die(err)
+			return err
+		case err != nil:
+			d.recover(ctx, err)
+		}
+		select {
+		case <-time.After(time.Until(began.Add(diskPause))):
+		case <-d.asked:
+			d.ask()
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// await returns when there is something to do, or false when ctx has ended.
+func (d *disk) await(ctx context.Context) bool {
+	if d.queue.Len() > 0 && ctx.Err() == nil {
+		return true
+	}
+	d.idle(true)
+	defer d.idle(false)
+	select {
+	case <-ctx.Done():
+		return false
+	case <-d.queue.Wake():
+	case <-d.asked:
+	case <-d.store.Failed():
+	}
+	return true
+}
+
+func (d *disk) idle(idle bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calm, d.clean = idle, time.Now()
+}
+
+// ask has the next round begin at once.
+func (d *disk) ask() {
+	select {
+	case d.asked <- struct{}{}:
+	default:
+	}
+}
+
+// round writes what waits. After an error some of it is neither on disk nor in the queue.
+func (d *disk) round() error {
+	d.mu.Lock()
+	d.busy = true
+	d.begun++
+	d.mu.Unlock()
+	began := time.Now()
+	left := d.queue.Len()
+	for first := true; first || left > 0; first = false {
+		d.batch = d.queue.Pop(d.batch[:0], min(left, maxWrite), maxWriteBytes)
+		left -= len(d.batch)
+		if err := d.store.Write(d.batch); err != nil {
+			return err
+		}
+		clear(d.batch)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.busy = false
+	d.ended, d.clean = d.begun, began
+	d.moved.Broadcast()
+	return nil
+}
+
+// recover goes on from memory after an error of the disk, and tries to write again until it can or ctx ends. What the disk has of before
+// is not relied on: all that is known is written anew.
+func (d *disk) recover(ctx context.Context, err error) {
+	d.fails(err)
+	d.log.Error("disk failed; going on from memory", zap.Error(err))
+	for pause := minDiskPause; err != nil; pause = min(2*pause, maxDiskPause) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		err = d.rewrite()
+		d.fails(err)
+	}
+	d.log.Warn("disk is well again; all that is known is on it")
+}
+
+func (d *disk) rewrite() error {
+	if err := d.store.Reopen(); err != nil {
+		return err
+	}
+	for r := range d.engine.Registry().All() {
+		d.queue.Push(r)
+	}
+	return d.round()
+}
+
+func (d *disk) fails(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failing = err
+}
+
+// die lets nobody wait any more.
+func (d *disk) die(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failing, d.dead = err, err
+	d.moved.Broadcast()
+}
+
+// settle returns when all that was pushed before is on disk, or will never be.
+func (d *disk) settle() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead == nil && !d.busy && d.queue.Len() == 0 {
+		return nil
+	}
+	for next := d.begun + 1; d.ended < next && d.dead == nil; d.moved.Wait() {
+		d.ask()
+	}
+	return d.dead
+}
+
+// finish writes what waits in the end, and closes the store.
+func (d *disk) finish() error {
+	err := d.failing
+	if err == nil {
+		err = d.round()
+	}
+	if err != nil && d.dead == nil {
+		err = d.rewrite() // it may be well now
+	}
+	closing := d.store.Close()
+	switch {
+	case d.dead != nil:
+		return nil // which was told
+	case err != nil:
+		return fmt.Errorf("not all that is known is on disk: %w", err)
+	}
+	return closing
+}
+
+// watch says when the disk does not keep up, and when it does again, and deletes what is too old, until ctx ends.
+func (d *disk) watch(ctx context.Context) {
+	tick := time.NewTicker(diskLook)
+	defer tick.Stop()
+	for behind := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		h := d.health()
+		switch {
+		case h.State == diskBehind && !behind:
+			d.log.Error("disk does not keep up", zap.Float64("seconds", h.Lag), zap.Int("waiting", h.Waiting))
+			behind = true
+		case h.State == diskWell && behind:
+			d.log.Warn("disk keeps up again")
+			behind = false
+		}
+		d.forget()
+	}
+}
+
+// forget deletes what the engine has forgotten. What is written again from the queue is deleted the next time.
+func (d *disk) forget() {
+	oldest := d.engine.Oldest()
+	if oldest <= d.oldest || time.Since(d.forgot) < diskForget {
+		return
+	}
+	n, err := d.store.Forget(func(r line.Report) bool { return r.Received() < oldest })
+	if d.forgot = time.Now(); err != nil {
+		d.log.Error("not forgotten on disk", zap.Error(err)) // until the next cut-off
+		return
+	}
+	d.oldest = oldest
+	d.log.Info("forgotten on disk", zap.Int("reports", n))
+}
+
+// States of a disk; that of one that fails is the error.
+const (
+	diskWell   = "ok"
+	diskBehind = "behind"
+)
+
+func (d *disk) health() *status.Store {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h := &status.Store{Mode: "interval", State: diskWell, Waiting: d.queue.Len()}
+	if d.always {
+		h.Mode = "always"
+	}
+	if !d.calm && (d.busy || h.Waiting > 0) {
+		h.Lag = time.Since(d.clean).Seconds()
+	}
+	switch {
+	case d.failing != nil:
+		h.State = d.failing.Error()
+	case h.Lag > diskLag.Seconds():
+		h.State = diskBehind
+	}
+	return h
+}

@@ -1,0 +1,291 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"herd/bus"
+	"herd/node/line"
+	"herd/node/store"
+)
+
+// platter is a disk in memory whose syncs take a while, and that can fail.
+type platter struct {
+	*vfs.MemFS
+	mu    sync.Mutex
+	takes time.Duration
+	fault error
+	left  int // changes until one fails, if above 0
+}
+
+func newPlatter() *platter { return &platter{MemFS: vfs.NewCrashableMem()} }
+
+// set has every sync take so long, and every change fail with that error, if it is one.
+func (p *platter) set(takes time.Duration, fault error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.takes, p.fault = takes, fault
+}
+
+// MaybeError is called before every operation.
+func (p *platter) MaybeError(op errorfs.Op) error {
+	p.mu.Lock()
+	takes, fault := p.takes, p.fault
+	change := op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose
+	if change && p.left > 0 {
+		if p.left--; p.left == 0 {
+			fault = syscall.EIO
+		}
+	}
+	p.mu.Unlock()
+	if op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSync {
+		time.Sleep(takes)
+	}
+	if change {
+		return fault
+	}
+	return nil
+}
+
+// failAt has the n-th change from now on fail, and reports whether the one that was to fail before has failed.
+func (p *platter) failAt(n int) (failed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	failed, p.left = p.left == 0, n
+	return failed
+}
+
+func (p *platter) String() string { return "platter" }
+
+func openStore(t testing.TB, name line.NodeName, fs vfs.FS) *store.Store {
+	t.Helper()
+	s, err := store.Open(store.Config{Dir: "data", Herd: "herd", Node: name, FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// on has a node use the platter.
+func (p *platter) on(t testing.TB, always bool) func(*Config) {
+	return func(c *Config) {
+		c.Store, c.Always = openStore(t, c.Name, errorfs.Wrap(p.MemFS, p)), always
+	}
+}
+
+// survivors returns what is there when the power fails now.
+func (p *platter) survivors(t testing.TB) map[line.ClientID]string {
+	t.Helper()
+	s := openStore(t, "Goloman", p.CrashClone(vfs.CrashCloneCfg{}))
+	held := make(map[line.ClientID]string)
+	for r, err := range s.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		held[r.Client()] = r.String()
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+// report sends a report and returns what the node says it holds.
+func (p *phone) report(client string, at int) string {
+	p.t.Helper()
+	go p.send(fmt.Sprintf("IAMAT %s %s %d\n", client, place, at))
+	reply := p.line() + p.line()
+	text, ok := strings.CutPrefix(strings.TrimSuffix(reply, "\n\n"), "AT ")
+	if !ok {
+		p.t.Fatalf("reply %q", reply)
+	}
+	return text
+}
+
+// In mode interval what was acknowledged more than 100 ms ago survives, on disks that keep up.
+func TestInterval(t *testing.T) {
+	for _, takes := range []time.Duration{0, 5 * time.Millisecond, 45 * time.Millisecond} {
+		bubble(t, func(t *testing.T) {
+			p := newPlatter()
+			n := lonely(t, newOracle(), p.on(t, false))
+			p.set(takes, nil)
+			c := n.doors.dial(t)
+			rnd := rand.New(rand.NewPCG(uint64(takes), 0))
+			acknowledged := make(map[string]time.Time)
+			last := make(map[line.ClientID][]string)
+			oldest := time.Duration(0) // of what a crash loses
+			for at := range 600 {
+				client := fmt.Sprint(rnd.IntN(100))
+				text := c.report(client, at)
+				acknowledged[text] = time.Now()
+				last[line.ClientID(client)] = append(last[line.ClientID(client)], text)
+				time.Sleep(time.Duration(rnd.IntN(5)) * time.Millisecond)
+				if at%5 > 0 {
+					continue
+				}
+				survived := p.survivors(t)
+				for client, texts := range last {
+					if lost := slices.Index(texts, survived[client]) + 1; lost < len(texts) {
+						oldest = max(oldest, time.Since(acknowledged[texts[lost]]))
+					}
+				}
+			}
+			t.Logf("a sync takes %s: the oldest lost was acknowledged %s before", takes, oldest)
+			if oldest == 0 || oldest > 100*time.Millisecond {
+				t.Errorf("a sync takes %s: lost what was acknowledged %s before", takes, oldest)
+			}
+			p.set(0, nil)
+		})
+	}
+}
+
+// In mode always whatever a client is told survives, be it new, old, or learned from a neighbour.
+func TestAlways(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		m := bus.NewMemory()
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), p.on(t, true))
+		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
+		p.set(20*time.Millisecond, nil)
+		c := n.doors.dial(t)
+		told := func(text string) {
+			t.Helper()
+			if held := slices.Collect(maps.Values(p.survivors(t))); !slices.Contains(held, text) {
+				t.Errorf("told of %q, but there is %q", text, held)
+			}
+		}
+		for at := 1; at <= 50; at++ {
+			client := fmt.Sprint(at % 7)
+			told(c.report(client, at))
+			c.report(client, at-1) // what is held is on disk; this is not
+			told(n.held(client))
+
+			from := fmt.Sprintf("Hands +0.000000000 learned %s %d", place, at)
+			if err := hands.Publish(bus.Propagate, "Goloman", "", []byte("PROPAGATE Hands "+from)); err != nil {
+				t.Fatal(err)
+			}
+			for n.held("learned") != from {
+				time.Sleep(time.Microsecond)
+			}
+			go c.send("WHATSAT learned 0 0\n")
+			if got := c.line(); got != "AT "+from+"\n" {
+				t.Fatalf("reply %q", got)
+			}
+			told(from)
+			for c.line() != "\n" {
+			}
+		}
+		p.set(0, nil)
+	})
+}
+
+// held returns what a node holds of a client.
+func (f *fake) held(client string) string {
+	r, _ := f.Registry().Get(line.ClientID(client))
+	return r.String()
+}
+
+// deaf is a neighbour that does not listen.
+type deaf struct{}
+
+func (deaf) Message(bus.Message) {}
+func (deaf) Trouble(error)       {}
+
+// Many replies wait for one sync, and those without a report for none.
+func TestGroupCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		n := lonely(t, newOracle(), p.on(t, true))
+		p.set(20*time.Millisecond, nil)
+		began := time.Now()
+		var clients sync.WaitGroup
+		for i := range 20 {
+			clients.Go(func() {
+				c := n.doors.dial(t)
+				var lines strings.Builder
+				for j := range 50 {
+					fmt.Fprintf(&lines, "IAMAT %d-%d %s 1\n", i, j, place)
+				}
+				go c.send(lines.String())
+				for range 100 {
+					c.line()
+				}
+			})
+		}
+		refused := n.doors.dial(t)
+		go refused.send("junk\n")
+		if got := refused.line(); got != "? junk\n" || time.Since(began) != 0 {
+			t.Errorf("reply %q after %s", got, time.Since(began))
+		}
+		clients.Wait()
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("1,000 reports took %s", took)
+		}
+		if got := len(p.survivors(t)); got != 1000 {
+			t.Errorf("%d of 1000 are on disk", got)
+		}
+		p.set(0, nil)
+	})
+}
+
+// A node that starts knows what it knew, and tells nobody.
+func TestRestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		first := lonely(t, newOracle(), p.on(t, false))
+		want := first.doors.dial(t).report("kiwi", 7)
+		first.stop()
+
+		m := bus.NewMemory()
+		second := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), p.on(t, false))
+		hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
+		if got := second.held("kiwi"); got != want {
+			t.Errorf("holds %q, want %q", got, want)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l := second.Health().Links[0]; l.Told != 0 || l.Queued != 0 {
+			t.Errorf("told %+v", l)
+		}
+		if got := second.doors.dial(t).report("kiwi", 6); got == want {
+			t.Error("an older report is answered with what is held")
+		}
+		if got := second.held("kiwi"); got != want {
+			t.Errorf("holds %q after an older report, want %q", got, want)
+		}
+	})
+}
+
+// What a node has forgotten for its age is deleted from its disk as well, within a minute or so.
+func TestForgottenOnDisk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		n := lonely(t, newOracle(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		c := n.doors.dial(t)
+		c.report("old", 1)
+		time.Sleep(30 * time.Minute)
+		young := c.report("young", 2)
+		time.Sleep(28 * time.Minute)
+		if got := len(p.survivors(t)); got != 2 {
+			t.Errorf("%d reports on disk, want 2", got)
+		}
+		time.Sleep(6 * time.Minute)
+		want := map[line.ClientID]string{"young": young}
+		if got := p.survivors(t); !maps.Equal(got, want) {
+			t.Errorf("on disk is %q, want %q", got, want)
+		}
+		if got := n.held("old"); got != "" {
+			t.Errorf("holds %q", got)
+		}
+	})
+}

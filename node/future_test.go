@@ -1,0 +1,58 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// limits.future refuses what a client says of the future, and nothing else.
+func TestFuture(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := bus.NewMemory()
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), func(c *Config) { c.Limits.Future = time.Minute })
+		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
+		c := n.doors.dial(t)
+		say := func(at string) string {
+			l := "IAMAT kiwi " + place + " " + at + "\n"
+			go c.send(l)
+			reply := c.line()
+			if reply == "? "+l {
+				return "refused"
+			}
+			return strings.Fields(reply + c.line())[0]
+		}
+		in := func(d time.Duration) string {
+			at := time.Now().Add(d)
+			return fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond())
+		}
+		got := []string{say(in(0)), say(in(time.Minute)), say(in(time.Minute + 1)), say("9223372036.854775807"), say("1")}
+		limits := defaultLimits
+		limits.Future = 0
+		n.Limit(limits)
+		got = append(got, say("9223372036"))
+		if want := []string{"AT", "AT", "refused", "refused", "AT", "AT"}; !slices.Equal(got, want) {
+			t.Errorf("replies %q, want %q", got, want)
+		}
+		if got := n.Health().Refused; !maps.Equal(got, map[string]uint64{"time too far ahead": 2}) {
+			t.Errorf("counted %v", got)
+		}
+		limits.Future = time.Second
+		n.Limit(limits)
+		from := "Hands +0.000000000 emu " + place + " 9223372036"
+		if err := hands.Publish(bus.Propagate, "Goloman", "", []byte("PROPAGATE Hands "+from)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := n.held("emu"); got != from {
+			t.Errorf("of a neighbour's report it holds %q", got)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/node/flood"
+)
+
+// notice logs what happens at the engine, and counts what was lost.
+func (n *Node) notice(e flood.Notice) {
+	peer := zap.String("peer", string(e.Peer))
+	switch e.What {
+	case flood.LinkUp:
+		n.Log.Info("link returned", peer)
+	case flood.LinkDown:
+		level := zap.WarnLevel
+		if e.Text != flood.Silent {
+			level = zap.InfoLevel // of all links at once, and the reason is logged
+		}
+		n.Log.Log(level, "link down", peer, zap.String("why", e.Text))
+	case flood.NeverHeard:
+		n.Log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
+	case flood.CaughtUp:
+		n.Log.Info("link up", peer)
+	case flood.Gap:
+		n.refusals.note(messagesMissing, string(e.Peer), func() zap.Field { return zap.Int("messages", e.Reports) })
+	case flood.Walked:
+		fields := []zap.Field{
+			peer, zap.String("why", e.Text), zap.Int("reports", e.Reports), zap.Int("news", e.News), zap.Int("bytes", e.Bytes),
+			zap.Duration("took", e.Took),
+		}
+		if e.News > 0 {
+			n.Log.Info("repaired", fields...)
+		} else {
+			n.Log.Debug("nothing to repair", fields...)
+		}
+	case flood.GaveUp:
+		n.Log.Info("repair given up", peer, zap.String("why", e.Text), zap.Duration("took", e.Took))
+	case flood.Forgot:
+		n.Log.Info("forgotten", zap.Int("reports", e.Reports))
+	case flood.NeighbourTwin:
+		n.Log.Error("two nodes have the name of this neighbour", peer)
+	case flood.Twin:
+		n.Log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
+	case flood.OtherTopology:
+		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", quoted(e.Text)))
+	case flood.SameTopology:
+		n.Log.Info("neighbour has the same topology", peer)
+	case flood.OtherRetention:
+		n.Log.Error("neighbour keeps reports for another time", peer, zap.Duration("it", e.Took), zap.Duration("this node", n.Retention))
+	case flood.CutoffAhead:
+		n.refusals.note(cutoffAhead, string(e.Peer), func() zap.Field { return zap.Duration("ahead", e.Took) })
+	}
+	n.look()
+}
+
+// look has the clock look again.
+func (n *Node) look() {
+	select {
+	case n.looking <- struct{}{}:
+	default:
+	}
+}
+
+// clock does what is due, until ctx ends, and notices when the node is ready.
+func (n *Node) clock(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-n.looking:
+		}
+		now := time.Now()
+		timer.Reset(n.engine.Tick(now).Sub(now))
+		switch waited := now.Sub(n.began); {
+		case n.busState.Load() == connected && n.engine.CaughtUp(now):
+			n.becomeReady("caught up")
+		case n.busState.Load() != connected && waited >= readyTime:
+			n.becomeReady("without a bus")
+		case waited >= n.CatchUp:
+			n.becomeReady("not caught up in time")
+		}
+	}
+}

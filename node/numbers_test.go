@@ -1,0 +1,264 @@
+//go:build numbers
+
+package node
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// These tests measure what ARCHITECTURE.md says of repair, over NATS and TCP: make numbers.
+
+// pulse reports from so many connections, every 10 ms each and unpipelined, until stop is closed, and returns how long replies took.
+func pulse(t testing.TB, address string, connections int, stop <-chan struct{}) []time.Duration {
+	var mu sync.Mutex
+	var all []time.Duration
+	var clients sync.WaitGroup
+	for c := range connections {
+		clients.Go(func() {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			var took []time.Duration
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					mu.Lock()
+					all = append(all, took...)
+					mu.Unlock()
+					return
+				case <-tick.C:
+				}
+				began := time.Now()
+				fmt.Fprintf(conn, "IAMAT pulse%d +34.068930-118.445127 %d\n", c, 1_600_000_000+i)
+				for range 2 {
+					if _, err := in.ReadString('\n'); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				took = append(took, time.Since(began))
+			}
+		})
+	}
+	clients.Wait()
+	slices.Sort(all)
+	return all
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// A cold node takes the whole of a million clients from one neighbour, while the neighbour's clients hardly notice.
+func TestColdNode(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))) // as herd up does
+	const clients = 1_000_000
+	topo := newTopology(t, [2]line.NodeName{"Goloman", "Hands"})
+	s := startServer(t, topo)
+	h := newHerd(t, topo)
+	warm := h.start("Goloman", s.Dialer("Goloman"), func(c *Config) { c.CatchUp = 0 })
+	<-warm.Ready()
+	for i := range clients {
+		r, err := line.ParseReport(fmt.Sprintf("Goloman +0.263873386 client%07d.example +34.068930-118.445127 1520023934.918963997", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		warm.Registry().Merge(r)
+	}
+	measure := func(during func()) []time.Duration {
+		stop, took := make(chan struct{}), make(chan []time.Duration)
+		go func() { took <- pulse(t, warm.address, 20, stop) }()
+		during()
+		close(stop)
+		return <-took
+	}
+	before := measure(func() { <-time.After(10 * time.Second) })
+	var cold time.Duration
+	after := measure(func() {
+		began := time.Now()
+		n := h.start("Hands", s.Dialer("Hands"))
+		<-n.Ready()
+		cold = time.Since(began)
+		if n.Registry().Len() < clients {
+			t.Errorf("ready with %d clients", n.Registry().Len())
+		}
+		l := n.Health().Links[0]
+		t.Logf("%d reports pulled in %s, %.1f MB", l.PulledNew, cold, float64(l.RepairIn)/1e6)
+	})
+	p50, p99 := quantile(before, 0.5), quantile(before, 0.99)
+	p50cold, p99cold := quantile(after, 0.5), quantile(after, 0.99)
+	t.Logf("replies at the neighbour, p50 and p99: %s %s before, %s %s meanwhile, %.1f × and %.1f × (%d and %d)", p50, p99, p50cold, p99cold,
+		float64(p50cold)/float64(p50), float64(p99cold)/float64(p99), len(before), len(after))
+	if cold > 20*time.Second || p99cold > 3*p99 {
+		t.Error("that is too long")
+	}
+}
+
+// waitEqual returns when all nodes of a herd have the same digest.
+func (h *herd) waitEqual() {
+	h.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		digests := make(map[string]bool)
+		for _, m := range h.nodes {
+			digests[m.Health().Digest] = true
+		}
+		if len(digests) == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatal("not equal within a minute")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// Two of five nodes are cut off, and 10,000 clients report on either side. The cut is long enough for the links to be down.
+func TestHealTime(t *testing.T) {
+	const stale, rounds = 10_000, 10
+	topo := campus(t)
+	s := startServer(t, topo)
+	pair := map[string]bool{"Holiday": true, "Welsh": true}
+	var wall atomic.Bool
+	h := newHerd(t, topo).startAll(func(name string) bus.Dialer {
+		return parted{s.Dialer(name), func(to string) bool { return wall.Load() && pair[name] != pair[to] }}
+	})
+	report := func(name line.NodeName, round int) {
+		var lines strings.Builder
+		for i := range stale {
+			fmt.Fprintf(&lines, "IAMAT %s%05d.example +34.068930-118.445127 %d\n", name, i, 1_600_000_000+round)
+		}
+		c := h.nodes[name].dial(t)
+		go c.send(lines.String())
+		for range stale {
+			c.paragraph()
+		}
+	}
+	var took []time.Duration
+	for round := range rounds {
+		wall.Store(true)
+		<-time.After(4 * time.Second)
+		report("Welsh", round)
+		report("Goloman", round)
+		wall.Store(false)
+		began := time.Now()
+		h.waitEqual()
+		took = append(took, time.Since(began))
+		if n := h.nodes["Hands"].Registry().Len(); n != 2*stale {
+			t.Fatalf("%d clients", n)
+		}
+	}
+	slices.Sort(took)
+	t.Logf("equal after %s to %s, median %s", took[0], took[rounds-1], took[rounds/2])
+	if took[rounds-1] > 2*time.Second {
+		t.Error("that is too long")
+	}
+}
+
+// freezer is a Handler that takes what comes until it freezes.
+type freezer struct {
+	frozen atomic.Bool
+	thaw   chan struct{}
+}
+
+func (f *freezer) Message(bus.Message) {
+	if f.frozen.Load() {
+		<-f.thaw
+	}
+}
+
+func (*freezer) Trouble(error) {}
+
+// arrivals is a Handler that passes on when reports of a client named now come, and how many others do.
+type arrivals struct {
+	now    chan time.Time
+	others atomic.Int64
+}
+
+func (a *arrivals) Message(m bus.Message) {
+	if m.Kind != bus.Propagate {
+		return
+	}
+	at := time.Now()
+	for l := range strings.SplitSeq(string(m.Payload), "\n") {
+		if strings.Contains(l, " now ") {
+			a.now <- at
+		} else {
+			a.others.Add(1)
+		}
+	}
+}
+
+func (*arrivals) Trouble(error) {}
+
+// A neighbour that takes nothing leaves the others' reports as quick as they were, and costs no more than its queue may hold.
+func TestStalledNeighbour(t *testing.T) {
+	const flooding = 500_000
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))) // as herd up does
+	topo := newTopology(t, [2]line.NodeName{"Goloman", "Hands"}, [2]line.NodeName{"Goloman", "Wilkes"})
+	s := startServer(t, topo)
+	n := newHerd(t, topo).start("Goloman", s.Dialer("Goloman"), func(c *Config) { c.CatchUp = 0 })
+	<-n.Ready()
+	came := &arrivals{now: make(chan time.Time, 1)}
+	hear(t, s.Dialer("Hands"), came, "Goloman")
+	stuck := &freezer{thaw: make(chan struct{})}
+	wilkes := hear(t, s.Dialer("Wilkes"), stuck, "Goloman")
+	defer wilkes.Close()
+	defer close(stuck.thaw)
+	client := n.dial(t)
+	clock := 0
+	measure := func() []time.Duration {
+		var took []time.Duration
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for range 5000 {
+			<-tick.C
+			clock++
+			began := time.Now()
+			client.send(fmt.Sprintf("IAMAT now +34.068930-118.445127 %d\n", 1_600_000_000+clock))
+			took = append(took, (<-came.now).Sub(began))
+			client.paragraph()
+		}
+		slices.Sort(took)
+		return took
+	}
+	before := measure()
+	stuck.frozen.Store(true)
+	var reports strings.Builder
+	for i := range flooding { // 160 MB to each: more than NATS keeps for one that takes nothing
+		fmt.Fprintf(&reports, "IAMAT flood%06d%s +34.068930-118.445127 1600000000\n", i, strings.Repeat("x", 200))
+	}
+	filler := n.dial(t)
+	go filler.send(reports.String())
+	for range flooding {
+		filler.paragraph()
+	}
+	after := measure()
+	t.Logf("to the other neighbour, p50 and p99: %s %s before, %s %s beside one that takes nothing, %.1f × and %.1f ×",
+		quantile(before, 0.5), quantile(before, 0.99), quantile(after, 0.5), quantile(after, 0.99),
+		float64(quantile(after, 0.5))/float64(quantile(before, 0.5)), float64(quantile(after, 0.99))/float64(quantile(before, 0.99)))
+	for _, l := range n.Health().Links {
+		t.Logf("%s: %d queued, %d conflated, %d emptied", l.Peer, l.Queued, l.Conflated, l.Emptied)
+	}
+	t.Logf("the other neighbour heard %d of %d", came.others.Load(), flooding)
+	if float64(quantile(after, 0.5)) > 2*float64(quantile(before, 0.5)) {
+		t.Error("that is too long")
+	}
+}

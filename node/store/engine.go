@@ -1,0 +1,127 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// What an engine may keep in memory. Five nodes run in one process, and read nothing from disk but at their start.
+const (
+	memTable   = 8 << 20 // bytes, of which it begins with 256 KiB
+	blockCache = 1 << 20 // bytes
+	openFiles  = 64
+)
+
+// engine is the database that a store works with until it is closed or its disk fails.
+type engine struct {
+	*pebble.DB
+	fence *fence
+
+	mu     sync.Mutex // held while the database is used, so that it is not closed meanwhile
+	closed bool
+	end    sync.Once
+	ended  chan struct{} // closed when the database is
+}
+
+// start opens the database in a directory that this process has locked.
+func start(c Config) (*engine, error) {
+	if err := inspect(c.FS, c.Dir); err != nil {
+		return nil, err
+	}
+	e := &engine{fence: newFence(c.FS), ended: make(chan struct{})}
+	cache := pebble.NewCache(blockCache)
+	defer cache.Unref()
+	options := &pebble.Options{
+		FS: e.fence, Cache: cache, MemTableSize: c.memTable, MaxOpenFiles: openFiles,
+		FormatMajorVersion: pebble.FormatTableFormatV6,
+		DisableTableStats:  true,
+		Logger:             listener{e.fence, c.Log},
+		EventListener: &pebble.EventListener{
+			BackgroundError: e.fence.fail,
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				e.fence.fail(fmt.Errorf("%w: %s: %w", errDamaged, i.Path, i.Details))
+			},
+		},
+	}
+	options.CompactionConcurrencyRange = func() (lower, upper int) { return 1, 1 }
+	db, err := pebble.Open(c.Dir, options)
+	if failed := e.fence.failure(); failed != nil {
+		err = failed // whatever came of that
+	}
+	if err != nil {
+		if db != nil {
+			_ = db.Close() // nothing is written any more
+		}
+		return nil, err
+	}
+	e.DB = db
+	go e.watch()
+	return e, nil
+}
+
+// watch closes the database when its disk fails, before it comes upon files that it only believes to have written.
+func (e *engine) watch() {
+	select {
+	case <-e.fence.failed:
+		_ = e.close() // nothing is written any more
+	case <-e.ended:
+	}
+}
+
+// use calls do with the database open, and returns why the disk failed, if it did: then what do has written may not be there.
+func (e *engine) use(do func() error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		if err := e.fence.failure(); err != nil {
+			return err
+		}
+		return pebble.ErrClosed
+	}
+	err := do()
+	if failed := e.fence.failure(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// close closes the database. What has been written stays written if the disk has not failed.
+func (e *engine) close() error {
+	err := e.fence.failure()
+	e.end.Do(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.closed = true
+		closing := e.Close()
+		if err = e.fence.failure(); err == nil {
+			err = closing
+		}
+		close(e.ended)
+	})
+	return err
+}
+
+// listener hears what a database has to say, which is a lot.
+type listener struct {
+	fence *fence
+	log   Logger
+}
+
+func (listener) Infof(string, ...any) {}
+
+func (l listener) Errorf(format string, args ...any) {
+	if l.fence.failure() == nil {
+		l.log.Errorf(format, args...)
+	}
+}
+
+// Fatalf does not return, as the database requires. Behind a closed fence it has come upon a file that is not there, and what it was about
+// does not matter any more.
+func (l listener) Fatalf(format string, args ...any) {
+	if l.fence.failure() == nil {
+		panic("store: " + fmt.Sprintf(format, args...))
+	}
+	select {}
+}

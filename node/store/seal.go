@@ -1,0 +1,128 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+)
+
+// The engine's manifest lists the files that count; any other it deletes. It reads as much of the manifest as is sound and takes the
+// rest for a torn write. So that no damage passes for one, a file beside it holds length and checksum of what was synced.
+const (
+	manifestPrefix = "MANIFEST-"
+	sealSuffix     = ".seal"
+	sealForm       = "%d bytes, CRC-32C %08x\n"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// seal follows one manifest as it is written.
+type seal struct {
+	fs     vfs.FS
+	path   string
+	length int64
+	sum    uint32
+	kept   bool // the name is synced
+}
+
+func (s *seal) add(b []byte) {
+	s.length += int64(len(b))
+	s.sum = crc32.Update(s.sum, castagnoli, b)
+}
+
+// write puts the seal on what has been written and synced. An older one that a crash brings back holds for the beginning of the same
+// manifest. The first is there for good, and so is the manifest, before the engine can say that it is the one that counts.
+func (s *seal) write() error {
+	f, err := s.fs.Create(s.path+".new", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, sealForm, s.length, s.sum)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := s.fs.Rename(s.path+".new", s.path); err != nil || s.kept {
+		return err
+	}
+	s.kept = true
+	return syncDir(s.fs, s.fs.PathDir(s.path))
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+var errDamaged = errors.New("damaged")
+
+// inspect finds the damage that the engine would not.
+func inspect(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	manifest, err := atomicfs.ReadMarker(fs, dir, "manifest")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		isLog := strings.HasSuffix(name, ".log")
+		if manifest == "" && (isLog || strings.HasSuffix(name, ".sst")) {
+			return fmt.Errorf("%w: there is %s, but no file marker.manifest.*", errDamaged, name)
+		}
+		if isLog {
+			if err := inspectLog(fs, dir, name); err != nil {
+				return err
+			}
+		}
+	}
+	if manifest == "" {
+		return nil // there is nothing yet
+	}
+	return verify(fs, fs.PathJoin(dir, manifest))
+}
+
+// verify compares a manifest with its seal.
+func verify(fs vfs.FS, path string) error {
+	sealed, err := read(fs, path+sealSuffix)
+	if err != nil {
+		return err
+	}
+	var length int
+	var sum uint32
+	if _, err := fmt.Sscanf(string(sealed), sealForm, &length, &sum); err != nil {
+		return fmt.Errorf("%w: %s%s is not a seal", errDamaged, fs.PathBase(path), sealSuffix)
+	}
+	text, err := read(fs, path)
+	if err != nil {
+		return err
+	}
+	if length < 0 || len(text) < length || crc32.Checksum(text[:length], castagnoli) != sum {
+		return fmt.Errorf("%w: %s is not as it was written", errDamaged, fs.PathBase(path))
+	}
+	return nil
+}
+
+func read(fs vfs.FS, path string) ([]byte, error) {
+	f, err := fs.Open(path)
+	if os.IsNotExist(err) {
+		return nil, fmt.Errorf("%w: %s is missing", errDamaged, fs.PathBase(path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}

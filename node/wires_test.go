@@ -1,0 +1,235 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"herd/bus"
+)
+
+// wires is what lies between nodes and a bus of any kind: each way from one node to another takes its time, and can be cut, held,
+// stalled, and made to lose, double or change messages; nodes can be unplugged. So the same faults happen on every bus.
+type wires struct {
+	mu      sync.Mutex
+	lanes   map[[2]string]*lane
+	sockets map[string]*socket // by label of a node: two nodes may have one name
+}
+
+// lane is one way. The bus gets its messages in the order in which they were published.
+type lane struct {
+	mu    sync.Mutex
+	least time.Duration // that it takes to get through: another one for each way, so that little happens at the same moment
+	takes time.Duration
+	cut   bool
+	hold  bool
+	lose  map[bus.Kind]int // of the next ones; -1 is all
+	twice map[bus.Kind]bool
+	edit  *strings.Replacer // of heartbeats, or nil
+	more  string            // that is appended to heartbeats
+	under []flying          // way, in order
+	stall chan struct{}     // nil, or closed when publishing goes on
+	count map[bus.Kind]int  // published
+}
+
+// flying is a message under way to a connection.
+type flying struct {
+	bus.Message
+	to   wiredHandler
+	held bool
+}
+
+// socket is how one node is connected.
+type socket struct {
+	out  chan struct{} // nil, or closed when it is plugged in again
+	conn bus.Conn
+}
+
+func newWires() *wires {
+	return &wires{lanes: make(map[[2]string]*lane), sockets: make(map[string]*socket)}
+}
+
+// lay makes a way.
+func (w *wires) lay(from, to string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	least := time.Millisecond + time.Duration(len(w.lanes))*17*time.Microsecond
+	w.lanes[[2]string{from, to}] = &lane{
+		least: least, takes: least, lose: make(map[bus.Kind]int), twice: make(map[bus.Kind]bool), count: make(map[bus.Kind]int),
+	}
+}
+
+// on changes a way.
+func (w *wires) on(from, to string, change func(*lane)) bool {
+	w.mu.Lock()
+	one := w.lanes[[2]string{from, to}]
+	w.mu.Unlock()
+	if one == nil {
+		return false
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	change(one)
+	return true
+}
+
+func (w *wires) socket(label string) *socket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sockets[label] == nil {
+		w.sockets[label] = new(socket)
+	}
+	return w.sockets[label]
+}
+
+// unplug ends a node's connection. The next one waits until it is plugged in.
+func (w *wires) unplug(label string) {
+	p := w.socket(label)
+	w.mu.Lock()
+	if p.out == nil {
+		p.out = make(chan struct{})
+	}
+	conn := p.conn
+	w.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+func (w *wires) plugIn(label string) {
+	p := w.socket(label)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.out != nil {
+		close(p.out)
+		p.out = nil
+	}
+}
+
+// wired is the Dialer of one node.
+type wired struct {
+	bus.Dialer
+	wires       *wires
+	name, label string
+}
+
+func (d wired) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	p := d.wires.socket(d.label)
+	d.wires.mu.Lock()
+	out := p.out
+	d.wires.mu.Unlock()
+	if out != nil {
+		select {
+		case <-out:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	taking := wiredHandler{h, d, make(chan struct{})}
+	c, err := d.Dialer.Dial(ctx, taking)
+	if err != nil {
+		return nil, err
+	}
+	d.wires.mu.Lock()
+	p.conn = c
+	d.wires.mu.Unlock()
+	return wiredConn{c, taking}, nil
+}
+
+// wiredHandler takes what the bus brings for one connection, and hands it over when it has been on its way for long enough.
+type wiredHandler struct {
+	bus.Handler
+	wired
+	closed chan struct{}
+}
+
+type wiredConn struct {
+	bus.Conn
+	wiredHandler
+}
+
+// Close has nothing arrive any more.
+func (c wiredConn) Close() {
+	c.Conn.Close()
+	close(c.closed)
+}
+
+func (h wiredHandler) Message(m bus.Message) {
+	h.wires.on(m.From, h.name, func(w *lane) {
+		w.under = append(w.under, flying{m, h, w.hold})
+		if !w.hold {
+			time.AfterFunc(w.takes, w.arrive)
+		}
+	})
+}
+
+func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
+	c.wires.mu.Lock()
+	w := c.wires.lanes[[2]string{c.name, to}]
+	c.wires.mu.Unlock()
+	if w == nil {
+		return errors.New("no way to " + to)
+	}
+	w.mu.Lock()
+	stall := w.stall
+	w.mu.Unlock()
+	if stall != nil {
+		select {
+		case <-stall:
+		case <-c.Done():
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count[kind]++
+	if w.lose[kind] != 0 {
+		w.lose[kind]-- // all: it goes on being less than 0
+		return nil
+	}
+	if w.cut {
+		return nil
+	}
+	if kind == bus.Digest {
+		payload = w.changed(payload)
+	}
+	err := c.Conn.Publish(kind, to, stamp, payload)
+	if err == nil && w.twice[kind] {
+		err = c.Conn.Publish(kind, to, stamp, payload)
+	}
+	return err
+}
+
+// changed returns a heartbeat as it is to arrive.
+func (w *lane) changed(payload []byte) []byte {
+	text := string(payload)
+	if w.edit != nil {
+		text = w.edit.Replace(text)
+	}
+	return []byte(text + w.more)
+}
+
+// arrive hands the first message over, unless its receiver has gone.
+func (w *lane) arrive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.under[0]
+	w.under = w.under[1:]
+	select {
+	case <-f.to.closed:
+	default:
+		f.to.Handler.Message(f.Message)
+	}
+}
+
+// release lets go of what was held.
+func (w *lane) release() {
+	w.hold = false
+	for i := range w.under {
+		if w.under[i].held {
+			w.under[i].held = false
+			time.AfterFunc(w.takes, w.arrive)
+		}
+	}
+}
