@@ -18,6 +18,7 @@ type frozen struct {
 	links       []frozenLink
 	walk        *walk
 	asked       uint64
+	paid        time.Time
 }
 
 type frozenLink struct {
@@ -38,7 +39,7 @@ func (w *walk) clone() *walk {
 }
 
 func freeze(e *Engine) *frozen {
-	f := &frozen{incarnation: e.Incarnation, walk: e.walk.clone(), asked: e.asked}
+	f := &frozen{incarnation: e.Incarnation, walk: e.walk.clone(), asked: e.asked, paid: e.paid}
 	if r, ok := e.registry.Get("k"); ok {
 		f.held = []line.Report{r}
 	}
@@ -52,7 +53,7 @@ func freeze(e *Engine) *frozen {
 
 // thaw makes e, an engine of the same node, what was frozen.
 func (f *frozen) thaw(e *Engine) {
-	e.Incarnation, e.walk, e.asked, e.walks = f.incarnation, f.walk.clone(), f.asked, 0 // so that walks have one salt
+	e.Incarnation, e.walk, e.asked, e.paid, e.walks = f.incarnation, f.walk.clone(), f.asked, f.paid, 0 // so that walks have one salt
 	e.registry.forgetAll()
 	for _, r := range f.held {
 		e.registry.Merge(r)
@@ -114,7 +115,8 @@ func (w *world) way(node, i int) int {
 }
 
 // key returns what tells a state from all others that do something else from now on. Times are told by their distance from now, numbers
-// of messages by that from the last one made, numbers of questions likewise.
+// of messages by that from the last one made, numbers of questions likewise. The few bytes of answers never have to wait, so what is paid
+// for them does not count.
 func (s *state) key() [16]byte {
 	w := s.world
 	b := w.buffer[:0]
