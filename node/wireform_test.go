@@ -39,6 +39,7 @@ var conversation = []string{
 	"start B",
 	"settle 500ms",
 	"delay B>A 5ms", // so that no heartbeat comes when one is due
+	"delay A>B 3ms",
 	"settle 1s",
 	"iamat A emu 1000 +1-1",
 	"iamat B rhea 1000",

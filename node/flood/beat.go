@@ -15,7 +15,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	}
 	l.due = now.Add(beat)
 	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
-	if n := len(l.peers); n > 0 && now.Sub(l.heard) < echoTime {
+	if n := len(l.peers); n > 0 && l.alive && now.Sub(l.heard) < echoTime { // else it is to answer at once
 		h := l.peers[n-1]
 		b.echo, b.processed = h.incarnation, h.last
 	}
