@@ -2,10 +2,10 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill
+TAGS := attack,compose,engine,kill,mutants
 FUZZ ?= 120# seconds for all fuzz targets together
 
-.PHONY: all build test test-compose test-engine race fuzz attack kill bench lint up clean
+.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak bench lint up clean
 
 all: build lint test
 
@@ -43,6 +43,17 @@ attack:
 # A minute of kill -9 on herd up in both modes of the store, while clients record what was acknowledged.
 kill:
 	go test -tags kill -run '^TestKill$$' -count 1 -timeout 5m -v ./cmd/herd
+
+# Breaks the flood in many ways, one after the other, and expects its tests to notice; prints the table.
+mutants:
+	go test -tags mutants -run '^TestMutants$$' -count 1 -timeout 20m -v .
+
+SOAK ?= 4h# of chaos
+
+# Chaos for hours, and all states of small herds as far as a machine of 16 GB can go.
+soak:
+	go test -run '^TestChaos$$' -count 1 -timeout 0 -v ./node/flood/simulate -soak $(SOAK)
+	go test -run '^TestExhaustive$$' -count 1 -timeout 0 -v ./node/flood -deep
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
