@@ -66,3 +66,20 @@ func (a *agenda) next() event {
 	s[at] = last
 	return first
 }
+
+// lane is events that are planned in the order of their time, as arrivals are that all take as long: no heap is needed for them.
+type lane struct {
+	events []event // events[head:]
+	head   int
+}
+
+func (l *lane) next() event {
+	e := l.events[l.head]
+	l.events[l.head] = event{}
+	if l.head++; l.head == len(l.events) {
+		l.events, l.head = l.events[:0], 0
+	} else if l.head > 1<<10 && l.head > len(l.events)/2 {
+		l.events, l.head = append(l.events[:0], l.events[l.head:]...), 0
+	}
+	return e
+}

@@ -19,6 +19,7 @@ type herd struct {
 	now    time.Duration // since epoch
 	turn   uint64
 	agenda agenda
+	lane   lane // what arrives after the herd's delay
 	nodes  []*node
 	ways   []*way
 	said   flood.Message
@@ -101,7 +102,11 @@ func (h *herd) way(from, to int) *way {
 // at plans something.
 func (h *herd) at(t time.Duration, what happening) {
 	h.turn++
-	h.agenda.add(event{max(t, h.now), h.turn, what})
+	if e := (event{max(t, h.now), h.turn, what}); t == h.now+h.delay {
+		h.lane.events = append(h.lane.events, e)
+	} else {
+		h.agenda.add(e)
+	}
 }
 
 // in plans something for later.
@@ -109,12 +114,26 @@ func (h *herd) in(d time.Duration, what func()) { h.at(h.now+d, call(what)) }
 
 // run carries out what is planned up to a time, which it is then.
 func (h *herd) run(until time.Duration) {
-	for len(h.agenda) > 0 && h.agenda[0].at <= until {
-		e := h.agenda.next()
+	for {
+		var e event
+		lane := h.lane.head < len(h.lane.events)
+		heap := len(h.agenda) > 0
+		switch {
+		case lane && (!heap || h.lane.events[h.lane.head].before(&h.agenda[0])):
+			if h.lane.events[h.lane.head].at > until {
+				h.now = max(h.now, until)
+				return
+			}
+			e = h.lane.next()
+		case heap && h.agenda[0].at <= until:
+			e = h.agenda.next()
+		default:
+			h.now = max(h.now, until)
+			return
+		}
 		h.now = e.at
 		e.what.happen()
 	}
-	h.now = max(h.now, until)
 }
 
 // start starts all nodes.

@@ -14,7 +14,8 @@ type way struct {
 	delay    time.Duration
 	jitter   time.Duration // at most, on top
 	loss     float64       // probability for each message
-	doubling float64       // too
+	loses    func(m *flood.Message) bool
+	doubling float64 // probability
 	cut      bool
 	pace     time.Duration // from when a message leaves to when the next one may
 
@@ -30,7 +31,7 @@ func (w *way) send(m *flood.Message) {
 	case w.cut:
 		h.counts.cut++
 		return
-	case w.loss > 0 && h.rng.Float64() < w.loss:
+	case w.loss > 0 && h.rng.Float64() < w.loss, w.loses != nil && w.loses(m):
 		h.counts.lost++
 		return
 	}
