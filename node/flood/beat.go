@@ -135,16 +135,25 @@ func (l *Link) complain(now time.Time, what What) {
 	}
 }
 
+// agreeOnTopology compares the topologies of two neighbours. What differs is noticed when it is known, and when it changes.
+func (e *Engine) agreeOnTopology(l *Link, b *heartbeat) {
+	differs := b.topology != e.print
+	switch now := [2]uint64{e.print, b.topology}; {
+	case !differs && l.named:
+		e.notice(Notice{Peer: l.Peer, What: SameTopology})
+		l.named = false
+	case !differs:
+	case !l.differs && b.links == "": // it is about to see that they differ, and to tell its own
+	case !l.named || l.prints != now || l.links != b.links:
+		e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
+		l.named, l.prints = true, now
+	}
+	l.differs, l.links = differs, b.links
+}
+
 // agree compares how two neighbours are configured, and takes over the later cut-off.
 func (e *Engine) agree(l *Link, now time.Time, b *heartbeat) {
-	if differs := b.topology != e.print; differs || l.differs {
-		if differs && (!l.differs || l.print != b.topology || l.links == "" && b.links != "") {
-			e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
-		} else if !differs {
-			e.notice(Notice{Peer: l.Peer, What: SameTopology})
-		}
-		l.differs, l.print, l.links = differs, b.topology, b.links
-	}
+	e.agreeOnTopology(l, b)
 	if b.retention != e.retention && l.retention != b.retention {
 		e.notice(Notice{Peer: l.Peer, What: OtherRetention, Took: b.retention})
 	}

@@ -18,6 +18,7 @@ type frozen struct {
 	links       []frozenLink
 	walk        *walk
 	asked       uint64
+	paid        time.Time
 }
 
 type frozenLink struct {
@@ -38,9 +39,9 @@ func (w *walk) clone() *walk {
 }
 
 func freeze(e *Engine) *frozen {
-	f := &frozen{incarnation: e.Incarnation, walk: e.walk.clone(), asked: e.asked}
-	for r := range e.registry.All() {
-		f.held = append(f.held, r)
+	f := &frozen{incarnation: e.Incarnation, walk: e.walk.clone(), asked: e.asked, paid: e.paid}
+	if r, ok := e.registry.Get("k"); ok {
+		f.held = []line.Report{r}
 	}
 	for _, l := range e.Links() {
 		saved := frozenLink{link: *l, waiting: slices.Clone(l.Queue.waiting[l.Queue.head:]), number: l.Queue.number, gap: l.Queue.gap}
@@ -52,7 +53,7 @@ func freeze(e *Engine) *frozen {
 
 // thaw makes e, an engine of the same node, what was frozen.
 func (f *frozen) thaw(e *Engine) {
-	e.Incarnation, e.walk, e.asked, e.walks = f.incarnation, f.walk.clone(), f.asked, 0 // so that walks have one salt
+	e.Incarnation, e.walk, e.asked, e.paid, e.walks = f.incarnation, f.walk.clone(), f.asked, f.paid, 0 // so that walks have one salt
 	e.registry.forgetAll()
 	for _, r := range f.held {
 		e.registry.Merge(r)
@@ -91,8 +92,8 @@ type state struct {
 	taken   []bool      // and admitted
 	losses  int         // so far
 	crashes int
+	cuts    int
 	cut     uint // ways that are cut, a bit for each
-	cuts    uint // or were
 	away    int  // seconds that passed since
 }
 
@@ -114,7 +115,8 @@ func (w *world) way(node, i int) int {
 }
 
 // key returns what tells a state from all others that do something else from now on. Times are told by their distance from now, numbers
-// of messages by that from the last one made, numbers of questions likewise.
+// of messages by that from the last one made, numbers of questions likewise. The few bytes of answers never have to wait, so what is paid
+// for them does not count.
 func (s *state) key() [16]byte {
 	w := s.world
 	b := w.buffer[:0]
@@ -134,18 +136,19 @@ func (s *state) key() [16]byte {
 	}
 	age := func(t time.Time, most time.Duration) { small(int(min(s.now.Sub(t), most) / (time.Second / 2))) }
 	report := func(r line.Report) { small(slices.Index(w.reports, r)) }
-	// number encodes the number of a message of a node's incarnation over a way.
+	// number encodes the number of a message over a way. One of an earlier start matters only while such are under way.
 	number := func(way int, i Incarnation, n uint64) {
-		from := s.engines[w.ways[way][0]]
 		b = append(b, i[0], i[1])
-		if i == from.incarnation {
-			n = s.number(way) - n
+		switch {
+		case i == s.engines[w.ways[way][0]].incarnation:
+			small(int(int64(s.number(way) - n)))
+		case slices.ContainsFunc(s.wires[way], func(m Message) bool { return m.sender() == i }):
+			small(int(n))
 		}
-		small(int(int64(n)))
 	}
 	flag(s.said...)
 	flag(s.taken...)
-	small(s.losses, s.crashes, int(s.cut), int(s.cuts), s.away)
+	small(s.losses, s.crashes, s.cuts, int(s.cut), s.away)
 	for node, f := range s.engines {
 		b = append(b, f.incarnation[1])
 		for _, r := range f.held {
@@ -168,8 +171,9 @@ func (s *state) key() [16]byte {
 				flag(h.beaten)
 			}
 			b = append(b, l.link.current[1])
-			if small(l.link.foreign); l.link.foreign > 0 {
-				age(l.link.strange, 5*time.Second) // after which nobody echoes what crashed
+			if l.link.foreign > 0 && s.stale(in) {
+				small(l.link.foreign)
+				age(l.link.strange, twinShows)
 			}
 			if age(l.link.resume, 0); l.link.wanted {
 				small(l.link.budget)
@@ -218,8 +222,9 @@ func (s *state) key() [16]byte {
 					w.t.Fatal(err)
 				}
 				number(way, h.incarnation, h.last)
-				number(way^1, h.echo, h.processed)
-				flag(h.settled)
+				if flag(h.settled, h.echo == other.incarnation); h.echo == other.incarnation {
+					number(way^1, h.echo, h.processed)
+				}
 				b = binary.BigEndian.AppendUint64(b, h.digest)
 			case Repair:
 				if m.Payload[0] == answer {
@@ -250,4 +255,30 @@ func (s *state) number(way int) uint64 {
 		}
 	}
 	panic("no such way")
+}
+
+// stale reports whether over a way an earlier start of who is at its end may still be echoed.
+func (s *state) stale(way int) bool {
+	from, to := s.engines[s.world.ways[way][0]], s.engines[s.world.ways[way][1]]
+	for i := range from.links {
+		if peers := from.links[i].link.peers; s.world.way(s.world.ways[way][0], i) == way && peers[len(peers)-1].incarnation != to.incarnation {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.wires[way], func(m Message) bool {
+		if m.Kind != Heartbeat {
+			return false
+		}
+		h, err := parseHeartbeat(string(m.Payload))
+		return err == nil && h.echo != to.incarnation
+	})
+}
+
+// sender returns who made a message of reports or a heartbeat.
+func (m *Message) sender() Incarnation {
+	if m.Kind != Heartbeat {
+		return m.Stamp.Incarnation // zero of repair, which has no number
+	}
+	h, _ := parseHeartbeat(string(m.Payload))
+	return h.incarnation
 }

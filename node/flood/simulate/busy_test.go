@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +25,14 @@ func campus(t testing.TB) *flood.Topology {
 		t.Fatal(err)
 	}
 	return topo
+}
+
+// skipRacing skips a long test under the race detector: a herd is simulated in one goroutine, so there is nothing to race with.
+func skipRacing(t *testing.T) {
+	t.Helper()
+	if racing {
+		t.Skip("one goroutine, which would take ten times as long")
+	}
 }
 
 // walks counts the walks of a herd by their reason, those that were given up too.
@@ -50,6 +59,7 @@ func (n *node) move(t testing.TB, i int) line.Report {
 // In a busy herd that loses nothing digests that are compared never differ, and no walk runs after the first, though roots compared at
 // any heartbeat would differ in most. With delays of 1 and 20 ms, and a sender that is slow enough for reports to wait.
 func TestBusyHerd(t *testing.T) {
+	skipRacing(t)
 	for _, delays := range [][]time.Duration{{time.Millisecond}, {20 * time.Millisecond}, {time.Millisecond, 20 * time.Millisecond}} {
 		for _, pace := range []time.Duration{0, 3 * time.Millisecond} {
 			w := make(walks)
@@ -72,7 +82,8 @@ func TestBusyHerd(t *testing.T) {
 			reports, repair := h.counts.reportBytes-before.reportBytes, h.counts.repairBytes-before.repairBytes
 			t.Logf("%v, %v: %d bytes of reports, %d of repair, %d messages, walks %v", delays, pace, reports, repair, h.counts.messages-before.messages, w)
 			for why, n := range w {
-				if why != "not compared for long" {
+				// Where some report is always under way there is no moment to compare digests.
+				if why != "not compared for long" || pace == 0 && slices.Equal(delays, []time.Duration{time.Millisecond}) {
 					t.Errorf("%d walks: %s", n, why)
 				}
 			}

@@ -48,7 +48,7 @@ func TestChaos(t *testing.T) {
 		t.Log(c.text())
 		return
 	}
-	seeds := uint64(1200)
+	seeds := uint64(3000)
 	if racing {
 		seeds = 60
 	} else if testing.Short() {
@@ -126,7 +126,8 @@ func newChaos(seed uint64) *chaos {
 	if rng.IntN(3) == 0 {
 		limit = 1 + rng.IntN(4)
 	}
-	c.herd = newHerd(seed, settings{topology: topology, limit: limit, changed: c.bind, noticed: c.notice})
+	c.herd = newHerd(seed, settings{topology: topology, limit: limit, noticed: c.notice, changed: c.bind})
+	c.heard = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever its disk was told of it
 	for _, w := range c.ways {
 		w.delay = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond}[rng.IntN(3)]
 		if rng.IntN(2) == 0 {
@@ -263,6 +264,7 @@ func (c *chaos) say(n *node, client int) {
 		}
 	}
 	c.admitted[r.Client()] = append(c.admitted[r.Client()], r)
+	c.bind(n, r)
 }
 
 // heal ends all faults.

@@ -13,6 +13,7 @@ import (
 // What is older than the retention is forgotten everywhere, and neither repair nor a disk brings it back: not with clocks that differ, a
 // node that was cut off, and one that was down and knows it all from its disk. A herd without faults needs no walks for it.
 func TestRetention(t *testing.T) {
+	skipRacing(t)
 	const retention = time.Minute // so that the cut-off moves every second
 	const step = time.Second
 	for _, spread := range []time.Duration{0, 50 * time.Millisecond, 1500 * time.Millisecond} { // of the clocks; two steps ahead is refused

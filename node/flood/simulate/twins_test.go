@@ -11,6 +11,7 @@ import (
 // twins everybody else, and the other twin by repair. Both twins and all their neighbours notice, tell it every minute, and walk no more
 // than every 30 s. A minute after one of them has gone everything is as ever.
 func TestTwins(t *testing.T) {
+	skipRacing(t)
 	type told struct {
 		node int
 		peer flood.NodeName

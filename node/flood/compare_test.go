@@ -1,0 +1,70 @@
+package flood
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"herd/node/line"
+)
+
+// A message counts as taken only when all its reports are merged: a heartbeat made in between, by another goroutine, must not promise
+// that they are, or digests were compared that have to differ.
+func TestTakenWhenMerged(t *testing.T) {
+	p := newNet(star(t, "A", "B"))
+	p.pass(t, 3*time.Second)
+	a, b := p.link("A", "B"), p.link("B", "A")
+	for _, client := range []string{"c", "d"} {
+		p.engines["A"].Hear(at(t, client, 1), Edge)
+	}
+	var m, beat Message
+	if !a.Next(p.now, &m) || len(m.Reports) != 2 {
+		t.Fatalf("%+v instead of two reports", m)
+	}
+	processed := func() uint64 {
+		b.due = p.now
+		if !b.Next(p.now, &beat) {
+			t.Fatal("no heartbeat")
+		}
+		h, err := parseHeartbeat(string(beat.Payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.processed
+	}
+	before, news := processed(), 0
+	err := b.Take(p.now, m, func(line.Report, bool) {
+		news++
+		if got := processed(); got != before {
+			t.Errorf("message %d is taken when %d of its 2 reports are merged", got, news)
+		}
+	})
+	if after := processed(); err != nil || news != 2 || after != before+1 {
+		t.Errorf("%v: %d reports, taken up to %d after %d", err, news, after, before)
+	}
+}
+
+// Two reports that look the same in a walk, for their marks are equal, do not in the next.
+func TestEqualMarks(t *testing.T) {
+	const salt = 13 // of a first walk
+	seen := make(map[mark]line.Report)
+	var older, newer line.Report
+	for second := 1; older.IsZero(); second++ {
+		r := at(t, "k", second)
+		m := markOf(digestOf(r), salt)
+		if old, ok := seen[m]; ok {
+			older, newer = old, r
+		}
+		seen[m] = r
+	}
+	p := newNet(star(t, "A", "B"))
+	p.engines["A"].registry.Merge(older)
+	p.engines["B"].registry.Merge(newer)
+	p.pass(t, 5*time.Second)
+	if held := p.equal(t); held["k"] != newer.String() {
+		t.Errorf("%q is held", held)
+	}
+	if !slices.ContainsFunc(p.notices, func(n Notice) bool { return n.What == Walked && n.Peer == "B" && n.Reports == 0 }) {
+		t.Errorf("no walk saw them as equal: %+v", p.notices)
+	}
+}
