@@ -11,6 +11,7 @@ import (
 // What a simulation says is what must be: without faults one report after the other costs 2E − (N − 1) messages and comes to each server
 // over the fewest links; the same seed says the same; and it makes no difference that nodes take turns while nothing passes between them.
 func TestRun(t *testing.T) {
+	skipRacing(t)
 	for _, tt := range []struct {
 		shape                Shape
 		nodes, degree, most  int
