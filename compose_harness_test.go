@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -114,10 +115,14 @@ func eventually(t *testing.T, limit time.Duration, check func() error) time.Dura
 	}
 }
 
+// addressOf returns a server's published port.
+func addressOf(server string) string {
+	return campus[slices.Index(everyone(), server)].address
+}
+
 // ask says lines to a server's published port, half-closes, and returns all it says.
 func ask(server, lines string) (string, error) {
-	i := slices.IndexFunc(campus, func(n struct{ name, address string }) bool { return n.name == server })
-	conn, err := net.DialTimeout("tcp", campus[i].address, time.Second)
+	conn, err := net.DialTimeout("tcp", addressOf(server), time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -203,34 +208,61 @@ func floods(t *testing.T, client string) {
 
 // health is what a server says of itself, in its container.
 type health struct {
-	Node  string
-	Ready bool
-	Bus   string
+	Node    string
+	Ready   bool
+	Bus     string
+	Uptime  float64
+	Clients int
+	Digest  string
+	Links   []link
 }
 
+type link struct{ Peer, State string }
+
 func healthOf(server string) (health, error) {
-	out, err := run("docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
-	if err != nil {
-		return health{}, err
-	}
+	out, failed := run("docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
 	var all []health
-	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 {
-		return health{}, fmt.Errorf("%s says %q: %w", server, out, err)
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Node != server {
+		return health{}, fmt.Errorf("%s says %q: %w", server, out, cmp.Or(failed, err))
 	}
-	return all[0], nil
+	return all[0], nil // which may not be ready, and then the command failed
+}
+
+// healths asks servers how they are, all at once.
+func healths(servers ...string) ([]health, error) {
+	all, errs := make([]health, len(servers)), make([]error, len(servers))
+	var asking sync.WaitGroup
+	for i, s := range servers {
+		asking.Go(func() { all[i], errs[i] = healthOf(s) })
+	}
+	asking.Wait()
+	return all, errors.Join(errs...)
+}
+
+// linked checks that all links of servers, or all those to a peer, are in a state.
+func linked(state, peer string, servers ...string) error {
+	all, err := healths(servers...)
+	for _, h := range all {
+		for _, l := range h.Links {
+			if l.State != state && (peer == "" || peer == l.Peer) {
+				err = cmp.Or(err, fmt.Errorf("%s: link to %s is %s, not %s", h.Node, l.Peer, l.State, state))
+			}
+		}
+	}
+	return err
 }
 
 // connected waits until servers are on the bus, or off it.
 func connected(t *testing.T, want bool, servers ...string) time.Duration {
 	t.Helper()
 	return eventually(t, patience, func() error {
-		for _, s := range servers {
-			h, err := healthOf(s)
-			if err != nil || h.Ready != true || (h.Bus == "connected") != want {
-				return cmp.Or(err, fmt.Errorf("%s: %+v", s, h))
+		all, err := healths(servers...)
+		for _, h := range all {
+			if !h.Ready || (h.Bus == "connected") != want {
+				err = cmp.Or(err, fmt.Errorf("%+v", h))
 			}
 		}
-		return nil
+		return err
 	})
 }
 

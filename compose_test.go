@@ -49,6 +49,7 @@ func TestCompose(t *testing.T) {
 		{"down and up with a cluster", testDownAndUp},
 		{"cluster", testCluster},
 		{"down with volumes", testFresh},
+		{"heal", testHeal},
 	} {
 		if !t.Run(part.name, part.test) {
 			return

@@ -51,6 +51,36 @@ func (c *cable) connect(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
+// A name is asked for anew by every attempt: no answer that was lost in a cut keeps those after it waiting.
+func TestLookupAgain(t *testing.T) {
+	if _, err := (&net.Resolver{PreferGo: true}).LookupHost(t.Context(), "localhost"); err != nil { // reads the configuration, outside the bubble
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		common := net.DefaultResolver
+		defer func() { net.DefaultResolver = common }()
+		back := errors.New("back")
+		var healed atomic.Bool
+		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			if healed.Load() {
+				return nil, back
+			}
+			here, _ := net.Pipe() // where nobody reads
+			return here, nil
+		}}
+		for _, heal := range []bool{false, true} {
+			began := time.Now()
+			healed.Store(heal)
+			_, err := connect(overNetwork).again(t.Context(), "tcp", "nats.example:4222")
+			took := time.Since(began)
+			if failed, ok := errors.AsType[*net.DNSError](err); !ok || failed.IsTimeout == heal || took != map[bool]time.Duration{false: dialTime, true: 0}[heal] {
+				t.Errorf("healed %v: %v after %s", heal, err, took)
+			}
+		}
+		time.Sleep(5 * time.Second) // which is when the lookups end that were given up
+	})
+}
+
 // However long a node was cut off, it is back 0.75 s after the heal and the time that the server takes to answer. The worst: the last
 // attempt of a dial is lost just before the heal, 250 ms later the dial is over, and 500 ms of pause come before the next.
 func TestPromptReturn(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,7 +118,7 @@ type natsConn struct {
 func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell func(error)) error {
 	dial.ctx = ctx
 	if dial.connect == nil {
-		dial.connect = new(net.Dialer).DialContext
+		dial.connect = overNetwork
 	}
 	options := []nats.Option{
 		nats.Name("herd " + c.herd + " " + who),

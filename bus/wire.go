@@ -84,6 +84,13 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 // connect is how one connection is made over the network: [net.Dialer.DialContext].
 type connect func(ctx context.Context, network, address string) (net.Conn, error)
 
+// overNetwork connects with a resolver of its own. Those who ask a common one for the same name at the same time share the answer, and
+// when all of them have given up, whoever asks next still waits with them for it: 10 s, if the question was lost.
+func overNetwork(ctx context.Context, network, address string) (net.Conn, error) {
+	own := &net.Resolver{PreferGo: net.DefaultResolver.PreferGo, Dial: net.DefaultResolver.Dial}
+	return (&net.Dialer{Resolver: own}).DialContext(ctx, network, address)
+}
+
 // again connects, and while there is no answer begins anew every synTime, next to those begun: the system itself repeats the
 // first packet, if it was lost, only after a second. The first answer counts.
 func (dial connect) again(ctx context.Context, network, address string) (net.Conn, error) {

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing/synctest"
@@ -64,9 +65,10 @@ var showing = map[string]func(s *scene, words []string) string{
 	"links":    (*scene).showLinks,    // [NODE …]: their states
 	"ready":    (*scene).showReady,    // [NODE …]: when and why
 	"counts":   (*scene).showCounts,   // A>B FIELD …: of the link in A's health
+	"atmost":   (*scene).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
 	"refused":  (*scene).showRefused,  // [NODE …]
-	"log":      (*scene).showLog,      // [NODE …] [times]: what is new, but for the chatter
-	"messages": (*scene).showMessages, // [WAY …]: published since asked last, by kind
+	"log":      (*scene).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, but for the chatter
+	"messages": (*scene).showMessages, // [WAY …] [KIND …]: published since asked last
 	"nothing":  (*scene).forget,       // passes over messages and log entries so far
 }
 
@@ -143,26 +145,41 @@ func (s *scene) showReady(labels []string) string {
 }
 
 func (s *scene) showCounts(words []string) string {
-	label, peer, _ := strings.Cut(words[0], ">")
+	fields := s.fields(words[0])
+	var out strings.Builder
+	out.WriteString(words[0] + ":")
+	for _, f := range words[1:] {
+		fmt.Fprintf(&out, " %s=%v", f, fields[f])
+	}
+	return out.String() + "\n"
+}
+
+func (s *scene) showLimit(words []string) string {
+	most := float64(s.number(words[2]))
+	if n, ok := s.fields(words[0])[words[1]].(float64); !ok || n > most {
+		return fmt.Sprintf("%s: %s=%v, more than %v\n", words[0], words[1], n, most)
+	}
+	return fmt.Sprintf("%s: %s at most %v\n", words[0], words[1], most)
+}
+
+// fields returns what A's health says of its link to B, for A>B, by the names in JSON.
+func (s *scene) fields(link string) (fields map[string]any) {
+	label, peer, _ := strings.Cut(link, ">")
 	for _, l := range s.cast([]string{label})[0].Health().Links {
 		if l.Peer != peer {
 			continue
 		}
 		text, err := json.Marshal(l)
+		if err == nil {
+			err = json.Unmarshal(text, &fields)
+		}
 		if err != nil {
 			s.Fatal(err)
 		}
-		var fields map[string]any
-		if err := json.Unmarshal(text, &fields); err != nil {
-			s.Fatal(err)
-		}
-		out := words[0] + ":"
-		for _, f := range words[1:] {
-			out += fmt.Sprintf(" %s=%v", f, fields[f])
-		}
-		return out + "\n"
+		return fields
 	}
-	return words[0] + ": no such link\n"
+	s.Fatalf("there is no link %s", link)
+	return nil
 }
 
 func (s *scene) showRefused(labels []string) string {
@@ -182,42 +199,87 @@ func (s *scene) showRefused(labels []string) string {
 // chatter is what a node logs all the time.
 var chatter = strings.Fields("received replied published heard listening connected disconnected")
 
+// entry is what a node has logged, as text.
+type entry struct {
+	at    time.Duration // after the node's start
+	level zapcore.Level
+	text  string
+}
+
+// fresh returns the entries that were not returned before, but for the chatter.
+func (a *actor) fresh() (fresh []entry) {
+	entries := a.logs.All()
+	for _, e := range entries[a.logged:] {
+		if slices.Contains(chatter, strings.Fields(e.Message)[0]) && e.Level == zapcore.InfoLevel {
+			continue
+		}
+		var text strings.Builder
+		if e.Level > zapcore.InfoLevel {
+			text.WriteString(e.Level.CapitalString() + " ")
+		}
+		text.WriteString(e.Message)
+		values, separator := e.ContextMap(), ":"
+		for _, f := range e.Context {
+			if f.Key == "bytes" {
+				continue // may be a few more or less, as neighbours repair each other at the same time
+			}
+			fmt.Fprintf(&text, "%s %s %v", separator, f.Key, values[f.Key])
+			separator = ";"
+		}
+		fresh = append(fresh, entry{e.Time.Sub(a.began).Round(time.Millisecond), e.Level, text.String()})
+	}
+	a.logged = len(entries)
+	return fresh
+}
+
+// busiest returns how many of these entries came within a minute, at most, by text.
+func busiest(entries []entry) map[string]int {
+	most := make(map[string]int)
+	for i, first := range entries {
+		n := 0
+		for _, e := range entries[i:] {
+			if e.text == first.text && e.at-first.at < time.Minute {
+				n++
+			}
+		}
+		most[first.text] = max(most[first.text], n)
+	}
+	return most
+}
+
 func (s *scene) showLog(words []string) string {
-	times := slices.Contains(words, "times")
-	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "times" })
+	times, distinct := slices.Contains(words, "times"), slices.Contains(words, "distinct")
+	troubles := slices.Contains(words, "troubles")
+	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "times" || w == "distinct" || w == "troubles" })
 	var out strings.Builder
 	for _, a := range s.running(words) {
-		entries := a.logs.All()
-		for _, e := range entries[a.logged:] {
-			if slices.Contains(chatter, strings.Fields(e.Message)[0]) && e.Level == zapcore.InfoLevel {
-				continue
-			}
-			fmt.Fprintf(&out, "%s:", a.label)
-			if times {
-				fmt.Fprintf(&out, " after %s", e.Time.Sub(a.began).Round(time.Millisecond))
-			}
-			if e.Level > zapcore.InfoLevel {
-				fmt.Fprintf(&out, " %s", e.Level.CapitalString())
-			}
-			fmt.Fprintf(&out, " %s", e.Message)
-			values := e.ContextMap()
-			separator := ":"
-			for _, f := range e.Context {
-				if f.Key == "bytes" {
-					continue // may be a few more or less, as neighbours repair each other at the same time
-				}
-				fmt.Fprintf(&out, "%s %s %v", separator, f.Key, values[f.Key])
-				separator = ";"
-			}
-			out.WriteString("\n")
+		entries := a.fresh()
+		if troubles {
+			entries = slices.DeleteFunc(entries, func(e entry) bool { return e.level == zapcore.InfoLevel })
 		}
-		a.logged = len(entries)
+		if distinct {
+			most := busiest(entries)
+			for _, text := range slices.Sorted(maps.Keys(most)) {
+				fmt.Fprintf(&out, "%s: at most %d a minute: %s\n", a.label, most[text], text)
+			}
+			continue
+		}
+		for _, e := range entries {
+			if times {
+				fmt.Fprintf(&out, "%s: after %s %s\n", a.label, e.at, e.text)
+			} else {
+				fmt.Fprintf(&out, "%s: %s\n", a.label, e.text)
+			}
+		}
 	}
 	return out.String()
 }
 
 // showMessages prints how many messages were published, on some ways or all, since that was asked last.
-func (s *scene) showMessages(ways []string) string {
+func (s *scene) showMessages(words []string) string {
+	kinds := []bus.Kind{bus.Propagate, bus.Digest, bus.Repair}
+	isKind := func(w string) bool { return slices.Contains(kinds, bus.Kind(w)) }
+	ways := slices.DeleteFunc(slices.Clone(words), isKind)
 	if len(ways) == 0 {
 		for i, a := range s.names {
 			for _, b := range s.names[:i] {
@@ -232,11 +294,19 @@ func (s *scene) showMessages(ways []string) string {
 		}
 		clear(w.count)
 	})
-	return fmt.Sprintf("%d propagate, %d digest, %d repair\n", all[bus.Propagate], all[bus.Digest], all[bus.Repair])
+	var out []string
+	for _, kind := range kinds {
+		if !slices.ContainsFunc(words, isKind) || slices.Contains(words, string(kind)) {
+			out = append(out, fmt.Sprint(all[kind], " ", kind))
+		}
+	}
+	return strings.Join(out, ", ") + "\n"
 }
 
 func (s *scene) forget([]string) string {
 	s.showMessages(nil)
-	s.showLog(nil)
+	for _, a := range s.running(nil) {
+		a.fresh()
+	}
 	return ""
 }

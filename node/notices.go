@@ -46,15 +46,27 @@ func (n *Node) notice(e flood.Notice) {
 	case flood.Twin:
 		n.Log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
 	case flood.OtherTopology:
-		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", quoted(e.Text)))
+		differences := "not told"
+		if e.Text != "" {
+			differences = quoted(e.Text)
+		}
+		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", differences))
 	case flood.SameTopology:
 		n.Log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
-		n.Log.Error("neighbour keeps reports for another time", peer, zap.Duration("it", e.Took), zap.Duration("this node", n.Retention))
+		n.Log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Took)), zap.String("this node", keeps(n.Retention)))
 	case flood.CutoffAhead:
 		n.refusals.note(cutoffAhead, string(e.Peer), func() zap.Field { return zap.Duration("ahead", e.Took) })
 	}
 	n.look()
+}
+
+// keeps says for how long reports are kept.
+func keeps(retention time.Duration) string {
+	if retention == 0 {
+		return "for ever"
+	}
+	return retention.String()
 }
 
 // look has the clock look again.

@@ -28,11 +28,13 @@ type replies struct {
 	settle func() error // waits until what clients are told of is on disk; nil: they need not wait
 
 	mu      sync.Mutex
-	room    sync.Cond // of mu: held or waiting has shrunk
+	room    sync.Cond // of mu: held or waiting has shrunk, or settling has ended
 	out     *[]byte   // complete, in order, not yet written; nil when there is nothing
 	held    []*answer // being answered, oldest first
 	waiting int       // bytes in held
 	err     error     // why nothing more can be written
+
+	settling bool // replies wait for the disk, and all others for them
 }
 
 // answer is the place of a reply that takes long.
@@ -113,13 +115,25 @@ func (r *replies) put(text []byte) {
 	*r.out = append(*r.out, text...)
 }
 
-// write needs the lock, which others wait for meanwhile: a client that does not take its replies is sent no others.
+// write needs the lock, which others wait for meanwhile: a client that does not take its replies is sent no others. While it waits for
+// the disk it is without, and replies can be added, but not written.
 func (r *replies) write() {
+	for r.settling {
+		r.room.Wait()
+	}
 	if r.out == nil {
 		return
 	}
-	if r.err == nil && r.settle != nil && tells(*r.out) {
-		if r.err = r.settle(); r.err != nil {
+	out := r.out
+	r.out = nil
+	if r.err == nil && r.settle != nil && tells(*out) {
+		r.settling = true
+		r.mu.Unlock()
+		err := r.settle()
+		r.mu.Lock()
+		r.settling = false
+		r.room.Broadcast()
+		if r.err = err; err != nil {
 			_ = r.conn.Close() // it must not be told
 		}
 	}
@@ -129,16 +143,15 @@ func (r *replies) write() {
 			until = time.Now().Add(limit)
 		}
 		_ = r.conn.SetWriteDeadline(until) // if it fails, so does Write
-		if _, r.err = r.conn.Write(*r.out); r.err != nil {
+		if _, r.err = r.conn.Write(*out); r.err != nil {
 			_ = r.conn.Close() // so that nobody reads on for a client that cannot be answered
 		}
 		_ = r.conn.SetWriteDeadline(time.Time{}) // it was for these replies, not for what TLS has to say
 	}
-	if cap(*r.out) <= keepBuffer {
-		*r.out = (*r.out)[:0]
-		buffers.Put(r.out)
+	if cap(*out) <= keepBuffer {
+		*out = (*out)[:0]
+		buffers.Put(out)
 	}
-	r.out = nil
 }
 
 // tells reports whether a client is told of a report in these replies.

@@ -62,6 +62,7 @@ var steps = map[string]func(s *scene, words []string) string{
 	"disconnect": (*scene).disconnect, // NODE …
 	"reconnect":  (*scene).reconnect,  // NODE …
 	"iamat":      (*scene).iamat,      // NODE CLIENT TIME [POSITION]; CLIENT*N is CLIENT1 to CLIENTN
+	"stream":     (*scene).stream,     // NODE CLIENT NUMBER EVERY: as many reports, with times from 1001 on
 	"whatsat":    (*scene).whatsat,    // NODE CLIENT: prints the AT line
 	"settle":     (*scene).settle,     // TIME, or until equal|ready|up TIME [NODE …]
 	"expect":     (*scene).expect,     // see showing
@@ -309,6 +310,15 @@ func (s *scene) iamat(words []string) string {
 	}
 	synctest.Wait() // until it is told
 	return refused.String()
+}
+
+func (s *scene) stream(words []string) string {
+	every, out := s.duration(words[3]), ""
+	for i := range s.number(words[2]) {
+		out += s.iamat([]string{words[0], words[1], strconv.Itoa(1001 + i)})
+		time.Sleep(every)
+	}
+	return out
 }
 
 func (s *scene) whatsat(words []string) string {

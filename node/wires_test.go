@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,9 @@ type wires struct {
 	mu      sync.Mutex
 	lanes   map[[2]string]*lane
 	sockets map[string]*socket // by label of a node: two nodes may have one name
+
+	began time.Time // of the record
+	said  []said    // all that was published
 }
 
 // lane is one way. The bus gets its messages in the order in which they were published.
@@ -48,7 +52,22 @@ type socket struct {
 }
 
 func newWires() *wires {
-	return &wires{lanes: make(map[[2]string]*lane), sockets: make(map[string]*socket)}
+	return &wires{began: time.Now(), lanes: make(map[[2]string]*lane), sockets: make(map[string]*socket)}
+}
+
+// record keeps what is published, now.
+func (w *wires) record(m said) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.at = time.Since(w.began)
+	w.said = append(w.said, m)
+}
+
+// recorded returns what was published.
+func (w *wires) recorded() []said {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.said)
 }
 
 // lay makes a way.
@@ -181,6 +200,7 @@ func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) erro
 		case <-c.Done():
 		}
 	}
+	c.wires.record(said{from: c.name, to: to, kind: kind, stamp: stamp, payload: string(payload)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count[kind]++

@@ -153,17 +153,28 @@ func natsServer() {
 
 func (h *scriptHerd) settled(ts *testscript.TestScript, args []string) {
 	for _, n := range h.config.Nodes {
-		until(ts, fmt.Sprintf("%s knows %s", n.Name, args[0]), func() bool {
-			conn, err := net.Dial("tcp", n.Listen)
-			if err != nil {
-				return false
-			}
-			defer conn.Close()
-			fmt.Fprintf(conn, "WHATSAT %s 0 0\n", args[0])
-			reply, _ := bufio.NewReader(conn).ReadString('\n')
-			return strings.HasPrefix(reply, "AT ")
-		})
+		until(ts, fmt.Sprintf("%s knows %s", n.Name, args[0]), func() bool { return strings.HasPrefix(whatsat(n, args[0]), "AT ") })
 	}
+}
+
+func (h *scriptHerd) forgotten(ts *testscript.TestScript, args []string) {
+	for _, n := range h.config.Nodes {
+		if len(args) == 1 || slices.Contains(args[1:], string(n.Name)) {
+			until(ts, fmt.Sprintf("%s forgets %s", n.Name, args[0]), func() bool { return strings.HasPrefix(whatsat(n, args[0]), "? ") })
+		}
+	}
+}
+
+// whatsat returns the first line of what a node answers about a client, or nothing.
+func whatsat(n configs.Node, client string) string {
+	conn, err := net.Dial("tcp", n.Listen)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "WHATSAT %s 0 0\n", client)
+	reply, _ := bufio.NewReader(conn).ReadString('\n')
+	return reply
 }
 
 // until asks again and again whether something is so that comes about in another goroutine or process.

@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite what scripts expect, to be revi
 //	waitready [NODE...]  wait until these nodes, or all, are ready
 //	connected            wait until all nodes have reached the bus
 //	settled CLIENT       wait until all nodes know a client
+//	forgotten CLIENT [NODE...] wait until all nodes, or some, do not know a client
 //	certs                write certificates and keys (see there)
 //
 // startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
@@ -51,6 +52,7 @@ func TestScript(t *testing.T) {
 			"waitready": scriptCommand(0, 5, (*scriptHerd).ready),
 			"connected": scriptCommand(0, 0, (*scriptHerd).connected),
 			"settled":   scriptCommand(1, 1, (*scriptHerd).settled),
+			"forgotten": scriptCommand(1, 6, (*scriptHerd).forgotten),
 			"certs":     scriptCommand(0, 0, (*scriptHerd).certs),
 		},
 	})

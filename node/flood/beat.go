@@ -15,7 +15,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	}
 	l.due = now.Add(beat)
 	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
-	if n := len(l.peers); n > 0 && now.Sub(l.heard) < echoTime {
+	if n := len(l.peers); n > 0 && l.alive && now.Sub(l.heard) < echoTime { // else it is to answer at once
 		h := l.peers[n-1]
 		b.echo, b.processed = h.incarnation, h.last
 	}
@@ -69,7 +69,8 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	l.follow(now, &b)
 	h := l.hearing(now, b.incarnation, b.last)
 	h.beaten = true
-	if !l.alive {
+	returned := !l.alive
+	if returned {
 		l.alive, l.met, l.missed, l.agreed = true, true, false, now
 		e.notice(Notice{Peer: l.Peer, What: LinkUp})
 		e.want(l, now, "link returned")
@@ -80,7 +81,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		l.gap(now, max(b.last, h.last)-min(b.last, h.last))
 		h.last = b.last
 	}
-	if b.echo != e.Incarnation { // it should know this one
+	if returned || b.echo != e.Incarnation { // it should hear this one now
 		l.due = now
 		l.Queue.signal()
 	}
@@ -134,16 +135,25 @@ func (l *Link) complain(now time.Time, what What) {
 	}
 }
 
+// agreeOnTopology compares the topologies of two neighbours. What differs is noticed when it is known, and when it changes.
+func (e *Engine) agreeOnTopology(l *Link, b *heartbeat) {
+	differs := b.topology != e.print
+	switch now := [2]uint64{e.print, b.topology}; {
+	case !differs && l.named:
+		e.notice(Notice{Peer: l.Peer, What: SameTopology})
+		l.named = false
+	case !differs:
+	case !l.differs && b.links == "": // it is about to see that they differ, and to tell its own
+	case !l.named || l.prints != now || l.links != b.links:
+		e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
+		l.named, l.prints = true, now
+	}
+	l.differs, l.links = differs, b.links
+}
+
 // agree compares how two neighbours are configured, and takes over the later cut-off.
 func (e *Engine) agree(l *Link, now time.Time, b *heartbeat) {
-	if differs := b.topology != e.print; differs || l.differs {
-		if differs && (!l.differs || l.print != b.topology || l.links == "" && b.links != "") {
-			e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
-		} else if !differs {
-			e.notice(Notice{Peer: l.Peer, What: SameTopology})
-		}
-		l.differs, l.print, l.links = differs, b.topology, b.links
-	}
+	e.agreeOnTopology(l, b)
 	if b.retention != e.retention && l.retention != b.retention {
 		e.notice(Notice{Peer: l.Peer, What: OtherRetention, Took: b.retention})
 	}

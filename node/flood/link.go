@@ -85,9 +85,10 @@ type Link struct {
 	agreed    time.Time // when digests could be compared, a walk ended, or the link came up
 	questions []asking  // to be answered
 
-	print     uint64 // of the neighbour's topology
-	links     string // of it, if it differs
-	differs   bool
+	differs   bool          // the neighbour's topology
+	links     string        // of it, if it told them
+	named     bool          // that was noticed
+	prints    [2]uint64     // of this node's and of the neighbour's, then
 	retention time.Duration // the neighbour's
 	counts    LinkCounts
 }

@@ -16,9 +16,11 @@ import (
 func FuzzStamp(f *testing.F) {
 	f.Add(string(Stamp{Incarnation{1, 2, 3}, 1}.Append(nil)))
 	f.Add("AQIDAAAAAAAAAAAAAAAAAA.18446744073709551615")
-	for _, bad := range []string{"", ".", "AQIDAAAAAAAAAAAAAAAAAA", "AQIDAAAAAAAAAAAAAAAAAA.", "AQIDAAAAAAAAAAAAAAAAAA.0",
+	for _, bad := range []string{
+		"", ".", "AQIDAAAAAAAAAAAAAAAAAA", "AQIDAAAAAAAAAAAAAAAAAA.", "AQIDAAAAAAAAAAAAAAAAAA.0",
 		"AQIDAAAAAAAAAAAAAAAAAA.01", "AQIDAAAAAAAAAAAAAAAAAA.+1", "AQIDAAAAAAAAAAAAAAAAAB.1", "AQIDAAAAAAAAAAAAAAAA\n\n.1",
-		"AQIDAAAAAAAAAAAAAAAAAA.18446744073709551616"} {
+		"AQIDAAAAAAAAAAAAAAAAAA.18446744073709551616",
+	} {
 		if s, err := ParseStamp(bad); err == nil {
 			f.Errorf("ParseStamp(%q) = %v", bad, s)
 		}
@@ -35,8 +37,10 @@ func FuzzStamp(f *testing.F) {
 func FuzzHeartbeat(f *testing.F) {
 	for _, b := range []heartbeat{
 		{incarnation: Incarnation{1}, cutoff: keepAll},
-		{incarnation: Incarnation{1}, last: 7, echo: Incarnation{2}, processed: 9, settled: true, digest: 1 << 63, clients: 3,
-			retention: time.Hour, cutoff: -5, topology: 12, links: "A:B,A:C"},
+		{
+			incarnation: Incarnation{1}, last: 7, echo: Incarnation{2}, processed: 9, settled: true, digest: 1 << 63, clients: 3,
+			retention: time.Hour, cutoff: -5, topology: 12, links: "A:B,A:C",
+		},
 	} {
 		f.Add(string(b.append(nil)))
 	}
@@ -118,8 +122,11 @@ func FuzzRepair(f *testing.F) {
 		other.Hear(at(f, fmt.Sprint("c", i), 2), Edge)
 	}
 	asks := []ask{
-		{kind: look}, {kind: everything, branch: branch{depth: 1}}, {kind: everything, branch: branch{bits: 7 << 60, depth: 1}},
-		{kind: fetch, branch: branch{bits: 3 << 60, depth: 1}, marks: []mark{1, 2}, mine: []claim{{3, 4}}}, {kind: look, branch: branch{bits: 0xabc << 52, depth: 3}},
+		{kind: look},
+		{kind: everything, branch: branch{depth: 1}},
+		{kind: everything, branch: branch{bits: 7 << 60, depth: 1}},
+		{kind: fetch, branch: branch{bits: 3 << 60, depth: 1}, marks: []mark{1, 2}, mine: []claim{{3, 4}}},
+		{kind: look, branch: branch{bits: 0xabc << 52, depth: 3}},
 	}
 	w := walk{open: make(map[uint64][]ask), todo: asks}
 	payload := w.ask(nil)

@@ -132,8 +132,8 @@ func TestDamage(t *testing.T) {
 		if kind(name) != ".log" { // without it nothing tells that there was one
 			try(name, "taken away", damaged)
 		}
-		for i := range min(len(text), 24) {
-			at := i * len(text) / min(len(text), 24)
+		for i := range min(len(text), 16) {
+			at := i * len(text) / min(len(text), 16)
 			damaged[name] = bytes.Clone(text)
 			damaged[name][at] ^= 0x40
 			try(name, "flipped", damaged)
