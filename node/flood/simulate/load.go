@@ -79,8 +79,9 @@ type load struct {
 
 // path is how a report spreads.
 type path struct {
-	hops    []uint16 // from where it was reported, by server
-	missing int      // servers that do not know it
+	hops    []uint16      // from where it was reported, by server
+	missing int           // servers that do not know it
+	last    time.Duration // when a server came to know it
 }
 
 // Run simulates a herd.
@@ -89,9 +90,9 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		return Result{}, errors.New("simulate: reports, rate and clients are at least 1, loss is from 0 to 1, nothing is negative")
 	}
 	l := &load{Config: c, every: time.Second / time.Duration(c.Rate), paths: make([]*path, c.Reports)}
-	s := settings{topology: c.Topology, limit: 1 << 16, delay: c.Delay, heard: l.hear}
+	s := settings{topology: c.Topology, limit: 1 << 16, delay: c.Delay, heard: l.hear, apart: true}
 	if c.Loss > 0 || c.Cuts > 0 {
-		s.changed = func(n *node, r line.Report) { l.arrive(l.index(r), n) }
+		s.changed = func(_ *node, r line.Report) { l.arrive(l.index(r)) }
 	}
 	l.herd = newHerd(c.Seed, s)
 	for _, n := range l.nodes {
@@ -139,31 +140,43 @@ func (l *load) planFaults(end time.Duration) (healed time.Duration) {
 	return healed
 }
 
-// report makes all reports, each of a random client at a random server.
+// saying is a report of a random client at a random server.
+type saying struct {
+	load   *load
+	number int
+	node   *node
+	client int
+}
+
+func (s *saying) where() *node { return s.node }
+
+func (s *saying) happen() {
+	l, n, at := s.load, s.node, s.node.wall()
+	command := line.Parse(fmt.Appendf(nil, "IAMAT client%d.example +%d.%06d-118.445127 %d.%09d",
+		s.client, s.number/1e6%90, s.number%1e6, at.Unix(), at.Nanosecond()))
+	l.paths[s.number] = l.begin()
+	if l.changed == nil {
+		l.arrive(s.number)
+	}
+	n.say(&command) // is admitted, unless a later one of the client has come before
+}
+
+// report has all reports made.
 func (l *load) report(ctx context.Context) error {
-	var text []byte
+	const ahead = 256
 	for i := range l.paths {
-		if i%256 == 0 {
-			if ctx.Err() != nil {
-				return fmt.Errorf("simulate: interrupted after %d of %d reports", i, l.Reports)
-			}
-			if l.Progress != nil {
-				l.Progress(i)
-			}
+		at := warmUp + time.Duration(i)*l.every
+		l.at(at, &saying{l, i, l.nodes[l.rng.IntN(len(l.nodes))], l.rng.IntN(l.Clients)})
+		if i%ahead < ahead-1 && i < len(l.paths)-1 {
+			continue
 		}
-		l.herd.run(warmUp + time.Duration(i)*l.every)
-		n := l.nodes[l.rng.IntN(len(l.nodes))]
-		at := n.wall()
-		text = fmt.Appendf(text[:0], "IAMAT client%d.example +%d.%06d-%d.%06d %d.%09d", l.rng.IntN(l.Clients),
-			l.rng.IntN(90), l.rng.IntN(1e6), l.rng.IntN(180), l.rng.IntN(1e6), at.Unix(), at.Nanosecond())
-		command := line.Parse(text)
-		l.paths[i] = l.begin()
-		r := line.NewReport(n.name, at.UnixNano(), &command)
-		if l.changed == nil {
-			l.arrive(i, n)
+		if ctx.Err() != nil {
+			return fmt.Errorf("simulate: interrupted after %d of %d reports", i, l.Reports)
 		}
-		n.engine.Hear(r, flood.Edge) // is admitted, for each is later than all before
-		n.after()
+		if l.Progress != nil {
+			l.Progress(i)
+		}
+		l.herd.run(at)
 	}
 	return nil
 }
@@ -173,10 +186,10 @@ func (l *load) begin() *path {
 	if last := len(l.spare) - 1; last >= 0 {
 		p := l.spare[last]
 		l.spare = l.spare[:last]
-		p.missing = len(p.hops)
+		p.missing, p.last = len(p.hops), 0
 		return p
 	}
-	return &path{make([]uint16, len(l.nodes)), len(l.nodes)}
+	return &path{hops: make([]uint16, len(l.nodes)), missing: len(l.nodes)}
 }
 
 // index returns which report it is: no two have one time.
@@ -203,15 +216,16 @@ func (l *load) hear(n, from *node, r line.Report, news bool) {
 	l.hops += hops
 	l.most = max(l.most, hops)
 	if l.changed == nil {
-		l.arrive(i, n)
+		l.arrive(i)
 	}
 }
 
 // arrive notes that a server knows a report.
-func (l *load) arrive(i int, _ *node) {
+func (l *load) arrive(i int) {
 	p := l.paths[i]
+	p.last = max(p.last, l.now)
 	if p.missing--; p.missing == 0 {
-		l.took = append(l.took, l.now-(warmUp+time.Duration(i)*l.every))
+		l.took = append(l.took, p.last-(warmUp+time.Duration(i)*l.every))
 		l.paths[i] = nil
 		l.spare = append(l.spare, p)
 	}

@@ -17,6 +17,8 @@ type node struct {
 	disk  *disk    // or nil
 	clock time.Duration
 
+	events []event // in the present window
+
 	// What follows is of its present start.
 	engine    *flood.Engine // nil: it does not run
 	epoch     time.Time     // the clock's when the simulation began, which the engine knows
@@ -138,6 +140,8 @@ type ticker struct {
 	node   *node
 	engine *flood.Engine
 }
+
+func (t *ticker) where() *node { return t.node }
 
 func (t *ticker) happen() {
 	n, h := t.node, t.node.herd

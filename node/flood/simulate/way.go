@@ -65,6 +65,8 @@ func (h *herd) copy(m *flood.Message) *flood.Message {
 	return c
 }
 
+func (w *way) where() *node { return w.to }
+
 // happen is the arrival of the first message that is under way.
 func (w *way) happen() {
 	m := w.flight[w.head]
