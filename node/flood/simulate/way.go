@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"herd/node/flood"
+	"herd/node/line"
 )
 
 // way leads from one node to a neighbour.
@@ -55,9 +56,16 @@ func (w *way) put(m *flood.Message) {
 
 // copy returns a copy of a message with memory of its own.
 func (h *herd) copy(m *flood.Message) *flood.Message {
-	c := new(flood.Message)
+	var c *flood.Message
 	if last := len(h.idle) - 1; last >= 0 {
 		c, h.idle = h.idle[last], h.idle[:last]
+	} else {
+		near := new(struct { // most messages have one report: it is where the message is
+			m   flood.Message
+			one [1]line.Report
+		})
+		c = &near.m
+		c.Reports = near.one[:0]
 	}
 	c.Kind, c.Stamp = m.Kind, m.Stamp
 	c.Reports = append(c.Reports[:0], m.Reports...)
