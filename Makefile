@@ -47,7 +47,7 @@ kill:
 # What ARCHITECTURE.md says of repair, measured: two minutes.
 numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestRepairBytes$$' -count 1 -v ./node/flood
-	go test -tags numbers -run '^(TestHealTime|TestColdNode|TestStalledNeighbour)$$' -count 1 -v ./node
+	go test -tags numbers -run '^(TestHealTime|TestStalledNeighbour|TestCold)$$' -count 1 -v ./node ./cmd/herd
 
 # Breaks the flood in many ways, one after the other, and expects its tests to notice; prints the table.
 mutants:

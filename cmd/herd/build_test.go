@@ -1,4 +1,4 @@
-//go:build attack || kill
+//go:build attack || kill || numbers
 
 package main
 
