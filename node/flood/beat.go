@@ -81,7 +81,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		l.gap(now, max(b.last, h.last)-min(b.last, h.last))
 		h.last = b.last
 	}
-	if returned || b.echo != e.Incarnation { // it should hear this one now
+	if returned || b.echo != e.Incarnation && !l.twinned(now) { // it should hear this one now; twins would make that an endless exchange
 		l.due = now
 		l.Queue.signal()
 	}
@@ -134,6 +134,9 @@ func (l *Link) complain(now time.Time, what What) {
 		l.engine.notice(Notice{Peer: l.Peer, What: what})
 	}
 }
+
+// twinned reports whether there was a sign of a twin not long ago.
+func (l *Link) twinned(now time.Time) bool { return !l.twin.IsZero() && now.Sub(l.twin) < twinShows }
 
 // agreeOnTopology compares the topologies of two neighbours. What differs is noticed when it is known, and when it changes.
 func (e *Engine) agreeOnTopology(l *Link, b *heartbeat) {

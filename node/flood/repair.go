@@ -12,7 +12,7 @@ func (e *Engine) want(l *Link, now time.Time, why string) {
 		return
 	}
 	l.wanted, l.why, l.since = true, why, now
-	if !l.twin.IsZero() && now.Sub(l.twin) < twinShows {
+	if l.twinned(now) {
 		l.resume = later(l.resume, now.Add(twinTime))
 	}
 }
