@@ -23,6 +23,7 @@ func TestStartIsNoTwin(t *testing.T) {
 		t.Error("lost")
 	}
 }
+
 // Where a whole herd runs twice under one name, each heartbeat tells one of two nodes of another than itself. If those answered at once, for ever,
 // heartbeats would go to and fro as fast as the bus takes them.
 func TestTwinHerds(t *testing.T) {
