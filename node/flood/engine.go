@@ -84,16 +84,14 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 // (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
 // returns true.
 func (e *Engine) Hear(r line.Report, from NodeName) bool {
-	if from != Edge && e.registry.expired(r) {
-		return false
-	}
 	k, changed := keyOf(r.Client()), false
 	s := e.registry.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
-	if from == Edge {
+	switch {
+	case from == Edge:
 		changed = s.admit(k, r)
-	} else {
+	case !e.registry.expired(r): // asked with the shard locked, or it could come in after all that is too old was forgotten
 		r, changed = s.merge(k, r)
 	}
 	if !changed {
