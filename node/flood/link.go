@@ -16,7 +16,7 @@ const (
 	idleBytes = 32 << 10                // of answers to that
 	retryTime = time.Second             // after a walk that was given up
 	twinTime  = 30 * time.Second        // between two walks while the neighbour has a twin
-	twinShows = time.Minute             // after the last sign of a twin
+	twinShows = time.Minute             // after the last sign of a twin; and between two notices of one difference
 
 	maxReports = 256      // in a message
 	maxText    = 32 << 10 // bytes of reports in a message, with what stands around them; one report may have more
@@ -89,7 +89,9 @@ type Link struct {
 	links     string        // of it, if it told them
 	named     bool          // that was noticed
 	prints    [2]uint64     // of this node's and of the neighbour's, then
-	retention time.Duration // the neighbour's
+	shown     time.Time     // when that was
+	retention time.Duration // the neighbour's, as this node's or as noticed
+	warned    time.Time     // when it was noticed
 	counts    LinkCounts
 }
 
