@@ -169,9 +169,13 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 		}
 	}
 	if w := e.walk; w != nil {
-		if now.Sub(w.moved) >= answerTime {
+		switch {
+		case now.Sub(w.moved) >= answerTime:
 			e.stopWalk(now, "no answer")
-		} else {
+		case now.Sub(w.began) >= turnTime && slices.ContainsFunc(e.Links(), func(l *Link) bool { return l.mayWalk(now) }):
+			e.walk = nil
+			e.want(w.link, now, w.why) // after the others
+		default:
 			next = earlier(next, w.moved.Add(answerTime))
 		}
 	}
