@@ -35,9 +35,8 @@ type Engine struct {
 	walks     uint64     // so far
 	paid      time.Time  // up to when answers given have used their share
 	asked     uint64     // id of the last question of any walk
-	topology  *Topology
-	text      string // of it
-	print     uint64 // of it: its fingerprint
+	text      string     // of the topology
+	print     uint64     // of the topology: its fingerprint
 	retention time.Duration
 	oldest    int64 // cut-off up to which the registry has been looked through
 }
@@ -74,7 +73,7 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 		links = append(links, kept)
 	}
 	e.links.Store(&links)
-	e.topology, e.text, e.print = t, t.Text(), t.Fingerprint()
+	e.text, e.print = t.Text(), t.Fingerprint()
 	if e.walk != nil && !slices.Contains(links, e.walk.link) {
 		e.walk = nil
 	}
