@@ -87,10 +87,12 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 	s := e.registry.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
-	switch {
-	case from == Edge:
+	if from != Edge && e.registry.expired(r) { // asked with the shard locked, or it could come in after all as old was forgotten
+		return false
+	}
+	if from == Edge {
 		changed = s.admit(k, r)
-	case !e.registry.expired(r): // asked with the shard locked, or it could come in after all that is too old was forgotten
+	} else {
 		r, changed = s.merge(k, r)
 	}
 	if !changed {
