@@ -2,10 +2,10 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,numbers
+TAGS := attack,compose,engine,kill,mutants,numbers
 FUZZ ?= 120# seconds for all fuzz targets together
 
-.PHONY: all build test test-compose test-engine race fuzz attack kill numbers bench lint up clean
+.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench lint up clean
 
 all: build lint test
 
@@ -48,6 +48,17 @@ kill:
 numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestRepairBytes$$' -count 1 -v ./node/flood
 	go test -tags numbers -run '^(TestHealTime|TestColdNode|TestStalledNeighbour)$$' -count 1 -v ./node
+
+# Breaks the flood in many ways, one after the other, and expects its tests to notice; prints the table.
+mutants:
+	go test -tags mutants -run '^TestMutants$$' -count 1 -timeout 20m -v .
+
+SOAK ?= 4h# of chaos
+
+# Chaos for hours, and all states of small herds as far as a machine of 16 GB can go.
+soak:
+	go test -run '^TestChaos$$' -count 1 -timeout 0 -v ./node/flood/simulate -soak $(SOAK)
+	go test -run '^TestExhaustive$$' -count 1 -timeout 0 -v ./node/flood -deep
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

@@ -221,10 +221,13 @@ func places(server string, clients []string) ([]string, error) {
 }
 
 // settles waits until all servers know the same, by digest and number, and all links are up; then it checks of every client that it
-// is what they must know. It returns how long it waited.
-func (l *ledger) settles(t *testing.T) time.Duration {
+// is what they must know. It took at most as long as it returns, and more than least: then it had asked in vain.
+func (l *ledger) settles(t *testing.T) (least, most time.Duration) {
 	t.Helper()
-	took := eventually(t, patience, func() error {
+	began := time.Now()
+	var asked time.Duration
+	most = eventually(t, patience, func() error {
+		least, asked = asked, time.Since(began)
 		all, err := healths(everyone()...)
 		if err != nil {
 			return err
@@ -245,7 +248,7 @@ func (l *ledger) settles(t *testing.T) time.Duration {
 		return err
 	})
 	l.holds(t, everyone()...)
-	return took
+	return least, most
 }
 
 // stream reports lines of CLIENT POSITION TIME by the command that a server's container has.

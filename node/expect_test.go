@@ -220,8 +220,8 @@ func (a *actor) fresh() (fresh []entry) {
 		text.WriteString(e.Message)
 		values, separator := e.ContextMap(), ":"
 		for _, f := range e.Context {
-			if f.Key == "bytes" {
-				continue // may be a few more or less, as neighbours repair each other at the same time
+			if f.Key == "bytes" || f.Key == "took" {
+				continue // may be a little more or less, as neighbours repair each other at the same time
 			}
 			fmt.Fprintf(&text, "%s %s %v", separator, f.Key, values[f.Key])
 			separator = ";"

@@ -16,11 +16,11 @@ import (
 func (p *program) topology() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "topology",
-		Short: "Check and draw who talks to whom",
+		Short: "Check, draw and simulate who talks to whom",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.topologyCheck(), p.topologyDraw())
+	c.AddCommand(p.topologyCheck(), p.topologyDraw(), p.topologySimulate())
 	return c
 }
 

@@ -1,7 +1,9 @@
 package flood
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,5 +68,29 @@ func TestEqualMarks(t *testing.T) {
 	}
 	if !slices.ContainsFunc(p.notices, func(n Notice) bool { return n.What == Walked && n.Peer == "B" && n.Reports == 0 }) {
 		t.Errorf("no walk saw them as equal: %+v", p.notices)
+	}
+}
+
+// What there was no room for in an answer is asked for by the same walk.
+func TestLongReports(t *testing.T) {
+	const clients = listed / 2
+	p := newNet(star(t, "A", "B"))
+	p.engines["A"].registry.Merge(at(t, "other", 1))
+	for i := range clients {
+		p.engines["B"].registry.Merge(report(t, fmt.Sprintf("B +0.000000000 c%d%s +1-1 %d", i, strings.Repeat("x", 240), i)))
+		p.engines["B"].registry.Merge(report(t, fmt.Sprintf("B +0.000000000 c%d%s +1.%s-1 1%d", i, strings.Repeat("x", 240), strings.Repeat("0", 2000), i)))
+	}
+	p.pass(t, 3*time.Second)
+	if held := p.equal(t); len(held) != clients+1 {
+		t.Errorf("%d reports", len(held))
+	}
+	var walks []int
+	for _, n := range p.notices {
+		if n.What == Walked && n.Peer == "B" {
+			walks = append(walks, n.News)
+		}
+	}
+	if !slices.Equal(walks, []int{clients}) {
+		t.Errorf("walks brought %d reports", walks)
 	}
 }

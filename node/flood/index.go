@@ -25,7 +25,7 @@ type index struct {
 // slot is of the client at place−1 whose hash has these low bits. It is free if place is 0.
 type slot struct{ hash, place uint32 }
 
-const minSlots = 64
+const minSlots = 8
 
 // find returns the place of the client in reports, or −1.
 func (x *index) find(h uint64, id line.ClientID, reports []line.Report) int {

@@ -62,6 +62,9 @@ func TestBusyHerd(t *testing.T) {
 	skipRacing(t)
 	for _, delays := range [][]time.Duration{{time.Millisecond}, {20 * time.Millisecond}, {time.Millisecond, 20 * time.Millisecond}} {
 		for _, pace := range []time.Duration{0, 3 * time.Millisecond} {
+			if testing.Short() && (len(delays) > 1 || (pace > 0) != (delays[0] == time.Millisecond)) {
+				continue
+			}
 			w := make(walks)
 			h := newHerd(1, settings{topology: campus(t), limit: 1 << 16, noticed: w.notice})
 			for i, each := range h.ways {

@@ -9,12 +9,16 @@ type event struct {
 	what happening
 }
 
-type happening interface{ happen() }
+type happening interface {
+	happen()
+	where() *node // which alone it concerns, or nil
+}
 
 // call is a happening that is rare.
 type call func()
 
-func (c call) happen() { c() }
+func (c call) happen()      { c() }
+func (c call) where() *node { return nil }
 
 func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.turn < o.turn }
 
@@ -65,4 +69,23 @@ func (a *agenda) next() event {
 	}
 	s[at] = last
 	return first
+}
+
+// lane is events that are planned in the order of their time, as arrivals are that all take as long: no heap is needed for them.
+type lane struct {
+	events []event // events[head:]
+	head   int
+}
+
+func (l *lane) next() event {
+	e := l.events[l.head]
+	l.events[l.head] = event{}
+	if l.head++; l.head == len(l.events) || l.head > 1<<10 && l.head > len(l.events)/2 {
+		l.compact()
+	}
+	return e
+}
+
+func (l *lane) compact() {
+	l.events, l.head = append(l.events[:0], l.events[l.head:]...), 0
 }

@@ -19,6 +19,8 @@ type herd struct {
 	now    time.Duration // since epoch
 	turn   uint64
 	agenda agenda
+	lane   lane // what arrives after the herd's delay
+	window window
 	nodes  []*node
 	ways   []*way
 	said   flood.Message
@@ -33,6 +35,7 @@ type settings struct {
 	delay     time.Duration    // of every way at first
 	limit     int              // of queues
 	retention time.Duration
+	apart     bool // nodes may be run one after the other for as long as nothing passes between them
 
 	changed func(n *node, r line.Report)                  // the registry of n holds r now
 	heard   func(n, from *node, r line.Report, news bool) // in a message of reports
@@ -101,7 +104,15 @@ func (h *herd) way(from, to int) *way {
 // at plans something.
 func (h *herd) at(t time.Duration, what happening) {
 	h.turn++
-	h.agenda.add(event{max(t, h.now), h.turn, what})
+	e := event{max(t, h.now), h.turn, what}
+	switch {
+	case e.at < h.window.end && what.where() == h.window.node && h.window.node != nil:
+		h.window.agenda.add(e)
+	case t == h.now+h.delay:
+		h.lane.events = append(h.lane.events, e)
+	default:
+		h.agenda.add(e)
+	}
 }
 
 // in plans something for later.
@@ -109,12 +120,39 @@ func (h *herd) in(d time.Duration, what func()) { h.at(h.now+d, call(what)) }
 
 // run carries out what is planned up to a time, which it is then.
 func (h *herd) run(until time.Duration) {
-	for len(h.agenda) > 0 && h.agenda[0].at <= until {
-		e := h.agenda.next()
-		h.now = e.at
-		e.what.happen()
+	for {
+		e := h.first()
+		if e == nil || e.at > until {
+			h.now = max(h.now, until)
+			return
+		}
+		if h.apart && h.delay > 0 && e.what.where() != nil {
+			h.runApart(e.at, min(e.at+h.delay, until+1))
+			continue
+		}
+		next := h.next()
+		h.now = next.at
+		next.what.happen()
 	}
-	h.now = max(h.now, until)
+}
+
+// first returns what is planned next, or nil; next removes it.
+func (h *herd) first() *event {
+	var first *event
+	if h.lane.head < len(h.lane.events) {
+		first = &h.lane.events[h.lane.head]
+	}
+	if len(h.agenda) > 0 && (first == nil || h.agenda[0].before(first)) {
+		first = &h.agenda[0]
+	}
+	return first
+}
+
+func (h *herd) next() event {
+	if len(h.agenda) > 0 && h.first() == &h.agenda[0] {
+		return h.agenda.next()
+	}
+	return h.lane.next()
 }
 
 // start starts all nodes.

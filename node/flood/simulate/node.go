@@ -17,6 +17,8 @@ type node struct {
 	disk  *disk    // or nil
 	clock time.Duration
 
+	events []event // in the present window
+
 	// What follows is of its present start.
 	engine    *flood.Engine // nil: it does not run
 	epoch     time.Time     // the clock's when the simulation began, which the engine knows
@@ -26,6 +28,9 @@ type node struct {
 	connected bool
 	stalled   bool
 	inbox     []arrival // while stalled
+	teller    *node     // of the message that is taken
+	news      bool      // something came of it
+	took      func(r line.Report, news bool)
 }
 
 type arrival struct {
@@ -47,8 +52,17 @@ func (n *node) start() {
 	c := flood.Config{
 		Name: n.name, Incarnation: i, Topology: h.topology, Limit: h.limit, Retention: h.retention, Disk: n.changes,
 	}
-	if h.noticed != nil {
-		c.Notice = func(what flood.Notice) { h.noticed(n, what) }
+	c.Notice = func(what flood.Notice) {
+		n.news = true
+		if h.noticed != nil {
+			h.noticed(n, what)
+		}
+	}
+	n.took = func(r line.Report, news bool) {
+		n.news = n.news || news
+		if h.heard != nil {
+			h.heard(n, n.teller, r, news)
+		}
 	}
 	n.engine = flood.NewEngine(c)
 	if n.disk != nil {
@@ -127,6 +141,8 @@ type ticker struct {
 	engine *flood.Engine
 }
 
+func (t *ticker) where() *node { return t.node }
+
 func (t *ticker) happen() {
 	n, h := t.node, t.node.herd
 	if n.engine != t.engine {
@@ -159,16 +175,16 @@ func (n *node) arrive(w *way, m *flood.Message) {
 	default:
 		n.take(w, m)
 		n.herd.idle = append(n.herd.idle, m)
-		n.after()
+		if n.news {
+			n.after()
+		}
 	}
 }
 
+// take has the engine take a message. If nothing comes of it, which is what most reports come to, then nobody is woken.
 func (n *node) take(w *way, m *flood.Message) {
-	var heard func(line.Report, bool)
-	if n.herd.heard != nil {
-		heard = func(r line.Report, news bool) { n.herd.heard(n, w.from, r, news) }
-	}
-	if err := n.ports[w.slot].link.Take(n.time(), *m, heard); err != nil {
+	n.teller, n.news = w.from, m.Kind != flood.Reports
+	if err := n.ports[w.slot].link.Take(n.time(), *m, n.took); err != nil {
 		panic(err) // engines understand each other
 	}
 }

@@ -97,6 +97,33 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// A cut-off travels: where clocks differ, what the node whose clock is ahead forgets, others do a few heartbeats later, and not when their
+// own clocks say so.
+func TestCutoffTravels(t *testing.T) {
+	skipRacing(t)
+	const retention, ahead = 640 * time.Second, 15 * time.Second // steps of 10 s
+	h := newHerd(1, settings{topology: campus(t), limit: 1 << 16, delay: time.Millisecond, retention: retention})
+	h.nodes[3].clock = ahead
+	h.start()
+	h.run(3 * time.Second)
+	h.nodes[0].move(t, 1)
+	h.run(h.now + time.Second)
+	var first time.Duration
+	for holding := len(h.nodes); holding > 0; h.run(h.now + 100*time.Millisecond) {
+		holding = 0
+		for _, n := range h.nodes {
+			_, clients := n.engine.Registry().Digest()
+			holding += clients
+		}
+		if holding < len(h.nodes) && first == 0 {
+			first = h.now
+		}
+	}
+	if first > retention || h.now-first > 6*time.Second {
+		t.Errorf("forgotten from %s to %s", first, h.now)
+	}
+}
+
 // heldSince returns what a node holds of what was received since then.
 func heldSince(n *node, oldest int64) map[line.ClientID]string {
 	held := make(map[line.ClientID]string)

@@ -14,7 +14,8 @@ type way struct {
 	delay    time.Duration
 	jitter   time.Duration // at most, on top
 	loss     float64       // probability for each message
-	doubling float64       // too
+	loses    func(m *flood.Message) bool
+	doubling float64 // probability
 	cut      bool
 	pace     time.Duration // from when a message leaves to when the next one may
 
@@ -30,7 +31,7 @@ func (w *way) send(m *flood.Message) {
 	case w.cut:
 		h.counts.cut++
 		return
-	case w.loss > 0 && h.rng.Float64() < w.loss:
+	case w.loss > 0 && h.rng.Float64() < w.loss, w.loses != nil && w.loses(m):
 		h.counts.lost++
 		return
 	}
@@ -63,6 +64,8 @@ func (h *herd) copy(m *flood.Message) *flood.Message {
 	c.Payload = append(c.Payload[:0], m.Payload...)
 	return c
 }
+
+func (w *way) where() *node { return w.to }
 
 // happen is the arrival of the first message that is under way.
 func (w *way) happen() {

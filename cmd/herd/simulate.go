@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"herd/node/flood"
+	"herd/node/flood/simulate"
+)
+
+// simulation is what the flags of topology simulate say.
+type simulation struct {
+	simulate.Config
+	shape         string
+	nodes, degree int
+	asJSON        bool
+}
+
+func (p *program) topologySimulate() *cobra.Command {
+	var s simulation
+	c := &cobra.Command{
+		Use:   "simulate",
+		Short: "See in simulated time what a topology costs, and how fast it is and heals",
+		Long: `Run the flood of the servers, the very code that they run, in simulated time: on the topology of the configuration, or on
+one of a shape. Clients report at random servers, while messages are lost and links are cut as the flags say; then all is whole again, and
+it is seen how long it takes until all servers know the same. Everything random comes from the seed: the same flags print the same.
+
+Regular gives every server --degree links, at random; scale-free gives each that comes --degree links, to those rather that have many.`,
+		Example: `  herd topology simulate
+  herd topology simulate --shape ring --nodes 50 --delay 5ms
+  herd topology simulate --shape regular --nodes 1000 --degree 4 --reports 10000
+  herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --seed 7 --json`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(c *cobra.Command, _ []string) error { return p.simulate(c, &s) },
+	}
+	f := c.Flags()
+	f.StringVar(&s.shape, "shape", "", "line, ring, star, tree, regular or scale-free, instead of what is configured")
+	f.IntVar(&s.nodes, "nodes", 100, "servers of a shape")
+	f.IntVar(&s.degree, "degree", 4, "links of each server, if regular; of each that comes, if scale-free")
+	f.IntVar(&s.Reports, "reports", 1000, "to be made")
+	f.IntVar(&s.Rate, "rate", 1000, "of reports a second, at all servers together")
+	f.IntVar(&s.Clients, "clients", 1000, "that make them")
+	f.DurationVar(&s.Delay, "delay", 10*time.Millisecond, "of a link, one way")
+	f.Float64Var(&s.Loss, "loss", 0, "probability with which a message is lost, 0 to 1, until the last report")
+	f.IntVar(&s.Cuts, "cuts", 0, "of links at random, each for 1 to 5 s")
+	f.Uint64Var(&s.Seed, "seed", 1, "of all that is random")
+	f.BoolVar(&s.asJSON, "json", false, "as JSON")
+	shapes := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		for _, shape := range simulate.Shapes {
+			names = append(names, string(shape))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	if err := c.RegisterFlagCompletionFunc("shape", shapes); err != nil {
+		panic(err) // only if there is no such flag
+	}
+	return c
+}
+
+func (p *program) simulate(c *cobra.Command, s *simulation) error {
+	if err := s.check(); err != nil {
+		return &usageError{err}
+	}
+	topology, err := p.simulated(c, s)
+	if err != nil {
+		return err
+	}
+	s.Topology = topology
+	var shown progress
+	if terminal(p.stderr) { // though the result may go there too, afterwards
+		shown.stderr = p.stderr
+	}
+	s.Progress = func(done int) { shown.tell(func() string { return bar(done, s.Reports) }) }
+	result, err := simulate.Run(c.Context(), s.Config)
+	shown.end()
+	if err != nil {
+		return err
+	}
+	if s.asJSON {
+		return p.printJSON(result)
+	}
+	return p.print(simulated(&result))
+}
+
+// check finds what is wrong with the flags.
+func (s *simulation) check() error {
+	var faults []error
+	for _, f := range []struct {
+		ok   bool
+		want string
+	}{
+		{s.shape == "" || slices.Contains(simulate.Shapes, simulate.Shape(s.shape)), "--shape is one of line, ring, star, tree, regular, scale-free"},
+		{s.nodes >= 1, "--nodes is at least 1"},
+		{s.Reports >= 1, "--reports is at least 1"},
+		{s.Rate >= 1 && s.Rate <= int(time.Second), "--rate is 1 to 1000000000"},
+		{s.Clients >= 1, "--clients is at least 1"},
+		{s.Delay >= 0 && s.Delay <= time.Second, "--delay is 0s to 1s"},
+		{s.Loss >= 0 && s.Loss <= 1, "--loss is 0 to 1"},
+		{s.Cuts >= 0, "--cuts is not negative"},
+	} {
+		if !f.ok {
+			faults = append(faults, errors.New(f.want))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// simulated returns the topology to simulate.
+func (p *program) simulated(c *cobra.Command, s *simulation) (*flood.Topology, error) {
+	if s.shape == "" {
+		for _, flag := range []string{"nodes", "degree"} {
+			if c.Flags().Changed(flag) {
+				return nil, &usageError{fmt.Errorf("--%s needs --shape; without it, the servers are those of the configuration", flag)}
+			}
+		}
+		config, err := p.load(c)
+		if err != nil {
+			return nil, err
+		}
+		return config.Topology(), nil
+	}
+	topology, err := simulate.NewTopology(simulate.Shape(s.shape), s.nodes, s.degree, s.Seed)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return topology, nil
+}
+
+// bar shows how far the simulation has come.
+func bar(done, reports int) string {
+	const width = 40
+	full := done * width / reports
+	return fmt.Sprintf("[%s%s] %d of %s", strings.Repeat("#", full), strings.Repeat(".", width-full), done, plural(reports, "report"))
+}
+
+// simulated puts a result in words.
+func simulated(r *simulate.Result) []byte {
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	row := func(what, value, format string, more ...any) {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", what, value, fmt.Sprintf(format, more...))
+	}
+	ms := func(seconds float64) string { return fmt.Sprintf("%.1f ms", 1000*seconds) }
+	row("servers", fmt.Sprint(r.Nodes), "with %s; seed %d", plural(r.Links, "link"), r.Seed)
+	row("reports", fmt.Sprint(r.Reports), "of which %d were superseded before all servers knew them", r.Superseded)
+	row("messages", fmt.Sprintf("%.2f", r.MessagesPerReport), "over links per report; %d tell one to all when the herd is idle", r.FloodCost)
+	row("hops", fmt.Sprintf("%.2f", r.Hops.Mean), "on average from where it was made, %d at most", r.Hops.Max)
+	row("to the last", ms(r.ToLast.P50), "from a report until all servers knew it: half of them; 99 %%: %s, all: %s", ms(r.ToLast.P99), ms(r.ToLast.Max))
+	row("lost", fmt.Sprint(r.Lost), "messages")
+	if r.Converged {
+		row("equal after", ms(r.Convergence), "from the last report or fault until all servers knew the same")
+	} else {
+		row("not equal", ms(r.Convergence), "after the last report or fault")
+	}
+	row("repair", fmt.Sprint(r.RepairBytes), "bytes, next to %d of reports and %d of heartbeats, in %.1f s", r.ReportBytes, r.HeartbeatBytes, r.Simulated)
+	_ = table.Flush() // a buffer takes it all
+	return text.Bytes()
+}

@@ -1,0 +1,253 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// Config says what is to be simulated.
+type Config struct {
+	Topology *flood.Topology
+	Reports  int
+	Rate     int           // reports a second
+	Clients  int           // that move, each from server to server
+	Delay    time.Duration // of each link, one way
+	Loss     float64       // probability with which a message is lost, while there are reports
+	Cuts     int           // of links at random, for 1 to 5 s
+	Seed     uint64
+	Progress func(reports int) // is told now and then how many were made, unless it is nil
+}
+
+// Result is what came of it. Durations are in seconds.
+type Result struct {
+	Seed              uint64  `json:"seed"`
+	Nodes             int     `json:"nodes"`
+	Links             int     `json:"links"`
+	Reports           int     `json:"reports"`
+	Messages          uint64  `json:"messages"` // with reports, over links
+	MessagesPerReport float64 `json:"messages_per_report"`
+	FloodCost         int     `json:"flood_cost"` // 2E − (N − 1)
+	Hops              Hops    `json:"hops"`
+	ToLast            Spread  `json:"to_last"`     // from a report until the last server knew it
+	Superseded        int     `json:"superseded"`  // reports that a newer one overtook before all knew them
+	Lost              uint64  `json:"lost"`        // messages, by chance and by cuts
+	Converged         bool    `json:"converged"`   // all registries ended equal
+	Convergence       float64 `json:"convergence"` // from the last report or fault until then
+	ReportBytes       uint64  `json:"report_bytes"`
+	RepairBytes       uint64  `json:"repair_bytes"`
+	HeartbeatBytes    uint64  `json:"heartbeat_bytes"`
+	Simulated         float64 `json:"simulated"`
+}
+
+// Hops is over how many links reports came to servers.
+type Hops struct {
+	Mean float64 `json:"mean"`
+	Max  int     `json:"max"`
+}
+
+// Spread is how long things took.
+type Spread struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+const (
+	warmUp   = 4 * time.Second  // until all links are up
+	patience = 10 * time.Minute // for all to be equal
+	quantum  = time.Millisecond // in which that is looked for
+)
+
+// load is a herd, and what becomes of each report.
+type load struct {
+	*herd
+	Config
+	every   time.Duration // a report
+	paths   []*path       // of each report that is under way
+	spare   []*path
+	arrived int // at a server, in all
+	hops    int // over which they came
+	most    int
+	took    []time.Duration // until the last server knew them
+}
+
+// path is how a report spreads.
+type path struct {
+	hops    []uint16      // from where it was reported, by server
+	missing int           // servers that do not know it
+	last    time.Duration // when a server came to know it
+}
+
+// Run simulates a herd.
+func Run(ctx context.Context, c Config) (Result, error) {
+	if c.Reports < 1 || c.Rate < 1 || c.Rate > int(time.Second) || c.Clients < 1 || c.Delay < 0 || c.Loss < 0 || c.Loss > 1 || c.Cuts < 0 {
+		return Result{}, errors.New("simulate: reports, rate and clients are at least 1, loss is from 0 to 1, nothing is negative")
+	}
+	l := &load{Config: c, every: time.Second / time.Duration(c.Rate), paths: make([]*path, c.Reports)}
+	s := settings{topology: c.Topology, limit: 1 << 16, delay: c.Delay, heard: l.hear, apart: true}
+	if c.Loss > 0 || c.Cuts > 0 {
+		s.changed = func(_ *node, r line.Report) { l.arrive(l.index(r)) }
+	}
+	l.herd = newHerd(c.Seed, s)
+	for _, n := range l.nodes {
+		l.in(time.Duration(l.rng.Int64N(int64(time.Second))), n.start)
+	}
+	l.herd.run(warmUp)
+	end := warmUp + time.Duration(c.Reports)*l.every
+	healed := l.planFaults(end)
+	before := l.counts
+	if err := l.report(ctx); err != nil {
+		return Result{}, err
+	}
+	for _, w := range l.ways {
+		w.loss = 0
+	}
+	l.herd.run(healed)
+	took, equal := l.settle(quantum, patience)
+	return l.result(before, took, equal), nil
+}
+
+// planFaults plans cuts, and returns when the last of them is healed, or the end of all reports.
+func (l *load) planFaults(end time.Duration) (healed time.Duration) {
+	healed = end
+	for _, w := range l.ways {
+		w.loss = l.Loss
+	}
+	cut := make(map[*way]int) // how often at a time
+	for range l.Cuts {
+		w := l.ways[l.rng.IntN(len(l.ways))]
+		back := l.way(w.to.index, w.from.index)
+		begin := l.now + time.Duration(l.rng.Int64N(int64(end-l.now)))
+		until := begin + time.Second + time.Duration(l.rng.Int64N(int64(4*time.Second)))
+		healed = max(healed, until)
+		for _, each := range []*way{w, back} {
+			l.at(begin, call(func() {
+				cut[each]++
+				each.cut = true
+			}))
+			l.at(until, call(func() {
+				cut[each]--
+				each.cut = cut[each] > 0
+			}))
+		}
+	}
+	return healed
+}
+
+// saying is a report of a random client at a random server.
+type saying struct {
+	load   *load
+	number int
+	node   *node
+	client int
+}
+
+func (s *saying) where() *node { return s.node }
+
+func (s *saying) happen() {
+	l, n, at := s.load, s.node, s.node.wall()
+	command := line.Parse(fmt.Appendf(nil, "IAMAT client%d.example +%d.%06d-118.445127 %d.%09d",
+		s.client, s.number/1e6%90, s.number%1e6, at.Unix(), at.Nanosecond()))
+	l.paths[s.number] = l.begin()
+	if l.changed == nil {
+		l.arrive(s.number)
+	}
+	n.say(&command) // is admitted, unless a later one of the client has come before
+}
+
+// report has all reports made.
+func (l *load) report(ctx context.Context) error {
+	const ahead = 256
+	for i := range l.paths {
+		at := warmUp + time.Duration(i)*l.every
+		l.at(at, &saying{l, i, l.nodes[l.rng.IntN(len(l.nodes))], l.rng.IntN(l.Clients)})
+		if i%ahead < ahead-1 && i < len(l.paths)-1 {
+			continue
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("simulate: interrupted after %d of %d reports", i, l.Reports)
+		}
+		if l.Progress != nil {
+			l.Progress(i)
+		}
+		l.herd.run(at)
+	}
+	return nil
+}
+
+// begin returns a path on which no server is.
+func (l *load) begin() *path {
+	if last := len(l.spare) - 1; last >= 0 {
+		p := l.spare[last]
+		l.spare = l.spare[:last]
+		p.missing, p.last = len(p.hops), 0
+		return p
+	}
+	return &path{hops: make([]uint16, len(l.nodes)), missing: len(l.nodes)}
+}
+
+// index returns which report it is: no two have one time.
+func (l *load) index(r line.Report) int {
+	return int((time.Duration(r.Nanos()-epoch.UnixNano()) - warmUp) / l.every)
+}
+
+// hear follows a report from server to server.
+func (l *load) hear(n, from *node, r line.Report, news bool) {
+	if !news {
+		return
+	}
+	i := l.index(r)
+	p := l.paths[i]
+	if p == nil {
+		return
+	}
+	hops := 1
+	if from.name != r.Origin() {
+		hops += int(p.hops[from.index])
+	}
+	p.hops[n.index] = uint16(hops)
+	l.arrived++
+	l.hops += hops
+	l.most = max(l.most, hops)
+	if l.changed == nil {
+		l.arrive(i)
+	}
+}
+
+// arrive notes that a server knows a report.
+func (l *load) arrive(i int) {
+	p := l.paths[i]
+	p.last = max(p.last, l.now)
+	if p.missing--; p.missing == 0 {
+		l.took = append(l.took, p.last-(warmUp+time.Duration(i)*l.every))
+		l.paths[i] = nil
+		l.spare = append(l.spare, p)
+	}
+}
+
+func (l *load) result(before counts, took time.Duration, equal bool) Result {
+	now := l.counts
+	r := Result{
+		Seed: l.Seed, Nodes: len(l.nodes), Links: len(l.Topology.Links()), Reports: l.Reports,
+		Messages: now.messages - before.messages, FloodCost: l.Topology.FloodCost(),
+		Hops: Hops{Max: l.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
+		Converged: equal, Convergence: took.Seconds(),
+		ReportBytes: now.reportBytes - before.reportBytes, RepairBytes: now.repairBytes - before.repairBytes,
+		HeartbeatBytes: now.beatBytes - before.beatBytes, Simulated: l.now.Seconds(),
+	}
+	r.MessagesPerReport = float64(r.Messages) / float64(l.Reports)
+	if l.arrived > 0 {
+		r.Hops.Mean = float64(l.hops) / float64(l.arrived)
+	}
+	if n := len(l.took); n > 0 {
+		slices.Sort(l.took)
+		r.ToLast = Spread{l.took[n/2].Seconds(), l.took[n*99/100].Seconds(), l.took[n-1].Seconds()}
+	}
+	return r
+}

@@ -1,0 +1,113 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// What a simulation says is what must be: without faults one report after the other costs 2E − (N − 1) messages and comes to each server
+// over the fewest links; the same seed says the same; and it makes no difference that nodes take turns while nothing passes between them.
+func TestRun(t *testing.T) {
+	skipRacing(t)
+	for _, tt := range []struct {
+		shape                Shape
+		nodes, degree, most  int
+		fewest, loss         float64
+		cuts, rate, messages int
+	}{
+		{shape: Line, nodes: 10, most: 9, fewest: 11. / 3, rate: 10, messages: 9},
+		{shape: Ring, nodes: 10, most: 5, fewest: 25. / 9, rate: 10, messages: 11},
+		{shape: Star, nodes: 10, most: 2, fewest: 1.8, rate: 10, messages: 9},
+		{shape: Regular, nodes: 20, degree: 4, rate: 1000},
+		{shape: ScaleFree, nodes: 20, degree: 2, rate: 1000, loss: 0.05, cuts: 5},
+	} {
+		topo, err := NewTopology(tt.shape, tt.nodes, tt.degree, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Config{Topology: topo, Reports: 500, Rate: tt.rate, Clients: 50, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: 9}
+		r, err := Run(t.Context(), c)
+		if err != nil || !r.Converged {
+			t.Fatalf("%s: %+v, %v", tt.shape, r, err)
+		}
+		again, err := Run(t.Context(), c)
+		if err != nil || !reflect.DeepEqual(r, again) {
+			t.Errorf("%s: %+v, then %+v, %v", tt.shape, r, again, err)
+		}
+		if c.Seed++; tt.cuts > 0 {
+			if other, err := Run(t.Context(), c); err != nil || reflect.DeepEqual(r, other) {
+				t.Errorf("%s: another seed says the same: %+v, %v", tt.shape, other, err)
+			}
+			if r.Lost == 0 || r.RepairBytes == 0 {
+				t.Errorf("%s: nothing was lost and repaired: %+v", tt.shape, r)
+			}
+			continue
+		}
+		if tt.messages == 0 {
+			continue
+		}
+		if r.FloodCost != tt.messages || r.Messages != uint64(500*tt.messages) || r.Hops.Max != tt.most ||
+			r.Hops.Mean < 0.8*tt.fewest || r.Hops.Mean > 1.2*tt.fewest || r.RepairBytes+r.Lost != 0 || r.Superseded != 0 {
+			t.Errorf("%s: %+v", tt.shape, r)
+		}
+		if longest := 0.01 * float64(tt.most); r.ToLast.Max != longest {
+			t.Errorf("%s: %v s to the last, want %v", tt.shape, r.ToLast.Max, longest)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Run(ctx, Config{Topology: single, Reports: 1, Rate: 1, Clients: 1}); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if _, err := Run(t.Context(), Config{Topology: single, Reports: 1, Rate: 1}); err == nil {
+		t.Error("without clients: no error")
+	}
+}
+
+// That nodes take turns while nothing passes between them changes nothing that they, or the load, can see.
+func TestApart(t *testing.T) {
+	skipRacing(t)
+	topo, err := NewTopology(Regular, 30, 4, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results [2][]uint64
+	for i := range results {
+		h := newHerd(4, settings{topology: topo, limit: 1 << 16, delay: 10 * time.Millisecond, apart: i == 0})
+		for k, n := range h.nodes {
+			h.in(time.Duration(k)*31*time.Millisecond, n.start)
+		}
+		h.run(2 * time.Second)
+		for k := range 2000 {
+			h.run(h.now + 700*time.Microsecond)
+			if h.nodes[k%30].move(t, k%97); k%50 > 0 {
+				continue
+			}
+			for _, n := range h.nodes {
+				sum, clients := n.engine.Registry().Digest()
+				results[i] = append(results[i], sum, uint64(clients))
+			}
+			results[i] = append(results[i], h.counts.messages, h.counts.beats, h.counts.repairBytes)
+		}
+	}
+	if !reflect.DeepEqual(results[0], results[1]) {
+		t.Error("nodes that take turns know something else")
+	}
+}
+
+// BenchmarkThousand is a fifth of the 10,000 reports at 1,000 servers that are to take a minute.
+func BenchmarkThousand(b *testing.B) {
+	topo, err := NewTopology(Regular, 1000, 4, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r, err := Run(b.Context(), Config{Topology: topo, Reports: 2000, Rate: 1000, Clients: 1000, Delay: 10 * time.Millisecond, Seed: 1})
+		if err != nil || !r.Converged {
+			b.Fatal(r, err)
+		}
+	}
+}
