@@ -13,7 +13,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	if now.Before(l.due) || !e.connected {
 		return false
 	}
-	l.due = now.Add(beat)
+	l.said, l.due = now, now.Add(beat)
 	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
 	if n := len(l.peers); n > 0 && l.alive && now.Sub(l.heard) < echoTime { // else it is to answer at once
 		h := l.peers[n-1]
@@ -81,8 +81,12 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		l.gap(now, max(b.last, h.last)-min(b.last, h.last))
 		h.last = b.last
 	}
-	if returned || b.echo != e.Incarnation && !l.twinned(now) { // it should hear this one now; twins would make that an endless exchange
-		l.due = now
+	if returned || b.echo != e.Incarnation { // it should hear this one now
+		at := now
+		if !returned && now.Sub(l.doubled) < twinShows { // if there are two of each, an answer calls for the next
+			at = later(now, l.said.Add(twinPause))
+		}
+		l.due = earlier(l.due, at)
 		l.Queue.signal()
 	}
 	e.agree(l, now, &b)
@@ -111,6 +115,7 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 		for i := range l.peers {
 			if h := &l.peers[i]; h.incarnation == b.incarnation && h.beaten {
 				l.complain(now, NeighbourTwin)
+				l.doubled = now
 			}
 		}
 	}

@@ -86,9 +86,9 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 	k, changed := keyOf(r.Client()), false
 	s := e.registry.shard(k)
 	s.mu.Lock()
-	defer s.mu.Unlock()                        // with the shard locked, so that registry and queues can be seen at one moment
-	if from != Edge && e.registry.expired(r) { // asked with the shard locked, or it could come in after all as old was forgotten
-		return false
+	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
+	if from != Edge && e.registry.expired(r) {
+		return false // asked with the shard locked: else it could come in after all that is as old was forgotten
 	}
 	if from == Edge {
 		changed = s.admit(k, r)
