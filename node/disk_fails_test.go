@@ -86,6 +86,34 @@ func TestDiskFailsAlways(t *testing.T) {
 	})
 }
 
+// In mode always a disk that fails while the node is ending is told as well.
+func TestDiskFailsAtTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		doors := newPipes()
+		c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
+		p.on(t, true)(&c)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- New(c).Run(ctx) }()
+		first, second := doors.dial(t), doors.dial(t)
+		p.set(300*time.Millisecond, nil)
+		go first.send("IAMAT a " + place + " 1\n")
+		time.Sleep(10 * time.Millisecond)
+		go second.send("IAMAT b " + place + " 1\n") // for the next round, which fails
+		time.Sleep(10 * time.Millisecond)
+		stop()
+		p.set(0, syscall.EIO)
+		first.line() // told, or not, for it may have asked after its round began
+		if got := second.line(); got != "EOF" {
+			t.Errorf("told %q", got)
+		}
+		if err := <-ended; err == nil || err.Error() != "store data: input/output error; see to the disk" {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
 // The disk fails once, at each change in turn, in both modes.
 func TestDiskFailsAnywhere(t *testing.T) {
 	for _, always := range []bool{false, true} {

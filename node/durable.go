@@ -77,23 +77,23 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		return errors.Join(err, n.disk.store.Close())
 	}
-	within, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
+	within, fail := context.WithCancel(ctx)
+	defer fail()
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives all that is pushed
 	defer stop()
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		if err := n.disk.run(rest); err != nil {
-			fail(err)
+		if n.disk.run(rest) != nil {
+			fail()
 		}
 	})
 	tasks.Go(func() { n.disk.watch(rest) })
 	err := n.run(within)
-	if err == nil && ctx.Err() == nil {
-		err = context.Cause(within)
-	}
 	stop()
 	tasks.Wait()
+	if err == nil {
+		err = n.disk.dead // also if it failed when the node was ending anyhow
+	}
 	return errors.Join(err, n.disk.finish())
 }
 
@@ -257,7 +257,7 @@ func (d *disk) finish() error {
 	closing := d.store.Close()
 	switch {
 	case d.dead != nil:
-		return nil // which was told
+		return nil // Run says it
 	case err != nil:
 		return fmt.Errorf("not all that is known is on disk: %w", err)
 	}

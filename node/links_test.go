@@ -61,6 +61,31 @@ func TestBusAway(t *testing.T) {
 	})
 }
 
+// What a node waits for before it is ready begins when it runs, not before: to read its disk may have taken longer.
+func TestReadyAfterLongLoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := Config{
+			Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"),
+			Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop(),
+		}
+		catchesUp(&c)
+		n := New(c)
+		time.Sleep(2 * c.CatchUp)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		began := time.Now()
+		go func() { ended <- n.Run(ctx) }()
+		<-n.Ready()
+		if got, want := time.Since(began), 3500*time.Millisecond; got != want { // when Hands was not heard for so long
+			t.Errorf("ready after %s, want %s", got, want)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What a neighbour sends is merged line by line if it is well formed, whatever its origin; all else is counted and dropped.
 func TestBadMessages(t *testing.T) {
 	bubble(t, func(t *testing.T) {

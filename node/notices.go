@@ -81,7 +81,7 @@ func (n *Node) look() {
 func (n *Node) clock(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for began := time.Now(); ; { // after a disk was read, which may have taken longer than anything here
 		select {
 		case <-ctx.Done():
 			return
@@ -90,7 +90,7 @@ func (n *Node) clock(ctx context.Context) {
 		}
 		now := time.Now()
 		timer.Reset(n.engine.Tick(now).Sub(now))
-		switch waited := now.Sub(n.began); {
+		switch waited := now.Sub(began); {
 		case n.busState.Load() == connected && n.engine.CaughtUp(now):
 			n.becomeReady("caught up")
 		case n.busState.Load() != connected && waited >= readyTime:

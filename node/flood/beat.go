@@ -13,7 +13,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	if now.Before(l.due) || !e.connected {
 		return false
 	}
-	l.due = now.Add(beat)
+	l.said, l.due = now, now.Add(beat)
 	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
 	if n := len(l.peers); n > 0 && l.alive && now.Sub(l.heard) < echoTime { // else it is to answer at once
 		h := l.peers[n-1]
@@ -82,7 +82,11 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		h.last = b.last
 	}
 	if returned || b.echo != e.Incarnation { // it should hear this one now
-		l.due = now
+		at := now
+		if !returned && now.Sub(l.doubled) < twinShows { // if there are two of each, an answer calls for the next
+			at = later(now, l.said.Add(twinPause))
+		}
+		l.due = earlier(l.due, at)
 		l.Queue.signal()
 	}
 	e.agree(l, now, &b)
@@ -111,6 +115,7 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 		for i := range l.peers {
 			if h := &l.peers[i]; h.incarnation == b.incarnation && h.beaten {
 				l.complain(now, NeighbourTwin)
+				l.doubled = now
 			}
 		}
 	}
@@ -135,29 +140,37 @@ func (l *Link) complain(now time.Time, what What) {
 	}
 }
 
-// agreeOnTopology compares the topologies of two neighbours. What differs is noticed when it is known, and when it changes.
-func (e *Engine) agreeOnTopology(l *Link, b *heartbeat) {
+// twinned reports whether there was a sign of a twin not long ago.
+func (l *Link) twinned(now time.Time) bool { return !l.twin.IsZero() && now.Sub(l.twin) < twinShows }
+
+// agreeOnTopology compares the topologies of two neighbours. What differs is noticed when it is known, and when it changes, but not all the
+// time: of twins it changes with each heartbeat.
+func (e *Engine) agreeOnTopology(l *Link, now time.Time, b *heartbeat) {
 	differs := b.topology != e.print
-	switch now := [2]uint64{e.print, b.topology}; {
+	switch prints := [2]uint64{e.print, b.topology}; {
 	case !differs && l.named:
 		e.notice(Notice{Peer: l.Peer, What: SameTopology})
 		l.named = false
 	case !differs:
 	case !l.differs && b.links == "": // it is about to see that they differ, and to tell its own
-	case !l.named || l.prints != now || l.links != b.links:
+	case (!l.named || l.prints != prints || l.links != b.links) && now.Sub(l.shown) >= twinShows:
+		l.shown = now
 		e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
-		l.named, l.prints = true, now
+		l.named, l.prints = true, prints
 	}
 	l.differs, l.links = differs, b.links
 }
 
 // agree compares how two neighbours are configured, and takes over the later cut-off.
 func (e *Engine) agree(l *Link, now time.Time, b *heartbeat) {
-	e.agreeOnTopology(l, b)
-	if b.retention != e.retention && l.retention != b.retention {
+	e.agreeOnTopology(l, now, b)
+	switch {
+	case b.retention == e.retention:
+		l.retention = b.retention
+	case l.retention != b.retention && now.Sub(l.warned) >= twinShows: // likewise
+		l.retention, l.warned = b.retention, now
 		e.notice(Notice{Peer: l.Peer, What: OtherRetention, Took: b.retention})
 	}
-	l.retention = b.retention
 	if b.cutoff == keepAll || b.cutoff <= e.registry.oldest.Load() {
 		return
 	}

@@ -35,9 +35,8 @@ type Engine struct {
 	walks     uint64     // so far
 	paid      time.Time  // up to when answers given have used their share
 	asked     uint64     // id of the last question of any walk
-	topology  *Topology
-	text      string // of it
-	print     uint64 // of it: its fingerprint
+	text      string     // of the topology
+	print     uint64     // of the topology: its fingerprint
 	retention time.Duration
 	oldest    int64 // cut-off up to which the registry has been looked through
 }
@@ -74,7 +73,7 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 		links = append(links, kept)
 	}
 	e.links.Store(&links)
-	e.topology, e.text, e.print = t, t.Text(), t.Fingerprint()
+	e.text, e.print = t.Text(), t.Fingerprint()
 	if e.walk != nil && !slices.Contains(links, e.walk.link) {
 		e.walk = nil
 	}
@@ -84,13 +83,13 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 // (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
 // returns true.
 func (e *Engine) Hear(r line.Report, from NodeName) bool {
-	if from != Edge && e.registry.expired(r) {
-		return false
-	}
 	k, changed := keyOf(r.Client()), false
 	s := e.registry.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
+	if from != Edge && e.registry.expired(r) {
+		return false // asked with the shard locked: else it could come in after all that is as old was forgotten
+	}
 	if from == Edge {
 		changed = s.admit(k, r)
 	} else {
@@ -171,9 +170,13 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 		}
 	}
 	if w := e.walk; w != nil {
-		if now.Sub(w.moved) >= answerTime {
+		switch {
+		case now.Sub(w.moved) >= answerTime:
 			e.stopWalk(now, "no answer")
-		} else {
+		case now.Sub(w.began) >= turnTime && slices.ContainsFunc(e.Links(), func(l *Link) bool { return l.mayWalk(now) }):
+			e.walk = nil
+			e.want(w.link, now, w.why) // after the others
+		default:
 			next = earlier(next, w.moved.Add(answerTime))
 		}
 	}

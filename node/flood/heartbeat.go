@@ -76,7 +76,7 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 	if version != wireVersion {
 		return b, fmt.Errorf("%w %.20q: this node speaks %s", ErrVersion, version, wireVersion)
 	}
-	f := strings.Split(rest, " ")
+	f := strings.SplitN(rest, " ", 10)
 	if len(f) < 9 {
 		return b, fmt.Errorf("%w: a heartbeat of %d fields", ErrMalformed, len(f))
 	}
@@ -103,8 +103,8 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 			return heartbeat{}, fmt.Errorf("%w: field %d of a heartbeat is %.40q", ErrMalformed, i+1, f[i])
 		}
 	}
-	for _, more := range f[9:] {
-		if links, ok := strings.CutPrefix(more, "links="); ok {
+	for more := range strings.SplitSeq(strings.Join(f[9:], ""), " ") {
+		if links, ok := strings.CutPrefix(more, "links="); ok && len(links) <= maxText {
 			b.links = links
 		}
 	}

@@ -15,8 +15,9 @@ const (
 	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
 	idleBytes = 32 << 10                // of answers to that
 	retryTime = time.Second             // after a walk that was given up
+	twinPause = beat / 4                // between two heartbeats to a neighbour that has a twin
 	twinTime  = 30 * time.Second        // between two walks while the neighbour has a twin
-	twinShows = time.Minute             // after the last sign of a twin
+	twinShows = time.Minute             // after the last sign of a twin; and between two notices of one difference
 
 	maxReports = 256      // in a message
 	maxText    = 32 << 10 // bytes of reports in a message, with what stands around them; one report may have more
@@ -64,7 +65,8 @@ type Link struct {
 
 	// The rest is guarded by engine.mu.
 	heard     time.Time // the last heartbeat, or the beginning of the connection
-	due       time.Time // when the next heartbeat is to be sent
+	said      time.Time // when the last heartbeat was sent
+	due       time.Time // when the next is to be
 	alive     bool      // heartbeats come
 	met       bool      // one has come since the beginning of the connection
 	missed    bool      // none has for so long that it was noted
@@ -74,7 +76,8 @@ type Link struct {
 	foreign   int       // heartbeats that echoed an incarnation of this node's name that is not this one's
 	strange   time.Time // when the first of them came
 	twin      time.Time // last sign that two nodes have one name
-	complaint time.Time // about that
+	doubled   time.Time // the same, of the neighbour's name
+	complaint time.Time // about twins
 
 	wanted    bool      // a walk is
 	why       string    // it is
@@ -89,7 +92,9 @@ type Link struct {
 	links     string        // of it, if it told them
 	named     bool          // that was noticed
 	prints    [2]uint64     // of this node's and of the neighbour's, then
-	retention time.Duration // the neighbour's
+	shown     time.Time     // when that was
+	retention time.Duration // the neighbour's, as this node's or as noticed
+	warned    time.Time     // when it was noticed
 	counts    LinkCounts
 }
 

@@ -94,13 +94,13 @@ func (s *shard) merge(k key, r line.Report) (held line.Report, changed bool) {
 // Merging is commutative, associative and idempotent: whatever the order in which nodes are given the same
 // reports, and however often, they end with equal registries.
 func (g *Registry) Merge(r line.Report) (held line.Report, changed bool) {
-	if g.expired(r) {
-		return g.Get(r.Client())
-	}
 	k := keyOf(r.Client())
 	s := g.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if g.expired(r) {
+		return s.get(k, r.Client())
+	}
 	return s.merge(k, r)
 }
 
@@ -110,6 +110,10 @@ func (g *Registry) Get(id line.ClientID) (line.Report, bool) {
 	s := g.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.get(k, id)
+}
+
+func (s *shard) get(k key, id line.ClientID) (line.Report, bool) {
 	place := s.index.find(k.hash, id, s.reports)
 	if place < 0 {
 		return line.Report{}, false

@@ -12,10 +12,13 @@ func (e *Engine) want(l *Link, now time.Time, why string) {
 		return
 	}
 	l.wanted, l.why, l.since = true, why, now
-	if !l.twin.IsZero() && now.Sub(l.twin) < twinShows {
+	if l.twinned(now) {
 		l.resume = later(l.resume, now.Add(twinTime))
 	}
 }
+
+// mayWalk reports whether a walk is wanted over a link, and may begin.
+func (l *Link) mayWalk(now time.Time) bool { return l.alive && l.wanted && !now.Before(l.resume) }
 
 // begin begins the walk that has been wanted for longest, if there is none and it may. It returns when the next one may, or zero.
 func (e *Engine) begin(now time.Time) (next time.Time) {

@@ -173,3 +173,48 @@ func linkTo(e *Engine, peer NodeName) *Link {
 	links := e.Links()
 	return links[slices.IndexFunc(links, func(l *Link) bool { return l.Peer == peer })]
 }
+
+// A neighbour that answers and answers, because it is slow or means ill, does not keep a node from being repaired by others.
+func TestWalksTakeTurns(t *testing.T) {
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B", "C")})
+	now := time.Unix(1_700_000_000, 0)
+	began := now
+	e.Connect(now)
+	turns, from := 0, NodeName("")
+	var m Message
+	for ; now.Sub(began) < time.Minute; now = now.Add(time.Second / 4) {
+		for i, l := range e.Links() {
+			b := heartbeat{incarnation: Incarnation{byte(i + 1)}, cutoff: keepAll}
+			if err := l.Take(now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, l := range e.Links() {
+			for l.Next(now, &m) {
+				if m.Kind != Repair {
+					continue
+				}
+				if l.Peer != from {
+					turns, from = turns+1, l.Peer
+				}
+				q, err := parseQuestion(m.Payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				differ := [fanout]digest(slices.Repeat([]digest{1}, fanout)) // all sixteen, and so on: there is no end to it
+				answer := appendParts(beginAnswer(nil, q.id), &differ)
+				if q.asks[0].branch.depth == maxDepth {
+					answer = appendList(beginAnswer(nil, q.id), nil)
+				}
+				if err := l.Take(now, Message{Kind: Repair, Payload: answer}, nil); err != nil {
+					t.Fatal(err)
+				}
+				break // not faster than that
+			}
+		}
+		e.Tick(now)
+	}
+	if turns < 5 {
+		t.Errorf("%d turns in a minute, want 5", turns)
+	}
+}

@@ -123,22 +123,30 @@ func linkText(a, b NodeName) string { return string(min(a, b)) + ":" + string(ma
 // Fingerprint returns the xxHash64 of Text.
 func (t *Topology) Fingerprint() uint64 { return xxhash.Sum64String(t.Text()) }
 
-// differences says which links only one of two texts has, ours or a neighbour's.
+const shownLinks = 32 // of those that differ
+
+// differences says which links only one of two texts has, ours or a neighbour's: some of them, if they are many or too long to be links.
 func differences(ours, theirs string) string {
 	if theirs == "" {
 		return ""
 	}
-	var words []string
 	a, b := strings.Split(ours, ","), strings.Split(theirs, ",")
-	for _, w := range a {
-		if !slices.Contains(b, w) {
-			words = append(words, w+" only here")
-		}
-	}
-	for _, w := range b {
-		if !slices.Contains(a, w) {
-			words = append(words, w+" only there")
-		}
+	words := slices.Concat(only(a, b, "here"), only(b, a, "there"))
+	if more := len(words) - shownLinks; more > 0 {
+		words = append(words[:shownLinks], fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(words, ", ")
+}
+
+func only(these, others []string, where string) (words []string) {
+	known := make(map[string]bool, len(others))
+	for _, w := range others {
+		known[w] = true
+	}
+	for _, w := range these {
+		if !known[w] {
+			words = append(words, w[:min(len(w), 2*line.MaxName+1)]+" only "+where)
+		}
+	}
+	return words
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestTopologyFaults(t *testing.T) {
@@ -130,4 +132,46 @@ func diameter(n int, links [][2]int) int {
 		longest = max(longest, slices.Max(d[i]))
 	}
 	return longest
+}
+
+// A neighbour that says of each heartbeat something else, as twins do or who means ill, does not fill the log.
+func TestNoticesBounded(t *testing.T) {
+	var notices []Notice
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), Notice: func(n Notice) { notices = append(notices, n) }})
+	now := time.Unix(1_700_000_000, 0)
+	e.Connect(now)
+	for i := range 600 {
+		b := heartbeat{incarnation: Incarnation{1}, cutoff: keepAll, topology: uint64(i), retention: time.Duration(i % 2)}
+		payload := append(b.append(nil), " links="+strings.Repeat(strings.Repeat("x", i)+",", 40)...)
+		if err := e.Links()[0].Take(now, Message{Kind: Heartbeat, Payload: payload}, nil); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	count := make(map[What]int)
+	for _, n := range notices {
+		count[n.What]++
+		if len(n.Text) > 4000 {
+			t.Errorf("a notice of %d bytes", len(n.Text))
+		}
+	}
+	if count[OtherTopology] != 1 || count[OtherRetention] != 1 {
+		t.Errorf("in a minute %d notices of topology, %d of retention", count[OtherTopology], count[OtherRetention])
+	}
+	if s := e.Links()[0].Status(); s.Topology || len(s.Differences) > 4000 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	for _, c := range []struct{ ours, theirs, want string }{
+		{"A:B", "", ""},
+		{"A:B,A:C", "A:B,B:C", "A:C only here, B:C only there"},
+		{"A:B", strings.Repeat("x,", 40) + "A:B", strings.Repeat("x only there, ", 32) + "8 more"},
+		{"A:B", "A:B," + strings.Repeat("x", 100), strings.Repeat("x", 65) + " only there"},
+	} {
+		if got := differences(c.ours, c.theirs); got != c.want {
+			t.Errorf("%q and %q: %q, want %q", c.ours, c.theirs, got, c.want)
+		}
+	}
 }

@@ -23,3 +23,47 @@ func TestStartIsNoTwin(t *testing.T) {
 		t.Error("lost")
 	}
 }
+
+// Where a whole herd runs twice under one name, each heartbeat tells one of two nodes of another than itself. If those answered at once, for ever,
+// heartbeats would go to and fro as fast as the bus takes them.
+func TestTwinHerds(t *testing.T) {
+	topology := star(t, "A", "B")
+	now, said := time.Unix(1_000_000, 0), 0
+	var as, bs []*Link
+	for i := range byte(4) {
+		name := NodeName("A")
+		if i >= 2 {
+			name = "B"
+		}
+		e := NewEngine(Config{Name: name, Incarnation: Incarnation{i + 1}, Topology: topology, Limit: 10})
+		e.Connect(now)
+		if i < 2 {
+			as = append(as, e.Links()[0])
+		} else {
+			bs = append(bs, e.Links()[0])
+		}
+	}
+	var m Message
+	tell := func(from, to []*Link) {
+		for _, l := range from {
+			for l.Next(now, &m) {
+				if m.Kind == Heartbeat {
+					said++
+				}
+				for _, peer := range to {
+					if err := peer.Take(now, m, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	}
+	const seconds = 30
+	for end := now.Add(seconds * time.Second); now.Before(end); now = now.Add(time.Millisecond) {
+		tell(as, bs)
+		tell(bs, as)
+	}
+	if most := 4*4*seconds + 20; said > most {
+		t.Errorf("%d heartbeats in %d s of four nodes, want at most %d", said, seconds, most)
+	}
+}

@@ -14,9 +14,10 @@ import (
 // At most window questions are open, each answered by less than maxMessage bytes: 1 MiB at most is under way.
 const (
 	window     = 16
-	answerTime = 2 * time.Second // without an answer, a walk is given up
-	manyOwn    = 1 << 14         // clients of one's own in a branch, beyond which it costs less to fetch all that is listed
-	askAhead   = maxAnswer / 2   // bytes that the answer to a question is expected to have
+	answerTime = 2 * time.Second  // without an answer, a walk is given up
+	turnTime   = 10 * time.Second // then a walk makes room for one over another link, and begins anew after it
+	manyOwn    = 1 << 14          // clients of one's own in a branch, beyond which it costs less to fetch all that is listed
+	askAhead   = maxAnswer / 2    // bytes that the answer to a question is expected to have
 )
 
 type walk struct {
