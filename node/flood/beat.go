@@ -82,11 +82,11 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		h.last = b.last
 	}
 	if returned || b.echo != e.Incarnation { // it should hear this one now
-		at := now
+		due := now
 		if !returned && now.Sub(l.doubled) < twinShows { // if there are two of each, an answer calls for the next
-			at = later(now, l.said.Add(twinPause))
+			due = earlier(l.due, later(now, l.said.Add(twinPause)))
 		}
-		l.due = earlier(l.due, at)
+		l.due = due
 		l.Queue.signal()
 	}
 	e.agree(l, now, &b)
