@@ -36,7 +36,7 @@ fuzz:
 	  go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $$(($(FUZZ) / count))s -fuzzminimizetime 10x "$$folder"; \
 	done
 
-# Six minutes of attacks on herd up with the hardened sample; prints the table of SECURITY.md.
+# Eight minutes of attacks on herd up with the hardened sample; prints the table of SECURITY.md.
 attack:
 	go test -tags attack -run '^TestAttack$$' -count 1 -timeout 20m -v ./cmd/herd
 

@@ -33,7 +33,7 @@ func (l *link) health(began, now time.Time) status.Link {
 		s.Since = began // there was no connection yet
 	}
 	h := status.Link{
-		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Unheard: s.Unheard, Queued: l.Queue.Len(),
+		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Unheard: s.Unheard, Twin: now.Sub(s.Twin) < time.Minute, Queued: l.Queue.Len(),
 		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(),
 		Conflated: counts.Conflated, Emptied: counts.Emptied,
 		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,

@@ -212,7 +212,7 @@ func (a *patient) row() string {
 			links[i] += " (never heard)"
 		case l.Topology != "":
 			links[i] += " (other topology)"
-		case l.Twins > 0:
+		case l.Twin:
 			links[i] += " (two nodes of one name)"
 		case l.Queued > 0:
 			links[i] += fmt.Sprintf(" (%d queued)", l.Queued)

@@ -76,6 +76,7 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 	e.text, e.print = t.Text(), t.Fingerprint()
 	if e.walk != nil && !slices.Contains(links, e.walk.link) {
 		e.walk = nil
+		e.begin(now)
 	}
 }
 
@@ -174,8 +175,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 		case now.Sub(w.moved) >= answerTime:
 			e.stopWalk(now, "no answer")
 		case now.Sub(w.began) >= turnTime && slices.ContainsFunc(e.Links(), func(l *Link) bool { return l.mayWalk(now) }):
-			e.walk = nil
-			e.want(w.link, now, w.why) // after the others
+			e.again(w, now) // after the others
 		default:
 			next = earlier(next, w.moved.Add(answerTime))
 		}

@@ -133,6 +133,7 @@ type LinkStatus struct {
 	Topology    bool       // the neighbour's is the same
 	Differences string     // else: what is known of them
 	Lacking     []NodeName // other neighbours whose topology has no such link
+	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
 	LinkCounts
 }
 
@@ -143,7 +144,7 @@ func (l *Link) Status() LinkStatus {
 	defer e.mu.Unlock()
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
-		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), LinkCounts: l.counts,
+		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin, LinkCounts: l.counts,
 	}
 }
 

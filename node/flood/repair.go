@@ -83,7 +83,8 @@ func (l *Link) takeRepair(now time.Time, payload []byte) error {
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if len(l.questions) == window { // as many as a neighbour has open that follows the protocol
+		l.questions = slices.DeleteFunc(l.questions, func(old asking) bool { return old.salt != q.salt }) // of a walk given up
+		if len(l.questions) == window {                                                                   // as many as a neighbour has open that follows the protocol
 			l.questions = slices.Delete(l.questions, 0, 1)
 			l.counts.Unread++
 		}
@@ -185,15 +186,24 @@ func (e *Engine) caughtUp(l *Link) {
 	}
 }
 
+// again ends a walk that has not seen everything, and has another one run in its place.
+func (e *Engine) again(w *walk, now time.Time) {
+	e.walk = nil
+	more := w.link.wanted // for a reason of its own, without bound
+	e.want(w.link, now, w.why)
+	if !more {
+		w.link.budget = w.budget
+	}
+}
+
 // stopWalk gives up the walk, if there is one. It is begun anew later, unless its link is down.
 func (e *Engine) stopWalk(now time.Time, why string) {
 	w := e.walk
 	if w == nil {
 		return
 	}
-	e.walk = nil
 	w.link.resume = later(w.link.resume, now.Add(retryTime))
-	e.want(w.link, now, w.why)
+	e.again(w, now)
 	w.link.counts.GivenUp++
 	if !w.link.stuck {
 		w.link.stuck = true

@@ -27,7 +27,7 @@ type walk struct {
 	salt   uint8
 	todo   []ask            // the last first
 	open   map[uint64][]ask // asked and not answered
-	budget int              // bytes of answers that may still come, or unlimited
+	budget int              // bytes of answers, after which nothing more is asked, or unlimited
 	began  time.Time
 	moved  time.Time // when the last answer came
 	bytes  int       // of answers
@@ -38,7 +38,9 @@ type walk struct {
 const unlimited = -1
 
 // due reports whether there is a question to be asked now.
-func (w *walk) due() bool { return len(w.todo) > 0 && len(w.open) < window }
+func (w *walk) due() bool {
+	return len(w.todo) > 0 && len(w.open) < window && (w.budget == unlimited || w.bytes+len(w.open)*askAhead < w.budget)
+}
 
 // over reports whether everything has been asked and answered.
 func (w *walk) over() bool { return len(w.todo) == 0 && len(w.open) == 0 }

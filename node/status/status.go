@@ -33,6 +33,7 @@ type Link struct {
 	Peer      string   `json:"peer"`
 	State     string   `json:"state"`              // "down", "catching up" or "up"
 	Silent    float64  `json:"silent"`             // seconds since the last heartbeat, or since the node is connected
+	Twin      bool     `json:"twin,omitempty"`     // in the last minute two nodes had one name: the neighbour's or this one's
 	Unheard   bool     `json:"unheard,omitempty"`  // nothing came since the node is connected: does the neighbour run, and know of the link?
 	Topology  string   `json:"topology,omitempty"` // how the neighbour's differs from this node's
 	Lacking   []string `json:"lacking,omitempty"`  // other neighbours whose topology has no such link
