@@ -27,11 +27,11 @@ func campus(t testing.TB) *flood.Topology {
 	return topo
 }
 
-// skipRacing skips a long test under the race detector: a herd is simulated in one goroutine, so there is nothing to race with.
+// skipRacing skips a long test under the race detector: TestHands is where goroutines could race, the others would only take long.
 func skipRacing(t *testing.T) {
 	t.Helper()
 	if racing {
-		t.Skip("one goroutine, which would take ten times as long")
+		t.Skip("nothing to race with, which would take ten times as long")
 	}
 }
 

@@ -1,8 +1,11 @@
 package simulate
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"herd/node/flood"
@@ -15,17 +18,15 @@ var epoch = time.Unix(1_700_000_000, 0).UTC()
 // herd is nodes, and the ways between them.
 type herd struct {
 	settings
+	hand   // which carries out what happens outside windows, and holds the time and all counts
 	rng    *rand.Rand
-	now    time.Duration // since epoch
 	turn   uint64
 	agenda agenda
 	lane   lane // what arrives after the herd's delay
 	window window
 	nodes  []*node
 	ways   []*way
-	said   flood.Message
-	idle   []*flood.Message // to be used again
-	counts counts
+	idle   sync.Pool // of parcels
 }
 
 // settings are what the nodes of a herd have in common, and who wants to know what happens.
@@ -35,7 +36,8 @@ type settings struct {
 	delay     time.Duration    // of every way at first
 	limit     int              // of queues
 	retention time.Duration
-	apart     bool // nodes may be run one after the other for as long as nothing passes between them
+	apart     bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them
+	hands     int  // that may run nodes at a time then; what they call has to bear that; 0: as many as there are processors
 
 	changed func(n *node, r line.Report)                  // the registry of n holds r now
 	heard   func(n, from *node, r line.Report, news bool) // in a message of reports
@@ -57,11 +59,26 @@ type counts struct {
 	waited      uint64 // for a stalled node
 }
 
+func (c *counts) add(o *counts) {
+	c.messages += o.messages
+	c.reportBytes += o.reportBytes
+	c.repairs += o.repairs
+	c.repairBytes += o.repairBytes
+	c.beats += o.beats
+	c.beatBytes += o.beatBytes
+	c.lost += o.lost
+	c.cut += o.cut
+	c.doubled += o.doubled
+	c.unheard += o.unheard
+	c.waited += o.waited
+}
+
 // newHerd returns a herd whose nodes are not started.
 func newHerd(seed uint64, s settings) *herd {
 	h := &herd{settings: s, rng: rand.New(rand.NewPCG(seed, 0x6865_7264))}
+	h.window.hands = make([]hand, cmp.Or(s.hands, runtime.GOMAXPROCS(0)))
 	for _, name := range slices.Concat(s.topology.Nodes(), s.twins) {
-		h.nodes = append(h.nodes, &node{herd: h, name: name, index: len(h.nodes)})
+		h.nodes = append(h.nodes, &node{herd: h, hand: &h.hand, name: name, index: len(h.nodes)})
 	}
 	for _, n := range h.nodes {
 		h.join(n)
@@ -104,15 +121,7 @@ func (h *herd) way(from, to int) *way {
 // at plans something.
 func (h *herd) at(t time.Duration, what happening) {
 	h.turn++
-	e := event{max(t, h.now), h.turn, what}
-	switch {
-	case e.at < h.window.end && what.where() == h.window.node && h.window.node != nil:
-		h.window.agenda.add(e)
-	case t == h.now+h.delay:
-		h.lane.events = append(h.lane.events, e)
-	default:
-		h.agenda.add(e)
-	}
+	h.agenda.add(event{max(t, h.now), h.turn, what})
 }
 
 // in plans something for later.

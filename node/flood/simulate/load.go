@@ -22,6 +22,8 @@ type Config struct {
 	Cuts     int           // of links at random, for 1 to 5 s
 	Seed     uint64
 	Progress func(reports int) // is told now and then how many were made, unless it is nil
+
+	hands int // that simulate at a time, 0: as many as there are processors; the result is the same
 }
 
 // Result is what came of it. Durations are in seconds.
@@ -68,38 +70,63 @@ const (
 type load struct {
 	*herd
 	Config
-	every   time.Duration // a report
-	paths   []*path       // of each report that is under way
-	spare   []*path
-	arrived int // at a server, in all
+	every    time.Duration // a report
+	paths    []*path       // of each report that is under way
+	spare    []*path
+	accounts []account       // by server
+	took     []time.Duration // until the last server knew them
+}
+
+// account is what came to a server, which no other writes in.
+type account struct {
+	arrived int // reports of which it is known from how far
 	hops    int // over which they came
 	most    int
-	took    []time.Duration // until the last server knew them
+	knew    []knew // since it was asked last
+}
+
+// knew is that a server came to know a report.
+type knew struct {
+	report int
+	at     time.Duration
 }
 
 // path is how a report spreads.
 type path struct {
 	hops    []uint16      // from where it was reported, by server
-	missing int           // servers that do not know it
+	missing int           // servers that did not know it when they were asked
 	last    time.Duration // when a server came to know it
 }
 
 // Run simulates a herd.
 func Run(ctx context.Context, c Config) (Result, error) {
+	l, err := newLoad(c)
+	if err != nil {
+		return Result{}, err
+	}
+	return l.run(ctx)
+}
+
+func newLoad(c Config) (*load, error) {
 	if c.Reports < 1 || c.Rate < 1 || c.Rate > int(time.Second) || c.Clients < 1 || c.Delay < 0 || c.Loss < 0 || c.Loss > 1 || c.Cuts < 0 {
-		return Result{}, errors.New("simulate: reports, rate and clients are at least 1, loss is from 0 to 1, nothing is negative")
+		return nil, errors.New("simulate: reports, rate and clients are at least 1, loss is from 0 to 1, nothing is negative")
 	}
 	l := &load{Config: c, every: time.Second / time.Duration(c.Rate), paths: make([]*path, c.Reports)}
-	s := settings{topology: c.Topology, limit: 1 << 16, delay: c.Delay, heard: l.hear, apart: true}
+	s := settings{topology: c.Topology, limit: 1 << 16, delay: c.Delay, heard: l.hear, apart: true, hands: c.hands}
 	if c.Loss > 0 || c.Cuts > 0 {
-		s.changed = func(_ *node, r line.Report) { l.arrive(l.index(r)) }
+		s.changed = func(n *node, r line.Report) { l.arrive(n, l.index(r)) }
 	}
 	l.herd = newHerd(c.Seed, s)
+	l.accounts = make([]account, len(l.nodes))
+	return l, nil
+}
+
+func (l *load) run(ctx context.Context) (Result, error) {
 	for _, n := range l.nodes {
 		l.in(time.Duration(l.rng.Int64N(int64(time.Second))), n.start)
 	}
 	l.herd.run(warmUp)
-	end := warmUp + time.Duration(c.Reports)*l.every
+	end := warmUp + time.Duration(l.Reports)*l.every
 	healed := l.planFaults(end)
 	before := l.counts
 	if err := l.report(ctx); err != nil {
@@ -110,6 +137,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	}
 	l.herd.run(healed)
 	took, equal := l.settle(quantum, patience)
+	l.ask()
 	return l.result(before, took, equal), nil
 }
 
@@ -154,9 +182,8 @@ func (s *saying) happen() {
 	l, n, at := s.load, s.node, s.node.wall()
 	command := line.Parse(fmt.Appendf(nil, "IAMAT client%d.example +%d.%06d-118.445127 %d.%09d",
 		s.client, s.number/1e6%90, s.number%1e6, at.Unix(), at.Nanosecond()))
-	l.paths[s.number] = l.begin()
 	if l.changed == nil {
-		l.arrive(s.number)
+		l.arrive(n, s.number)
 	}
 	n.say(&command) // is admitted, unless a later one of the client has come before
 }
@@ -166,6 +193,7 @@ func (l *load) report(ctx context.Context) error {
 	const ahead = 256
 	for i := range l.paths {
 		at := warmUp + time.Duration(i)*l.every
+		l.paths[i] = l.begin()
 		l.at(at, &saying{l, i, l.nodes[l.rng.IntN(len(l.nodes))], l.rng.IntN(l.Clients)})
 		if i%ahead < ahead-1 && i < len(l.paths)-1 {
 			continue
@@ -177,6 +205,7 @@ func (l *load) report(ctx context.Context) error {
 			l.Progress(i)
 		}
 		l.herd.run(at)
+		l.ask()
 	}
 	return nil
 }
@@ -187,6 +216,7 @@ func (l *load) begin() *path {
 		p := l.spare[last]
 		l.spare = l.spare[:last]
 		p.missing, p.last = len(p.hops), 0
+		clear(p.hops)
 		return p
 	}
 	return &path{hops: make([]uint16, len(l.nodes)), missing: len(l.nodes)}
@@ -207,43 +237,61 @@ func (l *load) hear(n, from *node, r line.Report, news bool) {
 	if p == nil {
 		return
 	}
-	hops := 1
-	if from.name != r.Origin() {
-		hops += int(p.hops[from.index])
-	}
-	p.hops[n.index] = uint16(hops)
-	l.arrived++
-	l.hops += hops
-	l.most = max(l.most, hops)
 	if l.changed == nil {
-		l.arrive(i)
+		l.arrive(n, i)
 	}
+	known := int(p.hops[from.index])
+	if known == 0 && from.name != r.Origin() {
+		return // it was repaired there, over who knows how many links
+	}
+	p.hops[n.index] = uint16(known + 1)
+	a := &l.accounts[n.index]
+	a.arrived++
+	a.hops += known + 1
+	a.most = max(a.most, known+1)
 }
 
 // arrive notes that a server knows a report.
-func (l *load) arrive(i int) {
-	p := l.paths[i]
-	p.last = max(p.last, l.now)
-	if p.missing--; p.missing == 0 {
-		l.took = append(l.took, p.last-(warmUp+time.Duration(i)*l.every))
-		l.paths[i] = nil
-		l.spare = append(l.spare, p)
+func (l *load) arrive(n *node, i int) {
+	a := &l.accounts[n.index]
+	a.knew = append(a.knew, knew{i, n.hand.now})
+}
+
+// ask asks all servers what they know.
+func (l *load) ask() {
+	for i := range l.accounts {
+		a := &l.accounts[i]
+		for _, k := range a.knew {
+			p := l.paths[k.report]
+			p.last = max(p.last, k.at)
+			if p.missing--; p.missing == 0 {
+				l.took = append(l.took, p.last-(warmUp+time.Duration(k.report)*l.every))
+				l.paths[k.report] = nil
+				l.spare = append(l.spare, p)
+			}
+		}
+		a.knew = a.knew[:0]
 	}
 }
 
 func (l *load) result(before counts, took time.Duration, equal bool) Result {
-	now := l.counts
+	now, all := l.counts, account{}
+	for _, a := range l.accounts {
+		all.arrived += a.arrived
+		all.hops += a.hops
+		all.most = max(all.most, a.most)
+	}
 	r := Result{
 		Seed: l.Seed, Nodes: len(l.nodes), Links: len(l.Topology.Links()), Reports: l.Reports,
 		Messages: now.messages - before.messages, FloodCost: l.Topology.FloodCost(),
-		Hops: Hops{Max: l.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
+		Hops: Hops{Max: all.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
 		Converged: equal, Convergence: took.Seconds(),
 		ReportBytes: now.reportBytes - before.reportBytes, RepairBytes: now.repairBytes - before.repairBytes,
 		HeartbeatBytes: now.beatBytes - before.beatBytes, Simulated: l.now.Seconds(),
 	}
 	r.MessagesPerReport = float64(r.Messages) / float64(l.Reports)
-	if l.arrived > 0 {
-		r.Hops.Mean = float64(l.hops) / float64(l.arrived)
+	if all.arrived > 0 {
+		r.Hops.Mean = float64(all.hops) / float64(all.arrived)
 	}
 	if n := len(l.took); n > 0 {
 		slices.Sort(l.took)

@@ -67,6 +67,51 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// However many hands simulate a herd, what comes of it is the same.
+func TestHands(t *testing.T) {
+	for _, tt := range []struct {
+		shape  Shape
+		degree int
+		loss   float64
+		cuts   int
+	}{
+		{shape: Line},
+		{shape: Star},
+		{shape: Regular, degree: 4},
+		{shape: Ring, cuts: 3},
+		{shape: Tree, loss: 0.02},
+		{shape: ScaleFree, degree: 2, loss: 0.05, cuts: 5},
+	} {
+		for seed := range uint64(3) {
+			if racing && seed > 0 {
+				continue
+			}
+			topo, err := NewTopology(tt.shape, 30, tt.degree, seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var results [2]Result
+			for i, hands := range []int{1, 4} {
+				l, err := newLoad(Config{
+					Topology: topo, Reports: 300, Rate: 1000, Clients: 50, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: seed, hands: hands,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if results[i], err = l.run(t.Context()); err != nil || !results[i].Converged {
+					t.Errorf("%s, seed %d, %d hands: %+v, %v", tt.shape, seed, hands, results[i], err)
+				}
+				if l.window.hands[hands-1].end == 0 {
+					t.Errorf("%s: no more than one of %d hands had something to do", tt.shape, hands)
+				}
+			}
+			if results[0] != results[1] {
+				t.Errorf("%s, seed %d: %+v by one hand, %+v by four", tt.shape, seed, results[0], results[1])
+			}
+		}
+	}
+}
+
 // That nodes take turns while nothing passes between them changes nothing that they, or the load, can see.
 func TestApart(t *testing.T) {
 	skipRacing(t)

@@ -17,7 +17,9 @@ type node struct {
 	disk  *disk    // or nil
 	clock time.Duration
 
-	events []event // in the present window
+	hand    *hand   // by which it is run
+	events  []event // in the present window
+	planned []event // in it, for later; of what it sent, when it did
 
 	// What follows is of its present start.
 	engine    *flood.Engine // nil: it does not run
@@ -27,15 +29,10 @@ type node struct {
 	batch     []line.Report
 	connected bool
 	stalled   bool
-	inbox     []arrival // while stalled
+	inbox     []*parcel // while stalled
 	teller    *node     // of the message that is taken
 	news      bool      // something came of it
 	took      func(r line.Report, news bool)
-}
-
-type arrival struct {
-	way *way
-	m   *flood.Message
 }
 
 // start starts the engine, with what the disk holds, and connects it.
@@ -116,8 +113,8 @@ func (n *node) resume() {
 	}
 	n.stalled = false
 	n.engine.Tick(n.time())
-	for _, a := range n.inbox {
-		n.take(a.way, a.m)
+	for _, p := range n.inbox {
+		n.take(p)
 	}
 	n.inbox = nil
 	for _, p := range n.ports {
@@ -130,10 +127,10 @@ func (n *node) resume() {
 func (n *node) awake() bool { return n.engine != nil && !n.stalled }
 
 // time returns what the engine takes for the time. Its clock runs evenly, from wherever it was set to when the node started.
-func (n *node) time() time.Time { return n.epoch.Add(n.herd.now) }
+func (n *node) time() time.Time { return n.epoch.Add(n.hand.now) }
 
 // wall returns the time by the clock, which may have been set since.
-func (n *node) wall() time.Time { return epoch.Add(n.clock + n.herd.now) }
+func (n *node) wall() time.Time { return epoch.Add(n.clock + n.hand.now) }
 
 // ticker has an engine do what is due.
 type ticker struct {
@@ -144,16 +141,16 @@ type ticker struct {
 func (t *ticker) where() *node { return t.node }
 
 func (t *ticker) happen() {
-	n, h := t.node, t.node.herd
+	n := t.node
 	if n.engine != t.engine {
 		return
 	}
-	next := h.now + time.Second
+	next := n.hand.now + time.Second
 	if !n.stalled {
 		next = n.engine.Tick(n.time()).Sub(n.epoch)
 		n.after()
 	}
-	h.at(next, t)
+	n.plan(next, t)
 }
 
 // say has a client tell the node where it is, and when, and returns the report and whether it was admitted.
@@ -165,16 +162,16 @@ func (n *node) say(c *line.Command) (line.Report, bool) {
 }
 
 // arrive takes in a message from the bus.
-func (n *node) arrive(w *way, m *flood.Message) {
+func (n *node) arrive(p *parcel) {
 	switch {
 	case n.engine == nil || !n.connected:
-		n.herd.counts.unheard++
+		n.hand.counts.unheard++
 	case n.stalled:
-		n.herd.counts.waited++
-		n.inbox = append(n.inbox, arrival{w, m})
+		n.hand.counts.waited++
+		n.inbox = append(n.inbox, p)
 	default:
-		n.take(w, m)
-		n.herd.idle = append(n.herd.idle, m)
+		n.take(p)
+		n.herd.idle.Put(p)
 		if n.news {
 			n.after()
 		}
@@ -182,9 +179,9 @@ func (n *node) arrive(w *way, m *flood.Message) {
 }
 
 // take has the engine take a message. If nothing comes of it, which is what most reports come to, then nobody is woken.
-func (n *node) take(w *way, m *flood.Message) {
-	n.teller, n.news = w.from, m.Kind != flood.Reports
-	if err := n.ports[w.slot].link.Take(n.time(), *m, n.took); err != nil {
+func (n *node) take(p *parcel) {
+	n.teller, n.news = p.way.from, p.m.Kind != flood.Reports
+	if err := n.ports[p.way.slot].link.Take(n.time(), p.m, n.took); err != nil {
 		panic(err) // engines understand each other
 	}
 }

@@ -41,23 +41,23 @@ func (f *free) happen() {
 
 // pump sends all that there is to say.
 func (p *port) pump() {
-	n, h := p.node, p.node.herd
+	n, d := p.node, p.node.hand
 	if p.busy || !n.connected {
 		return
 	}
-	for p.link.Next(n.time(), &h.said) {
-		h.count(n, &h.said)
+	for p.link.Next(n.time(), &d.said) {
+		d.counts.count(n, &d.said)
 		for _, w := range p.ways {
-			w.send(&h.said)
+			w.send(&d.said)
 		}
 		if pace := p.ways[0].pace; pace > 0 {
 			p.busy = true
-			h.at(h.now+pace, (*free)(p))
+			n.plan(d.now+pace, (*free)(p))
 			return
 		}
 	}
 	if due := p.link.Due().Sub(n.epoch); due != p.due {
 		p.due = due
-		h.at(due, (*beat)(p))
+		n.plan(due, (*beat)(p))
 	}
 }

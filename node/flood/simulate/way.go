@@ -20,90 +20,95 @@ type way struct {
 	cut      bool
 	pace     time.Duration // from when a message leaves to when the next one may
 
-	last   time.Duration    // when what was sent last arrives
-	flight []*flood.Message // flight[head:], under way
-	head   int
+	last time.Duration // when what was sent last arrives
+}
+
+// parcel is a message that is under way.
+type parcel struct {
+	way *way
+	m   flood.Message
+	one [1]line.Report // most messages have one report: it is where the message is
 }
 
 // send puts a message on the way. Who calls may use its memory again.
 func (w *way) send(m *flood.Message) {
-	h := w.herd
+	p, n := w.parcel(m), w.from
+	if n.hand == &w.herd.hand {
+		p.leave(n.hand.now)
+	} else {
+		n.planned = append(n.planned, event{at: n.hand.now, what: p})
+	}
+}
+
+// parcel returns a copy of a message with memory of its own.
+func (w *way) parcel(m *flood.Message) *parcel {
+	p, _ := w.herd.idle.Get().(*parcel)
+	if p == nil {
+		p = new(parcel)
+		p.m.Reports = p.one[:0]
+	}
+	p.way, p.m.Kind, p.m.Stamp = w, m.Kind, m.Stamp
+	p.m.Reports = append(p.m.Reports[:0], m.Reports...)
+	p.m.Payload = append(p.m.Payload[:0], m.Payload...)
+	return p
+}
+
+// leave decides what becomes of a parcel that was sent at a time.
+func (p *parcel) leave(sent time.Duration) {
+	w, h := p.way, p.way.herd
 	switch {
 	case w.cut:
 		h.counts.cut++
 		return
-	case w.loss > 0 && h.rng.Float64() < w.loss, w.loses != nil && w.loses(m):
+	case w.loss > 0 && h.rng.Float64() < w.loss, w.loses != nil && w.loses(&p.m):
 		h.counts.lost++
 		return
 	}
-	w.put(m)
+	p.arriveAfter(sent)
 	if w.doubling > 0 && h.rng.Float64() < w.doubling {
 		h.counts.doubled++
-		w.put(m)
+		w.parcel(&p.m).arriveAfter(sent)
 	}
 }
 
-func (w *way) put(m *flood.Message) {
-	h := w.herd
-	at := h.now + w.delay
+// arriveAfter plans the arrival, after those of all that were sent before.
+func (p *parcel) arriveAfter(sent time.Duration) {
+	w, h := p.way, p.way.herd
+	at := sent + w.delay
 	if w.jitter > 0 {
 		at += time.Duration(h.rng.Int64N(int64(w.jitter)))
 	}
-	w.last = max(w.last, at)
-	w.flight = append(w.flight, h.copy(m))
-	h.at(w.last, w)
+	if w.last = max(w.last, at); w.last != sent+h.delay {
+		h.at(w.last, p)
+		return
+	}
+	h.turn++
+	h.lane.events = append(h.lane.events, event{w.last, h.turn, p})
 }
 
-// copy returns a copy of a message with memory of its own.
-func (h *herd) copy(m *flood.Message) *flood.Message {
-	var c *flood.Message
-	if last := len(h.idle) - 1; last >= 0 {
-		c, h.idle = h.idle[last], h.idle[:last]
-	} else {
-		near := new(struct { // most messages have one report: it is where the message is
-			m   flood.Message
-			one [1]line.Report
-		})
-		c = &near.m
-		c.Reports = near.one[:0]
-	}
-	c.Kind, c.Stamp = m.Kind, m.Stamp
-	c.Reports = append(c.Reports[:0], m.Reports...)
-	c.Payload = append(c.Payload[:0], m.Payload...)
-	return c
-}
+func (p *parcel) where() *node { return p.way.to }
 
-func (w *way) where() *node { return w.to }
-
-// happen is the arrival of the first message that is under way.
-func (w *way) happen() {
-	m := w.flight[w.head]
-	w.flight[w.head] = nil
-	if w.head++; w.head == len(w.flight) {
-		w.flight, w.head = w.flight[:0], 0
-	} else if w.head > 64 && w.head > len(w.flight)/2 {
-		w.flight, w.head = append(w.flight[:0], w.flight[w.head:]...), 0
-	}
-	if w.cut {
-		w.herd.counts.cut++
+func (p *parcel) happen() {
+	if n := p.way.to; p.way.cut {
+		n.hand.counts.cut++
 	} else {
-		w.to.arrive(w, m)
+		n.arrive(p)
 	}
 }
 
 // count counts a message that is sent.
-func (h *herd) count(from *node, m *flood.Message) {
+func (c *counts) count(from *node, m *flood.Message) {
 	switch m.Kind {
 	case flood.Reports:
-		h.counts.messages++
+		c.messages++
 		for _, r := range m.Reports {
-			h.counts.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
+			c.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
 		}
 	case flood.Repair:
-		h.counts.repairs++
-		h.counts.repairBytes += uint64(len(m.Payload))
+		c.repairs++
+		c.repairBytes += uint64(len(m.Payload))
 	default:
-		h.counts.beats++
-		h.counts.beatBytes += uint64(len(m.Payload))
+		c.beats++
+		c.beatBytes += uint64(len(m.Payload))
 	}
 }

@@ -3,23 +3,41 @@ package simulate
 import (
 	"cmp"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"herd/node/flood"
 )
 
 // window is a time shorter than any message takes, so that in it no node can learn of another: what happens there at one node is carried
-// out before what happens at the next, and finds in the processor's caches what the event before it has used. What each node sees, and
-// when, is the same as if all were carried out in the order of time. Three in four events are reports that are known already, and
-// take no time but that for memory.
+// out before what happens at the next, or at the same time by another hand, and finds in the processor's caches what the event before it
+// has used. What each node sees, and when, is the same as if all were carried out in the order of time, and what it plans for later is
+// gathered in the order of nodes, however many hands there are. Three in four events are reports that are known already, and take no
+// time but that for memory.
 type window struct {
-	end    time.Duration
-	node   *node // which is run, or nil
-	nodes  []*node
-	agenda agenda // what it has planned for itself since
+	end   time.Duration
+	nodes []*node // at which something happens
+	hands []hand
 }
+
+// hand is what it takes to carry out what happens at a node, in one goroutine.
+type hand struct {
+	now    time.Duration // since epoch
+	counts counts
+	said   flood.Message
+
+	end  time.Duration // of the window
+	turn uint64
+	own  agenda // what the node has planned for itself in the window
+}
+
+const enough = 64 // events to call all hands
 
 // runApart carries out what happens at nodes from the time of the first event on, up to an end or to what concerns all nodes.
 func (h *herd) runApart(begin, end time.Duration) {
 	w := &h.window
+	events := 0
 	for e := h.first(); e != nil && e.at < end; e = h.first() {
 		n := e.what.where()
 		if n == nil {
@@ -30,27 +48,90 @@ func (h *herd) runApart(begin, end time.Duration) {
 			w.nodes = append(w.nodes, n)
 		}
 		n.events = append(n.events, h.next())
+		events++
 	}
 	w.end = max(end, begin+1)
 	h.lane.compact()
+	hands := w.hands
+	if events < enough {
+		hands = hands[:1]
+	}
+	w.run(hands, h.turn)
+	h.now = begin
+	h.gather()
+}
+
+// run has hands run the nodes, each the next that none has taken. All are done when it returns.
+func (w *window) run(hands []hand, turn uint64) {
+	var taken atomic.Int64
+	work := func(d *hand) {
+		d.end = w.end
+		for i := taken.Add(1); i <= int64(len(w.nodes)); i = taken.Add(1) {
+			d.turn = turn
+			d.run(w.nodes[i-1])
+		}
+	}
+	var others sync.WaitGroup
+	for i := range hands[1:] {
+		others.Go(func() { work(&hands[1+i]) })
+	}
+	work(&hands[0])
+	others.Wait()
+}
+
+// run carries out what happens at a node in the window.
+func (d *hand) run(n *node) {
+	before := n.hand
+	n.hand = d
+	for at := 0; at < len(n.events) || len(d.own) > 0; {
+		var e event
+		if len(d.own) > 0 && (at == len(n.events) || d.own[0].before(&n.events[at])) {
+			e = d.own.next()
+		} else {
+			e = n.events[at]
+			at++
+		}
+		d.now = e.at
+		e.what.happen()
+	}
+	n.hand = before
+	clear(n.events)
+	n.events = n.events[:0]
+}
+
+// plan plans something that concerns the node alone.
+func (n *node) plan(t time.Duration, what happening) {
+	switch d := n.hand; {
+	case d == &n.herd.hand:
+		n.herd.at(t, what)
+	case t < d.end:
+		d.turn++
+		d.own.add(event{max(t, d.now), d.turn, what})
+	default:
+		n.planned = append(n.planned, event{at: t, what: what})
+	}
+}
+
+// gather takes over what was planned in the window, and what was counted.
+func (h *herd) gather() {
+	w := &h.window
 	sent := len(h.lane.events)
 	for _, n := range w.nodes {
-		w.node = n
-		for at := 0; at < len(n.events) || len(w.agenda) > 0; {
-			var e event
-			if len(w.agenda) > 0 && (at == len(n.events) || w.agenda[0].before(&n.events[at])) {
-				e = w.agenda.next()
+		for _, e := range n.planned {
+			if p, ok := e.what.(*parcel); ok {
+				p.leave(e.at)
 			} else {
-				e = n.events[at]
-				at++
+				h.at(e.at, e.what)
 			}
-			h.now = e.at
-			e.what.happen()
 		}
-		clear(n.events)
-		n.events = n.events[:0]
+		clear(n.planned)
+		n.planned = n.planned[:0]
 	}
-	w.node, w.nodes, w.end = nil, w.nodes[:0], 0
+	w.nodes = w.nodes[:0]
+	for i := range w.hands {
+		h.counts.add(&w.hands[i].counts)
+		w.hands[i].counts = counts{}
+	}
 	// What was sent later arrives later, but nodes took turns.
 	slices.SortFunc(h.lane.events[sent:], func(a, b event) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.turn, b.turn)) })
 }
