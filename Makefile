@@ -3,7 +3,7 @@
 
 TOOL := go tool -modfile=tools.mod
 TAGS := attack,compose,engine,kill,mutants,numbers
-FUZZ ?= 120# seconds for all fuzz targets together
+FUZZ ?= 90# seconds for all fuzz targets together
 
 .PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench lint up clean
 

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -54,10 +55,13 @@ func TestKill(t *testing.T) {
 	}{{"interval", 100 * time.Millisecond}, {"always", 0}} {
 		t.Run(tt.mode, func(t *testing.T) {
 			v := newVictim(t, program, tt.mode)
-			acknowledged, within, oldest := 0, 0, time.Duration(0)
+			acknowledged, within, judged, oldest := 0, 0, 0, time.Duration(0)
 			v.start()
 			for range killRounds {
-				killed := v.report(time.Duration(20+v.rnd.IntN(500)) * time.Millisecond)
+				killed, kept := v.report(time.Duration(20+v.rnd.IntN(500)) * time.Millisecond)
+				if kept {
+					judged++
+				}
 				v.start()
 				held := v.ask()
 				for i, w := range v.writers {
@@ -68,7 +72,7 @@ func TestKill(t *testing.T) {
 							continue
 						}
 						within++
-						if age := killed.Sub(at); age > oldest {
+						if age := killed.Sub(at); age > oldest && (kept || tt.promise == 0) {
 							oldest = age
 						}
 					}
@@ -84,7 +88,11 @@ func TestKill(t *testing.T) {
 				}
 			}
 			v.stop()
-			t.Logf("%s: killed %d times, %d reports acknowledged, %d of them lost, the oldest %s before", tt.mode, killRounds, acknowledged, within, oldest)
+			t.Logf("%s: killed %d times, %d reports acknowledged, %d of them lost, the oldest %s before, in the %d rounds in which the disk kept up",
+				tt.mode, killRounds, acknowledged, within, oldest, judged)
+			if judged < killRounds/4 {
+				t.Errorf("%s: the disk kept up in %d rounds only", tt.mode, judged)
+			}
 			if oldest > tt.promise || tt.promise == 0 && within > 0 {
 				t.Errorf("%s: lost what was acknowledged %s before", tt.mode, oldest)
 			}
@@ -153,10 +161,13 @@ func (v *victim) stop() {
 	}
 }
 
-// report has all clients report until the process is killed, after a while, and returns when that was.
-func (v *victim) report(after time.Duration) (killed time.Time) {
+// report has all clients report until the process is killed, after a while. It returns when that was, and whether the disk, and the
+// machine, kept up until then.
+func (v *victim) report(after time.Duration) (killed time.Time, kept bool) {
 	v.t.Helper()
 	var writing sync.WaitGroup
+	ended, slowest := make(chan struct{}), make(chan time.Duration)
+	go func() { slowest <- v.ruler(ended) }()
 	for i, w := range v.writers {
 		writing.Go(func() { w.write(v.address, i) })
 	}
@@ -165,9 +176,37 @@ func (v *victim) report(after time.Duration) (killed time.Time) {
 	if err := v.command.Process.Kill(); err != nil {
 		v.t.Fatal(err)
 	}
+	close(ended)
 	_ = v.command.Wait() // it was killed
 	writing.Wait()
-	return killed
+	return killed, <-slowest <= keepsUp
+}
+
+// keepsUp is how long a round of the store may take for its promise to hold.
+const keepsUp = 50 * time.Millisecond
+
+// ruler does what a round of the store does, to a file beside it, over and over, and returns the longest time that one took.
+func (v *victim) ruler(ended <-chan struct{}) (slowest time.Duration) {
+	f, err := os.Create(filepath.Join(v.t.TempDir(), "ruler"))
+	if err != nil {
+		v.t.Error(err)
+		return 0
+	}
+	defer f.Close()
+	block := make([]byte, 16<<10)
+	for began := time.Now(); ; began = time.Now() {
+		_, err := f.Write(block)
+		if err := errors.Join(err, f.Sync()); err != nil {
+			v.t.Error(err)
+			return 0
+		}
+		select {
+		case <-ended:
+			return max(slowest, time.Since(began))
+		case <-time.After(5 * time.Millisecond):
+		}
+		slowest = max(slowest, time.Since(began))
+	}
 }
 
 // write reports until the connection breaks.
