@@ -7,18 +7,15 @@ type event struct {
 	at   time.Duration
 	turn uint64
 	what happening
+	node *node // which alone it concerns, or nil
 }
 
-type happening interface {
-	happen()
-	where() *node // which alone it concerns, or nil
-}
+type happening interface{ happen() }
 
-// call is a happening that is rare.
+// call is a happening that is rare, and may concern all nodes.
 type call func()
 
-func (c call) happen()      { c() }
-func (c call) where() *node { return nil }
+func (c call) happen() { c() }
 
 func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.turn < o.turn }
 

@@ -118,14 +118,14 @@ func (h *herd) way(from, to int) *way {
 	return nil
 }
 
-// at plans something.
-func (h *herd) at(t time.Duration, what happening) {
+// at plans something that concerns one node alone, unless that is nil.
+func (h *herd) at(t time.Duration, n *node, what happening) {
 	h.turn++
-	h.agenda.add(event{max(t, h.now), h.turn, what})
+	h.agenda.add(event{max(t, h.now), h.turn, what, n})
 }
 
 // in plans something for later.
-func (h *herd) in(d time.Duration, what func()) { h.at(h.now+d, call(what)) }
+func (h *herd) in(d time.Duration, what func()) { h.at(h.now+d, nil, call(what)) }
 
 // run carries out what is planned up to a time, which it is then.
 func (h *herd) run(until time.Duration) {
@@ -135,7 +135,7 @@ func (h *herd) run(until time.Duration) {
 			h.now = max(h.now, until)
 			return
 		}
-		if h.apart && h.delay > 0 && e.what.where() != nil {
+		if h.apart && h.delay > 0 && e.node != nil {
 			h.runApart(e.at, min(e.at+h.delay, until+1))
 			continue
 		}

@@ -155,11 +155,11 @@ func (l *load) planFaults(end time.Duration) (healed time.Duration) {
 		until := begin + time.Second + time.Duration(l.rng.Int64N(int64(4*time.Second)))
 		healed = max(healed, until)
 		for _, each := range []*way{w, back} {
-			l.at(begin, call(func() {
+			l.at(begin, nil, call(func() {
 				cut[each]++
 				each.cut = true
 			}))
-			l.at(until, call(func() {
+			l.at(until, nil, call(func() {
 				cut[each]--
 				each.cut = cut[each] > 0
 			}))
@@ -175,8 +175,6 @@ type saying struct {
 	node   *node
 	client int
 }
-
-func (s *saying) where() *node { return s.node }
 
 func (s *saying) happen() {
 	l, n, at := s.load, s.node, s.node.wall()
@@ -194,7 +192,8 @@ func (l *load) report(ctx context.Context) error {
 	for i := range l.paths {
 		at := warmUp + time.Duration(i)*l.every
 		l.paths[i] = l.begin()
-		l.at(at, &saying{l, i, l.nodes[l.rng.IntN(len(l.nodes))], l.rng.IntN(l.Clients)})
+		n := l.nodes[l.rng.IntN(len(l.nodes))]
+		l.at(at, n, &saying{l, i, n, l.rng.IntN(l.Clients)})
 		if i%ahead < ahead-1 && i < len(l.paths)-1 {
 			continue
 		}

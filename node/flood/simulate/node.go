@@ -138,8 +138,6 @@ type ticker struct {
 	engine *flood.Engine
 }
 
-func (t *ticker) where() *node { return t.node }
-
 func (t *ticker) happen() {
 	n := t.node
 	if n.engine != t.engine {

@@ -23,9 +23,6 @@ type (
 	free port
 )
 
-func (b *beat) where() *node { return b.node }
-func (f *free) where() *node { return f.node }
-
 func (b *beat) happen() {
 	if p := (*port)(b); !p.gone && p.node.awake() {
 		p.pump()

@@ -79,14 +79,12 @@ func (p *parcel) arriveAfter(sent time.Duration) {
 		at += time.Duration(h.rng.Int64N(int64(w.jitter)))
 	}
 	if w.last = max(w.last, at); w.last != sent+h.delay {
-		h.at(w.last, p)
+		h.at(w.last, w.to, p)
 		return
 	}
 	h.turn++
-	h.lane.events = append(h.lane.events, event{w.last, h.turn, p})
+	h.lane.events = append(h.lane.events, event{w.last, h.turn, p, w.to})
 }
-
-func (p *parcel) where() *node { return p.way.to }
 
 func (p *parcel) happen() {
 	if n := p.way.to; p.way.cut {

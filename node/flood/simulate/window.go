@@ -39,7 +39,7 @@ func (h *herd) runApart(begin, end time.Duration) {
 	w := &h.window
 	events := 0
 	for e := h.first(); e != nil && e.at < end; e = h.first() {
-		n := e.what.where()
+		n := e.node
 		if n == nil {
 			end = e.at
 			break
@@ -103,10 +103,10 @@ func (d *hand) run(n *node) {
 func (n *node) plan(t time.Duration, what happening) {
 	switch d := n.hand; {
 	case d == &n.herd.hand:
-		n.herd.at(t, what)
+		n.herd.at(t, n, what)
 	case t < d.end:
 		d.turn++
-		d.own.add(event{max(t, d.now), d.turn, what})
+		d.own.add(event{max(t, d.now), d.turn, what, n})
 	default:
 		n.planned = append(n.planned, event{at: t, what: what})
 	}
@@ -121,7 +121,7 @@ func (h *herd) gather() {
 			if p, ok := e.what.(*parcel); ok {
 				p.leave(e.at)
 			} else {
-				h.at(e.at, e.what)
+				h.at(e.at, n, e.what)
 			}
 		}
 		clear(n.planned)
