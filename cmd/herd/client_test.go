@@ -55,7 +55,11 @@ func TestNoReply(t *testing.T) {
 					hangOn(in)
 				}
 			})
-			code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address, "--timeout", "30ms")
+			timeout := "1m" // not to be reached, however busy the machine
+			if tt.hang {
+				timeout = "30ms"
+			}
+			code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address, "--timeout", timeout)
 			if want := fmt.Sprintf("herd: "+tt.want+"\n", address); code != exitFailed || stderr != want {
 				t.Errorf("exit code %d, error %q, want %q", code, stderr, want)
 			}
