@@ -57,13 +57,22 @@ func TestDiskFails(t *testing.T) {
 	})
 }
 
+// mortal is a node that ends when the platter fails.
+func (p *platter) mortal(t testing.TB, doors *pipes) Config {
+	c := Config{
+		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(),
+		Limits: defaultLimits, Log: zap.NewNop(),
+	}
+	p.on(t, true)(&c)
+	return c
+}
+
 // In mode always a disk that fails ends the node: nobody is told what is not on it.
 func TestDiskFailsAlways(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := newPipes()
-		c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
-		p.on(t, true)(&c)
+		c := p.mortal(t, doors)
 		n := New(c)
 		ended := make(chan error, 1)
 		go func() { ended <- n.Run(context.Background()) }()
@@ -91,8 +100,7 @@ func TestDiskFailsAtTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := newPipes()
-		c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
-		p.on(t, true)(&c)
+		c := p.mortal(t, doors)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- New(c).Run(ctx) }()

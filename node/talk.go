@@ -181,12 +181,13 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			}
 			continue
 		}
-		kind := kinds[m.Kind]
-		payload, stamp = append(payload[:0], m.Payload...), stamp[:0]
+		said := m.Payload
+		stamp = stamp[:0]
 		if m.Kind == flood.Reports {
-			payload, stamp = appendReports(payload, n.Name, m.Reports), m.Stamp.Append(stamp)
+			payload, stamp = appendReports(payload[:0], n.Name, m.Reports), m.Stamp.Append(stamp)
+			said = payload
 		}
-		if err := t.conn.Publish(kind, string(l.Peer), string(stamp), payload); err != nil {
+		if err := t.conn.Publish(kinds[m.Kind], string(l.Peer), string(stamp), said); err != nil {
 			l.telling.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
@@ -194,7 +195,7 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			t.fail(nil)
 			return
 		}
-		n.published(l, &m, payload)
+		n.published(l, &m, said)
 	}
 	l.telling.Store(false)
 }
