@@ -57,13 +57,13 @@ func TestDiskFails(t *testing.T) {
 	})
 }
 
-// mortal is a node that ends when the platter fails.
-func (p *platter) mortal(t testing.TB, doors *pipes) Config {
+// config is that of a node on the platter.
+func (p *platter) config(t testing.TB, doors *pipes, always bool) Config {
 	c := Config{
 		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(),
 		Limits: defaultLimits, Log: zap.NewNop(),
 	}
-	p.on(t, true)(&c)
+	p.on(t, always)(&c)
 	return c
 }
 
@@ -72,7 +72,7 @@ func TestDiskFailsAlways(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := newPipes()
-		c := p.mortal(t, doors)
+		c := p.config(t, doors, true)
 		n := New(c)
 		ended := make(chan error, 1)
 		go func() { ended <- n.Run(context.Background()) }()
@@ -100,7 +100,7 @@ func TestDiskFailsAtTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := newPipes()
-		c := p.mortal(t, doors)
+		c := p.config(t, doors, true)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- New(c).Run(ctx) }()
@@ -129,8 +129,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 		for at, more := 1, true; more; at++ {
 			bubble(t, func(t *testing.T) {
 				p := newPlatter()
-				c := Config{Name: "Goloman", Topology: around(t, "Goloman"), Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop()}
-				p.on(t, always)(&c)
+				c := p.config(t, newPipes(), always)
 				n := New(c)
 				ctx, stop := context.WithCancel(context.Background())
 				ended := make(chan error, 1)

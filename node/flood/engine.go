@@ -190,6 +190,13 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // forget raises the cut-off to what the clock says, and forgets what is older than the cut-off that is known by now.
 func (e *Engine) forget(now time.Time) {
 	e.mu.Lock()

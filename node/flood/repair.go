@@ -50,13 +50,6 @@ func (e *Engine) begin(now time.Time) (next time.Time) {
 	return next
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // down notes that a neighbour is not heard any more. It is still told what there is to tell: the way to it may be open.
 func (e *Engine) down(l *Link, why string) {
 	if !l.alive {
