@@ -95,12 +95,27 @@ var encoders = func() chan *encoder {
 	return all
 }()
 
-// encode returns the JSON of a, which holds only strings and finite numbers and
-// so can always be encoded.
+// reply is an Answer with results of either kind: Place, or json.RawMessage.
+type reply struct {
+	HTMLAttributions []string `json:"html_attributions"`
+	InfoMessages     []string `json:"info_messages,omitempty"`
+	Results          []any    `json:"results"`
+	Status           string   `json:"status"`
+	ErrorMessage     string   `json:"error_message,omitempty"`
+}
+
+// encode returns the JSON of a, which holds only strings, finite numbers and sound
+// JSON, and so can always be encoded.
 func encode(a Answer) []byte {
 	e := <-encoders
 	defer func() { encoders <- e }()
 	e.text.Reset()
-	_ = e.json.Encode(a)
+	results := make([]any, len(a.Results))
+	for i, p := range a.Results {
+		if results[i] = p; p.Raw != nil {
+			results[i] = p.Raw
+		}
+	}
+	_ = e.json.Encode(reply{a.HTMLAttributions, a.InfoMessages, results, a.Status, a.ErrorMessage})
 	return bytes.Clone(bytes.TrimSuffix(e.text.Bytes(), []byte("\n")))
 }
