@@ -32,13 +32,14 @@ var imports = map[string][]string{
 
 // owners says which packages may import a heavy dependency.
 var owners = map[string][]string{
-	"github.com/nats-io/":           {"bus"},
-	"github.com/spf13/viper":        {"configs"},
-	"github.com/spf13/cobra":        {"cmd/herd"},
-	"github.com/cockroachdb/":       {"node/store"},
-	"go.uber.org/zap":               {"node"},
-	"gopkg.in/natefinch":            {"node"},
-	"github.com/klauspost/compress": {"places/gazetteer"},
+	"github.com/nats-io/":             {"bus"},
+	"github.com/spf13/viper":          {"configs"},
+	"github.com/spf13/cobra":          {"cmd/herd"},
+	"github.com/cockroachdb/":         {"node/store"},
+	"go.uber.org/zap":                 {"node"},
+	"gopkg.in/natefinch":              {"node"},
+	"github.com/klauspost/compress":   {"places/gazetteer"},
+	"github.com/hashicorp/golang-lru": {"places"},
 }
 
 const longest = 400 // lines of a file
