@@ -23,6 +23,7 @@ var imports = map[string][]string{
 	"node/status":           {"node/line", "node/flood"},
 	"bus":                   {},
 	"places":                {},
+	"places/osm":            {"places"},
 	"places/gazetteer":      {"places"},
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
