@@ -24,6 +24,11 @@ var imports = map[string][]string{
 	"bus":                   {},
 	"places":                {},
 	"places/osm":            {"places"},
+	"places/upstream":       {"places"},
+	"places/google":         {"places", "places/upstream"},
+	"places/overpass":       {"places", "places/osm", "places/upstream"},
+	"places/replay":         {},
+	"places/replay/cmd":     {"places/replay"},
 	"places/gazetteer":      {"places"},
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
@@ -39,6 +44,7 @@ var owners = map[string][]string{
 	"github.com/cockroachdb/":       {"node/store"},
 	"go.uber.org/zap":               {"node"},
 	"gopkg.in/natefinch":            {"node"},
+	"github.com/sony/gobreaker":     {"places/upstream"},
 	"github.com/klauspost/compress": {"places/gazetteer"},
 }
 
