@@ -125,7 +125,8 @@ func (c *Client) lost(ctx context.Context, err error, again bool) error {
 func Decode(text []byte, v any) error {
 	err := json.Unmarshal(text, v)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return Nonsense(fmt.Sprintf("not the JSON expected: %q is a %s", wrong.Field, wrong.Value))
+		member := strings.ToLower(wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:]) // of a path in the words of Go
+		return Nonsense(fmt.Sprintf("not the JSON expected: %q is a %s", member, wrong.Value))
 	}
 	if err != nil {
 		return Nonsense("not JSON: " + err.Error())

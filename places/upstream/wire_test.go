@@ -331,7 +331,7 @@ func TestDecode(t *testing.T) {
 		`{}`:                             "[] <nil>",
 		`null`:                           "[] <nil>",
 		`{"list":{}}`:                    "[] nonsense: not JSON: a list is missing",
-		`{"list":[{"a":1}]}`:             `[] nonsense: not the JSON expected: "List.A" is a number`,
+		`{"list":[{"a":1}]}`:             `[] nonsense: not the JSON expected: "a" is a number`,
 		`[]`:                             `[] nonsense: not the JSON expected: "" is a array`,
 		`<html>`:                         `[] nonsense: not JSON: invalid character '<' looking for beginning of value`,
 		`{"list":[{"a":"b"}`:             `[] nonsense: not JSON: unexpected end of JSON input`,
