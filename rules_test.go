@@ -23,6 +23,12 @@ var imports = map[string][]string{
 	"node/status":           {"node/line", "node/flood"},
 	"bus":                   {},
 	"places":                {},
+	"places/osm":            {"places"},
+	"places/upstream":       {"places"},
+	"places/google":         {"places", "places/upstream"},
+	"places/overpass":       {"places", "places/osm", "places/upstream"},
+	"places/replay":         {},
+	"places/replay/cmd":     {"places/replay"},
 	"places/gazetteer":      {"places"},
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
@@ -40,6 +46,7 @@ var owners = map[string][]string{
 	"gopkg.in/natefinch":              {"node"},
 	"github.com/klauspost/compress":   {"places/gazetteer"},
 	"github.com/hashicorp/golang-lru": {"places"},
+	"github.com/sony/gobreaker":       {"places/upstream"},
 }
 
 const longest = 400 // lines of a file
