@@ -85,6 +85,8 @@ type Node struct {
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
 	idle       chan struct{} // one slot: a link has told all it had
+
+	nearby func(context.Context, places.Finder, places.Query) (body []byte, status string, results int) // places.Nearby
 }
 
 // New returns a node that does nothing yet.
@@ -98,6 +100,7 @@ func New(c Config) *Node {
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
+		nearby:   places.Nearby,
 	}
 	n.tls.Store(c.TLS)
 	n.busState.Store("not yet connected")
