@@ -89,7 +89,7 @@ func search(q places.Query) nearby {
 
 // found is an answer of the API.
 type found struct {
-	Places upstream.List[struct {
+	Places *upstream.List[struct {
 		ID          string
 		DisplayName struct{ Text string }
 		Location    *point
@@ -120,8 +120,14 @@ func decode(text []byte) (places.Answer, error) {
 	if err := upstream.Decode(text, &in); err != nil {
 		return places.Answer{}, err
 	}
+	if in.Places == nil { // nothing is there if there is nothing else either
+		if strings.Join(strings.Fields(string(text)), "") != "{}" {
+			return places.Answer{}, upstream.Nonsense("no places")
+		}
+		return places.Answer{}, nil
+	}
 	var a places.Answer
-	for _, p := range in.Places {
+	for _, p := range *in.Places {
 		if p.Location == nil {
 			continue
 		}

@@ -12,12 +12,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+
+	"herd/places"
 )
 
 //go:embed fixtures
@@ -172,9 +173,8 @@ func overpass(query string) (status int, kind string, text []byte) {
 		if at.Center != nil {
 			at.point = *at.Center
 		}
-		// flat, which is good to a metre in a kilometre here
-		north, east := at.Lat-number[1], (at.Lon-number[2])*math.Cos(number[1]*math.Pi/180)
-		if math.Hypot(north, east)*111_195 <= number[0] {
+		away := places.Distance(places.Point{Lat: number[1], Lng: number[2]}, places.Point{Lat: at.Lat, Lng: at.Lon}) * 1000
+		if away <= number[0]+0.001 { // a millimetre for rounding
 			inside = append(inside, e)
 		}
 	}
