@@ -74,8 +74,8 @@ func (g *Gazetteer) Find(ctx context.Context, q places.Query) (places.Answer, er
 		return places.Answer{}, fmt.Errorf("gazetteer: wait for other searches: %w", ctx.Err())
 	}
 	a := places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}
-	for _, h := range g.table.nearest(q.At, q.Radius, q.Bound, every) {
-		a.Results = append(a.Results, g.table.place(h.row))
+	for _, h := range g.table.index.Nearest(q.At, q.Radius, q.Bound, nil) {
+		a.Results = append(a.Results, g.table.place(h.Row))
 	}
 	if len(a.Results) > 0 {
 		a.Status = places.OK

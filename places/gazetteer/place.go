@@ -39,14 +39,14 @@ func (t *table) vicinity(i int32) string {
 	if kinds[t.rows[i].kind] == "locality" {
 		return label(t.name(i), own.name)
 	}
-	near := t.nearest(t.point(i), vicinityRadius, 1, func(j int32) bool {
+	near := t.index.Nearest(t.point(i), vicinityRadius, 1, func(j int32) bool {
 		same := t.rows[j].region == t.rows[i].region || own.code == "" && t.region(j).country == own.country
 		return same && kinds[t.rows[j].kind] == "locality"
 	})
 	if len(near) == 0 {
 		return own.name
 	}
-	return label(t.name(near[0].row), t.region(near[0].row).name)
+	return label(t.name(near[0].Row), t.region(near[0].Row).name)
 }
 
 func label(locality, region string) string {
