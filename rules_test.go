@@ -26,10 +26,13 @@ var imports = map[string][]string{
 	"places/osm":            {"places"},
 	"places/index":          {"places"},
 	"places/gazetteer":      {"places", "places/index"},
+	"places/file":           {"places", "places/index"},
+	"places/importer":       {"places", "places/file", "places/index", "places/osm", "places/importer/pbf"},
+	"places/importer/pbf":   {},
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
 	"node":                  {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/gazetteer"},
+	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/gazetteer", "places/importer"},
 }
 
 // owners says which packages may import a heavy dependency.
@@ -40,7 +43,7 @@ var owners = map[string][]string{
 	"github.com/cockroachdb/":       {"node/store"},
 	"go.uber.org/zap":               {"node"},
 	"gopkg.in/natefinch":            {"node"},
-	"github.com/klauspost/compress": {"places/gazetteer"},
+	"github.com/klauspost/compress": {"places/gazetteer", "places/file", "places/importer/pbf"},
 }
 
 const longest = 400 // lines of a file
