@@ -237,7 +237,12 @@ func (o *osmImport) find(ctx context.Context, kind pbf.Kind, refs *[]ref, do fun
 	if kind == pbf.Node && o.began[pbf.Way] > 0 {
 		scan.To = o.began[pbf.Way]
 	}
+	blob := int64(0)
 	err := scan.Each(ctx, func(object *pbf.Object) error {
+		if object.Blob != blob {
+			blob = object.Blob
+			o.sink.progress(o.blob)
+		}
 		for len(left) > 0 && left[0].id < object.ID {
 			left = left[1:]
 		}
