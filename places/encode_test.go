@@ -57,12 +57,21 @@ func samples() []*Answer {
 	return []*Answer{
 		{HTMLAttributions: []string{"one", "two"}, InfoMessages: []string{"so"}, Results: []Place{full, raw, {Types: []string{}}}, Status: OK, ErrorMessage: "<err>"},
 		{HTMLAttributions: []string{}, Results: []Place{}},
+		{HTMLAttributions: []string{}, Results: []Place{{Types: []string{}}}},
 	}
 }
 
 func TestEncode(t *testing.T) {
 	for _, a := range samples() {
 		compareEncoders(t, a)
+	}
+}
+
+// Lists are lists, even those that are nil.
+func TestEncodeNil(t *testing.T) {
+	empty := &Answer{HTMLAttributions: []string{}, Results: []Place{{Types: []string{}}}}
+	if got, want := encode(&Answer{Results: []Place{{}}}), encode(empty); !bytes.Equal(got, want) {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
 
