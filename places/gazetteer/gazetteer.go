@@ -52,6 +52,9 @@ func (g *Gazetteer) Wait(ctx context.Context) error {
 	}
 }
 
+// shown is what goes with every place.
+var shown = []string{geoNames.Text}
+
 // Find returns the places in the circle of q, nearest first and those equally far
 // by id. It fails if the point of q is not on Earth, if the embedded data are
 // broken, or if ctx is done.
@@ -67,7 +70,7 @@ func (g *Gazetteer) Find(ctx context.Context, q places.Query) (places.Answer, er
 	if len(hits) == 0 {
 		return places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}, nil
 	}
-	a := places.Answer{HTMLAttributions: []string{geoNames.Text}, Results: make([]places.Place, len(hits)), Status: places.OK}
+	a := places.Answer{HTMLAttributions: shown, Results: make([]places.Place, len(hits)), Status: places.OK}
 	for i, h := range hits {
 		a.Results[i] = g.table.place(h.Row)
 	}
