@@ -24,10 +24,22 @@ const (
 
 // cities are places to ask about, of all continents.
 var cities = []places.Point{
-	{Lat: 34.06893, Lng: -118.445127}, {Lat: 40.7128, Lng: -74.006}, {Lat: 19.4326, Lng: -99.1332}, {Lat: -23.5505, Lng: -46.6333},
-	{Lat: -34.6037, Lng: -58.3816}, {Lat: 51.5072, Lng: -0.1276}, {Lat: 48.8566, Lng: 2.3522}, {Lat: 52.52, Lng: 13.405},
-	{Lat: 41.0082, Lng: 28.9784}, {Lat: 30.0444, Lng: 31.2357}, {Lat: 6.5244, Lng: 3.3792}, {Lat: -26.2041, Lng: 28.0473},
-	{Lat: 28.6139, Lng: 77.209}, {Lat: -6.2088, Lng: 106.8456}, {Lat: 35.6762, Lng: 139.6503}, {Lat: -33.8688, Lng: 151.2093},
+	{Lat: 34.06893, Lng: -118.445127},
+	{Lat: 40.7128, Lng: -74.006},
+	{Lat: 19.4326, Lng: -99.1332},
+	{Lat: -23.5505, Lng: -46.6333},
+	{Lat: -34.6037, Lng: -58.3816},
+	{Lat: 51.5072, Lng: -0.1276},
+	{Lat: 48.8566, Lng: 2.3522},
+	{Lat: 52.52, Lng: 13.405},
+	{Lat: 41.0082, Lng: 28.9784},
+	{Lat: 30.0444, Lng: 31.2357},
+	{Lat: 6.5244, Lng: 3.3792},
+	{Lat: -26.2041, Lng: 28.0473},
+	{Lat: 28.6139, Lng: 77.209},
+	{Lat: -6.2088, Lng: 106.8456},
+	{Lat: 35.6762, Lng: 139.6503},
+	{Lat: -33.8688, Lng: 151.2093},
 }
 
 // asking is a generator of WHATSAT lines: connections that each send a batch, about clients of their own, and await all its replies.
