@@ -89,7 +89,7 @@ func TestAppendString(t *testing.T) {
 			t.Fatalf("%q becomes %s, want %s", s, got, &want)
 		}
 	}
-	for r := rune(0); r < 0x11000; r++ {
+	for r := range rune(0x11000) {
 		check(string(r))
 		check("a" + string(r) + "é")
 	}
@@ -137,7 +137,7 @@ func TestEncodeUnsound(t *testing.T) {
 // Any answer is encoded as encoding/json does it.
 func FuzzEncode(f *testing.F) {
 	f.Add("name", "id", 34.06893, -118.445127, 4.5, 3, uint16(0xffff), `{"a":[1.50,{}]}`)
-	f.Add("\u2028\x00\"\\<&>\xff", "\b\f\n\r\t\x7f", 1e-7, 1e21, -0.0, 0, uint16(0), ` [ ] `)
+	f.Add("\u2028\x00\"\\<&>\xff", "\b\f\n\r\t\x7f", 1e-7, 1e21, math.Copysign(0, -1), 0, uint16(0), ` [ ] `)
 	f.Fuzz(func(t *testing.T, s, u string, x, y, z float64, n int, has uint16, raw string) {
 		if math.IsNaN(x+y+z) || math.IsInf(x+y+z, 0) {
 			return
