@@ -479,15 +479,10 @@ func FuzzOSM(f *testing.F) {
 		if len(data) > 16<<10 {
 			return
 		}
-		out, err := file.NewWriter(io.Discard, osmOrigin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := newOSM(bytes.NewReader(data), int64(len(data)), newSink(out, &input{format: OSM}, Config{}))
+		o := newOSM(bytes.NewReader(data), int64(len(data)), newSink(nowhere(), &input{format: OSM}, Config{}))
 		o.maxRefs = 3
-		_ = o.run(t.Context())
-		if err := out.Close(); err != nil {
-			t.Error(err)
+		if err := o.run(t.Context()); err != nil && strings.Contains(err.Error(), "place ") {
+			t.Errorf("took what cannot be written: %v", err)
 		}
 	})
 }
