@@ -4,6 +4,7 @@ import (
 	"flag"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite what scripts expect, to be revi
 //	certs                write certificates and keys (see there)
 //
 // startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
-// $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server.
+// $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server, and $ANDORRA the path of an extract of OpenStreetMap.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -42,6 +43,11 @@ func TestScript(t *testing.T) {
 			stranger := httptest.NewServer(http.NotFoundHandler())
 			e.Defer(stranger.Close)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a command under the race detector would end a second late
+			andorra, err := filepath.Abs("../../places/importer/testdata/andorra-poi.osm.pbf")
+			if err != nil {
+				return err
+			}
+			e.Setenv("ANDORRA", andorra)
 			e.Setenv("NOT_A_NODE", stranger.Listener.Addr().String())
 			return nil
 		},

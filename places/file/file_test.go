@@ -41,7 +41,7 @@ func random(rng *rand.Rand, n int) []places.Place {
 	all := make([]places.Place, n)
 	for i := range all {
 		c := centres[i%len(centres)]
-		lat := math.Round((max(-90, min(90, c.Lat+0.6*rng.Float64()-0.3)))*1e3) / 1e3
+		lat := math.Round(max(-90, min(90, c.Lat+0.6*rng.Float64()-0.3))*1e3) / 1e3
 		lng := math.Round(math.Remainder(c.Lng+0.6*rng.Float64()-0.3, 360)*1e3) / 1e3
 		types := []string{"bar", fmt.Sprintf("t%d", rng.IntN(50))}
 		all[i] = place(fmt.Sprint("id", i), scripts[i%len(scripts)]+strings.Repeat("x", rng.IntN(300)), lat, lng, strings.Repeat("v", rng.IntN(3)*rng.IntN(100)), types...)

@@ -94,12 +94,10 @@ func (s Scan) Each(ctx context.Context, do func(*Object) error) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("at byte %d: %w", at, err)
-		}
 		switch {
-		case at == 0 && kind != "OSMHeader":
-			return errors.New("no file of OpenStreetMap in PBF")
+		case at == 0 && (err != nil || kind != "OSMHeader"):
+			return errors.New("no file of OpenStreetMap in PBF, or not its beginning")
+		case err != nil:
 		case at == 0:
 			err = checkHeader(data)
 		case kind == "OSMData":
