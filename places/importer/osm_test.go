@@ -274,9 +274,9 @@ func TestSkipped(t *testing.T) {
 			{Kind: pbf.Way, ID: 4, Nodes: []int64{3, 2}},
 		},
 		[]pbf.Object{
-			{Kind: pbf.Relation, ID: 1, Members: []pbf.Member{{pbf.Way, 1}, {pbf.Node, 3}, {pbf.Relation, 77}, {pbf.Way, 4}, {pbf.Way, 4}}, Tags: tags(bar...)},
-			{Kind: pbf.Relation, ID: 2, Members: []pbf.Member{{pbf.Way, 1}, {pbf.Way, 5}}, Tags: tags(bar...)},
-			{Kind: pbf.Relation, ID: 3, Members: []pbf.Member{{pbf.Relation, 1}}, Tags: tags(bar...)},
+			{Kind: pbf.Relation, ID: 1, Members: []pbf.Member{{Kind: pbf.Way, ID: 1}, {Kind: pbf.Node, ID: 3}, {Kind: pbf.Relation, ID: 77}, {Kind: pbf.Way, ID: 4}, {Kind: pbf.Way, ID: 4}}, Tags: tags(bar...)},
+			{Kind: pbf.Relation, ID: 2, Members: []pbf.Member{{Kind: pbf.Way, ID: 1}, {Kind: pbf.Way, ID: 5}}, Tags: tags(bar...)},
+			{Kind: pbf.Relation, ID: 3, Members: []pbf.Member{{Kind: pbf.Relation, ID: 1}}, Tags: tags(bar...)},
 		},
 	)
 	r, all := imported(t, Config{Input: path})
@@ -362,7 +362,7 @@ func FuzzOSM(f *testing.F) {
 	bar := tags("amenity", "bar", "name", "Bar")
 	w.Block(node(1, 1, 1, "amenity", "bar", "name", "東京"), node(2, 3, 3))
 	w.Block(pbf.Object{Kind: pbf.Way, ID: 1, Nodes: []int64{1, 2}, Tags: bar})
-	w.Block(pbf.Object{Kind: pbf.Relation, ID: 1, Members: []pbf.Member{{pbf.Way, 1}, {pbf.Node, 2}}, Tags: bar})
+	w.Block(pbf.Object{Kind: pbf.Relation, ID: 1, Members: []pbf.Member{{Kind: pbf.Way, ID: 1}, {Kind: pbf.Node, ID: 2}}, Tags: bar})
 	f.Add(seed.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 16<<10 {

@@ -74,7 +74,7 @@ type Scan struct {
 	Bare bool  // without their tags
 }
 
-// ErrStop, given by do, ends a scan early and without an error.
+// ErrStop ends a scan early and without an error, when do returns it.
 var ErrStop = errors.New("stop")
 
 // Each calls do with the objects, in their order in the file. An object is valid until do returns; an error of do ends the scan.

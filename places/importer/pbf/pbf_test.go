@@ -55,7 +55,7 @@ var sample = [][]pbf.Object{
 		{Kind: pbf.Way, ID: 1, Nodes: []int64{5, -3, 5}, Tags: tags("name", "W")},
 		{Kind: pbf.Way, ID: 2},
 	},
-	{{Kind: pbf.Relation, ID: 1, Members: []pbf.Member{{pbf.Way, 1}, {pbf.Node, -3}, {pbf.Relation, 7}}, Tags: tags("type", "site")}},
+	{{Kind: pbf.Relation, ID: 1, Members: []pbf.Member{{Kind: pbf.Way, ID: 1}, {Kind: pbf.Node, ID: -3}, {Kind: pbf.Relation, ID: 7}}, Tags: tags("type", "site")}},
 }
 
 func file(sample [][]pbf.Object, set func(*pbftest.Writer)) []byte {
