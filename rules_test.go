@@ -30,23 +30,25 @@ var imports = map[string][]string{
 	"places/conformance":    {"places"},
 	"places/replay":         {"places"},
 	"places/replay/cmd":     {"places/replay"},
-	"places/gazetteer":      {"places"},
+	"places/index":          {"places"},
+	"places/gazetteer":      {"places", "places/index"},
 	"places/gazetteer/pack": {"places/gazetteer"},
 	"configs":               {"node/flood"},
 	"node":                  {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/gazetteer"},
+	"cmd/herd":              {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/gazetteer", "places/google", "places/overpass", "places/upstream"},
 }
 
 // owners says which packages may import a heavy dependency.
 var owners = map[string][]string{
-	"github.com/nats-io/":           {"bus"},
-	"github.com/spf13/viper":        {"configs"},
-	"github.com/spf13/cobra":        {"cmd/herd"},
-	"github.com/cockroachdb/":       {"node/store"},
-	"go.uber.org/zap":               {"node"},
-	"gopkg.in/natefinch":            {"node"},
-	"github.com/sony/gobreaker":     {"places/upstream"},
-	"github.com/klauspost/compress": {"places/gazetteer"},
+	"github.com/nats-io/":             {"bus"},
+	"github.com/spf13/viper":          {"configs"},
+	"github.com/spf13/cobra":          {"cmd/herd"},
+	"github.com/cockroachdb/":         {"node/store"},
+	"go.uber.org/zap":                 {"node"},
+	"gopkg.in/natefinch":              {"node"},
+	"github.com/klauspost/compress":   {"places/gazetteer"},
+	"github.com/hashicorp/golang-lru": {"places"},
+	"github.com/sony/gobreaker":       {"places/upstream"},
 }
 
 const longest = 400 // lines of a file
