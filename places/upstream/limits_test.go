@@ -115,12 +115,12 @@ func TestHoldOff(t *testing.T) {
 		if e, _ := errors.AsType[*places.Error](err); e.After != 39500*time.Millisecond {
 			t.Errorf("after %v", e.After)
 		}
-		time.Sleep(39500*time.Millisecond - 1)
+		time.Sleep(39500*time.Millisecond - time.Nanosecond)
 		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: not asked for 0s, as it wishes: status 429: sorry")
 		if n := b.server.requests(); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if err := b.ask(t, 2*time.Second); err != nil {
 			t.Error(err)
 		}
