@@ -1,16 +1,21 @@
 package conformance
 
 import (
+	"context"
+	"errors"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"herd/places"
+	"herd/places/file"
 	"herd/places/gazetteer"
 	"herd/places/google"
+	"herd/places/importer"
 	"herd/places/overpass"
 	"herd/places/replay"
 	"herd/places/upstream"
@@ -48,6 +53,39 @@ var providers = []struct {
 
 func TestGazetteer(t *testing.T) {
 	Test(t, gazetteer.Open(), Sample{At: campus, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40}})
+}
+
+// The file is an extract of OpenStreetMap.
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "andorra.tsv.zst")
+	if _, err := importer.Import(t.Context(), importer.Config{Input: "../importer/testdata/andorra-poi.osm.pbf", Output: path}); err != nil {
+		t.Fatal(err)
+	}
+	Test(t, file.Open(path), Sample{At: andorra, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40}})
+}
+
+// What lies between a provider and those who ask is a provider as well.
+func TestBetween(t *testing.T) {
+	unheard := func(places.Event) {}
+	world := gazetteer.Open()
+	sample := Sample{At: campus, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40}}
+	for name, f := range map[string]places.Finder{
+		"shared":   places.Share("gazetteer", world, unheard),
+		"measured": places.Measure("gazetteer", world, unheard),
+		"fallback": places.Fallback("overpass", down{}, "gazetteer", world, unheard),
+	} {
+		t.Run(name, func(t *testing.T) { Test(t, f, sample) })
+	}
+}
+
+// down is a provider that always fails, for the same reason.
+type down struct{}
+
+func (down) Find(ctx context.Context, _ places.Query) (places.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return places.Answer{}, err
+	}
+	return places.Answer{}, errors.New("overpass: down")
 }
 
 func TestProviders(t *testing.T) {
