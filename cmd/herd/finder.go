@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/places"
+	"herd/places/file"
 	"herd/places/gazetteer"
 	"herd/places/google"
 	"herd/places/overpass"
@@ -16,9 +18,9 @@ import (
 )
 
 // finder returns what answers WHATSAT in this process: the configured provider, and what lies between it and those who ask.
-func finder(config *configs.Config, watch places.Watch) (places.Finder, error) {
+func finder(ctx context.Context, config *configs.Config, watch places.Watch) (places.Finder, error) {
 	name := config.Places.Provider
-	f, err := provider(config, watch)
+	f, err := provider(ctx, config, watch)
 	if err != nil || name == "gazetteer" {
 		return f, err
 	}
@@ -33,7 +35,7 @@ func finder(config *configs.Config, watch places.Watch) (places.Finder, error) {
 }
 
 // provider returns the configured provider itself.
-func provider(config *configs.Config, watch places.Watch) (places.Finder, error) {
+func provider(ctx context.Context, config *configs.Config, watch places.Watch) (places.Finder, error) {
 	c := config.Places
 	up := upstream.Config{Rate: float64(c.Rate), Watch: watch}
 	switch c.Provider {
@@ -54,6 +56,12 @@ func provider(config *configs.Config, watch places.Watch) (places.Finder, error)
 		return google.New(ask)
 	case "overpass":
 		return overpass.New(overpass.Config{Endpoint: c.Endpoint, Upstream: up})
+	case "file":
+		own := file.Open(c.File)
+		if err := own.Wait(ctx); err != nil { // now, and not for each client
+			return nil, err
+		}
+		return places.Measure("file", own, watch), nil
 	default:
 		return gazetteers(watch), nil
 	}

@@ -62,7 +62,7 @@ The exit code is 1 when the provider fails.`,
 
 // askProvider prints what the provider answers.
 func (p *program) askProvider(ctx context.Context, config *configs.Config, q places.Query, asJSON bool) error {
-	provider, err := provider(config, func(places.Event) {})
+	provider, err := provider(ctx, config, func(places.Event) {})
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (p *program) askProvider(ctx context.Context, config *configs.Config, q pla
 		return fmt.Errorf("%s: %s", status, legible(answer.ErrorMessage))
 	}
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "%s from %s within %v km, in %v\n", plural(results, "place"), config.Places.Provider, q.Radius, took.Round(100*time.Microsecond))
+	fmt.Fprintf(&text, "%s from %s within %v km, in %v\n", plural(results, "place"), config.Places.Provider, q.Radius, took.Round(time.Microsecond))
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range answer.Results {
 		kind := ""

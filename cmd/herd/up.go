@@ -110,7 +110,7 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 		url = f.server.URL()
 	}
 	counters, log := new(places.Counters), node.PlacesLog(h.logs.For("places"))
-	finder, err := finder(config, func(e places.Event) {
+	finder, err := finder(c.Context(), config, func(e places.Event) {
 		counters.Watch(e)
 		log(e)
 	})
