@@ -61,7 +61,11 @@ func TestProvidersInHealth(t *testing.T) {
 	var c places.Counters
 	for _, e := range []places.Event{
 		{What: places.Call, Status: places.OK, Took: 1500 * time.Millisecond},
-		{What: places.Retry}, {What: places.Hit}, {What: places.Hit}, {What: places.Joined}, {What: places.Fall},
+		{What: places.Retry},
+		{What: places.Hit},
+		{What: places.Hit},
+		{What: places.Joined},
+		{What: places.Fall},
 		{What: places.Turn, State: places.HalfOpen},
 	} {
 		e.Provider = "overpass"

@@ -24,8 +24,11 @@ func TestFallback(t *testing.T) {
 	}{
 		{"not needed", gives(Answer{}), second, ZeroResults, nil, "", 0, 0},
 		{"first fails", fails(denied), second, OK, []string{"google: denied; these are places of the gazetteer", "own"}, "", 0, 1},
-		{"first is slow", &slow{takes: time.Hour}, second, OK,
-			[]string{"slow: gave up: context deadline exceeded; these are places of the gazetteer", "own"}, "", 1800 * time.Millisecond, 1},
+		{
+			"first is slow", &slow{takes: time.Hour}, second, OK,
+			[]string{"slow: gave up: context deadline exceeded; these are places of the gazetteer", "own"},
+			"", 1800 * time.Millisecond, 1,
+		},
 		{"both fail", fails(denied), fails(errors.New("broken")), RequestDenied, nil, "google: denied; broken", 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

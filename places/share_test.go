@@ -82,32 +82,38 @@ func TestShare(t *testing.T) {
 		{
 			"the same question is asked once", &slow{takes: second},
 			[]asker{{0, 2 * second, q}, {second / 2, 2 * second, q}, {second / 2, 2 * second, other}},
-			[]outcome{{second, "answer 1"}, {second, "answer 1"}, {3 * second / 2, "answer 2"}}, 2, 0, 1,
+			[]outcome{{second, "answer 1"}, {second, "answer 1"}, {3 * second / 2, "answer 2"}},
+			2, 0, 1,
 		},
 		{
 			"what was answered is asked again", &slow{takes: second},
 			[]asker{{0, 2 * second, q}, {second + 1, 2 * second, q}},
-			[]outcome{{second, "answer 1"}, {2*second + 1, "answer 2"}}, 2, 0, 0,
+			[]outcome{{second, "answer 1"}, {2*second + 1, "answer 2"}},
+			2, 0, 0,
 		},
 		{
 			"a failure is shared too", &slow{takes: second, fail: errors.New("no")},
 			[]asker{{0, 2 * second, q}, {second / 2, 2 * second, q}},
-			[]outcome{{second, "no"}, {second, "no"}}, 1, 0, 1,
+			[]outcome{{second, "no"}, {second, "no"}},
+			1, 0, 1,
 		},
 		{
 			"the question ends with the only one who waits", &slow{takes: 9 * second},
 			[]asker{{0, second, q}},
-			[]outcome{{second, "slow: gave up: context deadline exceeded"}}, 1, 1, 0,
+			[]outcome{{second, "slow: gave up: context deadline exceeded"}},
+			1, 1, 0,
 		},
 		{
 			"one who has less time leaves, and nothing else changes", &slow{takes: 2 * second},
 			[]asker{{0, 3 * second, q}, {second / 2, second / 2, q}},
-			[]outcome{{2 * second, "answer 1"}, {second, "shared: no answer in time: context deadline exceeded"}}, 1, 0, 1,
+			[]outcome{{2 * second, "answer 1"}, {second, "shared: no answer in time: context deadline exceeded"}},
+			1, 0, 1,
 		},
 		{
 			"one who has more time than the first asks again", &slow{takes: 2 * second},
 			[]asker{{0, second, q}, {second / 2, 3 * second, q}, {second / 2, 3 * second, q}},
-			[]outcome{{second, "shared: no answer in time: context deadline exceeded"}, {3 * second, "answer 2"}, {3 * second, "answer 2"}}, 2, 1, 3,
+			[]outcome{{second, "shared: no answer in time: context deadline exceeded"}, {3 * second, "answer 2"}, {3 * second, "answer 2"}},
+			2, 1, 3,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
