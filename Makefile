@@ -3,7 +3,8 @@
 
 TOOL := go tool -modfile=tools.mod
 TAGS := attack,compose,engine,kill,mutants,numbers
-FUZZ ?= 90# seconds for all fuzz targets together
+FUZZ ?= 250# thousand executions of each fuzz target
+SLOW := FuzzIdentityURI FuzzLoad FuzzMessage FuzzRepair# which do a fortieth of that
 
 .PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench lint up clean
 
@@ -26,14 +27,13 @@ test-engine:
 race:
 	go test -race ./...
 
-# Each fuzz target in turn, with an equal share of the time.
+# Each fuzz target in turn. They are counted, not timed: before Go 1.27 a target whose time is up may fail (go.dev/issue/75804).
 fuzz:
-	@set -e; targets=$$(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' .); \
-	count=$$(echo "$$targets" | wc -l); \
-	for target in $$(echo "$$targets" | tr -d ' '); do \
+	@set -e; for target in $$(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | tr -d ' '); do \
 	  folder=$$(dirname "$${target%%:*}"); name=$${target##*func}; \
+	  case ' $(SLOW) ' in *" $$name "*) count=$$(($(FUZZ) * 25)) ;; *) count=$$(($(FUZZ) * 1000)) ;; esac; \
 	  echo "$$folder $$name"; \
-	  go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $$(($(FUZZ) / count))s -fuzzminimizetime 10x "$$folder"; \
+	  go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $${count}x -fuzzminimizetime 10x "$$folder"; \
 	done
 
 # Eight minutes of attacks on herd up with the hardened sample; prints the table of SECURITY.md.

@@ -1,11 +1,8 @@
 package places
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"runtime"
 )
 
 // Nearby asks f for the places of q and returns the JSON of the reply with its
@@ -24,7 +21,7 @@ func Nearby(ctx context.Context, f Finder, q Query) (body []byte, status string,
 	if a.Results == nil {
 		a.Results = []Place{}
 	}
-	return encode(a), a.Status, len(a.Results)
+	return encode(&a), a.Status, len(a.Results)
 }
 
 // ask returns f's answer to q, cut to what q allows.
@@ -72,35 +69,4 @@ func failure(err error) Answer {
 		}
 	}
 	return a
-}
-
-// encoder writes JSON to a buffer. It is used again, for it needs several times the
-// memory of what it writes.
-type encoder struct {
-	text bytes.Buffer
-	json *json.Encoder
-}
-
-// encoders are as many as half the processors: one takes 50 µs for an answer, and
-// thousands at once would keep everything else in the process waiting.
-var encoders = func() chan *encoder {
-	all := make(chan *encoder, max(1, runtime.GOMAXPROCS(0)/2))
-	for range cap(all) {
-		e := new(encoder)
-		e.json = json.NewEncoder(&e.text)
-		e.json.SetEscapeHTML(false)
-		e.json.SetIndent("", "  ")
-		all <- e
-	}
-	return all
-}()
-
-// encode returns the JSON of a, which holds only strings and finite numbers and
-// so can always be encoded.
-func encode(a Answer) []byte {
-	e := <-encoders
-	defer func() { encoders <- e }()
-	e.text.Reset()
-	_ = e.json.Encode(a)
-	return bytes.Clone(bytes.TrimSuffix(e.text.Bytes(), []byte("\n")))
 }

@@ -30,7 +30,7 @@ func fails(err error) Finder {
 
 // at returns a place of that name.
 func at(name string, lat, lng float64) Place {
-	return Place{Name: name, PlaceID: "id-" + name, Geometry: Geometry{Point{lat, lng}}, Types: []string{"park"}}
+	return Place{Name: name, PlaceID: "id-" + name, Geometry: Geometry{Location: Point{lat, lng}}, Types: []string{"park"}}
 }
 
 // campus asks for everything within 10 km.
@@ -173,13 +173,43 @@ func TestNearbyCuts(t *testing.T) {
 
 // An answer that a cache shares with others stays as it is.
 func TestNearbyLeavesTheAnswer(t *testing.T) {
-	shared := Answer{Results: []Place{{Name: "no types", Geometry: Geometry{campus.At}}}}
+	shared := Answer{Results: []Place{{Name: "no types", Geometry: Geometry{Location: campus.At}}}}
 	body, _, _ := Nearby(t.Context(), gives(shared), campus)
 	if !bytes.Contains(body, []byte(`"types": []`)) {
 		t.Errorf("want an empty list of types in %s", body)
 	}
 	if shared.Results[0].Types != nil || shared.Status != "" || shared.HTMLAttributions != nil {
 		t.Errorf("the finder's answer was changed to %+v", shared)
+	}
+}
+
+// A result that has the shape already keeps its members, their order, and how numbers and strings are spelt; information comes before it.
+func TestNearbyRaw(t *testing.T) {
+	raw := `{"zzz":1.50,"name":"\u0041 <b>\/&\u2028","geometry":{"location":{"lat":34.070,"lng":-1.18440e2}},"empty":{},"list":[ ]}`
+	a := Answer{InfoMessages: []string{"so & so"}, Results: []Place{{Name: "A", Geometry: Geometry{Location: campus.At}, Raw: json.RawMessage(raw)}}}
+	const want = `{
+  "html_attributions": [],
+  "info_messages": [
+    "so & so"
+  ],
+  "results": [
+    {
+      "zzz": 1.50,
+      "name": "\u0041 <b>\/&\u2028",
+      "geometry": {
+        "location": {
+          "lat": 34.070,
+          "lng": -1.18440e2
+        }
+      },
+      "empty": {},
+      "list": []
+    }
+  ],
+  "status": "OK"
+}`
+	if body, _, _ := Nearby(t.Context(), gives(a), campus); string(body) != want {
+		t.Errorf("%s\nwant\n%s", body, want)
 	}
 }
 
@@ -190,13 +220,13 @@ func TestNearbyFails(t *testing.T) {
 		status string
 	}{
 		{plain, UnknownError},
-		{&Error{OverQueryLimit, plain}, OverQueryLimit},
-		{&Error{RequestDenied, plain}, RequestDenied},
-		{&Error{InvalidRequest, plain}, InvalidRequest},
-		{&Error{UnknownError, plain}, UnknownError},
-		{&Error{OK, plain}, UnknownError},
-		{&Error{ZeroResults, plain}, UnknownError},
-		{&Error{"", plain}, UnknownError},
+		{&Error{Status: OverQueryLimit, Err: plain}, OverQueryLimit},
+		{&Error{Status: RequestDenied, Err: plain}, RequestDenied},
+		{&Error{Status: InvalidRequest, Err: plain}, InvalidRequest},
+		{&Error{Status: UnknownError, Err: plain}, UnknownError},
+		{&Error{Status: OK, Err: plain}, UnknownError},
+		{&Error{Status: ZeroResults, Err: plain}, UnknownError},
+		{&Error{Status: "", Err: plain}, UnknownError},
 	} {
 		const message = `asked in vain: no route to <host> & \"co\"\n\n`
 		body, status, n := Nearby(t.Context(), fails(fmt.Errorf("asked in vain: %w", c.err)), campus)

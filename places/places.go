@@ -9,7 +9,11 @@
 // into the JSON that a client reads.
 package places
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
 
 // Point is a place on Earth in WGS 84 degrees: Lat from -90 to 90, Lng from -180 to 180.
 type Point struct {
@@ -47,25 +51,47 @@ const (
 
 // Answer is a reply in the shape of Google's legacy Nearby Search.
 type Answer struct {
-	HTMLAttributions []string `json:"html_attributions"` // to be shown with the results
-	Results          []Place  `json:"results"`
-	Status           string   `json:"status"`
-	ErrorMessage     string   `json:"error_message,omitempty"`
+	HTMLAttributions []string // to be shown with the results
+	InfoMessages     []string // what else there is to know of the results
+	Results          []Place
+	Status           string
+	ErrorMessage     string
 }
 
-// Place is one result of an Answer.
+// Place is one result of an Answer. What a provider does not know is left out.
 type Place struct {
-	Geometry Geometry `json:"geometry"`
-	Name     string   `json:"name"`
-	PlaceID  string   `json:"place_id"` // unique within its provider
-	PlusCode PlusCode `json:"plus_code,omitzero"`
-	Types    []string `json:"types"`              // most specific first
-	Vicinity string   `json:"vicinity,omitempty"` // as in "Los Angeles, California"
+	BusinessStatus   string        `json:"business_status,omitempty"` // OPERATIONAL, CLOSED_TEMPORARILY, …
+	Geometry         Geometry      `json:"geometry"`
+	Name             string        `json:"name"`
+	OpeningHours     *OpeningHours `json:"opening_hours,omitempty"`
+	PlaceID          string        `json:"place_id"` // unique within its provider
+	PlusCode         PlusCode      `json:"plus_code,omitzero"`
+	PriceLevel       *int          `json:"price_level,omitempty"` // 0, free, to 4, very expensive
+	Rating           float64       `json:"rating,omitempty"`      // 1 to 5
+	Types            []string      `json:"types"`                 // most specific first
+	UserRatingsTotal int           `json:"user_ratings_total,omitempty"`
+	Vicinity         string        `json:"vicinity,omitempty"` // as in "Los Angeles, California"
+
+	// Raw is the result's JSON as it came from a provider that speaks this shape itself, or nil. It is what a client gets then,
+	// but for its white space; of the members above only the name and the location have to be set.
+	Raw json.RawMessage `json:"-"`
 }
 
 // Geometry says where a Place is.
 type Geometry struct {
-	Location Point `json:"location"`
+	Location Point     `json:"location"`
+	Viewport *Viewport `json:"viewport,omitempty"`
+}
+
+// Viewport is the part of a map that shows a Place well.
+type Viewport struct {
+	Northeast Point `json:"northeast"`
+	Southwest Point `json:"southwest"`
+}
+
+// OpeningHours says whether a Place is open at the time of the answer.
+type OpeningHours struct {
+	OpenNow bool `json:"open_now"`
 }
 
 // PlusCode is the Open Location Code of a Place.
@@ -75,8 +101,10 @@ type PlusCode struct {
 
 // Error is the failure of a provider that knows which status word fits it.
 type Error struct {
-	Status string // InvalidRequest, OverQueryLimit, RequestDenied or UnknownError
-	Err    error  // the cause
+	Status string        // InvalidRequest, OverQueryLimit, RequestDenied or UnknownError
+	Err    error         // the cause, which names the provider
+	Again  bool          // asking again may help
+	After  time.Duration // how long not to ask again, as the provider says; 0 if it does not
 }
 
 // Error returns the text of the cause.

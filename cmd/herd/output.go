@@ -55,3 +55,10 @@ func plural(n int, thing string) string {
 	}
 	return strconv.Itoa(n) + " " + thing + "s"
 }
+
+// gauge draws how much of all is done.
+func gauge[N int | int64](done, all N) string {
+	const width = 40
+	full := int(done * width / all)
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "]"
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -137,9 +136,7 @@ func (p *program) simulated(c *cobra.Command, s *simulation) (*flood.Topology, e
 
 // bar shows how far the simulation has come.
 func bar(done, reports int) string {
-	const width = 40
-	full := done * width / reports
-	return fmt.Sprintf("[%s%s] %d of %s", strings.Repeat("#", full), strings.Repeat(".", width-full), done, plural(reports, "report"))
+	return fmt.Sprintf("%s %d of %s", gauge(done, reports), done, plural(reports, "report"))
 }
 
 // simulated puts a result in words.

@@ -6,13 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"herd/places"
+	"herd/places/index"
 )
-
-// perDegree is the number of units of a stored coordinate in a degree. A unit is
-// 1.1 cm on the ground, 180° fit an int32, and n/1e7 is the float64 nearest to
-// the decimal number that was read, so that it is printed as it was written.
-const perDegree = 10_000_000
 
 var errDegrees = errors.New("want decimal degrees in their shortest spelling")
 
@@ -42,7 +37,7 @@ func parseDegrees(s string, limit int32) (int32, error) {
 	if negative && v == 0 {
 		return 0, errDegrees
 	}
-	if v > int64(limit)*perDegree {
+	if v > int64(limit)*index.PerDegree {
 		return 0, fmt.Errorf("want at most %d degrees", limit)
 	}
 	if negative {
@@ -53,11 +48,5 @@ func parseDegrees(s string, limit int32) (int32, error) {
 
 // formatDegrees is the inverse of parseDegrees.
 func formatDegrees(units int32) string {
-	return strconv.FormatFloat(degrees(units), 'f', -1, 64)
-}
-
-func degrees(units int32) float64 { return float64(units) / perDegree }
-
-func point(lat, lng int32) places.Point {
-	return places.Point{Lat: degrees(lat), Lng: degrees(lng)}
+	return strconv.FormatFloat(float64(units)/index.PerDegree, 'f', -1, 64)
 }

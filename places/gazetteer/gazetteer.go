@@ -73,13 +73,13 @@ func (g *Gazetteer) Find(ctx context.Context, q places.Query) (places.Answer, er
 	case <-ctx.Done():
 		return places.Answer{}, fmt.Errorf("gazetteer: wait for other searches: %w", ctx.Err())
 	}
-	a := places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}
-	for _, h := range g.table.nearest(q.At, q.Radius, q.Bound, every) {
-		a.Results = append(a.Results, g.table.place(h.row))
+	hits := g.table.index.Nearest(q.At, q.Radius, q.Bound, nil)
+	if len(hits) == 0 {
+		return places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}, nil
 	}
-	if len(a.Results) > 0 {
-		a.Status = places.OK
-		a.HTMLAttributions = append(a.HTMLAttributions, geoNames.Text)
+	a := places.Answer{HTMLAttributions: []string{geoNames.Text}, Results: make([]places.Place, len(hits)), Status: places.OK}
+	for i, h := range hits {
+		a.Results[i] = g.table.place(h.Row)
 	}
 	return a, nil
 }

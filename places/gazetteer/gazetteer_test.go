@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"herd/places"
+	"herd/places/index"
 )
 
 var _ places.Finder = (*Gazetteer)(nil)
@@ -53,7 +54,7 @@ func TestFindCampus(t *testing.T) {
 	if line := []string{"Place data © GeoNames (www.geonames.org), CC BY 4.0; modified"}; !slices.Equal(a.HTMLAttributions, line) {
 		t.Errorf("attributions %q, want %q", a.HTMLAttributions, line)
 	}
-	if all := w.nearest(campus, 10, len(w.rows), every); len(all) != 27 {
+	if all := w.index.Nearest(campus, 10, len(w.rows), nil); len(all) != 27 {
 		t.Errorf("%d places within 10 km, want 27", len(all))
 	}
 }
@@ -151,7 +152,7 @@ func small(t *testing.T) *table {
 			t.Fatalf("no kind %q", kind)
 		}
 		return record{
-			id: id, name: "The " + id, lat: int32(math.Round(lat * perDegree)), lng: int32(math.Round(lng * perDegree)),
+			id: id, name: "The " + id, at: index.PointOf(places.Point{Lat: lat, Lng: lng}),
 			kind: uint8(k), country: country, admin1: admin1,
 		}
 	}

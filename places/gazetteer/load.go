@@ -40,5 +40,5 @@ func load(data fs.FS) (*table, error) {
 	if err := columns.each(b.add); err != nil {
 		return nil, fmt.Errorf("gazetteer: read %s: %w", placesFile, err)
 	}
-	return b.build(), nil
+	return b.build()
 }

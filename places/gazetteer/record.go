@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"herd/places/index"
 )
 
 // columns are the fields of a row of text, in their order.
@@ -27,14 +29,14 @@ const maxText = 255
 
 // record is one row of the table, read from its text.
 type record struct {
-	id       string // first letter of the source, then the source's own id
-	name     string
-	lat, lng int32  // units of 1e-7 degrees
-	kind     uint8  // index into kinds
-	country  string // ISO 3166-1 alpha-2
-	rank     uint32 // population, or what compares with it
-	source   string // as in Attributions
-	admin1   string // GeoNames' code of the first-level region within the country, or empty
+	id      string // first letter of the source, then the source's own id
+	name    string
+	at      index.Point
+	kind    uint8  // index into kinds
+	country string // ISO 3166-1 alpha-2
+	rank    uint32 // population, or what compares with it
+	source  string // as in Attributions
+	admin1  string // GeoNames' code of the first-level region within the country, or empty
 }
 
 // parseRecord reads the fields of a row. It accepts exactly one spelling of each
@@ -43,8 +45,8 @@ func parseRecord(f [len(columns)]string) (record, error) {
 	r := record{id: f[0], name: f[1], country: f[5], source: f[7], admin1: f[8]}
 	var errs [len(columns)]error
 	errs[1] = checkName(r.name)
-	r.lat, errs[2] = parseDegrees(f[2], 90)
-	r.lng, errs[3] = parseDegrees(f[3], 180)
+	r.at.Lat, errs[2] = parseDegrees(f[2], 90)
+	r.at.Lng, errs[3] = parseDegrees(f[3], 180)
 	kind, known := slices.BinarySearch(kinds, f[4])
 	if !known {
 		errs[4] = errors.New("unknown")
@@ -77,7 +79,7 @@ func parseRecord(f [len(columns)]string) (record, error) {
 // fields returns the text of r, column by column.
 func (r record) fields() [len(columns)]string {
 	return [...]string{
-		r.id, r.name, formatDegrees(r.lat), formatDegrees(r.lng), kinds[r.kind], r.country, strconv.FormatUint(uint64(r.rank), 10), r.source, r.admin1,
+		r.id, r.name, formatDegrees(r.at.Lat), formatDegrees(r.at.Lng), kinds[r.kind], r.country, strconv.FormatUint(uint64(r.rank), 10), r.source, r.admin1,
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"herd/places/index"
 )
 
 const goodRow = "g5368361\tLos Angeles\t34.05223\t-118.24368\tlocality\tUS\t3820914\tgeonames\tCA"
@@ -14,7 +16,7 @@ func TestParseRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := record{
-		id: "g5368361", name: "Los Angeles", lat: 340522300, lng: -1182436800, kind: 10,
+		id: "g5368361", name: "Los Angeles", at: index.Point{Lat: 340522300, Lng: -1182436800}, kind: 10,
 		country: "US", rank: 3820914, source: "geonames", admin1: "CA",
 	}
 	if got != want || kinds[got.kind] != "locality" {
@@ -102,7 +104,7 @@ func FuzzParseRecord(f *testing.F) {
 		if got := strings.Join(back[:], "\t"); got != line {
 			t.Errorf("%q was formatted as %q", line, got)
 		}
-		if p := point(r.lat, r.lng); math.Abs(p.Lat) > 90 || math.Abs(p.Lng) > 180 {
+		if p := r.at.Degrees(); math.Abs(p.Lat) > 90 || math.Abs(p.Lng) > 180 {
 			t.Errorf("%q lies at %v", line, p)
 		}
 	})

@@ -5,49 +5,33 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 
 	"herd/places"
+	"herd/places/index"
 )
 
-// The rows lie in bands of latitude, 0.25° (27.8 km) high, from south to north,
-// and within a band by longitude. What a circle covers of a band is then one run
-// of rows between two longitudes, found by binary search: the search tree is the
-// order of the rows itself. Cells of longitude would add memory and sharpen nothing.
-const (
-	bandHeight = perDegree / 4
-	bandCount  = 180 * perDegree / bandHeight
-)
+// compareRecords is the order of a table: that of an index, then by id.
+func compareRecords(a, b record) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) }
 
-// bandOf returns the band, 0 to bandCount-1, of a latitude in units. The north
-// pole belongs to the last one.
-func bandOf(lat int32) int {
-	return min((int(lat)+90*perDegree)/bandHeight, bandCount-1)
-}
-
-// compareRecords is the order of a table: band, longitude, latitude, id.
-func compareRecords(a, b record) int {
-	return cmp.Or(
-		cmp.Compare(bandOf(a.lat), bandOf(b.lat)), cmp.Compare(a.lng, b.lng), cmp.Compare(a.lat, b.lat), cmp.Compare(a.id, b.id),
-	)
-}
-
-// table holds places in 20 bytes each, their ids and names apart. The 205,117
-// embedded ones take 9 MB. It is immutable.
+// table holds places in 24 bytes each, their ids and names apart. The 205,117
+// embedded ones take 9 MB. It is immutable but for what it has found out.
 type table struct {
+	index   *index.Index // where the rows are
 	rows    []row
-	bands   [bandCount + 1]int32 // rows[bands[b]:bands[b+1]] lie in band b
-	text    string               // the ids and names of all rows
+	text    string // the ids and names of all rows
 	regions []region
+
+	localities []atomic.Int32 // of each row, what vicinity has found out
 }
 
 // row is one place.
 type row struct {
-	lat, lng int32  // units of 1e-7 degrees
-	text     uint32 // where its id begins in table.text; its name follows
-	region   uint16 // index into table.regions
-	idLen    uint8  // bytes
-	nameLen  uint8  // bytes
-	kind     uint8  // index into kinds
+	text    uint32 // where its id begins in table.text; its name follows
+	region  uint16 // index into table.regions
+	idLen   uint8  // bytes
+	nameLen uint8  // bytes
+	kind    uint8  // index into kinds
 }
 
 // region is a first-level part of a country, or what is known of it.
@@ -60,6 +44,7 @@ type region struct {
 // builder makes a table of records that come in its order.
 type builder struct {
 	table  table
+	points []index.Point
 	text   strings.Builder
 	last   record
 	names  map[string]string // of regions, by "country.code"
@@ -71,6 +56,7 @@ type builder struct {
 func newBuilder(regionNames map[string]string, rows, text int) *builder {
 	b := &builder{names: regionNames, number: make(map[region]uint16)}
 	b.table.rows = make([]row, 0, rows)
+	b.points = make([]index.Point, 0, rows)
 	b.text.Grow(text)
 	return b
 }
@@ -94,23 +80,22 @@ func (b *builder) add(r record) error {
 		b.table.regions = append(b.table.regions, in)
 	}
 	b.table.rows = append(b.table.rows, row{
-		lat: r.lat, lng: r.lng, kind: r.kind, region: number,
-		text: uint32(b.text.Len()), idLen: uint8(len(r.id)), nameLen: uint8(len(r.name)),
+		kind: r.kind, region: number, text: uint32(b.text.Len()), idLen: uint8(len(r.id)), nameLen: uint8(len(r.name)),
 	})
+	b.points = append(b.points, r.at)
 	b.text.WriteString(r.id)
 	b.text.WriteString(r.name)
-	b.table.bands[bandOf(r.lat)+1] = int32(len(b.table.rows))
 	return nil
 }
 
 // build returns the table and ends the use of the builder.
-func (b *builder) build() *table {
+func (b *builder) build() (*table, error) {
 	t := b.table // a copy, which does not keep the builder in memory
 	t.text = b.text.String()
-	for i := range bandCount {
-		t.bands[i+1] = max(t.bands[i+1], t.bands[i]) // a band without rows ends where it begins
-	}
-	return &t
+	t.localities = make([]atomic.Int32, len(t.rows))
+	var err error
+	t.index, err = index.New(b.points, func(i, j int32) int { return cmp.Compare(t.id(i), t.id(j)) })
+	return &t, err
 }
 
 func (t *table) id(i int32) string {
@@ -124,6 +109,6 @@ func (t *table) name(i int32) string {
 	return t.text[start : start+uint32(r.nameLen)]
 }
 
-func (t *table) point(i int32) places.Point { return point(t.rows[i].lat, t.rows[i].lng) }
+func (t *table) point(i int32) places.Point { return t.index.Point(i).Degrees() }
 
 func (t *table) region(i int32) region { return t.regions[t.rows[i].region] }

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"herd/places/importer"
+)
+
+// places returns the parent of the commands about places.
+func (p *program) places() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "places",
+		Short: "Try the provider of nearby places, or make a file of your own",
+		Long:  `Commands about the places that a server answers WHATSAT with.`,
+		Example: `  herd places near 34.06893 -118.445127                       # what the provider that is configured says
+  herd places import andorra.osm.pbf -o andorra.tsv.zst       # an extract of OpenStreetMap
+  herd places near 42.5063 1.5218 --places-provider file --places-file andorra.tsv.zst`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(p.near(), p.placesImport())
+	return c
+}
+
+// placesImport returns the command that makes a file of places.
+func (p *program) placesImport() *cobra.Command {
+	var from importer.Config
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Make a file of places of OpenStreetMap, GeoJSON or a table",
+		Long: `Make a file for the provider 'file' (places.provider) of FILE, which its name, its content or --format says to be
+
+  osm      an extract of OpenStreetMap in PBF (.osm.pbf): nodes, ways and relations with a name and tags of a place;
+           a way or a relation is where the middle of its bounding box is
+  geojson  features, in a FeatureCollection or one after the other, with a property name; what is not a point is
+           where the middle of its bounding box is
+  csv      a table with a header and the columns name, lat and lon, separated by commas, semicolons or tabs
+
+GeoJSON and tables may also have id, types (as in "cafe, bar") and vicinity, or the tags of OpenStreetMap; other usual names are
+understood, such as latitude, lng, type and address. FILE may be -, standard input, but for osm.
+
+Whoever made the data may ask to be named. OpenStreetMap does: its attribution and licence are written into the file by themselves.
+For other data, --attribution is required; give "" if nobody has to be named. It is shown with every answer, as HTML.
+
+The file appears when it is complete. An extract of any size takes the same memory; see the exit code and the counts for what was
+left out.`,
+		Example: `  herd places import andorra.osm.pbf -o andorra.tsv.zst
+  herd places import shops.csv --attribution "© Our Shops" --licence "CC BY 4.0"
+  gunzip < trees.geojson.gz | herd places import - --attribution "" --json`,
+		Args: args(1, 1),
+		ValidArgsFunction: func(_ *cobra.Command, got []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(got) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveDefault
+		},
+		RunE: func(c *cobra.Command, got []string) error {
+			from.Input = got[0]
+			return p.importPlaces(c, from, asJSON)
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&from.Output, "output", "o", "places.tsv.zst", "`FILE` to write")
+	f.StringVar((*string)(&from.Format), "format", "", "of the input: osm, geojson or csv")
+	f.StringVar(&from.Origin.Attribution, "attribution", "", "`TEXT` to show with every answer, or \"\"; for geojson and csv")
+	f.StringVar(&from.Origin.Licence, "licence", "", "`TEXT` that names the licence of the data; for geojson and csv")
+	f.BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	formats := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		for _, format := range importer.Formats {
+			names = append(names, string(format))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	if err := c.RegisterFlagCompletionFunc("format", formats); err != nil {
+		panic(err) // there is the flag, and it has no other
+	}
+	return c
+}
+
+// importPlaces imports, and tells what came of it.
+func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bool) error {
+	if from.Format != "" && !slices.Contains(importer.Formats, from.Format) {
+		return &usageError{errors.New("--format is one of osm, geojson, csv")}
+	}
+	from.Attributed = c.Flags().Changed("attribution")
+	if from.Input == "-" {
+		in, stop := interruptible(c.Context(), p.stdin)
+		defer stop()
+		from.Input, from.Stdin = "standard input", in
+	}
+	shown := p.progress(p.stdout)
+	from.Progress = func(done importer.Progress) {
+		shown.tell(func() string { return importing(done) })
+	}
+	began := time.Now()
+	result, err := importer.Import(c.Context(), from)
+	shown.end()
+	switch {
+	case errors.Is(err, importer.ErrAttribution):
+		return &usageError{err}
+	case err != nil:
+		return err
+	}
+	if asJSON {
+		return p.printJSON(placesImported{
+			from.Output, result.Format, result.Places, result.Skipped, result.Bytes, time.Since(began).Seconds(), result.Origin.Attribution, result.Origin.Licence,
+		})
+	}
+	return p.print(placesTaken(&result, from.Output))
+}
+
+// placesImported is what an import of places did, in JSON.
+type placesImported struct {
+	Output      string                  `json:"output"`
+	Format      importer.Format         `json:"format"` // of the input
+	Places      int                     `json:"places"`
+	Skipped     map[importer.Reason]int `json:"skipped"` // by why
+	Bytes       int64                   `json:"bytes"`   // of the output
+	Seconds     float64                 `json:"seconds"`
+	Attribution string                  `json:"attribution"` // to be shown
+	Licence     string                  `json:"licence"`
+}
+
+// importing shows how far an import is.
+func importing(done importer.Progress) string {
+	text := plural(done.Places, "place")
+	if done.Size > 0 {
+		text = fmt.Sprintf("%s %d%%, %s", gauge(done.Read, done.Size), 100*done.Read/done.Size, text)
+	}
+	if done.Passes > 0 {
+		text += ", looking for positions of ways and relations, pass " + fmt.Sprint(done.Passes)
+	}
+	return text
+}
+
+// placesTaken puts the result of an import in words.
+func placesTaken(r *importer.Result, output string) []byte {
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	row := func(what, value, more string) { fmt.Fprintf(table, "%s\t%s\t%s\n", what, value, more) }
+	row("places", fmt.Sprint(r.Places), fmt.Sprintf("in %s, %d bytes", output, r.Bytes))
+	for _, reason := range r.Reasons() {
+		row("left out", fmt.Sprint(r.Skipped[reason]), string(reason))
+	}
+	_ = table.Flush() // a buffer takes it all
+	fmt.Fprintf(&text, "attribution: %s\n", cmp.Or(r.Origin.Attribution, "none"))
+	if r.Origin.Licence != "" {
+		fmt.Fprintf(&text, "licence: %s\n", r.Origin.Licence)
+	}
+	return text.Bytes()
+}
+
+// interruptible returns a reader of in that fails when ctx is done, though in still waits. What waits ends with the process.
+func interruptible(ctx context.Context, in io.Reader) (io.Reader, func()) {
+	out, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, in)
+		w.CloseWithError(err)
+	}()
+	unhook := context.AfterFunc(ctx, func() { out.CloseWithError(context.Cause(ctx)) })
+	return out, func() {
+		unhook()
+		_ = out.Close() // always nil
+	}
+}

@@ -1,0 +1,268 @@
+package importer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"herd/places"
+)
+
+// feature is a feature of GeoJSON, as far as it says what and where it is.
+type feature struct {
+	Type       string                     `json:"type"`
+	ID         json.RawMessage            `json:"id"`
+	Properties map[string]json.RawMessage `json:"properties"`
+	Geometry   geometry                   `json:"geometry"`
+}
+
+// geometry is a geometry of any type.
+type geometry struct {
+	Coordinates box        `json:"coordinates"`
+	Geometries  []geometry `json:"geometries"`
+}
+
+// box encloses coordinates.
+type box struct {
+	any, bad                       bool // there are some, or something else
+	minLat, maxLat, minLng, maxLng float64
+}
+
+// UnmarshalJSON reads positions in lists of any depth: longitude, latitude and what else there is (RFC 7946, section 3.1.1).
+func (b *box) UnmarshalJSON(text []byte) error {
+	numbers, lng := 0, 0.0 // of the position
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '[':
+			numbers = 0
+			i++
+		case c == ']' || c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r':
+			i++
+		case c == '-' || '0' <= c && c <= '9':
+			end := i + 1
+			for end < len(text) && strings.IndexByte("0123456789+-.eE", text[end]) >= 0 {
+				end++
+			}
+			v, err := strconv.ParseFloat(string(text[i:end]), 64)
+			b.bad = b.bad || err != nil
+			switch numbers {
+			case 0:
+				lng = v
+			case 1:
+				b.add(box{any: true, minLat: v, maxLat: v, minLng: lng, maxLng: lng})
+			}
+			numbers++
+			i = end
+		default:
+			b.bad = true
+			return nil
+		}
+	}
+	return nil
+}
+
+// add extends b by another box.
+func (b *box) add(o box) {
+	b.bad = b.bad || o.bad
+	switch {
+	case !o.any:
+	case !b.any:
+		bad := b.bad
+		*b = o
+		b.bad = bad
+	default:
+		b.minLat, b.maxLat = min(b.minLat, o.minLat), max(b.maxLat, o.maxLat)
+		b.minLng, b.maxLng = min(b.minLng, o.minLng), max(b.maxLng, o.maxLng)
+	}
+}
+
+// box returns what encloses a geometry and all those in it.
+func (g *geometry) box() box {
+	b := g.Coordinates
+	for i := range g.Geometries {
+		b.add(g.Geometries[i].box())
+	}
+	return b
+}
+
+// geoJSON reads features as a stream.
+type geoJSON struct {
+	*json.Decoder
+	budget *budget
+	sink   *sink
+}
+
+// readGeoJSON takes the features of a FeatureCollection, or of a sequence of features or collections (RFC 8142).
+func readGeoJSON(r io.Reader, s *sink) error {
+	b := &budget{from: separators{r}}
+	g := &geoJSON{json.NewDecoder(b), b, s}
+	for {
+		b.renew()
+		t, err := g.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && t != json.Delim('{') {
+			err = errors.New("not GeoJSON: want an object")
+		}
+		if err == nil {
+			err = g.object()
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return fmt.Errorf("at byte %d: %w", g.InputOffset(), err)
+		}
+	}
+}
+
+// object reads the rest of an object, a collection or a feature.
+func (g *geoJSON) object() error {
+	var f feature
+	collection, sound := false, true
+	for g.More() {
+		g.budget.renew()
+		key, err := g.Token()
+		if err != nil {
+			return err
+		}
+		member := map[any]any{"type": &f.Type, "id": &f.ID, "properties": &f.Properties, "geometry": &f.Geometry}[key]
+		switch {
+		case key == "features":
+			collection = true
+			err = g.features()
+		case member != nil:
+			var ok bool
+			ok, err = g.decode(member)
+			sound = sound && ok
+		default:
+			err = g.pass()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := g.Token(); err != nil { // its end
+		return err
+	}
+	switch {
+	case collection:
+		return nil
+	case f.Type != "Feature":
+		return fmt.Errorf("not GeoJSON: an object of type %.40q is neither a FeatureCollection nor a Feature", f.Type)
+	}
+	return g.put(&f, sound)
+}
+
+// features reads the list of a collection.
+func (g *geoJSON) features() error {
+	t, err := g.Token()
+	if err == nil && t != json.Delim('[') {
+		err = errors.New("not GeoJSON: features is no list")
+	}
+	if err != nil {
+		return err
+	}
+	for g.More() {
+		g.budget.renew()
+		var f feature
+		sound, err := g.decode(&f)
+		if err == nil {
+			err = g.put(&f, sound && f.Type == "Feature")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err = g.Token() // its end
+	return err
+}
+
+// decode reads a value. It is not sound if it is JSON, but not of that kind.
+func (g *geoJSON) decode(into any) (sound bool, err error) {
+	err = g.Decode(into)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// maxDepth is how deep in each other the lists and objects may be that are passed over.
+const maxDepth = 1000
+
+// pass passes over a value.
+func (g *geoJSON) pass() error {
+	for depth := 0; ; {
+		g.budget.renew()
+		t, err := g.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("more than %d lists and objects in each other", maxDepth)
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
+// put takes a feature: a point, or what is where the middle of its bounding box is.
+func (g *geoJSON) put(f *feature, sound bool) error {
+	g.sink.progress(g.sink.in.read.n)
+	if !sound {
+		g.sink.skip(NoFeature)
+		return nil
+	}
+	known := make(fields, len(f.Properties))
+	for name, value := range f.Properties {
+		known[strings.ToLower(name)] = text(value)
+	}
+	b := f.Geometry.box()
+	if !b.any || b.bad {
+		g.sink.skip(BadPosition)
+		return nil
+	}
+	at := places.Point{Lat: b.minLat + (b.maxLat-b.minLat)/2, Lng: b.minLng + (b.maxLng-b.minLng)/2}
+	return g.sink.putOwn(known, text(f.ID), at)
+}
+
+// text returns a string, or a number as it is written, or nothing.
+func text(value json.RawMessage) string {
+	if len(value) == 0 {
+		return ""
+	}
+	switch c := value[0]; {
+	case c == '"':
+		var s string
+		if json.Unmarshal(value, &s) != nil {
+			return "" // cannot be: it was sound
+		}
+		return s
+	case c == '-' || '0' <= c && c <= '9':
+		return string(value)
+	}
+	return ""
+}
+
+// separators makes blanks of the separators of a text sequence, which JSON cannot hold elsewhere.
+type separators struct{ io.Reader }
+
+func (s separators) Read(into []byte) (int, error) {
+	n, err := s.Reader.Read(into)
+	for i, c := range into[:n] {
+		if c == 0x1e {
+			into[i] = ' '
+		}
+	}
+	return n, err
+}

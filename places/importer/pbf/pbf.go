@@ -1,0 +1,138 @@
+// Package pbf reads files of OpenStreetMap in their binary format (https://wiki.openstreetmap.org/wiki/PBF_Format).
+//
+// A file is a sequence of blobs of some thousand objects each. One is in memory at a time, so that a file may have any size;
+// what a file does not keep to is an error, whatever its bytes are.
+package pbf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Kind is a kind of object, or a set of kinds.
+type Kind uint8
+
+// The kinds of objects.
+const (
+	Node Kind = 1 << iota
+	Way
+	Relation
+)
+
+// String returns the name of a kind.
+func (k Kind) String() string {
+	switch k {
+	case Node:
+		return "node"
+	case Way:
+		return "way"
+	case Relation:
+		return "relation"
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+// Object is a node, a way or a relation.
+type Object struct {
+	Kind     Kind
+	ID       int64
+	Lat, Lng int64    // of a node, in units of 1e-9 degrees, wherever that is
+	Nodes    []int64  // of a way
+	Members  []Member // of a relation
+	Tags     []Tag
+	Blob     int64 // where the object's blob begins in the file
+}
+
+// Member is a part of a relation.
+type Member struct {
+	Kind Kind
+	ID   int64
+}
+
+// Tag is a property of an object.
+type Tag struct{ Key, Value []byte }
+
+// Tag returns the value of a key, or nil.
+func (o *Object) Tag(key string) []byte {
+	for _, t := range o.Tags {
+		if string(t.Key) == key {
+			return t.Value
+		}
+	}
+	return nil
+}
+
+// Scan says what to read of a file.
+type Scan struct {
+	File io.ReaderAt
+	Size int64 // of the file
+	From int64 // the blob to begin with: 0, or what an Object said
+	To   int64 // the last blob to read, if not 0
+	Want Kind  // the kinds of objects
+	Bare bool  // without their tags
+}
+
+// ErrStop, given by do, ends a scan early and without an error.
+var ErrStop = errors.New("stop")
+
+// Each calls do with the objects, in their order in the file. An object is valid until do returns; an error of do ends the scan.
+func (s Scan) Each(ctx context.Context, do func(*Object) error) error {
+	b := blobs{file: s.File, size: s.Size, offset: s.From}
+	defer b.close()
+	block := block{want: s.Want, bare: s.Bare, do: do}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		at := b.offset
+		if s.To > 0 && at > s.To {
+			return nil
+		}
+		kind, data, err := b.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("at byte %d: %w", at, err)
+		}
+		switch {
+		case at == 0 && kind != "OSMHeader":
+			return errors.New("no file of OpenStreetMap in PBF")
+		case at == 0:
+			err = checkHeader(data)
+		case kind == "OSMData":
+			block.object.Blob = at
+			err = block.read(data)
+		} // the format asks to pass over others
+		if errors.Is(err, ErrStop) {
+			return nil
+		}
+		if e, ok := errors.AsType[*doError](err); ok {
+			return e.error
+		}
+		if err != nil {
+			return fmt.Errorf("at byte %d: %w", at, err)
+		}
+	}
+}
+
+// doError is an error of do.
+type doError struct{ error }
+
+func (e *doError) Unwrap() error { return e.error }
+
+// checkHeader finds out whether the file needs a reader that knows more.
+func checkHeader(data []byte) error {
+	m := message{data: data}
+	for f, ok := m.next(); ok; f, ok = m.next() {
+		if f.number != 4 {
+			continue
+		}
+		if name := string(f.bytes); name != "OsmSchema-V0.6" && name != "DenseNodes" {
+			return fmt.Errorf("the file needs a reader that knows %.40q; give an extract of the present, without history", name)
+		}
+	}
+	return m.err
+}

@@ -1,0 +1,139 @@
+package importer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"herd/places/file"
+	"herd/places/index"
+)
+
+// readTable takes the rows of a table, whose header names the columns: a row ends with a line; columns end with tabs, and then a
+// quote is like any other character, or with commas or semicolons, and then a column may be in quotes (RFC 4180).
+func readTable(r *bufio.Reader, s *sink) error {
+	if head, _ := r.Peek(len(utf8BOM)); bytes.Equal(head, utf8BOM) {
+		_, _ = r.Discard(len(utf8BOM)) // they were read
+	}
+	head, err := r.Peek(r.Size())
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	header, _, _ := bytes.Cut(head, []byte("\n"))
+	b := &budget{from: r}
+	next := tabs(b)
+	if !bytes.Contains(header, []byte("\t")) {
+		comma := ','
+		if bytes.Count(header, []byte(";")) > bytes.Count(header, []byte(",")) {
+			comma = ';'
+		}
+		next = quoted(b, comma)
+	}
+	b.renew()
+	first, _, err := next()
+	if errors.Is(err, io.EOF) {
+		return errors.New("the table is empty")
+	}
+	if err != nil {
+		return err
+	}
+	columns, err := readHeader(first)
+	if err != nil {
+		return err
+	}
+	row := make(fields, len(columns))
+	for {
+		b.renew()
+		values, line, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if line%4096 == 0 {
+			s.progress(s.in.read.n)
+		}
+		if len(values) != len(columns) {
+			s.skip(BadRow)
+			continue
+		}
+		for i, name := range columns {
+			row[name] = values[i]
+		}
+		var at index.Point
+		var latErr, lngErr error
+		at.Lat, latErr = file.ParseDegrees(latNames.of(row), 90)
+		at.Lng, lngErr = file.ParseDegrees(lngNames.of(row), 180)
+		if latErr != nil || lngErr != nil {
+			s.skip(BadPosition)
+			continue
+		}
+		if err := s.putOwn(row, "", at.Degrees()); err != nil {
+			return fmt.Errorf("line %d: %w", line, err)
+		}
+	}
+}
+
+// readHeader returns the names of the columns in small letters.
+func readHeader(header []string) ([]string, error) {
+	columns := make([]string, len(header))
+	known := make(fields)
+	for i, name := range header {
+		columns[i] = strings.ToLower(strings.TrimSpace(name))
+		known[columns[i]] = "known"
+	}
+	var missing []string
+	for _, must := range []struct {
+		what string
+		names
+	}{{"the name", nameNames}, {"the latitude", latNames}, {"the longitude", lngNames}} {
+		if must.of(known) == "" {
+			missing = append(missing, fmt.Sprintf("%s (%s)", must.what, strings.Join(must.names, ", ")))
+		}
+	}
+	if missing != nil {
+		return nil, fmt.Errorf("line 1: no column for %s; the header has %.300q", strings.Join(missing, ", "), header)
+	}
+	return columns, nil
+}
+
+// tabs returns a function that returns the next line, split at its tabs, and its number.
+func tabs(r io.Reader) func() ([]string, int, error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxObject)
+	number := 0
+	return func() ([]string, int, error) {
+		for lines.Scan() {
+			if number++; lines.Text() != "" {
+				return strings.Split(lines.Text(), "\t"), number, nil
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, 0, fmt.Errorf("line %d: %w", number+1, err)
+		}
+		return nil, 0, io.EOF
+	}
+}
+
+// quoted is tabs for columns that end with a comma.
+func quoted(r io.Reader, comma rune) func() ([]string, int, error) {
+	rows := csv.NewReader(r)
+	rows.Comma, rows.FieldsPerRecord, rows.ReuseRecord = comma, -1, true
+	number := 0
+	return func() ([]string, int, error) {
+		values, err := rows.Read()
+		if err != nil {
+			if _, says := errors.AsType[*csv.ParseError](err); !says && !errors.Is(err, io.EOF) {
+				err = fmt.Errorf("after line %d: %w", number, err)
+			}
+			return nil, 0, err
+		}
+		number, _ = rows.FieldPos(0)
+		return values, number, nil
+	}
+}

@@ -1,0 +1,127 @@
+// Package osm says what an object of OpenStreetMap is in the terms of package
+// places: which types its tags mean, where it is in words, and what it is called.
+//
+// Tags are what the wiki of OpenStreetMap defines under
+// https://wiki.openstreetmap.org/wiki/Map_features; types are those of Google's
+// legacy Nearby Search, tables 1 and 2 of
+// https://developers.google.com/maps/documentation/places/web-service/supported_types.
+package osm
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"herd/places"
+)
+
+// Attribution is to be shown with all that comes from OpenStreetMap: its data are
+// licensed under the Open Database License (https://www.openstreetmap.org/copyright).
+const Attribution = "© OpenStreetMap contributors"
+
+// Keys are the keys one of which an object must have to be a place, the most telling first.
+var Keys = []string{
+	"amenity", "tourism", "leisure", "shop", "historic", "aeroway", "railway", "public_transport", "natural", "place",
+}
+
+// Place returns the object of that kind (node, way or relation), number and tags,
+// which is at that point. It returns false if the object has no name, if its tags
+// are not those of a place, or if the point is not on Earth.
+func Place(kind string, id int64, at places.Point, tags map[string]string) (places.Place, bool) {
+	name := strings.TrimSpace(tags["name"])
+	onEarth := at.Lat >= -90 && at.Lat <= 90 && at.Lng >= -180 && at.Lng <= 180
+	if name == "" || !onEarth {
+		return places.Place{}, false
+	}
+	types := Types(tags)
+	if types == nil {
+		return places.Place{}, false
+	}
+	return places.Place{
+		Geometry: places.Geometry{Location: at},
+		Name:     name,
+		PlaceID:  kind + "/" + strconv.FormatInt(id, 10),
+		PlusCode: places.PlusCode{GlobalCode: places.GlobalCode(at)},
+		Types:    types,
+		Vicinity: Vicinity(tags),
+	}, true
+}
+
+// Types returns the place types of an object with these tags, the most specific
+// first, or nil if they are not those of a place: a track of a railway has a name,
+// but is none.
+//
+// Of several keys each adds its types, in the order of Keys, and so does each of
+// several values between semicolons. A value that the table does not know is a
+// point of interest under a key that only places have.
+func Types(tags map[string]string) []string {
+	var types []string
+	var interest, political, natural bool
+	for _, key := range Keys {
+		for value := range strings.SplitSeq(tags[key], ";") {
+			value = strings.TrimSpace(value)
+			if value == "" || slices.Contains(nothing, value) {
+				continue
+			}
+			of, known := table[tag{key, value}]
+			if !known {
+				if of, known = others[key]; !known {
+					continue
+				}
+			}
+			switch {
+			case key == "place" && value != "square":
+				political = political || !slices.Contains(of, "natural_feature")
+				natural = natural || slices.Contains(of, "natural_feature")
+			case key == "natural":
+				natural = true
+			default:
+				interest = true
+			}
+			if value == "place_of_worship" {
+				if house, ok := worship[tags["religion"]]; ok {
+					types = add(types, house)
+				}
+			}
+			types = add(types, of...)
+		}
+	}
+	if interest {
+		types = add(types, "point_of_interest")
+	}
+	if political {
+		types = add(types, "political")
+	}
+	if interest || natural {
+		types = add(types, "establishment")
+	}
+	return types
+}
+
+// add appends those of more that types does not hold yet.
+func add(types []string, more ...string) []string {
+	for _, t := range more {
+		if !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// Vicinity returns street, number and city of the object with these tags, as in
+// "Avinguda Meritxell 11, Andorra la Vella", as far as they tell
+// (https://wiki.openstreetmap.org/wiki/Key:addr:*).
+func Vicinity(tags map[string]string) string {
+	street := strings.TrimSpace(tags["addr:street"])
+	if street == "" { // where streets have no names, houses are numbered by place
+		street = strings.TrimSpace(tags["addr:place"])
+	}
+	if number := strings.TrimSpace(tags["addr:housenumber"]); number != "" && street != "" {
+		street += " " + number
+	}
+	city := strings.TrimSpace(tags["addr:city"])
+	if street == "" || city == "" {
+		return street + city
+	}
+	return street + ", " + city
+}
