@@ -125,9 +125,17 @@ func (s *state) key() [16]byte {
 	}
 	age := func(t time.Time, most time.Duration) { small(int(min(s.now.Sub(t), most) / (time.Second / 2))) }
 	report := func(r line.Report) { small(slices.Index(w.reports, r)) }
+	// begun encodes which start of who speaks over a way.
+	begun := func(way int, i Incarnation) {
+		if i == (Incarnation{}) {
+			small(-1)
+		} else {
+			b = append(b, s.engines[w.ways[way][0]].incarnation[1]-i[1])
+		}
+	}
 	// number encodes the number of a message over a way. One of an earlier start matters only while such are under way.
 	number := func(way int, i Incarnation, n uint64) {
-		b = append(b, s.engines[w.ways[way][0]].incarnation[1]-i[1])
+		begun(way, i)
 		switch {
 		case i == s.engines[w.ways[way][0]].incarnation:
 			small(int(int64(s.number(way) - n)))
@@ -161,12 +169,7 @@ func (s *state) key() [16]byte {
 				number(in, h.incarnation, h.last)
 				flag(h.beaten)
 			}
-			small(-3)
-			if l.link.current == (Incarnation{}) {
-				small(-3)
-			} else {
-				b = append(b, s.engines[w.ways[in][0]].incarnation[1]-l.link.current[1])
-			}
+			begun(in, l.link.current)
 			if l.link.foreign > 0 && s.stale(in) {
 				small(l.link.foreign)
 				age(l.link.strange, twinShows)
@@ -244,6 +247,7 @@ func (s *state) key() [16]byte {
 	return [16]byte(sum[:16])
 }
 
+// underWay reports whether something that a start of a node said is under way.
 func (s *state) underWay(way int, i Incarnation) bool {
 	return slices.ContainsFunc(s.wires[way], func(m Message) bool { return m.sender() == i })
 }
