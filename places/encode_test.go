@@ -57,12 +57,21 @@ func samples() []*Answer {
 	return []*Answer{
 		{HTMLAttributions: []string{"one", "two"}, InfoMessages: []string{"so"}, Results: []Place{full, raw, {Types: []string{}}}, Status: OK, ErrorMessage: "<err>"},
 		{HTMLAttributions: []string{}, Results: []Place{}},
+		{HTMLAttributions: []string{}, Results: []Place{{Types: []string{}}}},
 	}
 }
 
 func TestEncode(t *testing.T) {
 	for _, a := range samples() {
 		compareEncoders(t, a)
+	}
+}
+
+// Lists are lists, even those that are nil.
+func TestEncodeNil(t *testing.T) {
+	empty := &Answer{HTMLAttributions: []string{}, Results: []Place{{Types: []string{}}}}
+	if got, want := encode(&Answer{Results: []Place{{}}}), encode(empty); !bytes.Equal(got, want) {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
 
@@ -80,7 +89,7 @@ func TestAppendString(t *testing.T) {
 			t.Fatalf("%q becomes %s, want %s", s, got, &want)
 		}
 	}
-	for r := rune(0); r < 0x11000; r++ {
+	for r := range rune(0x11000) {
 		check(string(r))
 		check("a" + string(r) + "é")
 	}
@@ -128,7 +137,7 @@ func TestEncodeUnsound(t *testing.T) {
 // Any answer is encoded as encoding/json does it.
 func FuzzEncode(f *testing.F) {
 	f.Add("name", "id", 34.06893, -118.445127, 4.5, 3, uint16(0xffff), `{"a":[1.50,{}]}`)
-	f.Add("\u2028\x00\"\\<&>\xff", "\b\f\n\r\t\x7f", 1e-7, 1e21, -0.0, 0, uint16(0), ` [ ] `)
+	f.Add("\u2028\x00\"\\<&>\xff", "\b\f\n\r\t\x7f", 1e-7, 1e21, math.Copysign(0, -1), 0, uint16(0), ` [ ] `)
 	f.Fuzz(func(t *testing.T, s, u string, x, y, z float64, n int, has uint16, raw string) {
 		if math.IsNaN(x+y+z) || math.IsInf(x+y+z, 0) {
 			return

@@ -3,6 +3,7 @@ package places
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // Nearby asks f for the places of q and returns the JSON of the reply with its
@@ -15,12 +16,6 @@ import (
 // newline at its end; a list without members is [], never null.
 func Nearby(ctx context.Context, f Finder, q Query) (body []byte, status string, results int) {
 	a := ask(ctx, f, q)
-	if a.HTMLAttributions == nil {
-		a.HTMLAttributions = []string{}
-	}
-	if a.Results == nil {
-		a.Results = []Place{}
-	}
 	return encode(&a), a.Status, len(a.Results)
 }
 
@@ -41,19 +36,18 @@ func ask(ctx context.Context, f Finder, q Query) Answer {
 	return a
 }
 
-// cut copies the first q.Bound results that lie within the circle of q.
+// cut returns the first q.Bound results that lie within the circle of q, of a list that stays as it is.
 // Coordinates that are no numbers lie nowhere.
 func cut(results []Place, q Query) []Place {
-	kept := make([]Place, 0, min(q.Bound, len(results)))
-	for _, p := range results {
-		if len(kept) == q.Bound {
-			break
-		}
-		if Distance(q.At, p.Geometry.Location) <= q.Radius {
-			if p.Types == nil {
-				p.Types = []string{}
-			}
-			kept = append(kept, p)
+	within := func(p *Place) bool { return Distance(q.At, p.Geometry.Location) <= q.Radius }
+	n := 0
+	for n < min(q.Bound, len(results)) && within(&results[n]) {
+		n++
+	}
+	kept := slices.Clip(results[:n]) // most often all, and else copied
+	for i := n; i < len(results) && len(kept) < q.Bound; i++ {
+		if within(&results[i]) {
+			kept = append(kept, results[i])
 		}
 	}
 	return kept

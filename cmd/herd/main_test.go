@@ -4,6 +4,7 @@ import (
 	"flag"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -30,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite what scripts expect, to be revi
 //	asked NUMBER TEXT    the provider has had so many requests since then, all with that text
 //
 // startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
-// $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server.
+// $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server, and $ANDORRA the path of an extract of OpenStreetMap.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -47,6 +48,11 @@ func TestScript(t *testing.T) {
 			stranger := httptest.NewServer(http.NotFoundHandler())
 			e.Defer(stranger.Close)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a command under the race detector would end a second late
+			andorra, err := filepath.Abs("../../places/importer/testdata/andorra-poi.osm.pbf")
+			if err != nil {
+				return err
+			}
+			e.Setenv("ANDORRA", andorra)
 			e.Setenv("NOT_A_NODE", stranger.Listener.Addr().String())
 			return nil
 		},

@@ -100,7 +100,10 @@ func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bo
 		defer stop()
 		from.Input, from.Stdin = "standard input", in
 	}
-	shown := p.progress(p.stdout)
+	var shown progress
+	if terminal(p.stderr) { // though the result may go there too, afterwards
+		shown.stderr = p.stderr
+	}
 	from.Progress = func(done importer.Progress) {
 		shown.tell(func() string { return importing(done) })
 	}
@@ -108,8 +111,10 @@ func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bo
 	result, err := importer.Import(c.Context(), from)
 	shown.end()
 	switch {
+	case c.Context().Err() != nil:
+		return fmt.Errorf("interrupted; %s is as it was", from.Output)
 	case errors.Is(err, importer.ErrAttribution):
-		return &usageError{err}
+		return &usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	case err != nil:
 		return err
 	}

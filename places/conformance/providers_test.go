@@ -2,6 +2,10 @@ package conformance
 
 import (
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 
 	"herd/places"
@@ -57,6 +61,70 @@ func TestProviders(t *testing.T) {
 			}
 			defer f.Close()
 			Test(t, f, p.sample)
+		})
+		t.Run(p.name+" over TLS and HTTP/2", func(t *testing.T) {
+			server := httptest.NewUnstartedServer(new(replay.Server))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			defer server.Close()
+			f, err := p.open(server.URL, upstream.Config{Transport: server.Client().Transport})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			Test(t, f, p.sample)
+		})
+	}
+}
+
+// A proxy that the environment names is asked instead. The environment is read once by a process, so this needs another.
+func TestProxy(t *testing.T) {
+	if os.Getenv("HERD_PROXIED") != "" {
+		for _, p := range providers {
+			f, err := p.open("http://"+p.name+".example", upstream.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			find(t, f, places.Query{At: p.sample.At, Radius: 1, Bound: 1})
+		}
+		return
+	}
+	var providers replay.Server
+	proxy := httptest.NewServer(&providers)
+	defer proxy.Close()
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxy$")
+	again.Env = append(os.Environ(), "HERD_PROXIED=yes", "HTTP_PROXY="+proxy.URL, "NO_PROXY=")
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var hosts []string
+	for _, r := range providers.Requests() {
+		host, _, _ := strings.Cut(strings.TrimPrefix(strings.Fields(r)[1], "http://"), "/")
+		hosts = append(hosts, host)
+	}
+	if want := []string{"google.example", "google-legacy.example", "overpass.example"}; !slices.Equal(hosts, want) {
+		t.Errorf("%q, want %q", hosts, want)
+	}
+}
+
+// BenchmarkFind asks each provider over loopback for five places; the fixture of Overpass has 183 objects.
+func BenchmarkFind(b *testing.B) {
+	for _, p := range providers {
+		b.Run(p.name, func(b *testing.B) {
+			server := httptest.NewServer(new(replay.Server))
+			defer server.Close()
+			f, err := p.open(server.URL, upstream.Config{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := f.Find(b.Context(), places.Query{At: p.sample.At, Radius: 10, Bound: 5}); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -75,14 +75,14 @@ const basics = "places.id,places.displayName,places.location,places.types,places
 // mask returns the field mask with these fields besides the basics.
 func mask(fields []string) (string, error) {
 	var errs []error
-	text := basics
+	parts := []string{basics}
 	for _, f := range fields {
 		if !slices.Contains(Fields, f) {
 			errs = append(errs, fmt.Errorf("google: no such field: %q; there are %s", f, strings.Join(Fields, ", ")))
 		}
-		text += ",places." + f
+		parts = append(parts, "places."+f)
 	}
-	return text, errors.Join(errs...)
+	return strings.Join(parts, ","), errors.Join(errs...)
 }
 
 // escape returns values as the query of a URL.

@@ -2,11 +2,14 @@ package google
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"herd/places"
 	"herd/places/replay"
+	"herd/places/upstream"
 )
 
 // Each result is as it came but for white space: members, their order, and how numbers and strings are spelt.
@@ -121,6 +124,23 @@ func TestLegacyHidesTheKey(t *testing.T) {
 	_, err = l.Find(t.Context(), nearby5)
 	if err == nil || err.Error() != "google-legacy: cannot GET http://google.example/maps/api/place/nearbysearch/json?key=[key]&location=34.06893%2C-118.445127&radius=10000" {
 		t.Error(err)
+	}
+}
+
+// Nor is it in what comes as a place.
+func TestLegacyHidesTheKeyInPlaces(t *testing.T) {
+	n := replay.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"status":"OK","results":[{"name":"%s","geometry":{"location":{"lat":34.07,"lng":-118.44}}}]}`, r.FormValue("key"))
+	}))
+	defer n.Close()
+	l, err := NewLegacy(Config{Key: key, Endpoint: "http://google.example", Upstream: upstream.Config{Transport: n.Transport()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := l.Find(t.Context(), nearby5)
+	if err != nil || len(a.Results) != 1 || a.Results[0].Name != "[key]" || strings.Contains(string(a.Results[0].Raw), key) {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

@@ -71,8 +71,10 @@ func Import(ctx context.Context, c Config) (Result, error) {
 		c.Origin.Source = filepath.Base(c.Input)
 	}
 	out, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*")
-	if err != nil {
-		return Result{}, err
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return Result{}, fmt.Errorf("write %s: %w", c.Output, e.Err) // the path is not that of the output
+	} else if err != nil {
+		return Result{}, fmt.Errorf("write %s: %w", c.Output, err)
 	}
 	r, err := write(ctx, out, in, c)
 	if err == nil {

@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
 	"hash/maphash"
 	"maps"
 	"slices"
@@ -132,10 +133,7 @@ func tidy(text string) string {
 
 // noID returns the id of a place that has none: the same whenever and from whatever file it is imported.
 func noID(name string, at places.Point) string {
-	// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/)
-	hash := uint64(14695981039346656037)
-	for _, b := range []byte(fmt.Sprintf("%s\t%.7f\t%.7f", name, at.Lat, at.Lng)) {
-		hash = (hash ^ uint64(b)) * 1099511628211
-	}
-	return "h" + strconv.FormatUint(hash, 36)
+	hash := fnv.New64a()
+	fmt.Fprintf(hash, "%s\t%.7f\t%.7f", name, at.Lat, at.Lng)
+	return "h" + strconv.FormatUint(hash.Sum64(), 36)
 }

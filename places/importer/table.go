@@ -103,9 +103,9 @@ func readHeader(header []string) ([]string, error) {
 }
 
 // tabs returns a function that returns the next line, split at its tabs, and its number.
-func tabs(r io.Reader) func() ([]string, int, error) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxObject)
+func tabs(b *budget) func() ([]string, int, error) {
+	lines := bufio.NewScanner(b)
+	lines.Buffer(nil, 2*maxObject)
 	number := 0
 	return func() ([]string, int, error) {
 		for lines.Scan() {
@@ -114,20 +114,23 @@ func tabs(r io.Reader) func() ([]string, int, error) {
 			}
 		}
 		if err := lines.Err(); err != nil {
-			return nil, 0, fmt.Errorf("line %d: %w", number+1, err)
+			return nil, 0, fmt.Errorf("after line %d: %w", number, err)
 		}
 		return nil, 0, io.EOF
 	}
 }
 
 // quoted is tabs for columns that end with a comma.
-func quoted(r io.Reader, comma rune) func() ([]string, int, error) {
-	rows := csv.NewReader(r)
+func quoted(b *budget, comma rune) func() ([]string, int, error) {
+	rows := csv.NewReader(b)
 	rows.Comma, rows.FieldsPerRecord, rows.ReuseRecord = comma, -1, true
 	number := 0
 	return func() ([]string, int, error) {
 		values, err := rows.Read()
 		if err != nil {
+			if b.left <= 0 { // an end within quotes is another error
+				err = errBudget
+			}
 			if _, says := errors.AsType[*csv.ParseError](err); !says && !errors.Is(err, io.EOF) {
 				err = fmt.Errorf("after line %d: %w", number, err)
 			}

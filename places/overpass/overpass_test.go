@@ -6,7 +6,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"herd/places"
 	"herd/places/osm"
@@ -110,6 +113,42 @@ func TestRadii(t *testing.T) {
 		if !slices.Equal(e.radii, c.want) {
 			t.Errorf("%v km, %v: %v, want %v", c.radius, c.n, e.radii, c.want)
 		}
+	}
+}
+
+// A server allows two requests at a time, and gets no more, whatever the configuration says.
+func TestInFlight(t *testing.T) {
+	for _, configured := range []int{0, 1, 2, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			server := new(replay.Server)
+			n := replay.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(time.Second) // of the bubble
+				server.ServeHTTP(w, r)
+			}))
+			defer n.Close()
+			f, err := New(Config{Endpoint: "http://overpass.example", Upstream: upstream.Config{Transport: n.Transport(), InFlight: configured}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			var all sync.WaitGroup
+			for range 6 {
+				all.Go(func() {
+					if _, err := f.Find(t.Context(), places.Query{At: centre, Radius: 1, Bound: 5}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			f.Close()
+			want := 3 * time.Second
+			if configured == 1 {
+				want = 6 * time.Second
+			}
+			if took := time.Since(start); took != want {
+				t.Errorf("%d configured: six questions took %v, want %v", configured, took, want)
+			}
+		})
 	}
 }
 

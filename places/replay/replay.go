@@ -158,33 +158,42 @@ func overpass(query string) (status int, kind string, text []byte) {
 	for i := range number {
 		number[i], _ = strconv.ParseFloat(where[i+1], 64) // zero at worst
 	}
-	type point struct{ Lat, Lon float64 }
-	var all map[string]json.RawMessage
-	var elements []json.RawMessage
-	check(json.Unmarshal(Fixture("overpass_andorra.json"), &all))
-	check(json.Unmarshal(all["elements"], &elements))
 	inside := []json.RawMessage{}
-	for _, e := range elements {
-		var at struct {
-			point
-			Center *point
-		}
-		check(json.Unmarshal(e, &at))
-		if at.Center != nil {
-			at.point = *at.Center
-		}
-		away := places.Distance(places.Point{Lat: number[1], Lng: number[2]}, places.Point{Lat: at.Lat, Lng: at.Lon}) * 1000
-		if away <= number[0]+0.001 { // a millimetre for rounding
-			inside = append(inside, e)
+	for _, o := range andorra() {
+		if away := places.Distance(places.Point{Lat: number[1], Lng: number[2]}, o.at) * 1000; away <= number[0]+0.001 { // a millimetre for rounding
+			inside = append(inside, o.text)
 		}
 	}
-	var err error
-	all["elements"], err = json.Marshal(inside)
-	check(err)
-	text, err = json.Marshal(all)
+	text, err := json.Marshal(map[string]any{"version": 0.6, "elements": inside})
 	check(err)
 	return http.StatusOK, asJSON, text
 }
+
+// object is an element of the fixture of Overpass.
+type object struct {
+	at   places.Point
+	text json.RawMessage
+}
+
+// andorra returns the objects of the fixture.
+var andorra = sync.OnceValue(func() []object {
+	type point struct{ Lat, Lon float64 }
+	var all struct{ Elements []json.RawMessage }
+	check(json.Unmarshal(Fixture("overpass_andorra.json"), &all))
+	objects := make([]object, len(all.Elements))
+	for i, text := range all.Elements {
+		var e struct {
+			point
+			Center *point
+		}
+		check(json.Unmarshal(text, &e))
+		if e.Center != nil {
+			e.point = *e.Center
+		}
+		objects[i] = object{places.Point{Lat: e.Lat, Lng: e.Lon}, text}
+	}
+	return objects
+})
 
 // check panics, for fixtures are sound.
 func check(err error) {

@@ -50,7 +50,7 @@ func (c *Client) Ask(ctx context.Context, r Request, read func(Response) error) 
 			return nil
 		}
 		failed, ok := errors.AsType[*places.Error](err)
-		if !ok || !failed.Again || n+1 >= c.config.Attempts {
+		if !ok || !failed.Again || n+1 >= c.config.Attempts || c.breaker.State() == gobreaker.StateOpen {
 			return err
 		}
 		alone, _ := c.left()

@@ -57,8 +57,8 @@ func spellings(secret string) *regexp.Regexp {
 	if secret == "" {
 		return nil
 	}
-	var any strings.Builder
-	any.WriteString("(?i)")
+	var pattern strings.Builder
+	pattern.WriteString("(?i)")
 	for _, r := range secret {
 		plain, escaped := regexp.QuoteMeta(string(r)), ""
 		if r == ' ' {
@@ -67,9 +67,9 @@ func spellings(secret string) *regexp.Regexp {
 		for _, b := range []byte(string(r)) {
 			escaped += fmt.Sprintf("%%(?:25)*%02x", b)
 		}
-		fmt.Fprintf(&any, "(?:%s|%s)", plain, escaped)
+		fmt.Fprintf(&pattern, "(?:%s|%s)", plain, escaped)
 	}
-	return regexp.MustCompile(any.String())
+	return regexp.MustCompile(pattern.String())
 }
 
 // clean returns text as one line without control characters and without the secret, of bounded length.

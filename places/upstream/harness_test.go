@@ -94,19 +94,19 @@ func run(t *testing.T, c Config, test func(t *testing.T, b *bench), next ...http
 func (b *bench) watch(e places.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	text := map[places.What]string{places.Call: "call", places.Retry: "retry", places.Turn: "turn"}[e.What]
+	parts := []string{map[places.What]string{places.Call: "call", places.Retry: "retry", places.Turn: "turn"}[e.What]}
 	for _, part := range []string{e.Status, string(e.State)} {
 		if part != "" {
-			text += " " + part
+			parts = append(parts, part)
 		}
 	}
 	if e.Took > 0 {
-		text += " " + e.Took.String()
+		parts = append(parts, e.Took.String())
 	}
 	if e.Err != nil {
-		text += " " + e.Err.Error()
+		parts = append(parts, e.Err.Error())
 	}
-	b.events = append(b.events, text)
+	b.events = append(b.events, strings.Join(parts, " "))
 }
 
 // told returns the events since the last time.

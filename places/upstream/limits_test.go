@@ -43,6 +43,21 @@ func TestBreaker(t *testing.T) {
 	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(500)}, failures+1), []http.HandlerFunc{fine})...)
 }
 
+// An attempt that opens the breaker is the last of its question, which fails at once and says why.
+func TestBreakerEndsRetries(t *testing.T) {
+	run(t, Config{}, func(t *testing.T, b *bench) {
+		want(t, b.ask(t, 2*time.Second), places.UnknownError, "test: status 503: sorry")
+		b.told()
+		want(t, b.ask(t, 2*time.Second), places.UnknownError, "test: status 503: sorry")
+		if events, want := b.told(), []string{"turn open", "call UNKNOWN_ERROR test: status 503: sorry"}; !slices.Equal(events, want) {
+			t.Errorf("%q, want %q", events, want)
+		}
+		if n := b.server.requests(); n != failures {
+			t.Errorf("%d requests, want %d", n, failures)
+		}
+	}, status(503))
+}
+
 // While one question tries whether the provider is back, the others are refused.
 func TestHalfOpen(t *testing.T) {
 	run(t, Config{Attempts: 1}, func(t *testing.T, b *bench) {
@@ -115,12 +130,12 @@ func TestHoldOff(t *testing.T) {
 		if e, _ := errors.AsType[*places.Error](err); e.After != 39500*time.Millisecond {
 			t.Errorf("after %v", e.After)
 		}
-		time.Sleep(39500*time.Millisecond - 1)
+		time.Sleep(39500*time.Millisecond - time.Nanosecond)
 		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: not asked for 0s, as it wishes: status 429: sorry")
 		if n := b.server.requests(); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if err := b.ask(t, 2*time.Second); err != nil {
 			t.Error(err)
 		}

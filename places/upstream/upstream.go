@@ -66,7 +66,7 @@ type Client struct {
 // New returns a Client. It holds no goroutine but those of its idle connections, until Close.
 func New(c Config) *Client {
 	c.Agent = cmp.Or(c.Agent, "herd")
-	c.InFlight = cmp.Or(c.InFlight, 16)
+	c.InFlight = cmp.Or(max(0, c.InFlight), 16)
 	c.Attempts = cmp.Or(c.Attempts, 4)
 	c.Budget = cmp.Or(c.Budget, 30*time.Second)
 	limit := rate.Inf

@@ -245,15 +245,15 @@ func TestSecret(t *testing.T) {
 		},
 		"reset": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://b.example"+r.RequestURI, 302)
+			http.Redirect(w, r, "http://b.example"+r.RequestURI, http.StatusFound)
 		},
 		"to the key": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "http://"+secret+"/")
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		},
 		"not a URL": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "http://%zz"+secret)
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		},
 		"not chunked": func(w http.ResponseWriter, r *http.Request) {
 			raw(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "+secret+"\r\n\r\n")

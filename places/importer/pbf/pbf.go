@@ -74,7 +74,7 @@ type Scan struct {
 	Bare bool  // without their tags
 }
 
-// ErrStop, given by do, ends a scan early and without an error.
+// ErrStop ends a scan early and without an error, when do returns it.
 var ErrStop = errors.New("stop")
 
 // Each calls do with the objects, in their order in the file. An object is valid until do returns; an error of do ends the scan.
@@ -94,12 +94,10 @@ func (s Scan) Each(ctx context.Context, do func(*Object) error) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("at byte %d: %w", at, err)
-		}
 		switch {
-		case at == 0 && kind != "OSMHeader":
-			return errors.New("no file of OpenStreetMap in PBF")
+		case at == 0 && (err != nil || kind != "OSMHeader"):
+			return errors.New("no file of OpenStreetMap in PBF, or not its beginning")
+		case err != nil:
 		case at == 0:
 			err = checkHeader(data)
 		case kind == "OSMData":

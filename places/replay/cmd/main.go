@@ -38,8 +38,20 @@ func run() error {
 	}
 	var providers replay.Server
 	providers.Behave(replay.Way(*way))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	server := http.Server{Addr: *listen, Handler: handler(&providers), ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() }) // whoever is being answered is a test
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// handler serves the providers, and how they behave.
+func handler(providers *replay.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", &providers)
+	mux.Handle("/", providers)
 	mux.HandleFunc("POST /behave", func(w http.ResponseWriter, r *http.Request) {
 		way := r.FormValue("way")
 		if err := known(way); err != nil {
@@ -52,14 +64,7 @@ func run() error {
 		requests, _ := providers.Seen()
 		fmt.Fprintln(w, requests)
 	})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	server := http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() }) // whoever is being answered is a test
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return mux
 }
 
 func known(way string) error {
