@@ -1,0 +1,310 @@
+package flood
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"herd/node/line"
+)
+
+const longestCut = 4 // seconds: longer than it takes until a link is down
+
+var start = time.Unix(1_700_000_000, 0)
+
+// action is what can happen next.
+type action struct {
+	kind  kind
+	where uint8 // way or node
+	cut   uint8 // ways that are cut just before, a bit for each
+}
+
+type kind uint8
+
+const (
+	deliver kind = iota
+	lose
+	say
+	crash
+	crashWithDisk
+	heal
+	second
+)
+
+func (a action) String() string {
+	what := [...]string{"deliver on way", "lose on way", "say at", "crash", "crash, with a disk,", "heal", "a second"}[a.kind]
+	return fmt.Sprintf("%s %d, cutting %b", what, a.where, a.cut)
+}
+
+// world is what one goroutine needs that explores, besides what all of them have in common.
+type world struct {
+	*exploration
+	scratch []*Engine // to thaw into, one for each node
+	buffer  []byte
+	todo    []todo  // to be expanded, the last first
+	trail   []int32 // the path to the state that was reached last
+	passed  []*state
+	at      int32 // where it is
+	doing   action
+}
+
+type todo struct {
+	*state
+	id int32
+}
+
+func newWorld(x *exploration) *world {
+	w := &world{exploration: x}
+	for i, name := range x.topo.Nodes() {
+		w.scratch = append(w.scratch, NewEngine(Config{
+			Name: name, Incarnation: Incarnation{byte(i + 1), 1}, Topology: x.topo, Limit: 10,
+			Notice: func(n Notice) {
+				if n.What == Twin || n.What == NeighbourTwin {
+					w.fail("%s takes somebody for a twin: %+v", name, n)
+				}
+			},
+		}))
+		w.scratch[i].Connect(start)
+	}
+	return w
+}
+
+// begin returns the state of nodes that just started.
+func (w *world) begin() *state {
+	s := &state{
+		world: w, now: start, wires: make([][]Message, len(w.ways)), engines: make([]*frozen, len(w.scratch)),
+	}
+	for i, e := range w.scratch {
+		s.send(i, e)
+		s.engines[i] = freeze(e)
+	}
+	return s
+}
+
+// fail tells what is wrong, and how it came to that.
+func (w *world) fail(format string, a ...any) {
+	w.Fatalf("%s:%s\n%v", fmt.Sprintf(format, a...), w.tell(w.at), w.doing)
+}
+
+// reach gets into a state again. Much of the path to it is often that to the state before.
+func (w *world) reach(id int32) *state {
+	path := w.path(id)
+	same := 0
+	for same < min(len(path), len(w.trail)) && path[same] == w.trail[same] {
+		same++
+	}
+	if w.passed = w.passed[:same]; same == 0 {
+		s := *w.first
+		s.world = w
+		w.passed = append(w.passed, &s)
+	}
+	for _, id := range path[len(w.passed):] {
+		w.mu.Lock()
+		f := w.found[id]
+		w.mu.Unlock()
+		w.passed = append(w.passed, w.passed[len(w.passed)-1].do(f.how))
+	}
+	w.trail = path
+	return w.passed[len(path)-1]
+}
+
+// expand finds the states that can follow.
+//
+// What happens at one node does not depend on what happens at another, for messages stay in order: so if on each way to a node there is
+// a message, it is all the same whether what can happen there happens before or after what can happen elsewhere, and it is enough to
+// look at the former (a persistent set: Godefroid, Partial-Order Methods, 1996). That another fault may then be one too many makes no
+// difference: both happen, or not, in either order.
+func (w *world) expand(s *state, at int32) {
+	w.at = at
+	nodes := make([]int, 0, len(s.engines))
+	rest := true
+	for node := range s.engines {
+		ready := true
+		for way, wire := range s.wires {
+			if w.ways[way][1] == node {
+				ready = ready && len(wire) > 0
+				rest = rest && len(wire) == 0
+			}
+		}
+		if nodes = append(nodes, node); ready {
+			nodes = []int{node}
+			break
+		}
+	}
+	next := int32(-1)
+	follow := func(id int32) {
+		if next < 0 {
+			next = id
+		}
+	}
+	for _, node := range nodes {
+		w.expandNode(s, node, follow)
+	}
+	passes := false
+	if rest && s.cut != 0 {
+		follow(w.try(s, action{kind: heal}))
+	}
+	if rest && (s.cut == 0 || s.away < longestCut) {
+		passes = s.cut == 0
+		follow(w.try(s, action{kind: second}))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found[at].next, w.found[at].passes = next, passes
+}
+
+// expandNode finds the states that can follow from what happens at a node.
+func (w *world) expandNode(s *state, node int, follow func(id int32)) {
+	for way, ends := range w.ways {
+		if len(s.wires[way]) > 0 && ends[1] == node {
+			follow(w.try(s, action{kind: deliver, where: uint8(way)}))
+			if (s.spent & losing).count() < w.bounds.losses {
+				w.try(s, action{kind: lose, where: uint8(way)})
+			}
+		}
+	}
+	if node < w.bounds.reports && s.spent>>node&1 == 0 {
+		w.try(s, action{kind: say, where: uint8(node)})
+	}
+	if (s.spent & crashing).count() < w.bounds.crashes {
+		w.try(s, action{kind: crash, where: uint8(node)})
+		if len(s.engines[node].held) > 0 {
+			w.try(s, action{kind: crashWithDisk, where: uint8(node)})
+		}
+	}
+}
+
+// try returns the number of the state that follows from an action, and finds those that follow if a link is cut just before. To cut a way
+// earlier than before something is sent over it makes no difference, for each second something is. What is lost under way might as well
+// have been sent after the cut.
+func (w *world) try(s *state, a action) int32 {
+	w.doing = a
+	after := s.do(a)
+	id := w.find(after, w.at, a)
+	for i := 0; i < len(w.ways); i += 2 {
+		for _, cut := range []uint8{1 << i, 2 << i, 3 << i} {
+			// Either way of a link, and the other at any moment within the same second.
+			first := s.cut == 0 && (s.spent&cutting).count() < w.bounds.cuts
+			other := s.cut != 0 && s.away == 0 && s.cut^cut == 3<<i
+			if after.sent&cut == cut && (first || other) {
+				w.doing = action{a.kind, a.where, cut}
+				w.find(s.do(w.doing), w.at, w.doing)
+			}
+		}
+	}
+	return id
+}
+
+// do returns the state that follows from an action.
+func (s *state) do(a action) *state {
+	c := *s // whose parts are shared until they change
+	c.engines, c.wires, c.sent = slices.Clone(s.engines), slices.Clone(s.wires), 0
+	if a.cut != 0 && s.cut == 0 {
+		c.spent = c.spent.more(cutting)
+	}
+	c.cut |= a.cut
+	switch a.kind {
+	case deliver:
+		c.deliver(int(a.where))
+	case lose:
+		c.spent = c.spent.more(losing)
+		c.wires[a.where] = c.wires[a.where][1:]
+	case say:
+		c.say(int(a.where))
+	case crash:
+		c.crash(int(a.where), nil)
+	case crashWithDisk:
+		c.crash(int(a.where), c.engines[a.where].held)
+	case heal:
+		c.cut, c.away = 0, 0
+	case second:
+		c.second()
+	}
+	return &c
+}
+
+// act has a node do something, and send what it then has to say.
+func (s *state) act(node int, do func(e *Engine)) {
+	e := s.world.scratch[node]
+	before := s.engines[node]
+	before.thaw(e)
+	do(e)
+	s.send(node, e)
+	s.engines[node] = freeze(e)
+	if len(before.held) > 0 && s.engines[node].held[0].Compare(before.held[0]) < 0 {
+		s.world.fail("node %d takes %q back", node, before.held[0])
+	}
+}
+
+func (s *state) send(node int, e *Engine) {
+	for i, l := range e.Links() {
+		way := s.world.way(node, i)
+		var m Message
+		for l.Next(s.now, &m) {
+			if s.sent |= 1 << way; s.cut>>way&1 == 0 {
+				s.wires[way] = append(slices.Clone(s.wires[way]), m)
+			}
+			m = Message{}
+		}
+	}
+}
+
+func (s *state) deliver(way int) {
+	m := s.wires[way][0]
+	s.wires[way] = s.wires[way][1:]
+	from, to := s.world.ways[way][0], s.world.ways[way][1]
+	s.act(to, func(e *Engine) {
+		if err := linkTo(e, s.world.scratch[from].Name).Take(s.now, m, nil); err != nil {
+			s.world.fail("%v", err)
+		}
+	})
+}
+
+// second lets a second pass.
+func (s *state) second() {
+	s.now = s.now.Add(beat)
+	if s.cut != 0 {
+		s.away++
+	}
+	for node := range s.engines {
+		s.act(node, func(e *Engine) { e.Tick(s.now) })
+	}
+}
+
+func (s *state) say(i int) {
+	s.spent |= 1 << i
+	s.act(i, func(e *Engine) {
+		if e.Hear(s.world.reports[i], Edge) {
+			s.taken |= 1 << i
+		}
+	})
+}
+
+// crash has a node begin anew. What was under way to it still comes.
+func (s *state) crash(node int, disk []line.Report) {
+	s.spent = s.spent.more(crashing)
+	e := s.world.scratch[node]
+	config := e.Config
+	config.Incarnation[1] = s.engines[node].incarnation[1] + 1
+	e = NewEngine(config)
+	for _, r := range disk {
+		e.registry.Merge(r)
+	}
+	e.Connect(s.now)
+	s.send(node, e)
+	s.engines[node] = freeze(e)
+}
+
+// settle returns what the herd comes to if nothing happens for some seconds.
+func (s *state) settle() *state {
+	for seconds := 0; seconds < 5; {
+		way := slices.IndexFunc(s.wires, func(wire []Message) bool { return len(wire) > 0 })
+		if way >= 0 {
+			s = s.do(action{kind: deliver, where: uint8(way)})
+		} else {
+			s = s.do(action{kind: second})
+			seconds++
+		}
+	}
+	return s
+}
