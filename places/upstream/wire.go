@@ -123,8 +123,36 @@ func (c *Client) lost(ctx context.Context, err error, again bool) error {
 	return &places.Error{Status: places.UnknownError, Err: errors.New(err.Error()), Again: again}
 }
 
+// deepest is how many objects and lists of an answer may be in each other. Those of providers are in six; and what is passed on as it
+// came is indented, so that a few KiB of brackets would become hundreds of MB.
+const deepest = 32
+
+// deep reports whether JSON text is deeper than that. Of what is no JSON it may say anything.
+func deep(text []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > deepest {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // Decode reads the JSON text into v.
 func Decode(text []byte, v any) error {
+	if deep(text) {
+		return Nonsense(fmt.Sprintf("JSON more than %d deep", deepest))
+	}
 	err := json.Unmarshal(text, v)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		member := strings.ToLower(wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:]) // of a path in the words of Go

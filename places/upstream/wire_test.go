@@ -342,6 +342,17 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
+	for text, want := range map[string]string{
+		strings.Repeat("[", deepest) + strings.Repeat("]", deepest):                 "<nil>",
+		strings.Repeat("[", deepest+1) + strings.Repeat("]", deepest+1):             "nonsense: JSON more than 32 deep",
+		`{"\\":"` + strings.Repeat("[", 99) + `\"` + strings.Repeat("{", 99) + `"}`: "<nil>",
+		"[" + strings.Repeat("[],{},", 99) + "1]":                                   "<nil>",
+	} {
+		var v any
+		if err := Decode([]byte(text), &v); fmt.Sprint(err) != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
 	var v List[int]
 	if err := Decode([]byte("["+strings.Repeat("1,", 100_000)+"1]"), &v); err != nil || len(v) != mostItems {
 		t.Errorf("%d items, %v", len(v), err)
