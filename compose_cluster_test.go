@@ -233,7 +233,7 @@ func testCluster(t *testing.T) {
 		t.Error(l.err)
 	}
 	f.end()
-	_, took := others.settles(t)
+	took := others.settles(t)
 	t.Logf("all are equal within %.2f s after the last report", took.Seconds())
 	connected(t, true, everyone()...)
 	floods(t, "kea")

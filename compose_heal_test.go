@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
+// How long it takes to heal, and to notice a silent cut, is told and not judged: it depends on what else the machine does. The scenarios of
+// package node hold herds to their two and four seconds in fake time.
 const (
-	soonHealed  = 2 * time.Second        // from a link's return to equal registries
-	soonNoticed = 4 * time.Second        // a cut that nobody tells
-	manyStale   = 10_000                 // clients
-	frozen      = 6 * time.Second        // longer than silence may last
-	durable     = 100 * time.Millisecond // after it, what was acknowledged outlives its server
+	manyStale = 10_000                 // clients
+	frozen    = 6 * time.Second        // longer than silence may last
+	durable   = 100 * time.Millisecond // after it, what was acknowledged outlives its server
 )
 
 // testHeal begins with a stack that knows of the kea alone. Whatever is done to it then, in the end all servers know the same, and all that clients were told.
@@ -69,14 +69,11 @@ func heal(t *testing.T, server string) {
 	docker(t, "network", "connect", "--alias", strings.ToLower(server), "herd_bus", container(server))
 }
 
-// healed reports how long it took, and whether that was too long.
+// healed waits until all are equal, and tells how long it took.
 func (l *ledger) healed(t *testing.T, what string) {
 	t.Helper()
-	least, most := l.settles(t)
-	t.Logf("%s: equal within %.2f s", what, most.Seconds())
-	if least > soonHealed {
-		t.Errorf("that is more than %s", soonHealed)
-	}
+	took := l.settles(t)
+	t.Logf("%s: equal within %.2f s", what, took.Seconds())
 }
 
 // Holiday and Wilkes are cut off, which leaves four parts: them, Welsh, and Goloman with Hands. All take reports, of clients of their own
@@ -225,9 +222,6 @@ func testSilentCut(t *testing.T, l *ledger) {
 		})
 		others, itself := downSince(t, began, "Goloman", "Welsh", "Wilkes"), downSince(t, began, "Holiday")
 		t.Logf("a silent cut is noticed by others within %.2f s, by Holiday within %.2f s", others.Seconds(), itself.Seconds())
-		if max(others, itself) > soonNoticed {
-			t.Errorf("that is more than %s", soonNoticed)
-		}
 	}
 	ended := func() {
 		t.Helper()

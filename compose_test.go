@@ -50,6 +50,7 @@ func TestCompose(t *testing.T) {
 		{"cluster", testCluster},
 		{"down with volumes", testFresh},
 		{"heal", testHeal},
+		{"places", testPlaces},
 	} {
 		if !t.Run(part.name, part.test) {
 			return

@@ -24,6 +24,12 @@ var imports = map[string][]string{
 	"bus":                         {},
 	"places":                      {},
 	"places/osm":                  {"places"},
+	"places/upstream":             {"places"},
+	"places/google":               {"places", "places/upstream"},
+	"places/overpass":             {"places", "places/osm", "places/upstream"},
+	"places/conformance":          {"places"},
+	"places/replay":               {"places"},
+	"places/replay/cmd":           {"places/replay"},
 	"places/index":                {"places"},
 	"places/gazetteer":            {"places", "places/index"},
 	"places/file":                 {"places", "places/index"},
@@ -33,18 +39,20 @@ var imports = map[string][]string{
 	"places/gazetteer/pack":       {"places/gazetteer"},
 	"configs":                     {"node/flood"},
 	"node":                        {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/gazetteer", "places/importer"},
+	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
 }
 
 // owners says which packages may import a heavy dependency.
 var owners = map[string][]string{
-	"github.com/nats-io/":           {"bus"},
-	"github.com/spf13/viper":        {"configs"},
-	"github.com/spf13/cobra":        {"cmd/herd"},
-	"github.com/cockroachdb/":       {"node/store"},
-	"go.uber.org/zap":               {"node"},
-	"gopkg.in/natefinch":            {"node"},
-	"github.com/klauspost/compress": {"places/gazetteer", "places/file", "places/importer/pbf"},
+	"github.com/hashicorp/golang-lru": {"places"},
+	"github.com/sony/gobreaker":       {"places/upstream"},
+	"github.com/nats-io/":             {"bus"},
+	"github.com/spf13/viper":          {"configs"},
+	"github.com/spf13/cobra":          {"cmd/herd"},
+	"github.com/cockroachdb/":         {"node/store"},
+	"go.uber.org/zap":                 {"node"},
+	"gopkg.in/natefinch":              {"node"},
+	"github.com/klauspost/compress":   {"places/gazetteer", "places/file", "places/importer/pbf"},
 }
 
 const longest = 400 // lines of a file

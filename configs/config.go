@@ -31,6 +31,8 @@ type Config struct {
 
 	topology *flood.Topology
 	sources  map[string]Source // by dotted key
+
+	placesKey string
 }
 
 // Node is one server of the herd.
@@ -78,8 +80,31 @@ type TLS struct {
 	CA string `yaml:"ca" live:"true" help:"PEM file of the CAs that certificates of clients must come from"`
 }
 
-// Places answers what is near a client.
+// Places answers what is near a client. Google's API key is no part of it: see [Config.PlacesKey].
 type Places struct {
+	// Provider is who is asked: gazetteer, the table of the world that is built in; file, that of File; google, its Places API
+	// (New); google-legacy, its Nearby Search; or overpass, OpenStreetMap.
+	Provider string `yaml:"provider" is:"provider" help:"who is asked for places: gazetteer, file, google, google-legacy or overpass"`
+
+	// Endpoint is the URL of the API of a provider behind a network: a proxy, or an instance of one's own. Empty means Google's;
+	// overpass has to have one.
+	Endpoint string `yaml:"endpoint" is:"endpoint or none" help:"URL of the API of google or overpass; empty: Google's own"`
+
+	// KeyFile is a file with Google's API key, which nobody else may read.
+	KeyFile string `yaml:"key_file" help:"file with Google's API key, which nobody else may read; empty: HERD_PLACES_KEY has it"`
+
+	// File is what 'herd places import' made, for the provider file.
+	File string `yaml:"file" help:"data file of 'herd places import', for the provider file"`
+
+	// Fields are what google is asked for besides the basic fields, with commas between. Each may raise the price of a question.
+	Fields string `yaml:"fields" is:"fields" help:"more to ask google for: rating, userRatingCount, priceLevel, currentOpeningHours"`
+
+	// Rate is how many questions a second one process may ask a provider behind a network. Others wait for their turn.
+	Rate int `yaml:"rate" help:"questions a second of this process to google or overpass, 0: unlimited"`
+
+	// Fallback is who answers when the provider fails, and says so: gazetteer, or none.
+	Fallback string `yaml:"fallback" is:"fallback" help:"who answers when the provider fails: gazetteer or none"`
+
 	// Timeout is how long one question to a provider may take before the client is told that it failed. Above 0, for
 	// a reply must not hang.
 	Timeout time.Duration `yaml:"timeout" live:"true" is:"positive" help:"how long a search for nearby places may take, above 0"`
@@ -147,6 +172,9 @@ type Log struct {
 
 // Topology returns the graph of Nodes and Links.
 func (c *Config) Topology() *flood.Topology { return c.topology }
+
+// PlacesKey returns Google's API key as HERD_PLACES_KEY holds it, or nothing.
+func (c *Config) PlacesKey() string { return c.placesKey }
 
 // Node returns the node called name, and whether there is one.
 func (c *Config) Node(name flood.NodeName) (Node, bool) {

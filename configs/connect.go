@@ -48,8 +48,28 @@ func (c *Config) clashes() []fault {
 	return faults
 }
 
-// halves reports what of tls is given without what it needs, unless a value there is faulty itself.
+// halves reports what is given without what it needs, unless a value of its section is faulty itself.
 func (c *Config) halves(known []fault) []fault {
+	return slices.Concat(c.placesHalves(known), c.tlsHalves(known))
+}
+
+func (c *Config) placesHalves(known []fault) []fault {
+	p := c.Places
+	at, text := "", ""
+	switch {
+	case slices.ContainsFunc(known, func(f fault) bool { return strings.HasPrefix(f.key, "places.") }):
+		return nil
+	case p.Provider == "overpass" && p.Endpoint == "":
+		at, text = "places.endpoint", "overpass needs one, for public instances are not meant for this; give the URL of yours, which ends in /api"
+	case p.Provider == "file" && p.File == "":
+		at, text = "places.file", "the provider file needs one; make it with 'herd places import'"
+	default:
+		return nil
+	}
+	return []fault{{source: c.sources["places.provider"], key: at, text: text}}
+}
+
+func (c *Config) tlsHalves(known []fault) []fault {
 	if slices.ContainsFunc(known, func(f fault) bool { return strings.HasPrefix(f.key, "tls.") }) {
 		return nil
 	}

@@ -184,6 +184,24 @@ links: [[A, C], [A, A]]
 			`FILE:1: tls.clients: "sometimes" is not one of none, require`,
 			`FILE:2: links: is not a list; write - [NAME, NAME] for each link`,
 		}},
+		{name: "places", file: `
+places: {provider: bing, endpoint: "https://maps.example/api?key=swordfish", fields: "rating,reviews", rate: -1, fallback: google}
+`, environ: []string{"HERD_PLACES_ENDPOINT=https://u:swordfish@maps.example", "HERD_PLACES_KEYS=swordfish"}, args: []string{"--places-endpoint=maps.example"}, want: []string{
+			`FILE:2: places.provider: "bing" is not one of gazetteer, file, google, google-legacy, overpass`,
+			`FILE:2: places.endpoint: has more than host and path; write https://HOST/PATH, and a key into a file or HERD_PLACES_KEY`,
+			`FILE:2: places.fields: "reviews" is not one of rating, userRatingCount, priceLevel, currentOpeningHours`,
+			`FILE:2: places.rate: "-1" is negative; write 0 or more`,
+			`FILE:2: places.fallback: "google" is not one of gazetteer, none`,
+			`HERD_PLACES_ENDPOINT: places.endpoint: has more than host and path; write https://HOST/PATH, and a key into a file or HERD_PLACES_KEY`,
+			`HERD_PLACES_KEYS: unknown variable; did you mean HERD_PLACES_KEY?`,
+			`--places-endpoint: places.endpoint: is not a URL; write https://HOST or https://HOST/PATH`,
+		}},
+		{name: "overpass without an endpoint", file: "places: {provider: overpass}", want: []string{
+			`FILE: places.endpoint: overpass needs one, for public instances are not meant for this; give the URL of yours, which ends in /api`,
+		}},
+		{name: "a file without its name", environ: []string{"HERD_PLACES_PROVIDER=file"}, want: []string{
+			`HERD_PLACES_PROVIDER: places.file: the provider file needs one; make it with 'herd places import'`,
+		}},
 		{name: "long text", file: "limits: {rate: " + strings.Repeat("x", 100) + "}", want: []string{
 			`FILE:1: limits.rate: "` + strings.Repeat("x", 64) + `"… is not a whole number`,
 		}},

@@ -12,10 +12,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// variables is how the names of all of herd's environment variables begin; fileVariable names the file.
+// variables is how the names of all of herd's environment variables begin; fileVariable names the file, and keyVariable holds Google's
+// API key, which is no setting: no flag and no file of settings has it, and none shows it.
 const (
 	variables    = "HERD_"
 	fileVariable = variables + "CONFIG"
+	keyVariable  = variables + "PLACES_KEY"
 )
 
 // layer is what one source sets: checked values by dotted key, where each came from, and what was wrong with others.
@@ -78,7 +80,7 @@ func readVariables(environ map[string]string) *layer {
 		k, ok := keys[name]
 		source := Source{"variable", name}
 		switch {
-		case !strings.HasPrefix(name, variables) || name == fileVariable:
+		case !strings.HasPrefix(name, variables) || name == fileVariable || name == keyVariable:
 		case !ok:
 			l.fault(source, "", "unknown variable; %s", instead(nearestVariable(name)))
 		case !k.scalar():
@@ -92,11 +94,16 @@ func readVariables(environ map[string]string) *layer {
 
 // nearestVariable returns the variable that an unknown one is likely to stand for, or "".
 func nearestVariable(unknown string) string {
-	var known []string
+	const placesKey = "places.key" // as if it were one of them
+	known := []string{placesKey}
 	for _, k := range configKeys {
 		known = append(known, k.name)
 	}
-	k, ok := find(configKeys, nearest(unknown[len(variables):], known))
+	name := nearest(unknown[len(variables):], known)
+	if name == placesKey {
+		return keyVariable
+	}
+	k, ok := find(configKeys, name)
 	if !ok {
 		return ""
 	}

@@ -47,6 +47,7 @@ func Load(file string, fs *pflag.FlagSet, environ []string) (*Config, error) {
 	if len(faults) > 0 {
 		return nil, &Error{faults}
 	}
+	c.placesKey = env[keyVariable]
 	return c, nil
 }
 

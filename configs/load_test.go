@@ -51,13 +51,17 @@ func others(t testing.TB, k key) [3]string {
 		return [3]string{"a.pem", "b.pem", "c.pem"}
 	}
 	byCheck := map[string][3]string{
-		"clients":         {"require", "require", "require"}, // none needs others to be absent
-		"name":            {"one", "2", "three_3"},
-		"address or none": {"127.0.0.1:1", "", ":0"},
-		"servers or none": {"nats://a", "", "nats://b:1,tls://c:2"},
-		"mode":            {"always", "interval", "always"},
-		"level":           {"debug", "warn", "error"},
-		"format":          {"json", "console", "json"},
+		"clients":          {"require", "require", "require"}, // none needs others to be absent
+		"name":             {"one", "2", "three_3"},
+		"address or none":  {"127.0.0.1:1", "", ":0"},
+		"servers or none":  {"nats://a", "", "nats://b:1,tls://c:2"},
+		"provider":         {"google", "gazetteer", "google-legacy"}, // the others need a key besides
+		"endpoint or none": {"https://a", "", "http://b:1/c"},
+		"fields":           {"rating", "", "priceLevel, rating"},
+		"fallback":         {"none", "gazetteer", "none"},
+		"mode":             {"always", "interval", "always"},
+		"level":            {"debug", "warn", "error"},
+		"format":           {"json", "console", "json"},
 	}
 	if values, ok := byCheck[k.is]; ok {
 		return values
@@ -146,6 +150,26 @@ func TestPrecedence(t *testing.T) {
 	}
 	if seen < 10 {
 		t.Errorf("only %d keys", seen)
+	}
+}
+
+// Google's key comes from its variable, and is shown by nothing.
+func TestPlacesKey(t *testing.T) {
+	c, err := Load("", nil, []string{"HERD_PLACES_KEY=swordfish"})
+	if err != nil || c.PlacesKey() != "swordfish" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for _, v := range c.Values() {
+		if strings.Contains(fmt.Sprint(v), "swordfish") || v.Source.Kind != "default" {
+			t.Errorf("%+v", v)
+		}
+	}
+	if fs := parsed(t); fs.Lookup("places-key") != nil {
+		t.Error("there is a flag for the key")
+	}
+	_, err = Load(write(t, "places: {key: swordfish}"), nil, []string{"HERD_PLACES_KEY=swordfish", "HERD_PLACES_TIMEOUT=0"})
+	if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), "places.key: unknown key") {
+		t.Error(err)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Bus:      Bus{Listen: "127.0.0.1:4222"},
 		TLS:      TLS{Clients: "none"},
-		Places:   Places{Timeout: 2 * time.Second},
+		Places:   Places{Provider: "gazetteer", Rate: 10, Fallback: "gazetteer", Timeout: 2 * time.Second},
 		Store:    Store{Mode: "interval"},
 		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, CatchUp: 30 * time.Second, Queue: 65536},
 		Log:      Log{Level: "info", Format: "console"},

@@ -65,14 +65,18 @@ func parseNumber(text string) (int, error) {
 
 // checks are what the is tag of a text may ask for.
 var checks = map[string]func(string) error{
-	"name":            checkName,
-	"address":         checkAddress,
-	"address or none": orNone(checkAddress),
-	"servers or none": orNone(checkServers),
-	"clients":         oneOf("none", "require"),
-	"mode":            oneOf("interval", "always"),
-	"level":           oneOf("debug", "info", "warn", "error"),
-	"format":          oneOf("console", "json"),
+	"name":             checkName,
+	"address":          checkAddress,
+	"address or none":  orNone(checkAddress),
+	"servers or none":  orNone(checkServers),
+	"clients":          oneOf("none", "require"),
+	"provider":         oneOf("gazetteer", "file", "google", "google-legacy", "overpass"),
+	"endpoint or none": orNone(checkEndpoint),
+	"fields":           checkFields,
+	"fallback":         oneOf("gazetteer", "none"),
+	"mode":             oneOf("interval", "always"),
+	"level":            oneOf("debug", "info", "warn", "error"),
+	"format":           oneOf("console", "json"),
 }
 
 func orNone(check func(string) error) func(string) error {
@@ -116,6 +120,30 @@ func checkAddress(text string) error {
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%s has no valid port; write a number from 0 to 65535 after the host", quote(text))
+	}
+	return nil
+}
+
+// checkEndpoint does not show a URL that is faulty, for it may hold a key.
+func checkEndpoint(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return errors.New("is not a URL; write https://HOST or https://HOST/PATH")
+	case u.User != nil || strings.ContainsAny(text, "?#"):
+		return errors.New("has more than host and path; write https://HOST/PATH, and a key into a file or HERD_PLACES_KEY")
+	}
+	return nil
+}
+
+// fields are what places.fields may name.
+var fields = oneOf("rating", "userRatingCount", "priceLevel", "currentOpeningHours")
+
+func checkFields(text string) error {
+	for field := range strings.SplitSeq(text, ",") {
+		if err := fields(strings.TrimSpace(field)); err != nil && text != "" {
+			return err
+		}
 	}
 	return nil
 }

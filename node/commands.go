@@ -57,7 +57,7 @@ func (s *session) whatsAt(l []byte, c *line.Command) error {
 	s.asked.Go(func() {
 		ctx, cancel := context.WithTimeout(s.asking, s.node.limits.Load().Places)
 		defer cancel()
-		body, status, results := places.Nearby(ctx, s.node.Places, q)
+		body, status, results := s.node.nearby(ctx, s.node.Places, q)
 		at := r.AppendAt(nil)
 		// The places stay out of the log: some providers forbid to keep them.
 		s.replied(at, zap.String("status", status), zap.Int("places", results))

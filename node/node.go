@@ -30,7 +30,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP, TLS and Store is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers and Store is required.
 type Config struct {
 	Name      line.NodeName
 	Topology  *flood.Topology // at first, see [Node.Relink]
@@ -39,11 +39,12 @@ type Config struct {
 	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus       bus.Dialer
 	Places    places.Finder
-	Store     *store.Store  // keeps what the node knows, or nil: it is in memory alone; Run closes it
-	Always    bool          // clients are answered when what they are told is there
-	Limits    Limits        // at first, see [Node.Limit]
-	Retention time.Duration // how long reports are kept, the same at all nodes; 0: for ever
-	CatchUp   time.Duration // after it, the node is ready even if it has not caught up with its neighbours
+	Providers *places.Counters // of what Places asks, or nil
+	Store     *store.Store     // keeps what the node knows, or nil: it is in memory alone; Run closes it
+	Always    bool             // clients are answered when what they are told is there
+	Limits    Limits           // at first, see [Node.Limit]
+	Retention time.Duration    // how long reports are kept, the same at all nodes; 0: for ever
+	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
 	Log       *zap.Logger
 }
 
@@ -84,6 +85,8 @@ type Node struct {
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
 	idle       chan struct{} // one slot: a link has told all it had
+
+	nearby func(context.Context, places.Finder, places.Query) (body []byte, status string, results int) // places.Nearby
 }
 
 // New returns a node that does nothing yet.
@@ -97,6 +100,7 @@ func New(c Config) *Node {
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
+		nearby:   places.Nearby,
 	}
 	n.tls.Store(c.TLS)
 	n.busState.Store("not yet connected")
@@ -204,6 +208,9 @@ func (n *Node) Health() status.Health {
 	case <-n.ready:
 		h.Ready = true
 	default:
+	}
+	if n.Providers != nil {
+		h.Places = providers(n.Providers.Counts())
 	}
 	if n.disk != nil {
 		h.Store = n.disk.health()

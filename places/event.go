@@ -17,12 +17,12 @@ type What uint8
 
 // The kinds of events.
 const (
-	Call  What = iota // a provider was asked, with however many attempts, and has answered or failed
-	Retry             // an attempt failed, and there will be another
-	Hit               // an answer was remembered
-	Share             // a question waits for the answer to the same question, which is under way
-	Fall              // another provider answers in place of this one
-	Turn              // the provider's breaker turned
+	Call   What = iota // a provider was asked, with however many attempts, and has answered or failed
+	Retry              // an attempt failed, and there will be another
+	Hit                // an answer was remembered
+	Joined             // a question waits for the answer to the same question, which is under way
+	Fall               // another provider answers in place of this one
+	Turn               // the provider's breaker turned
 )
 
 // Breaker is the state of what keeps a provider that fails from being asked all the time.

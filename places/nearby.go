@@ -1,11 +1,9 @@
 package places
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"runtime"
+	"slices"
 )
 
 // Nearby asks f for the places of q and returns the JSON of the reply with its
@@ -18,13 +16,7 @@ import (
 // newline at its end; a list without members is [], never null.
 func Nearby(ctx context.Context, f Finder, q Query) (body []byte, status string, results int) {
 	a := ask(ctx, f, q)
-	if a.HTMLAttributions == nil {
-		a.HTMLAttributions = []string{}
-	}
-	if a.Results == nil {
-		a.Results = []Place{}
-	}
-	return encode(a), a.Status, len(a.Results)
+	return encode(&a), a.Status, len(a.Results)
 }
 
 // ask returns f's answer to q, cut to what q allows.
@@ -44,19 +36,18 @@ func ask(ctx context.Context, f Finder, q Query) Answer {
 	return a
 }
 
-// cut copies the first q.Bound results that lie within the circle of q.
+// cut returns the first q.Bound results that lie within the circle of q, of a list that stays as it is.
 // Coordinates that are no numbers lie nowhere.
 func cut(results []Place, q Query) []Place {
-	kept := make([]Place, 0, min(q.Bound, len(results)))
-	for _, p := range results {
-		if len(kept) == q.Bound {
-			break
-		}
-		if Distance(q.At, p.Geometry.Location) <= q.Radius {
-			if p.Types == nil {
-				p.Types = []string{}
-			}
-			kept = append(kept, p)
+	within := func(p *Place) bool { return Distance(q.At, p.Geometry.Location) <= q.Radius }
+	n := 0
+	for n < min(q.Bound, len(results)) && within(&results[n]) {
+		n++
+	}
+	kept := slices.Clip(results[:n]) // most often all, and else copied
+	for i := n; i < len(results) && len(kept) < q.Bound; i++ {
+		if within(&results[i]) {
+			kept = append(kept, results[i])
 		}
 	}
 	return kept
@@ -72,50 +63,4 @@ func failure(err error) Answer {
 		}
 	}
 	return a
-}
-
-// encoder writes JSON to a buffer. It is used again, for it needs several times the
-// memory of what it writes.
-type encoder struct {
-	text bytes.Buffer
-	json *json.Encoder
-}
-
-// encoders are as many as half the processors: one takes 50 µs for an answer, and
-// thousands at once would keep everything else in the process waiting.
-var encoders = func() chan *encoder {
-	all := make(chan *encoder, max(1, runtime.GOMAXPROCS(0)/2))
-	for range cap(all) {
-		e := new(encoder)
-		e.json = json.NewEncoder(&e.text)
-		e.json.SetEscapeHTML(false)
-		e.json.SetIndent("", "  ")
-		all <- e
-	}
-	return all
-}()
-
-// reply is an Answer with results of either kind: Place, or json.RawMessage.
-type reply struct {
-	HTMLAttributions []string `json:"html_attributions"`
-	InfoMessages     []string `json:"info_messages,omitempty"`
-	Results          []any    `json:"results"`
-	Status           string   `json:"status"`
-	ErrorMessage     string   `json:"error_message,omitempty"`
-}
-
-// encode returns the JSON of a, which holds only strings, finite numbers and sound
-// JSON, and so can always be encoded.
-func encode(a Answer) []byte {
-	e := <-encoders
-	defer func() { encoders <- e }()
-	e.text.Reset()
-	results := make([]any, len(a.Results))
-	for i, p := range a.Results {
-		if results[i] = p; p.Raw != nil {
-			results[i] = p.Raw
-		}
-	}
-	_ = e.json.Encode(reply{a.HTMLAttributions, a.InfoMessages, results, a.Status, a.ErrorMessage})
-	return bytes.Clone(bytes.TrimSuffix(e.text.Bytes(), []byte("\n")))
 }

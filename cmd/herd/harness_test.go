@@ -24,6 +24,7 @@ import (
 	"herd/node"
 	"herd/node/status"
 	"herd/places/gazetteer"
+	"herd/places/replay"
 )
 
 const patience = 20 * time.Second
@@ -37,6 +38,9 @@ type herdKey struct{}
 type scriptHerd struct {
 	config *configs.Config
 	stop   func() // and wait
+
+	places replay.Server
+	before int // requests that this had before the last provider command
 }
 
 func newScriptHerd() *scriptHerd { return &scriptHerd{stop: func() {}} }
@@ -108,6 +112,28 @@ func (h *scriptHerd) ready(ts *testscript.TestScript, names []string) {
 func (h *scriptHerd) connected(ts *testscript.TestScript, _ []string) {
 	for _, n := range h.config.Nodes {
 		until(ts, fmt.Sprintf("%s is connected", n.Name), func() bool { return health(n).Bus == "connected" })
+	}
+}
+
+// provide makes the provider of places answer in these ways.
+func (h *scriptHerd) provide(_ *testscript.TestScript, ways []string) {
+	var next []replay.Way
+	for _, w := range ways {
+		next = append(next, replay.Way(w))
+	}
+	h.places.Behave(next...)
+	h.before, _ = h.places.Seen()
+}
+
+func (h *scriptHerd) asked(ts *testscript.TestScript, want []string) {
+	requests := h.places.Requests()[h.before:]
+	if n := strconv.Itoa(len(requests)); n != want[0] {
+		ts.Fatalf("the provider was asked %s times: %q", n, requests)
+	}
+	for _, r := range requests {
+		if !strings.Contains(r, want[1]) {
+			ts.Fatalf("the provider was asked %q", r)
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ var update = flag.Bool("update", false, "rewrite what scripts expect, to be revi
 //	settled CLIENT       wait until all nodes know a client
 //	forgotten CLIENT [NODE...] wait until all nodes, or some, do not know a client
 //	certs                write certificates and keys (see there)
+//	provider WAY...      have a provider of places at $PROVIDER, which answers in these ways, the last of them for good
+//	asked NUMBER TEXT    the provider has had so many requests since then, all with that text
 //
 // startherd and freeherd write $WORK/herd.yaml, name it in $HERD_CONFIG, and set for each node $GOLOMAN to its address and
 // $GOLOMAN_HTTP to that of its health, and $BUS to the URL of the bus. $NOT_A_NODE is the address of some other HTTP server, and $ANDORRA the path of an extract of OpenStreetMap.
@@ -39,6 +41,9 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			h := newScriptHerd()
 			e.Values[herdKey{}] = h
+			providers := httptest.NewServer(&h.places)
+			e.Defer(providers.Close)
+			e.Setenv("PROVIDER", providers.URL)
 			e.Defer(func() { h.stop() })
 			stranger := httptest.NewServer(http.NotFoundHandler())
 			e.Defer(stranger.Close)
@@ -60,6 +65,8 @@ func TestScript(t *testing.T) {
 			"settled":   scriptCommand(1, 1, (*scriptHerd).settled),
 			"forgotten": scriptCommand(1, 6, (*scriptHerd).forgotten),
 			"certs":     scriptCommand(0, 0, (*scriptHerd).certs),
+			"provider":  scriptCommand(1, 99, (*scriptHerd).provide),
+			"asked":     scriptCommand(2, 2, (*scriptHerd).asked),
 		},
 	})
 }

@@ -20,14 +20,15 @@ import (
 func (p *program) places() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "places",
-		Short: "Make a file of your own places",
+		Short: "Try the provider of nearby places, or make a file of your own",
 		Long:  `Commands about the places that a server answers WHATSAT with.`,
-		Example: `  herd places import andorra.osm.pbf -o andorra.tsv.zst      # an extract of OpenStreetMap
-  herd places import shops.csv --attribution "© Our Shops"`,
+		Example: `  herd places near 34.06893 -118.445127                       # what the provider that is configured says
+  herd places import andorra.osm.pbf -o andorra.tsv.zst       # an extract of OpenStreetMap
+  herd places near 42.5063 1.5218 --places-provider file --places-file andorra.tsv.zst`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.placesImport())
+	c.AddCommand(p.near(), p.placesImport())
 	return c
 }
 

@@ -19,7 +19,7 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
-	"herd/places/gazetteer"
+	"herd/places"
 )
 
 // up returns the command that runs a whole topology.
@@ -109,7 +109,14 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 		defer f.server.Close()
 		url = f.server.URL()
 	}
-	finder := gazetteer.Open()
+	counters, log := new(places.Counters), node.PlacesLog(h.logs.For("places"))
+	finder, err := finder(c.Context(), config, func(e places.Event) {
+		counters.Watch(e)
+		log(e)
+	})
+	if err != nil {
+		return err
+	}
 	for _, o := range h.open {
 		identity, err := credentials(config, o.Name)
 		if err == nil {
@@ -119,7 +126,7 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 			return fmt.Errorf("node %s: %w", o.Name, err)
 		}
 		d := f.dialer(o.Name, identity)
-		f.members = append(f.members, &member{o.node(config, d, finder, h.logs), d})
+		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs), d})
 	}
 	return p.serve(c.Context(), f, func() { p.greet(config, h, url) })
 }

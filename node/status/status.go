@@ -18,6 +18,20 @@ type Health struct {
 	Store    *Store            `json:"store,omitempty"`
 	Links    []Link            `json:"links"`   // one for each neighbour
 	Refused  map[string]uint64 `json:"refused"` // how often, by reason
+
+	Places map[string]Provider `json:"places,omitempty"` // of all nodes in the process, by provider
+}
+
+// Provider is what has happened between a process and one of its providers of places.
+type Provider struct {
+	Calls    uint64            `json:"calls"`             // questions
+	Statuses map[string]uint64 `json:"statuses"`          // how they ended, in Google's status words
+	Seconds  float64           `json:"seconds"`           // that they took together
+	Retries  uint64            `json:"retries"`           // attempts beyond the first of each
+	Hits     uint64            `json:"hits"`              // answers that were remembered, without a call
+	Joined   uint64            `json:"joined"`            // questions that waited for the same one, which was under way
+	Fell     uint64            `json:"fell"`              // answers of the fallback in its place
+	Breaker  string            `json:"breaker,omitempty"` // closed, half-open or open; left out if it never turned
 }
 
 // Store is how a node's disk does.

@@ -1,6 +1,7 @@
 package gazetteer
 
 import (
+	"fmt"
 	"runtime"
 	"testing"
 
@@ -63,9 +64,12 @@ func BenchmarkFind(b *testing.B) {
 // BenchmarkNearby is all that a WHATSAT costs but its way to the client.
 func BenchmarkNearby(b *testing.B) {
 	g := opened()
-	q := places.Query{At: campus, Radius: 50, Bound: 20}
-	b.ReportAllocs()
-	for b.Loop() {
-		places.Nearby(b.Context(), g, q)
+	for _, q := range []places.Query{{At: campus, Radius: 10, Bound: 5}, {At: campus, Radius: 50, Bound: 20}} {
+		b.Run(fmt.Sprintf("%vkm/%d", q.Radius, q.Bound), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				places.Nearby(b.Context(), g, q)
+			}
+		})
 	}
 }

@@ -4,9 +4,7 @@
 //
 // Open returns at once and loads the table in a goroutine of its own, which ends
 // by itself; Find waits for it. The table is immutable, so that it is searched
-// without a lock. No more searches run at a time than half the processors can:
-// a search takes 50 µs of one, and thousands at once would keep everything else
-// in the process waiting. The others wait for their turn.
+// without a lock.
 package gazetteer
 
 import (
@@ -14,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"runtime"
 
 	"herd/places"
 )
@@ -24,7 +21,6 @@ type Gazetteer struct {
 	loaded chan struct{} // closed once table and err are set
 	table  *table        // immutable
 	err    error         // why there is no table
-	turns  chan struct{} // one for each search that may run
 }
 
 // Open starts to load the embedded table and returns without waiting for it.
@@ -33,7 +29,7 @@ func Open() *Gazetteer { return open(embedded) }
 
 // open is Open with the files of data.
 func open(data fs.FS) *Gazetteer {
-	g := &Gazetteer{loaded: make(chan struct{}), turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	g := &Gazetteer{loaded: make(chan struct{})}
 	go func() {
 		defer close(g.loaded)
 		g.table, g.err = load(data)
@@ -56,6 +52,9 @@ func (g *Gazetteer) Wait(ctx context.Context) error {
 	}
 }
 
+// shown is what goes with every place.
+var shown = []string{geoNames.Text}
+
 // Find returns the places in the circle of q, nearest first and those equally far
 // by id. It fails if the point of q is not on Earth, if the embedded data are
 // broken, or if ctx is done.
@@ -67,19 +66,13 @@ func (g *Gazetteer) Find(ctx context.Context, q places.Query) (places.Answer, er
 	if err := g.Wait(ctx); err != nil {
 		return places.Answer{}, err
 	}
-	select {
-	case g.turns <- struct{}{}:
-		defer func() { <-g.turns }()
-	case <-ctx.Done():
-		return places.Answer{}, fmt.Errorf("gazetteer: wait for other searches: %w", ctx.Err())
+	hits := g.table.index.Nearest(q.At, q.Radius, q.Bound, nil)
+	if len(hits) == 0 {
+		return places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}, nil
 	}
-	a := places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}
-	for _, h := range g.table.index.Nearest(q.At, q.Radius, q.Bound, nil) {
-		a.Results = append(a.Results, g.table.place(h.Row))
-	}
-	if len(a.Results) > 0 {
-		a.Status = places.OK
-		a.HTMLAttributions = append(a.HTMLAttributions, geoNames.Text)
+	a := places.Answer{HTMLAttributions: shown, Results: make([]places.Place, len(hits)), Status: places.OK}
+	for i, h := range hits {
+		a.Results[i] = g.table.place(h.Row)
 	}
 	return a, nil
 }

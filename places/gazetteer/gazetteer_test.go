@@ -244,37 +244,6 @@ func TestFindWaitsForTheTable(t *testing.T) {
 	})
 }
 
-// No more searches run than may: another waits for its turn, as long as it may.
-func TestFindWaitsForItsTurn(t *testing.T) {
-	packed := packSmall(t)
-	synctest.Test(t, func(t *testing.T) {
-		g := open(fstest.MapFS{placesFile: {Data: packed.Places}, regionsFile: {Data: packed.Regions}})
-		q := places.Query{At: places.Point{Lat: 10, Lng: 20}, Radius: 50, Bound: 20}
-		for range cap(g.turns) {
-			g.turns <- struct{}{}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		start := time.Now()
-		_, err := g.Find(ctx, q)
-		if took := time.Since(start); took != 2*time.Second || err == nil || err.Error() != "gazetteer: wait for other searches: context deadline exceeded" {
-			t.Errorf("after %v: %v", took, err)
-		}
-		var waiting sync.WaitGroup
-		waiting.Go(func() {
-			if a, err := g.Find(t.Context(), q); err != nil || len(a.Results) != 2 {
-				t.Errorf("%+v, %v, want two results", a, err)
-			}
-		})
-		synctest.Wait()
-		<-g.turns
-		waiting.Wait()
-		if len(g.turns) != cap(g.turns)-1 {
-			t.Error("a turn is kept")
-		}
-	})
-}
-
 func TestBrokenData(t *testing.T) {
 	packed := packSmall(t)
 	flipped := slices.Clone(packed.Places)

@@ -13,10 +13,18 @@ func (t *table) place(i int32) places.Place {
 		Name:     t.name(i),
 		PlaceID:  t.id(i),
 		PlusCode: places.PlusCode{GlobalCode: places.GlobalCode(at)},
-		Types:    types(kinds[t.rows[i].kind]),
+		Types:    typesOf[t.rows[i].kind],
 		Vicinity: t.vicinity(i),
 	}
 }
+
+// typesOf holds the types of each member of kinds.
+var typesOf = func() (all [][]string) {
+	for _, kind := range kinds {
+		all = append(all, types(kind))
+	}
+	return all
+}()
 
 // types returns the types of a place of that kind, the kind itself first.
 func types(kind string) []string {
@@ -29,24 +37,43 @@ func types(kind string) []string {
 	return []string{kind, "point_of_interest", "establishment"}
 }
 
-// vicinity returns the name of the locality nearest to row i and that of its
-// region, as in "Beverly Hills, California". A locality names itself. Only localities of the same region
-// count, so that no place is said to be across a border; if the region of the
-// place is not known, those of the same country. Without such a locality within
-// vicinityRadius the region stands alone; what has no name is left out.
+// vicinity returns the name of row i's locality and that of its region, as in "Beverly Hills, California". What has no name
+// is left out.
 func (t *table) vicinity(i int32) string {
-	own := t.region(i)
-	if kinds[t.rows[i].kind] == "locality" {
-		return label(t.name(i), own.name)
+	near := t.locality(i)
+	if near < 0 {
+		return t.region(i).name
 	}
+	return label(t.name(near), t.region(near).name)
+}
+
+// locality returns the row of the locality nearest to row i, which is its own if it is one, or -1. Only localities of the same
+// region count, so that no place is said to be across a border; if the region of the place is not known, those of the
+// same country. One that is not within vicinityRadius does not count either.
+//
+// It is looked for once, 5 µs, and then known: the first to ask for a place may be several, who all find the same.
+func (t *table) locality(i int32) int32 {
+	if kinds[t.rows[i].kind] == "locality" {
+		return i
+	}
+	const unknown, none = 0, -1 // others are one more than the row
+	known := &t.localities[i]
+	if near := known.Load(); near == none {
+		return -1
+	} else if near != unknown {
+		return near - 1
+	}
+	own := t.region(i)
 	near := t.index.Nearest(t.point(i), vicinityRadius, 1, func(j int32) bool {
 		same := t.rows[j].region == t.rows[i].region || own.code == "" && t.region(j).country == own.country
 		return same && kinds[t.rows[j].kind] == "locality"
 	})
 	if len(near) == 0 {
-		return own.name
+		known.Store(none)
+		return -1
 	}
-	return label(t.name(near[0].Row), t.region(near[0].Row).name)
+	known.Store(near[0].Row + 1)
+	return near[0].Row
 }
 
 func label(locality, region string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 
 	"herd/places"
 	"herd/places/index"
@@ -13,13 +14,15 @@ import (
 // compareRecords is the order of a table: that of an index, then by id.
 func compareRecords(a, b record) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) }
 
-// table holds places in 20 bytes each, their ids and names apart. The 205,117
-// embedded ones take 9 MB. It is immutable.
+// table holds places in 24 bytes each, their ids and names apart. The 205,117
+// embedded ones take 9 MB. It is immutable but for what it has found out.
 type table struct {
 	index   *index.Index // where the rows are
 	rows    []row
 	text    string // the ids and names of all rows
 	regions []region
+
+	localities []atomic.Int32 // of each row, what vicinity has found out
 }
 
 // row is one place.
@@ -89,6 +92,7 @@ func (b *builder) add(r record) error {
 func (b *builder) build() (*table, error) {
 	t := b.table // a copy, which does not keep the builder in memory
 	t.text = b.text.String()
+	t.localities = make([]atomic.Int32, len(t.rows))
 	var err error
 	t.index, err = index.New(b.points, func(i, j int32) int { return cmp.Compare(t.id(i), t.id(j)) })
 	return &t, err

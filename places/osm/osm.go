@@ -24,6 +24,9 @@ var Keys = []string{
 	"amenity", "tourism", "leisure", "shop", "historic", "aeroway", "railway", "public_transport", "natural", "place",
 }
 
+// longest is the length of a value in bytes: 255 characters (https://wiki.openstreetmap.org/wiki/Any_tags_you_like).
+const longest = 255 * 4
+
 // Place returns the object of that kind (node, way or relation), number and tags,
 // which is at that point. It returns false if the object has no name, if its tags
 // are not those of a place, or if the point is not on Earth.
@@ -58,6 +61,9 @@ func Types(tags map[string]string) []string {
 	var types []string
 	var interest, political, natural bool
 	for _, key := range Keys {
+		if len(tags[key]) > longest {
+			continue
+		}
 		for value := range strings.SplitSeq(tags[key], ";") {
 			value = strings.TrimSpace(value)
 			if value == "" || slices.Contains(nothing, value) {

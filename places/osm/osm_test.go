@@ -3,6 +3,7 @@ package osm
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"herd/places"
@@ -52,6 +53,8 @@ func TestTypes(t *testing.T) {
 		{tags{"shop": "vacant"}, nil},
 		{tags{"shop": "no", "amenity": "bar"}, []string{"bar", "point_of_interest", "establishment"}},
 		{tags{"amenity": " ; "}, nil},
+		{tags{"amenity": strings.Repeat("bar;", 255)}, []string{"bar", "point_of_interest", "establishment"}},
+		{tags{"amenity": strings.Repeat("bar;", 256)}, nil}, // no such value is in OpenStreetMap
 	} {
 		if got := Types(c.tags); !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
 			t.Errorf("%v: %q, want %q", c.tags, got, c.want)

@@ -1,0 +1,58 @@
+package places
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var counted Counters
+		var asked []Query
+		east, west := at("east", 10.00003, 20.00009), at("west", 10.00003, 19.99995)
+		var fail error
+		c := Cache("cached", finderFunc(func(_ context.Context, q Query) (Answer, error) {
+			asked = append(asked, q)
+			return Answer{Results: []Place{west, east}, HTMLAttributions: []string{"who"}}, fail
+		}), counted.Watch)
+		query := func(lat, lng, radius float64, bound int) Query { return Query{Point{lat, lng}, radius, bound} }
+		find := func(q Query, want ...Place) {
+			t.Helper()
+			a, err := c.Find(t.Context(), q)
+			if err != nil || !reflect.DeepEqual(a.Results, want) || a.HTMLAttributions[0] != "who" {
+				t.Errorf("%v: %v, %v", q, a, err)
+			}
+		}
+		find(query(10.00003, 20.00004, 5, 3), east, west) // 5 m to the east, 9 m to the west
+		find(query(10.00004, 19.99996, 5, 3), west, east) // from the same point, 10 and 20
+		find(query(10.00003, 20.00006, 5, 3), east, west) // from another
+		find(query(10, 20, 6, 3), west, east)
+		find(query(10, 20, 5, 2), west, east)
+		want := []Query{query(10, 20, 5, 3), query(10, 20.0001, 5, 3), query(10, 20, 6, 3), query(10, 20, 5, 2)}
+		if !reflect.DeepEqual(asked, want) {
+			t.Errorf("asked %v, want %v", asked, want)
+		}
+		time.Sleep(CacheLife - 1)
+		find(query(10, 20, 5, 3), west, east)
+		time.Sleep(1)
+		fail = errors.New("gone")
+		if _, err := c.Find(t.Context(), query(10, 20, 5, 3)); !errors.Is(err, fail) {
+			t.Errorf("%v for what was remembered too long", err)
+		}
+		fail = nil
+		find(query(10, 20, 5, 3), west, east)
+		if hits := counted.Counts()["cached"].Hits; hits != 2 || len(asked) != 6 {
+			t.Errorf("%d hits, asked %d times", hits, len(asked))
+		}
+		for i := range 2 * CacheSize { // as far apart as it takes
+			_, _ = c.Find(t.Context(), query(float64(i)/1000, 0, 5, 3))
+		}
+		if n := c.(*cache).answers.Len(); n != CacheSize {
+			t.Errorf("%d remembered", n)
+		}
+	})
+}

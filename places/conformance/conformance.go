@@ -1,0 +1,169 @@
+// Package conformance is what every provider of places has to pass: Test checks a
+// Finder against the contract of places.Finder. Its own tests run it on the
+// gazetteer and, over HTTP, on the providers behind a network, and those through
+// all that can go wrong there; other Finders run it from their tests.
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"herd/places"
+)
+
+// Sample is what is known of a Finder's places.
+type Sample struct {
+	At      places.Point // has at least Least places within Radius
+	Radius  float64      // km
+	Least   int
+	Nowhere places.Point // has no place within 1 km
+}
+
+// most is the largest bound of a Query.
+const most = 20
+
+// Test checks that f keeps the contract of places.Finder.
+func Test(t *testing.T, f places.Finder, s Sample) {
+	t.Helper()
+	whole := places.Query{At: s.At, Radius: s.Radius, Bound: most}
+	all := find(t, f, whole)
+	if len(all.Results) < s.Least || s.Least < 1 {
+		t.Fatalf("%d places within %v km, want %d or more", len(all.Results), s.Radius, s.Least)
+	}
+	t.Run("answer", func(t *testing.T) { answer(t, all, whole) })
+	t.Run("bound", func(t *testing.T) {
+		for bound := 1; bound <= most; bound++ {
+			q := whole
+			q.Bound = bound
+			same(t, find(t, f, q).Results, all.Results[:min(bound, len(all.Results))])
+		}
+	})
+	t.Run("radius", func(t *testing.T) {
+		for n := range all.Results {
+			q := whole
+			q.Radius = math.Nextafter(distance(q, all.Results[n]), math.Inf(1))
+			if q.Radius > s.Radius || n+1 < len(all.Results) && distance(q, all.Results[n+1]) <= q.Radius {
+				continue
+			}
+			same(t, find(t, f, q).Results, all.Results[:n+1])
+		}
+	})
+	t.Run("nothing", func(t *testing.T) {
+		for _, q := range []places.Query{
+			{At: s.At, Radius: s.Radius},
+			{At: s.At, Bound: most},
+			{At: s.Nowhere, Radius: 1, Bound: most},
+		} {
+			if a, err := f.Find(t.Context(), q); err != nil || a.Status != places.ZeroResults || len(a.Results) != 0 {
+				t.Errorf("%+v: %+v, %v; want %s", q, a, err, places.ZeroResults)
+			}
+		}
+	})
+	t.Run("not on Earth", func(t *testing.T) {
+		for _, at := range []places.Point{{Lat: 90.1}, {Lng: -180.1}, {Lat: math.NaN()}, {Lng: math.Inf(1)}} {
+			a, err := f.Find(t.Context(), places.Query{At: at, Radius: 1, Bound: 1})
+			e, ok := errors.AsType[*places.Error](err)
+			if !ok || e.Status != places.InvalidRequest || e.Again || strings.ContainsAny(e.Error(), "\r\n") || len(a.Results) != 0 {
+				t.Errorf("%v: %+v, %v; want %s", at, a, err, places.InvalidRequest)
+			}
+		}
+	})
+	t.Run("done", func(t *testing.T) {
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+		defer cancel()
+		for _, ctx := range []context.Context{gone, late} {
+			if a, err := f.Find(ctx, whole); !errors.Is(err, ctx.Err()) || len(a.Results) != 0 {
+				t.Errorf("%+v, %v; want %v", a, err, ctx.Err())
+			}
+		}
+	})
+	t.Run("together", func(t *testing.T) {
+		var askers sync.WaitGroup
+		for range 8 {
+			askers.Go(func() {
+				if a, err := f.Find(t.Context(), whole); err != nil || !reflect.DeepEqual(a, all) {
+					t.Errorf("%+v, %v; want what was answered at first, %+v", a, err, all)
+				}
+			})
+		}
+		askers.Wait()
+	})
+}
+
+// find asks f, which has to answer.
+func find(t *testing.T, f places.Finder, q places.Query) places.Answer {
+	t.Helper()
+	a, err := f.Find(t.Context(), q)
+	if err != nil {
+		t.Fatalf("%+v: %v", q, err)
+	}
+	return a
+}
+
+// answer checks a whole answer to q, and the JSON made of it.
+func answer(t *testing.T, a places.Answer, q places.Query) {
+	t.Helper()
+	if a.Status != places.OK || a.ErrorMessage != "" || len(a.Results) > q.Bound {
+		t.Errorf("%s, %q, %d places", a.Status, a.ErrorMessage, len(a.Results))
+	}
+	before, ids := 0.0, make(map[string]bool)
+	for _, p := range a.Results {
+		d := distance(q, p)
+		if !(d >= before && d <= q.Radius) {
+			t.Errorf("%s is %v km away, after one %v km away; the radius is %v km", p.Name, d, before, q.Radius)
+		}
+		before = d
+		if p.Name == "" || p.Raw == nil && (p.PlaceID == "" || len(p.Types) == 0 || ids[p.PlaceID]) || p.Raw != nil && !json.Valid(p.Raw) {
+			t.Errorf("%+v lacks something, or is there twice", p)
+		}
+		ids[p.PlaceID] = true
+	}
+	body, status, n := places.Nearby(t.Context(), given{a}, q)
+	var read struct {
+		HTMLAttributions []string `json:"html_attributions"`
+		Results          []places.Place
+		Status           string
+	}
+	if err := json.Unmarshal(body, &read); err != nil || status != places.OK || n != len(a.Results) || len(read.Results) != n || read.HTMLAttributions == nil {
+		t.Errorf("%v, %s, %d places in %s", err, status, n, body)
+	}
+	for i, p := range read.Results {
+		if want := a.Results[i]; p.Name != want.Name || p.Geometry.Location != want.Geometry.Location || p.PlaceID == "" {
+			t.Errorf("%+v in the JSON, want %+v", p, want)
+		}
+	}
+}
+
+// given is a Finder with an answer.
+type given struct{ answer places.Answer }
+
+// Find returns the answer.
+func (g given) Find(context.Context, places.Query) (places.Answer, error) { return g.answer, nil }
+
+func same(t *testing.T, got, want []places.Place) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%d places, %q; want the first %d of the larger answer, %q", len(got), names(got), len(want), names(want))
+	}
+}
+
+func names(all []places.Place) []string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.Name
+	}
+	return names
+}
+
+func distance(q places.Query, p places.Place) float64 {
+	return places.Distance(q.At, p.Geometry.Location)
+}

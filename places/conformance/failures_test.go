@@ -1,0 +1,230 @@
+package conformance
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/places"
+	"herd/places/replay"
+	"herd/places/upstream"
+)
+
+var update = flag.Bool("update", false, "write the expected outcomes of testdata anew")
+
+// outcome is how a question ends.
+type outcome struct {
+	status   string
+	text     string // of the error
+	requests int    // that the server saw
+}
+
+func (o outcome) String() string {
+	return strings.TrimRight(fmt.Sprintf("%-16s %d  %s", o.status, o.requests, o.text), " ")
+}
+
+// teller collects what is told of a question.
+type teller struct {
+	mu     sync.Mutex
+	events []places.Event
+}
+
+func (e *teller) watch(event places.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.events = append(e.events, event)
+}
+
+// ask asks f a question that has to end within that time, and checks that it is told of once and the key never.
+func (e *teller) ask(t *testing.T, f places.Finder, s Sample, within time.Duration) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	q := places.Query{At: s.At, Radius: s.Radius, Bound: 2}
+	a, err := f.Find(ctx, q)
+	o := outcome{status: a.Status}
+	if err != nil {
+		e, ok := err.(*places.Error)
+		if !ok {
+			t.Fatalf("%T", err)
+		}
+		o.status, o.text = e.Status, e.Error()
+	}
+	body, status, _ := places.Nearby(t.Context(), result{a, err}, q)
+	if status != o.status {
+		t.Errorf("a client is told %s, want %s", status, o.status)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	calls := 0
+	texts := []string{fmt.Sprintf("%v %+v %#v %s", err, err, err, body)}
+	for _, event := range e.events {
+		texts = append(texts, fmt.Sprintf("%+v %#v", event, event.Err))
+		if event.What == places.Call {
+			calls++
+			if event.Status != o.status || event.Err != err {
+				t.Errorf("told of %+v, want %s", event, o)
+			}
+		}
+	}
+	if calls != 1 {
+		t.Errorf("told of %d calls, want 1", calls)
+	}
+	if told := strings.Join(texts, "\n"); strings.Contains(told, key) {
+		t.Errorf("the key is in %s", told)
+	}
+	e.events = nil
+	return o
+}
+
+// result is a Finder that has found already.
+type result struct {
+	answer places.Answer
+	err    error
+}
+
+func (r result) Find(context.Context, places.Query) (places.Answer, error) { return r.answer, r.err }
+
+// TestFailures has each provider ask a server that misbehaves in each way, and then once more when it behaves well: over a
+// network in memory, in a bubble whose clock stands still while anybody works, and where no goroutine and no connection may
+// be left. The question has two seconds, and four attempts.
+func TestFailures(t *testing.T) {
+	var got strings.Builder
+	for _, p := range providers {
+		for _, way := range replay.Ways() {
+			t.Run(p.name+"/"+string(way), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const within = 2 * time.Second
+					var server replay.Server
+					var told teller
+					n := replay.NewNetwork(&server)
+					f, err := p.open("http://"+p.name+".example", upstream.Config{Watch: told.watch, Transport: n.Transport()})
+					if err != nil {
+						t.Fatal(err)
+					}
+					server.Behave(way)
+					start := time.Now()
+					o := told.ask(t, f, p.sample, within)
+					o.requests, _ = server.Seen()
+					if took := time.Since(start); took > within || strings.HasPrefix(string(way), "slow") != (took == within) {
+						t.Errorf("%v of %v", took, within)
+					}
+					synctest.Wait() // for the server to notice
+					if open := n.Open(); open > 1 {
+						t.Errorf("%d connections are open", open)
+					}
+					server.Behave()
+					then := told.ask(t, f, p.sample, within)
+					if then.requests, _ = server.Seen(); then.requests > 0 {
+						then.requests -= o.requests
+					}
+					f.Close()
+					synctest.Wait()
+					if open := n.Open(); open != 0 {
+						t.Errorf("%d connections are left", open)
+					}
+					n.Close()
+					fmt.Fprintf(&got, "%-13s %-16s %v\n", p.name, way, o)
+					if then.status != places.OK {
+						fmt.Fprintf(&got, "%-13s %-16s %v\n", "", "… and then", then)
+					}
+				})
+			})
+		}
+	}
+	compare(t, "testdata/memory.txt", got.String())
+}
+
+// TestFailuresTCP is the same over TCP on the loopback interface, in real time: with two attempts, and half a second where
+// nothing is answered.
+func TestFailuresTCP(t *testing.T) {
+	var mu sync.Mutex
+	got := make(map[string]outcome)
+	t.Run("all", func(t *testing.T) {
+		for _, p := range providers {
+			for _, way := range replay.Ways() {
+				name := fmt.Sprintf("%-13s %-16s", p.name, way)
+				t.Run(p.name+"/"+string(way), func(t *testing.T) {
+					t.Parallel()
+					within := 10 * time.Second
+					if strings.HasPrefix(string(way), "slow") {
+						within = 500 * time.Millisecond
+					}
+					if strings.HasPrefix(string(way), "429-after") {
+						within = 900 * time.Millisecond // not enough to wait
+					}
+					var server replay.Server
+					var told teller
+					var open sync.WaitGroup
+					s := httptest.NewUnstartedServer(&server)
+					s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+						switch state {
+						case http.StateNew:
+							open.Add(1)
+						case http.StateClosed, http.StateHijacked:
+							open.Done()
+						}
+					}
+					s.Start()
+					defer s.Close()
+					f, err := p.open(s.URL, upstream.Config{Attempts: 2, Watch: told.watch})
+					if err != nil {
+						t.Fatal(err)
+					}
+					server.Behave(way)
+					o := told.ask(t, f, p.sample, within)
+					o.requests, _ = server.Seen()
+					f.Close()
+					open.Wait() // every connection is closed by now, and not by the server
+					mu.Lock()
+					defer mu.Unlock()
+					got[name] = o
+				})
+			}
+		}
+	})
+	var text strings.Builder
+	for _, p := range providers {
+		for _, way := range replay.Ways() {
+			name := fmt.Sprintf("%-13s %-16s", p.name, way)
+			fmt.Fprintf(&text, "%s %v\n", name, got[name])
+		}
+	}
+	compare(t, "testdata/tcp.txt", text.String())
+}
+
+// compare compares got with a file line by line, or writes the file.
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, wanted := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i := range max(len(lines), len(wanted)) {
+		var line, expected string
+		if i < len(lines) {
+			line = lines[i]
+		}
+		if i < len(wanted) {
+			expected = wanted[i]
+		}
+		if line != expected {
+			t.Errorf("%s:%d:\n got %s\nwant %s", file, i+1, line, expected)
+		}
+	}
+}

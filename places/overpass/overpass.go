@@ -1,0 +1,193 @@
+// Package overpass is the provider that asks a server of Overpass, which answers
+// queries of OpenStreetMap (https://wiki.openstreetmap.org/wiki/Overpass_API/Overpass_QL).
+//
+// Overpass does not sort by distance, and what is too much for an answer is cut at
+// random. So the first circle asked for is small, and grows until there is enough;
+// where even the first holds too much, it shrinks. The answers are sorted here.
+package overpass
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"herd/places"
+	"herd/places/osm"
+	"herd/places/upstream"
+)
+
+// Config says how to ask Overpass.
+type Config struct {
+	Endpoint string          // URL of the server, as in https://overpass.example/api; required, for public servers are not meant as a back end
+	Upstream upstream.Config // its Provider is set here; InFlight is 2 unless it is less, as servers allow
+}
+
+// Finder asks Overpass. It implements places.Finder.
+type Finder struct {
+	client *upstream.Client
+	url    string
+}
+
+const (
+	inFlight = 2   // requests that a server allows
+	most     = 400 // objects in an answer
+	narrow   = 4   // of these a circle that shrinks has the radius
+	shrinks  = 3   // times at most
+	metres   = 1000
+)
+
+// radii are those in km of the circles asked for, up to that of the question.
+var radii = []float64{1, 3, 10, 50}
+
+// New returns a Finder. The Config is wrong without an endpoint or with one that is no URL.
+func New(c Config) (*Finder, error) {
+	if c.Endpoint == "" {
+		return nil, errors.New("overpass: there is no endpoint; public servers are not meant as a back end, so none is preset")
+	}
+	endpoint, err := upstream.Endpoint(c.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("overpass: %w", err)
+	}
+	c.Upstream.Provider = "overpass"
+	if c.Upstream.InFlight < 1 || c.Upstream.InFlight > inFlight {
+		c.Upstream.InFlight = inFlight
+	}
+	return &Finder{upstream.New(c.Upstream), endpoint + "/interpreter"}, nil
+}
+
+// Close closes the idle connections.
+func (f *Finder) Close() { f.client.Close() }
+
+// Find returns the places in the circle of q, nearest first. Where more than 400 are within a few metres some may be missing.
+func (f *Finder) Find(ctx context.Context, q places.Query) (places.Answer, error) {
+	return f.client.Find(ctx, q, func(ctx context.Context) (places.Answer, error) {
+		found, err := f.search(ctx, q)
+		if err != nil {
+			return places.Answer{}, err
+		}
+		return places.Answer{HTMLAttributions: []string{osm.Attribution}, Results: found}, nil
+	})
+}
+
+// search asks for larger and larger circles until there are enough places in one. If too much is in it, smaller ones
+// follow, so that at least the nearest places are all there; those of the cut circle make up the rest.
+func (f *Finder) search(ctx context.Context, q places.Query) ([]places.Place, error) {
+	all := make(map[string]places.Place)
+	ask := func(radius float64) (cut bool, err error) {
+		found, cut, err := f.circle(ctx, q.At, radius)
+		for _, p := range found {
+			all[p.PlaceID] = p
+		}
+		return cut, err
+	}
+	whole := 0.0 // radius of the largest circle of which nothing was cut
+	for _, radius := range radii {
+		radius = min(radius, q.Radius)
+		cut, err := ask(radius)
+		crowded := cut
+		for n := 0; cut && n < shrinks && radius/narrow > whole; n++ {
+			radius /= narrow
+			cut, err = ask(radius)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if crowded || len(all) >= q.Bound || radius >= q.Radius {
+			break
+		}
+		whole = radius
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b places.Place) int { return strings.Compare(a.PlaceID, b.PlaceID) }), nil
+}
+
+// circle returns the places that a server finds within radius km of at, and whether it was too much for it.
+func (f *Finder) circle(ctx context.Context, at places.Point, radius float64) (found []places.Place, cut bool, err error) {
+	r := upstream.Request{
+		Method: http.MethodPost, URL: f.url, Body: "data=" + url.QueryEscape(query(at, radius)),
+		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+	}
+	err = f.client.Ask(ctx, r, func(r upstream.Response) (err error) {
+		if r.Status != http.StatusOK {
+			return upstream.Failed(r.Status, message(r.Body))
+		}
+		found, cut, err = decode(r.Body)
+		return err
+	})
+	return found, cut, err
+}
+
+// query returns the text that asks for all that has a name and is a place.
+func query(at places.Point, radius float64) string {
+	number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+	return fmt.Sprintf(`[out:json][timeout:25][maxsize:33554432];nwr(around:%s,%s,%s)[name][~"^(%s)$"~"."];out center qt %d;`,
+		number(radius*metres), number(at.Lat), number(at.Lng), strings.Join(osm.Keys, "|"), most)
+}
+
+// point is a point in the words of Overpass.
+type point struct{ Lat, Lon *float64 }
+
+// answer is an answer of Overpass (https://wiki.openstreetmap.org/wiki/OSM_JSON).
+type answer struct {
+	Elements *upstream.List[struct {
+		point
+		Type   string
+		ID     int64
+		Center point // of a way or a relation
+		Tags   map[string]string
+	}]
+	Remark string // an error that came too late for a status of HTTP: what is there is a part
+}
+
+// decode returns the places of an answer, as they come, and whether there were too many objects for it.
+func decode(text []byte) (found []places.Place, cut bool, err error) {
+	var in answer
+	if err := upstream.Decode(text, &in); err != nil {
+		return nil, false, err
+	}
+	if in.Remark != "" {
+		return nil, false, &places.Error{Status: places.UnknownError, Err: errors.New(in.Remark)}
+	}
+	if in.Elements == nil {
+		return nil, false, upstream.Nonsense("no elements")
+	}
+	for _, e := range *in.Elements {
+		at := e.point
+		switch e.Type {
+		case "node":
+		case "way", "relation":
+			at = e.Center
+		default:
+			continue
+		}
+		if at.Lat == nil || at.Lon == nil {
+			continue
+		}
+		if p, ok := osm.Place(e.Type, e.ID, places.Point{Lat: *at.Lat, Lng: *at.Lon}, e.Tags); ok {
+			found = append(found, p)
+		}
+	}
+	return found, len(*in.Elements) >= most, nil
+}
+
+var (
+	complaint = regexp.MustCompile(`(?is)<strong[^>]*>\s*Error\s*</strong>\s*:?(.*?)</p>`)
+	element   = regexp.MustCompile(`(?s)<[^>]*>`)
+)
+
+// message returns what the page of an error says, or nothing.
+func message(page []byte) string {
+	var said []string
+	for _, found := range complaint.FindAllSubmatch(page, 5) {
+		text := html.UnescapeString(element.ReplaceAllString(string(found[1]), " "))
+		said = append(said, strings.Join(strings.Fields(text), " "))
+	}
+	return strings.Join(said, "; ")
+}

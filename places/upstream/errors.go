@@ -1,0 +1,132 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"herd/places"
+)
+
+const (
+	longestText  = 200      // runes of what is shown of an error
+	longestInput = 64 << 10 // bytes of an error that is looked through for what to show
+)
+
+// cause is an error without the errors it came from, for they may hold the secret.
+type cause struct {
+	text string
+	is   error // context.Canceled, context.DeadlineExceeded or nil
+}
+
+func (c *cause) Error() string { return c.text }
+func (c *cause) Unwrap() error { return c.is }
+
+// Failed returns the error for an answer with that status of HTTP and the message that came with it, if any.
+func Failed(code int, message string) *places.Error {
+	if strings.TrimSpace(message) == "" {
+		message = http.StatusText(code)
+	}
+	e := &places.Error{Status: places.UnknownError, Err: fmt.Errorf("status %d: %s", code, message)}
+	switch code {
+	case http.StatusBadRequest:
+		e.Status = places.InvalidRequest
+	case http.StatusUnauthorized, http.StatusForbidden:
+		e.Status = places.RequestDenied
+	case http.StatusTooManyRequests:
+		e.Status, e.Again = places.OverQueryLimit, true
+	case http.StatusRequestTimeout, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		e.Again = true
+	}
+	return e
+}
+
+// Nonsense returns the error for an answer that makes no sense, for that reason. To ask again does not help.
+func Nonsense(reason string) *places.Error {
+	return &places.Error{Status: places.UnknownError, Err: errors.New("nonsense: " + reason)}
+}
+
+// spellings returns what matches the secret, each of its characters as it is or escaped as in a URL, however often.
+func spellings(secret string) *regexp.Regexp {
+	if secret == "" {
+		return nil
+	}
+	var pattern strings.Builder
+	pattern.WriteString("(?i)")
+	for _, r := range secret {
+		plain, escaped := regexp.QuoteMeta(string(r)), ""
+		if r == ' ' {
+			plain += `|\+`
+		}
+		for _, b := range []byte(string(r)) {
+			escaped += fmt.Sprintf("%%(?:25)*%02x", b)
+		}
+		fmt.Fprintf(&pattern, "(?:%s|%s)", plain, escaped)
+	}
+	return regexp.MustCompile(pattern.String())
+}
+
+// clean returns text as one line without control characters and without the secret, of bounded length.
+func (c *Client) clean(text string) string {
+	if len(text) > longestInput {
+		return fmt.Sprintf("a message of %d bytes", len(text))
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+	text = strings.Join(strings.Fields(text), " ")
+	if c.secret != nil {
+		text = c.secret.ReplaceAllLiteralString(text, "[key]")
+	}
+	if runes := []rune(text); len(runes) > longestText {
+		text = string(runes[:longestText-1]) + "…"
+	}
+	return text
+}
+
+// washed returns err with its text cleaned and nothing behind it.
+func (c *Client) washed(err error) *places.Error {
+	w := &places.Error{Status: places.UnknownError}
+	if e, ok := errors.AsType[*places.Error](err); ok {
+		w.Status, w.Again, w.After = e.Status, e.Again, e.After
+	}
+	text := &cause{text: c.clean(err.Error())}
+	for _, is := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, is) {
+			text.is = is
+		}
+	}
+	w.Err = text
+	return w
+}
+
+// named returns err, washed already, with the provider's name before it.
+func (c *Client) named(err *places.Error) *places.Error {
+	text := &cause{text: c.config.Provider + ": " + err.Error()}
+	if inner, ok := errors.AsType[*cause](err.Err); ok {
+		text.is = inner.is
+	}
+	return &places.Error{Status: err.Status, Err: text, Again: err.Again, After: err.After}
+}
+
+// explain returns the error that a question asked at start ends with. If its time was up, that is the cause.
+func (c *Client) explain(ctx context.Context, err error, start time.Time) *places.Error {
+	w := c.washed(err)
+	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) {
+		text := fmt.Sprintf("no answer within %v", deadline.Sub(start).Round(time.Millisecond))
+		if turn, ok := errors.AsType[*noTurn](err); ok {
+			text += ": " + turn.Error()
+		}
+		w.Err = &cause{text, context.DeadlineExceeded}
+	}
+	return c.named(w)
+}
