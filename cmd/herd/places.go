@@ -53,8 +53,8 @@ understood, such as latitude, lng, type and address. FILE may be -, standard inp
 Whoever made the data may ask to be named. OpenStreetMap does: its attribution and licence are written into the file by themselves.
 For other data, --attribution is required; give "" if nobody has to be named. It is shown with every answer, as HTML.
 
-The file appears when it is complete. An extract of any size takes the same memory; see the exit code and the counts for what was
-left out.`,
+The file appears when it is complete, and without a place there is none. What was left out is counted, with the reason. An extract
+of any size takes 200 MB of memory at most; it is read again for the positions of ways and relations, once for some 100,000 of them.`,
 		Example: `  herd places import andorra.osm.pbf -o andorra.tsv.zst
   herd places import shops.csv --attribution "© Our Shops" --licence "CC BY 4.0"
   gunzip < trees.geojson.gz | herd places import - --attribution "" --json`,

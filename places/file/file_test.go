@@ -168,7 +168,7 @@ func TestParts(t *testing.T) {
 	for extra := range 3 {
 		var all []places.Place
 		size := 0
-		for i := 0; size < 2*textPart+100; i++ {
+		for i := 0; size < 2*textPart; i++ {
 			p := place(fmt.Sprintf("%06d", i), strings.Repeat("n", 1018), 1, 2, "", "bar")
 			if i == 0 {
 				p.Name = p.Name[extra:]

@@ -234,6 +234,7 @@ func TestFaults(t *testing.T) {
 			w.Framed("OSMData", pbftest.Bytes(pbftest.Number(nil, 2, 9), 3, []byte("junk")))
 		}), "uncompress a blob"},
 		{"text out of the table", block(texts, group(3, pbftest.Bytes(pbftest.Bytes(nil, 2, []byte{1}), 3, []byte{2}))), "not in the table of texts"},
+		{"key out of the table", block(texts, group(3, pbftest.Bytes(pbftest.Bytes(nil, 2, []byte{2}), 3, []byte{1}))), "not in the table of texts"},
 		{"key without a value", block(texts, group(3, pbftest.Bytes(nil, 2, []byte{1}))), "differ in length"},
 		{"dense key without a value", block(texts, group(2, pbftest.Bytes(pbftest.Bytes(pbftest.Bytes(pbftest.Bytes(nil, 1, []byte{2}), 8, []byte{2}), 9, []byte{2}), 10, []byte{1}))), "differ in length"},
 		{"id without a latitude", block(texts, group(2, pbftest.Bytes(pbftest.Bytes(nil, 1, []byte{2}), 9, []byte{2}))), "differ in length"},
