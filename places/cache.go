@@ -10,7 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// What a cache remembers: so many answers, 20 KB each at most, for so long.
+// What a cache remembers: so many answers, for so long. Texts of places are bounded, so that one has 100 KB at most, and most have 5.
 const (
 	CacheSize = 4096
 	CacheLife = time.Hour
