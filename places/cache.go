@@ -10,7 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// What a cache remembers: so many answers, 20 KB each at most, for so long.
+// What a cache remembers: so many answers, for so long. Texts of places are bounded, so that one has 100 KB at most, and most have 5.
 const (
 	CacheSize = 4096
 	CacheLife = time.Hour
@@ -21,7 +21,8 @@ const grid = 1e4
 
 // Cache returns a Finder that remembers f's answers to questions from about the same place, within 8 m, with the same radius and
 // bound. f is asked from the nearest of the points that these have in common, and what it gives is sorted anew by the distance from
-// the point that was asked for: a place within 8 m of the edge of the circle may be missed. Failures are not remembered.
+// the point that was asked for: a place within 8 m of the edge of the circle may be missed, and one that is hardly nearer than the last
+// of those within the bound. Failures are not remembered.
 //
 // Only for providers whose terms allow it.
 func Cache(provider string, f Finder, watch Watch) Finder {
