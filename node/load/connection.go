@@ -168,8 +168,8 @@ func (c *connection) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if now := time.Now(); c.stuck.Sub(now) < c.Timeout/2 {
-		c.stuck = now.Add(c.Timeout)
+	if now := time.Now(); c.stuck.Sub(now) < c.Timeout {
+		c.stuck = now.Add(c.Timeout + c.Timeout/2)
 		if err := c.conn.SetWriteDeadline(c.stuck); err != nil {
 			return &writeError{err}
 		}
@@ -289,46 +289,53 @@ func (c *connection) pace() error {
 		return err
 	}
 	defer alarm.close()
-	end := c.Warmup + c.Duration
 	every := time.Duration(float64(c.Connections) / c.Rate * float64(time.Second))
 	first := time.Duration(float64(c.index) / c.Rate * float64(time.Second))
-	free := uint64(len(c.slots))
-	for k := 0; ; k++ {
-		due := first + time.Duration(k)*every
-		if due >= end || c.Requests > 0 && c.counted == c.quota {
-			return c.flush()
-		}
-		if due >= c.Warmup {
-			c.counted++
-		}
-		now := c.since()
-		if due > now {
-			if err := c.flush(); err != nil {
-				return err
-			}
-			alarm.wait(c.ctx, due-now)
-			now = c.since()
-		}
-		for c.next-c.got.Load() == free {
-			if err := c.flush(); err != nil {
-				return err
-			}
-			select {
-			case <-c.room:
-				now = c.since()
-				continue
-			case <-c.gone:
-			case <-c.ctx.Done():
-			}
-			break
-		}
-		if c.next-c.got.Load() == free || c.stopped.Load() || c.ctx.Err() != nil || now > end+c.Timeout || isClosed(c.gone) {
+	end := c.Warmup + c.Duration
+	if c.Requests > 0 { // those of the warm-up, and the quota
+		end = min(end, first+(c.Warmup-first+every-1)/every*every+time.Duration(c.quota)*every)
+	}
+	for due := first; due < end; due += every {
+		now, err := c.await(alarm, due)
+		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.stopped.Load() || c.ctx.Err() != nil || isClosed(c.gone) {
 			c.giveUp(due, every, end)
-			return c.flush()
+			if err == nil {
+				err = c.flush()
+			}
+			return err
 		}
 		c.pick(c.epoch.Add(due).UnixNano())
 		c.put(due, now)
 	}
+	return c.flush()
+}
+
+// await waits until a request is due and there is room for it, and returns the time. What has been put leaves before. If the run or
+// the receiver ends, there may be no room.
+func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, err error) {
+	if now = c.since(); due > now {
+		if err := c.flush(); err != nil {
+			return now, err
+		}
+		if now = c.since(); due > now {
+			alarm.wait(c.ctx, due-now)
+			now = c.since()
+		}
+	}
+	for c.next-c.got.Load() == uint64(len(c.slots)) {
+		if err := c.flush(); err != nil {
+			return now, err
+		}
+		select {
+		case <-c.room:
+			now = c.since()
+		case <-c.gone:
+			return now, nil
+		case <-c.ctx.Done():
+			return now, nil
+		}
+	}
+	return now, nil
 }
 
 // giveUp counts the requests that were due, from this one on, and count.
@@ -336,13 +343,13 @@ func (c *connection) giveUp(due, every, end time.Duration) {
 	if c.ctx.Err() != nil {
 		end = min(end, c.since()) // what was due later is not missing
 	}
-	if due = max(due, due+(c.Warmup-due+every-1)/every*every); due < end {
-		n := int((end - due + every - 1) / every)
-		if c.Requests > 0 {
-			n = min(n, c.quota-c.counted+1)
+	n := 0
+	for ; due < end; due += every {
+		if due >= c.Warmup {
+			n++
 		}
-		c.late(n)
 	}
+	c.late(n)
 }
 
 func isClosed(c chan struct{}) bool {
