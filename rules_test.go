@@ -20,6 +20,7 @@ var imports = map[string][]string{
 	"node/flood":                  {"node/line"},
 	"node/flood/simulate":         {"node/flood", "node/line"},
 	"node/load":                   {},
+	"node/load/plot":              {},
 	"node/store":                  {"node/line"},
 	"node/status":                 {"node/line", "node/flood"},
 	"bus":                         {},

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -168,8 +167,8 @@ func (c *connection) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if now := time.Now(); c.stuck.Sub(now) < c.Timeout/2 {
-		c.stuck = now.Add(c.Timeout)
+	if now := time.Now(); c.stuck.Sub(now) < c.Timeout {
+		c.stuck = now.Add(c.Timeout + c.Timeout/2)
 		if err := c.conn.SetWriteDeadline(c.stuck); err != nil {
 			return &writeError{err}
 		}
@@ -260,116 +259,6 @@ func (c *connection) replies(at time.Time) error {
 func (c *connection) flushTally(now time.Duration) {
 	c.note(c.tally, now)
 	c.tally.n = 0
-}
-
-// open sends requests when they are due.
-func (c *connection) open() error {
-	var receiving sync.WaitGroup
-	var received error
-	receiving.Go(func() {
-		defer close(c.gone)
-		received = c.collect()
-	})
-	sent := c.pace()
-	c.finished.Store(true)
-	if sent != nil || c.got.Load() == c.sent.Load() {
-		_ = c.conn.Close() // so the receiver ends as well
-	}
-	receiving.Wait()
-	if sent != nil {
-		return sent
-	}
-	return received
-}
-
-// pace is the sender of an open load.
-func (c *connection) pace() error {
-	alarm, err := c.alarm()
-	if err != nil {
-		return err
-	}
-	defer alarm.close()
-	end := c.Warmup + c.Duration
-	every := time.Duration(float64(c.Connections) / c.Rate * float64(time.Second))
-	first := time.Duration(float64(c.index) / c.Rate * float64(time.Second))
-	free := uint64(len(c.slots))
-	for k := 0; ; k++ {
-		due := first + time.Duration(k)*every
-		if due >= end || c.Requests > 0 && c.counted == c.quota {
-			return c.flush()
-		}
-		if due >= c.Warmup {
-			c.counted++
-		}
-		now := c.since()
-		if due > now {
-			if err := c.flush(); err != nil {
-				return err
-			}
-			alarm.wait(c.ctx, due-now)
-			now = c.since()
-		}
-		for c.next-c.got.Load() == free {
-			if err := c.flush(); err != nil {
-				return err
-			}
-			select {
-			case <-c.room:
-				now = c.since()
-				continue
-			case <-c.gone:
-			case <-c.ctx.Done():
-			}
-			break
-		}
-		if c.next-c.got.Load() == free || c.stopped.Load() || c.ctx.Err() != nil || now > end+c.Timeout || isClosed(c.gone) {
-			c.giveUp(due, every, end)
-			return c.flush()
-		}
-		c.pick(c.epoch.Add(due).UnixNano())
-		c.put(due, now)
-	}
-}
-
-// giveUp counts the requests that were due, from this one on, and count.
-func (c *connection) giveUp(due, every, end time.Duration) {
-	if c.ctx.Err() != nil {
-		end = min(end, c.since()) // what was due later is not missing
-	}
-	if due = max(due, due+(c.Warmup-due+every-1)/every*every); due < end {
-		n := int((end - due + every - 1) / every)
-		if c.Requests > 0 {
-			n = min(n, c.quota-c.counted+1)
-		}
-		c.late(n)
-	}
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// collect is the receiver of an open load.
-func (c *connection) collect() error {
-	for !c.finished.Load() || c.got.Load() < c.sent.Load() {
-		before := c.got.Load()
-		err := c.receive()
-		if c.got.Load() > before {
-			select {
-			case c.room <- struct{}{}:
-			default:
-			}
-		}
-		if err != nil && (!c.finished.Load() || c.got.Load() < c.sent.Load()) {
-			return err
-		}
-	}
-	return nil
 }
 
 // writeError is why a request could not be sent.

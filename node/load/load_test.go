@@ -183,7 +183,7 @@ func TestNoCoordinatedOmission(t *testing.T) {
 	for _, pipeline := range []int{1, 16, 1024} {
 		stalling().run(t, func(c *Config) {
 			one(c)
-			c.Pipeline, c.Rate = pipeline, 100
+			c.Pipeline, c.Rate, c.Timeout = pipeline, 100, 5*time.Second
 		}, func(t *testing.T, r *Result, took time.Duration) {
 			if got, want := countsOf(r), (counts{filled: 1, reports: 1000}); got != want {
 				t.Errorf("pipeline %d: %+v", pipeline, got)
@@ -203,7 +203,7 @@ func TestNoCoordinatedOmission(t *testing.T) {
 	}
 	stalling().run(t, func(c *Config) {
 		one(c)
-		c.Pipeline = 1
+		c.Pipeline, c.Timeout = 1, 5*time.Second
 	}, func(t *testing.T, r *Result, _ time.Duration) {
 		if p := r.Reports.At(99.9); p > unit || r.Reports.Max() < 999*time.Millisecond {
 			t.Errorf("closed: p99.9 is %s, the longest %s", p, r.Reports.Max())
