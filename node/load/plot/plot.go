@@ -26,7 +26,7 @@ type Series struct {
 // The size of every picture, and what lies around its plane.
 const (
 	width, height            = 720, 340
-	left, right, top, bottom = 78, 22, 66, 52
+	left, right, top, bottom = 78, 36, 66, 52
 )
 
 // colours tell series apart, also for most who see colours otherwise (Okabe and Ito, 2008); what follows them in dark is lighter.
