@@ -246,8 +246,8 @@ func (m *measured) publish(t *testing.T, write bool) {
 	must(err)
 	if !write {
 		fmt.Printf("\n%s\n%s\n%s\n", strings.Join(m.Machine, "\n"), markdown(m.table()), markdown(m.figuresTable()))
-		if *peersJSON != "" {
-			must(os.WriteFile(*peersJSON, text, 0o644))
+		if *peersOut != "" {
+			must(os.WriteFile(*peersOut, text, 0o644))
 		}
 		return
 	}

@@ -3,6 +3,11 @@
 package main
 
 import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
 	"time"
 
 	"herd/node/load"
@@ -11,7 +16,7 @@ import (
 var geoadd = load.GeoAdd{Key: "herd"}
 
 // rows are those of the table, in its order.
-var rows = []row{
+var rows = []rivalry{
 	{
 		name: "pipelined", redis: true, title: "`IAMAT`, one node, 50 connections, pipeline 64, 100,000 clients moving",
 		measure: func(p *peers) {
@@ -44,15 +49,9 @@ var rows = []row{
 		targets: []bound{{of: "herd", by: "echo", least: 0.85}, {of: "herd", by: "GEOADD", least: 1.2}},
 	},
 	{
-		name: "five", redis: true, title: "five nodes in one process, 50 connections over all of them, until the last is equal",
-		measure: func(p *peers) {
-			redis := startRedis(p, "")
-			for range p.runs() {
-				p.benchmark("BenchmarkFive")
-				p.record("GEOADD", p.press(redis, geoadd, load.Config{Pipeline: 64}).Throughput())
-			}
-		},
-		targets: []bound{{of: "five-reports/s", by: "GEOADD", least: 1}, {of: "conflated-%", unit: "%"}},
+		name: "five", redis: true, title: "five nodes in one process, 50 connections spread over them, pipeline 64, until the last is equal",
+		measure: (*peers).five,
+		targets: []bound{{of: "herd", by: "GEOADD", least: 1}, {of: "conflated", unit: "%"}},
 	},
 	{
 		name: "farthest", title: "acknowledgement to the farthest node, 3 links, 1,000 reports/s, against three bare NATS relays",
@@ -62,6 +61,11 @@ var rows = []row{
 			}
 		},
 		targets: []bound{{of: "known-p50/bare", most: 2}, {of: "known-p99/bare", most: 3}, {of: "sent-p50/bare"}, {of: "sent-p99/bare"}},
+	},
+	{
+		name: "stalled", title: "p99 of `IAMAT` at half the maximum rate while one of two neighbours is stopped, against while it is not",
+		measure: (*peers).stalled,
+		targets: []bound{{of: "stalled", by: "well", most: 2}},
 	},
 	{
 		name: "gc", title: "garbage collector's share of the processor time at maximum rate",
@@ -97,6 +101,64 @@ var rows = []row{
 			{of: "GEOADD always", by: "GEOADD"},
 		},
 	},
+}
+
+// five counts what five nodes together accept until each of them has it.
+func (p *peers) five() {
+	herd, redis := startUp(p, p.program, campus(p), ""), startRedis(p, "")
+	config := load.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
+	p.alternate([]contestant{{"herd", herd, load.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
+		if c.server == redis {
+			p.record(c.name, p.press(redis, geoadd, config).Throughput())
+			return
+		}
+		told, conflated := herd.told()
+		r := p.press(herd, load.Herd{}, config)
+		answered := time.Now()
+		herd.equal()
+		p.record(c.name, float64(r.Answered())/(r.Elapsed+time.Since(answered)).Seconds())
+		nowTold, nowConflated := herd.told()
+		told, conflated = nowTold-told, nowConflated-conflated
+		p.record("conflated", 100*float64(conflated)/float64(told+conflated))
+	})
+}
+
+// stalled reports to a node at half of what it can do, in turns while both its neighbours are well and while one of them is stopped.
+func (p *peers) stalled() {
+	bus, keys := freeAddress(p), filepath.Join(p.TempDir(), "keys")
+	h := newHerds(p, p.program, shape{[]string{"Goloman", "Hands", "Wilkes"}, [][2]string{{"Goloman", "Hands"}, {"Goloman", "Wilkes"}}},
+		fmt.Sprintf("bus: {listen: %q, keys: %q}\n", bus, keys))
+	if out, err := exec.Command(p.program, "bus", "keys", keys, "--config", h.file).CombinedOutput(); err != nil {
+		p.Fatalf("%v: %s", err, out)
+	}
+	herd := h.run(h.nodes[:1], "up", "--only", "Goloman")
+	well := h.run(h.nodes[1:2], "node", "Hands", "--bus-url", "nats://"+bus)
+	wilkes := h.run(h.nodes[2:], "node", "Wilkes", "--bus-url", "nats://"+bus)
+	for _, each := range []*peer{herd, well, wilkes} {
+		each.ready()
+	}
+	rate := p.press(herd, load.Herd{}, load.Config{Pipeline: 64}).Throughput() / 2
+	p.record("rate", rate)
+	measure := func(name string) {
+		r := p.press(herd, load.Herd{}, load.Config{Pipeline: 64, Rate: rate, Warmup: p.last(500 * time.Millisecond), Duration: p.last(3 * time.Second)})
+		p.record(name, r.Reports.At(99).Seconds())
+		p.curves[name] = r.Reports.Points()
+	}
+	for range p.runs() {
+		herd.equal(well, wilkes)
+		measure("well")
+		signal(p, wilkes, syscall.SIGSTOP)
+		measure("stalled")
+		signal(p, wilkes, syscall.SIGCONT)
+		herd.ready()
+	}
+}
+
+func signal(t testing.TB, s *peer, what syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(s.pid, what); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const steadyRate = 20_000 // reports a second for the curves of latency

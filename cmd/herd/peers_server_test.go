@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/configs"
 	"herd/node/line"
 )
 
@@ -72,11 +72,11 @@ func parsed() func(*bufio.Writer, []byte) {
 
 // peer is a process that listens, and ends with the row that it is measured for.
 type peer struct {
-	t       testing.TB
-	address string
-	http    string // of a herd's health
-	pid     int
-	stderr  *safeBuffer
+	t         testing.TB
+	addresses []string
+	nodes     []configs.Node // of a herd
+	pid       int
+	stderr    *safeBuffer
 }
 
 // safeBuffer is what a process writes, read while it does.
@@ -125,7 +125,7 @@ func (s *peer) serve(program string, args ...string) *peer {
 	})
 	deadline := time.Now().Add(patience)
 	for tick := time.Tick(10 * time.Millisecond); ; <-tick {
-		conn, err := net.Dial("tcp", s.address)
+		conn, err := net.Dial("tcp", s.addresses[0])
 		if err == nil {
 			_ = conn.Close()
 			return s
@@ -137,34 +137,21 @@ func (s *peer) serve(program string, args ...string) *peer {
 }
 
 func startBare(t testing.TB, name string) *peer {
-	s := &peer{t: t, address: freeAddress(t)}
-	return s.serve(name, s.address)
+	t.Helper()
+	s := &peer{t: t, addresses: []string{freeAddress(t)}}
+	return s.serve(name, s.addresses...)
 }
 
 // startRedis runs Redis in memory alone, or with a file to which it appends with such an fsync.
 func startRedis(t testing.TB, fsync string) *peer {
-	s := &peer{t: t, address: freeAddress(t)}
-	_, port, _ := net.SplitHostPort(s.address)
+	t.Helper()
+	s := &peer{t: t, addresses: []string{freeAddress(t)}}
+	_, port, _ := net.SplitHostPort(s.addresses[0])
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(), "--logfile", ""}
 	if fsync != "" {
 		args = append(args, "--appendonly", "yes", "--appendfsync", fsync)
 	}
 	return s.serve("redis-server", args...)
-}
-
-// startOne runs a herd of one node, as a user would but for the level of its log.
-func startOne(t testing.TB, program, storeMode string) *peer {
-	dir := t.TempDir()
-	s := &peer{t: t, address: freeAddress(t), http: freeAddress(t)}
-	text := fmt.Sprintf("nodes: [{name: Goloman, listen: %q, http: %q}]\nlinks: []\nbus: {listen: \"\"}\nlog: {level: warn}\n", s.address, s.http)
-	if storeMode != "" {
-		text += fmt.Sprintf("store: {dir: %q, mode: %s}\n", dir, storeMode)
-	}
-	file := filepath.Join(dir, "herd.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return s.serve(program, "up", "--config", file)
 }
 
 // cpu returns the processor time that the process has used.
@@ -184,20 +171,6 @@ func (s *peer) cpu() time.Duration {
 		ticks += n
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond
-}
-
-// resident returns the bytes of memory that the process has.
-func (s *peer) resident() int {
-	s.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.pid))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return pages * syscall.Getpagesize()
 }
 
 // collected returns the processor time that the collector of garbage has used, without what was idle anyway, as the process

@@ -19,13 +19,13 @@ var (
 	peersRuns  = flag.Int("runs", 5, "runs of each that is compared, which alternate")
 	peersQuick = flag.Bool("quick", false, "one short run of each, so that none rots; no target counts")
 	peersRows  = flag.String("rows", "", "only rows whose name matches this regular expression")
-	peersJSON  = flag.String("json", "", "write all runs to this file")
+	peersOut   = flag.String("out", "", "write all runs to this file")
 	peersWrite = flag.Bool("write", false, "rewrite the tables of PERFORMANCE.md and its pictures, for the rows that ran")
 	peersFrom  = flag.Bool("redraw", false, "measure nothing: with -write, the same from the runs in docs/peers.json")
 )
 
-// row is one of the table: what is measured, and what is expected of it.
-type row struct {
+// rivalry is a row of the table: what is measured, and what is expected of it.
+type rivalry struct {
 	name, title string
 	redis       bool // needs redis-server
 	measure     func(*peers)
@@ -118,7 +118,7 @@ func TestPeers(t *testing.T) {
 func (p *peers) press(s *peer, protocol load.Protocol, c load.Config) *load.Result {
 	p.Helper()
 	c.Protocol, c.Prefix, c.Seed, c.Timeout = protocol, "client", 1, 20*time.Second
-	c.Addresses = []string{s.address}
+	c.Addresses = s.addresses
 	if c.Connections == 0 {
 		c.Connections = 50
 	}
