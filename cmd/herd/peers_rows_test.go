@@ -65,7 +65,7 @@ var rows = []rivalry{
 	{
 		name: "stalled", title: "p99 of `IAMAT` at half the maximum rate while one of two neighbours is stopped, against while it is not",
 		measure: (*peers).stalled,
-		targets: []bound{{of: "stalled", by: "well", most: 2}},
+		targets: []bound{{of: "stalled p99 ms", by: "well p99 ms", most: 2}},
 	},
 	{
 		name: "gc", title: "garbage collector's share of the processor time at maximum rate",
@@ -141,20 +141,20 @@ func (p *peers) stalled() {
 	p.record("rate", rate)
 	measure := func(name string) {
 		r := p.press(herd, load.Herd{}, load.Config{Pipeline: 64, Rate: rate, Warmup: p.last(500 * time.Millisecond), Duration: p.last(3 * time.Second)})
-		p.record(name, r.Reports.At(99).Seconds())
+		p.record(name+" p99 ms", 1e3*r.Reports.At(99).Seconds())
 		p.curves[name] = r.Reports.Points()
 	}
 	for range p.runs() {
 		herd.equal(well, wilkes)
 		measure("well")
-		signal(p, wilkes, syscall.SIGSTOP)
+		send(p, wilkes, syscall.SIGSTOP)
 		measure("stalled")
-		signal(p, wilkes, syscall.SIGCONT)
+		send(p, wilkes, syscall.SIGCONT)
 		herd.ready()
 	}
 }
 
-func signal(t testing.TB, s *peer, what syscall.Signal) {
+func send(t testing.TB, s *peer, what syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(s.pid, what); err != nil {
 		t.Fatal(err)
