@@ -72,7 +72,7 @@ PEERS ?=# -rows 'pipelined|five', -runs 7, -out FILE, -quick
 # Herd beside what people would use instead, with the same load: the table of PERFORMANCE.md, in a quarter of an hour on an idle machine.
 bench-peers:
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
-	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m ./cmd/herd $(PEERS)
+	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m -v ./cmd/herd $(PEERS)
 
 # The same, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
 performance:

@@ -81,6 +81,19 @@ var rows = []rivalry{
 		targets: []bound{{of: "collector", most: 10, unit: "%"}},
 	},
 	{
+		name: "cold", title: "a node that knows nothing takes 1,000,000 clients from its neighbour, each a process; p99 of the neighbour's clients against before",
+		measure: func(p *peers) {
+			s := newColdScene(p, p.program, p.many(1_000_000))
+			for range p.runs() {
+				took, before, meanwhile := s.measure(p.last(5 * time.Second))
+				p.record("seconds", took.Seconds())
+				p.record("before p99 ms", 1e3*before[1].Seconds())
+				p.record("meanwhile p99 ms", 1e3*meanwhile[1].Seconds())
+			}
+		},
+		targets: []bound{{of: "seconds", most: 20, unit: "s"}, {of: "meanwhile p99 ms", by: "before p99 ms", most: 3}},
+	},
+	{
 		name: "durable", redis: true, title: "durability: `interval` and `always` against none, Redis `appendfsync` `everysec` and `always`",
 		measure: func(p *peers) {
 			p.throughput([]contestant{
