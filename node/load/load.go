@@ -125,7 +125,7 @@ func (r *run) stop() {
 	r.stopped.CompareAndSwap(nil, &now)
 }
 
-const progressStep = 200 * time.Millisecond
+const progressStep = 250 * time.Millisecond
 
 // Run makes the load until it is done or ctx ends, and returns what was measured until then. It returns an error only if it
 // could not begin: what goes wrong later is in the result.
