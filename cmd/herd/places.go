@@ -54,7 +54,7 @@ Whoever made the data may ask to be named. OpenStreetMap does: its attribution a
 For other data, --attribution is required; give "" if nobody has to be named. It is shown with every answer, as HTML.
 
 The file appears when it is complete, and without a place there is none. What was left out is counted, with the reason. An extract
-of any size takes 200 MB of memory at most; it is read again for the positions of ways and relations, once for some 100,000 of them.`,
+of any size takes some 200 to 260 MB of memory; it is read again for the positions of ways and relations, once for some 100,000 of them.`,
 		Example: `  herd places import andorra.osm.pbf -o andorra.tsv.zst
   herd places import shops.csv --attribution "© Our Shops" --licence "CC BY 4.0"
   gunzip < trees.geojson.gz | herd places import - --attribution "" --json`,

@@ -16,8 +16,7 @@
 // or nothing. Both Reader and Writer hold one row at a time.
 //
 // Open returns at once and reads the file in a goroutine of its own, which ends by itself; Find waits for it. What it read is
-// immutable, 20 bytes for each place besides its texts, and searched without a lock. No more searches run at a time than half the
-// processors can.
+// immutable, 20 bytes for each place besides its texts, and searched without a lock.
 package file
 
 import (
@@ -25,7 +24,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"runtime"
 
 	"herd/places"
 )
@@ -36,12 +34,11 @@ type File struct {
 	loaded chan struct{} // closed once table and err are set
 	table  *table        // immutable
 	err    error         // why there is no table
-	turns  chan struct{} // one for each search that may run
 }
 
 // Open starts to read the file at path and returns without waiting for it. Once it is read, the file is not looked at again.
 func Open(path string) *File {
-	f := &File{path: path, loaded: make(chan struct{}), turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	f := &File{path: path, loaded: make(chan struct{})}
 	go func() {
 		defer close(f.loaded)
 		if f.table, f.err = open(path); f.err != nil {
@@ -89,12 +86,6 @@ func (f *File) Find(ctx context.Context, q places.Query) (places.Answer, error) 
 	}
 	if err := f.Wait(ctx); err != nil {
 		return places.Answer{}, err
-	}
-	select {
-	case f.turns <- struct{}{}:
-		defer func() { <-f.turns }()
-	case <-ctx.Done():
-		return places.Answer{}, fmt.Errorf("file %s: wait for other searches: %w", f.path, ctx.Err())
 	}
 	a := places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}
 	for _, h := range f.table.index.Nearest(q.At, q.Radius, q.Bound, nil) {

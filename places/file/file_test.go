@@ -153,14 +153,6 @@ func TestFindFaults(t *testing.T) {
 	if _, err := f.Find(done, places.Query{Radius: 1, Bound: 1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want that it was cancelled", err)
 	}
-	for range cap(f.turns) {
-		f.turns <- struct{}{}
-	}
-	waiting, cancel := context.WithTimeout(t.Context(), 1)
-	defer cancel()
-	if _, err := f.Find(waiting, places.Query{Radius: 1, Bound: 1}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v, want that it waited in vain", err)
-	}
 }
 
 // Texts that fill a part to its end, and rows whose last text is empty.

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"herd/places"
+	"herd/places/conformance"
 	"herd/places/file"
 	"herd/places/importer/pbf"
 	"herd/places/importer/pbf/pbftest"
@@ -86,6 +87,15 @@ type element struct {
 	Lat, Lon float64
 	Center   *struct{ Lat, Lon float64 }
 	Tags     map[string]string
+}
+
+// A file that was imported is a provider as any other.
+func TestConformance(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "andorra.tsv.zst")
+	imported(t, Config{Input: andorra, Output: out})
+	conformance.Test(t, file.Open(out), conformance.Sample{
+		At: places.Point{Lat: 42.5078, Lng: 1.5211}, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40},
+	})
 }
 
 // What Overpass finds around Andorra la Vella is found in the file, at the same distances.
