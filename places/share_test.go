@@ -119,8 +119,10 @@ func TestShare(t *testing.T) {
 			"one who has hardly more time than the first does not ask again", &slow{takes: 9 * second},
 			[]asker{{0, 2 * second, q}, {second / 100, 2 * second, q}, {second / 2, 2 * second, q}, {second, 2 * second, q}},
 			[]outcome{
-				{2 * second, "shared: no answer in time: context deadline exceeded"}, {2 * second, "slow: gave up: context deadline exceeded"},
-				{2 * second, "slow: gave up: context deadline exceeded"}, {3 * second, "slow: gave up: context deadline exceeded"},
+				{2 * second, "shared: no answer in time: context deadline exceeded"},
+				{2 * second, "slow: gave up: context deadline exceeded"},
+				{2 * second, "slow: gave up: context deadline exceeded"},
+				{3 * second, "slow: gave up: context deadline exceeded"},
 			},
 			2, 2, 3,
 		},

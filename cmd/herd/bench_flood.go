@@ -26,6 +26,7 @@ type arrivals struct {
 	digits  int // of a client's number that are zero if its way is measured
 	stopped context.CancelFunc
 	running sync.WaitGroup
+	polling sync.WaitGroup
 	asked   chan flown // reports to ask for; nobody waits for room
 
 	mu         sync.Mutex // guards what follows
@@ -144,7 +145,7 @@ func (a *arrivals) observe(ctx context.Context, b *bench) error {
 	if there, err := b.converse(ctx, address); err != nil {
 		a.fail(fmt.Errorf("not asked there: %w", err))
 	} else {
-		a.running.Go(func() {
+		a.polling.Go(func() {
 			defer there.close()
 			a.poll(ctx, there)
 		})
@@ -155,6 +156,7 @@ func (a *arrivals) observe(ctx context.Context, b *bench) error {
 func (a *arrivals) stop() {
 	a.stopped()
 	a.running.Wait()
+	a.polling.Wait()
 }
 
 func (a *arrivals) fail(err error) {
@@ -260,13 +262,16 @@ func (a *arrivals) count(superseded bool, took time.Duration) {
 	}
 }
 
-// poll asks the node about one report after the other until it knows of it.
+// poll asks the node about one report after the other until it knows of it, and ends when no more will come.
 func (a *arrivals) poll(ctx context.Context, there *conversation) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-a.asked:
+		case r, more := <-a.asked:
+			if !more {
+				return
+			}
 			known, err := knows(ctx, there, r)
 			took := time.Since(r.acked)
 			a.mu.Lock()
@@ -348,6 +353,8 @@ func (a *arrivals) end(patience time.Duration) *farthest {
 		case <-time.After(patience):
 		}
 	}
+	close(a.asked)
+	a.polling.Wait() // for the last answer, which has its own time-out
 	a.stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()

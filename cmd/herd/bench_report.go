@@ -121,10 +121,15 @@ func (r *benchReport) failures() string {
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
 		text += ", " + plural(r.Errors[kind], "connection") + " ended: " + kind
 	}
-	if r.result.First != nil {
-		text += fmt.Sprintf(" (%v)", r.result.First)
+	first := r.result.First
+	if first == nil {
+		return text
 	}
-	return text
+	advice := ""
+	if r.Errors[load.ErrClosed]+r.Errors[load.ErrWrite] > 0 && !r.Load.TLS {
+		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
+	}
+	return text + fmt.Sprintf(" (%v%s)", first, advice)
 }
 
 // row is a distribution in words.
@@ -190,7 +195,7 @@ func (r *benchReport) text() []byte {
 	}
 	say("answered", "%d in %s: %.0f a second%s", r.Answered, plot.Seconds(r.Elapsed), r.Throughput, ending)
 	say("failed", "%s", r.failures())
-	if r.Farthest != nil {
+	if r.Farthest != nil && r.Answered > 0 {
 		say("farthest", "%s", r.Farthest.remark())
 	}
 	if rows := r.rows(); len(rows) > 0 {
@@ -230,7 +235,7 @@ func (r *benchReport) figures() []figure {
 	over := func(name string, value func(load.Second) float64) plot.Series {
 		s := plot.Series{Name: name, Dots: len(r.Seconds) <= 60}
 		for i, each := range r.Seconds {
-			if float64(i+1) <= r.Elapsed || len(r.Seconds) == 1 { // what is left of the last second is no rate
+			if float64(i+1) <= r.Elapsed+0.05 { // what is left of the last second is no rate
 				s.Points = append(s.Points, [2]float64{float64(i + 1), value(each)})
 			}
 		}

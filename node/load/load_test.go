@@ -284,7 +284,7 @@ func TestInterrupted(t *testing.T) {
 			if got := countsOf(r); got != (counts{filled: 1, reports: want}) {
 				t.Errorf("rate %v: %+v", rate, got)
 			}
-			if len(told) < 14 || told[9].Last.Replies == 0 || told[9].Elapsed != 2*time.Second {
+			if len(told) < 11 || told[7].Last.Replies == 0 || told[7].Elapsed != 2*time.Second {
 				t.Errorf("rate %v: told %+v", rate, told)
 			}
 		})

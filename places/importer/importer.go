@@ -71,8 +71,13 @@ func Import(ctx context.Context, c Config) (Result, error) {
 	if c.Origin.Source == "" && c.Stdin == nil {
 		c.Origin.Source = filepath.Base(c.Input)
 	}
-	if info, err := os.Stat(c.Output); err == nil && info.IsDir() {
-		return Result{}, fmt.Errorf("write %s: a directory; name a file", c.Output)
+	if there, err := os.Stat(c.Output); err == nil {
+		if there.IsDir() {
+			return Result{}, fmt.Errorf("write %s: a directory; name a file", c.Output)
+		}
+		if in.file != nil && os.SameFile(in.info, there) {
+			return Result{}, fmt.Errorf("write %s: it is the input; name another file", c.Output)
+		}
 	}
 	out, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*")
 	if e, ok := errors.AsType[*os.PathError](err); ok {
@@ -137,6 +142,7 @@ type input struct {
 	read   *counter // what was read of the text
 	text   *bufio.Reader
 	file   *os.File // nil if that is not one
+	info   os.FileInfo
 	unhook func() bool
 }
 
@@ -187,7 +193,7 @@ func open(ctx context.Context, c Config) (*input, error) {
 			_ = f.Close() // the error says more
 			return nil, err
 		}
-		in.file, in.read.from = f, f
+		in.file, in.info, in.read.from = f, info, f
 		if info.Mode().IsRegular() {
 			in.size = info.Size()
 		}

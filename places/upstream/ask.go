@@ -72,7 +72,7 @@ func (c *Client) turn(ctx context.Context, attempt func() error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return &places.Error{Status: places.UnknownError, Err: fmt.Errorf("not asked within %v, for %d other requests are under way", most.Round(time.Millisecond), cap(c.slots))}
+		return &places.Error{Status: places.UnknownError, Err: fmt.Errorf("not asked within %v, for %d other requests are under way", about(most), cap(c.slots))}
 	}
 	select {
 	case c.slots <- struct{}{}:

@@ -124,9 +124,19 @@ func (c *Client) explain(ctx context.Context, err error, start time.Time) *place
 	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) {
 		text := "not asked, for no time was left"
 		if most := deadline.Sub(start); most > 0 {
-			text = fmt.Sprintf("no answer within %v", most.Round(time.Millisecond))
+			text = fmt.Sprintf("no answer within %v", about(most))
 		}
 		w.Err = &cause{text, context.DeadlineExceeded}
 	}
 	return c.named(w)
+}
+
+// about returns d without what nobody wants to know: with two or three digits.
+func about(d time.Duration) time.Duration {
+	for _, most := range []time.Duration{time.Second, 100 * time.Millisecond} {
+		if d >= most {
+			return d.Round(most / 10)
+		}
+	}
+	return d.Round(time.Millisecond)
 }
