@@ -1,4 +1,4 @@
-//go:build numbers
+//go:build numbers || peers
 
 package main
 
@@ -94,11 +94,14 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	return (settled(t, herd.Process.Pid) - before) / clients
 }
 
+// settling is for how many seconds a process has to give nothing back before it is said to have settled.
+var settling = 25
+
 // settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for a while.
 func settled(t *testing.T, pid int) int {
 	t.Helper()
 	least, since := resident(t, pid), 0
-	for tick := time.Tick(time.Second); since < 25; <-tick {
+	for tick := time.Tick(time.Second); since < settling; <-tick {
 		now := resident(t, pid)
 		if since++; now < least-least/100 {
 			least, since = now, 0

@@ -38,6 +38,22 @@ func campus(t testing.TB) (s shape) {
 	return s
 }
 
+// ring has so many nodes, each with links to the two beside it and, if they are many, to the two that are seven further.
+func ring(nodes int) (s shape) {
+	name := func(i int) string { return fmt.Sprintf("n%02d", i%nodes) }
+	for i := range nodes {
+		s.nodes = append(s.nodes, name(i))
+		s.links = append(s.links, [2]string{name(i), name(i + 1)})
+		if nodes > 14 {
+			s.links = append(s.links, [2]string{name(i), name(i + 7)})
+		}
+	}
+	return s
+}
+
+// messages is how many lines one report costs on all links together: 2E − (N−1).
+func (s shape) messages() int { return 2*len(s.links) - len(s.nodes) + 1 }
+
 // herds is a configuration on free addresses, its log at warn.
 type herds struct {
 	t       testing.TB
@@ -51,8 +67,9 @@ func newHerds(t testing.TB, program string, s shape, more string) *herds {
 	h := &herds{t: t, program: program, file: filepath.Join(t.TempDir(), "herd.yaml")}
 	var text strings.Builder
 	text.WriteString("nodes:\n")
-	for _, name := range s.nodes {
-		n := configs.Node{Name: flood.NodeName(name), Listen: freeAddress(t), HTTP: freeAddress(t)}
+	free := freeAddresses(t, 2*len(s.nodes))
+	for i, name := range s.nodes {
+		n := configs.Node{Name: flood.NodeName(name), Listen: free[2*i], HTTP: free[2*i+1]}
 		h.nodes = append(h.nodes, n)
 		fmt.Fprintf(&text, "  - {name: %s, listen: %q, http: %q}\n", name, n.Listen, n.HTTP)
 	}

@@ -53,6 +53,10 @@ func (m *measured) pictures() map[string][]byte {
 	if found := m.Rows["unpipelined"]; found != nil && len(found.Curves) > 0 {
 		all["latency.svg"] = grounded(found.latency().SVG())
 	}
+	if found := m.Rows["growth"]; found != nil {
+		all["nodes.svg"] = grounded(found.growing("Processor time by nodes", "nodes", "ns/message").SVG())
+		all["clients.svg"] = grounded(found.growing("Processor time by clients", "clients", "ns/report").SVG())
+	}
 	return all
 }
 

@@ -151,6 +151,9 @@ func (g *bound) judge(figures map[string][]float64) (value, want, met string) {
 	if g.by != "" || strings.Contains(g.of, "/bare") {
 		unit = "×"
 	}
+	if len(values) == 0 {
+		return "–", "", ""
+	}
 	s := summarise(values)
 	value = fmt.Sprintf("%s %s", s, unit)
 	ok := true

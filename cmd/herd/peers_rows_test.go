@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -57,7 +58,7 @@ var rows = []rivalry{
 		name: "farthest", title: "acknowledgement to the farthest node, 3 links, 1,000 reports/s, against three bare NATS relays",
 		measure: func(p *peers) {
 			for range p.runs() {
-				p.benchmark("BenchmarkFarthest")
+				p.benchmark("node", "^BenchmarkFarthest$")
 			}
 		},
 		targets: []bound{{of: "known-p50/bare", most: 2}, {of: "known-p99/bare", most: 3}, {of: "sent-p50/bare"}, {of: "sent-p99/bare"}},
@@ -66,6 +67,18 @@ var rows = []rivalry{
 		name: "stalled", title: "p99 of `IAMAT` at half the maximum rate while one of two neighbours is stopped, against while it is not",
 		measure: (*peers).stalled,
 		targets: []bound{{of: "stalled p99 ms", by: "well p99 ms", most: 2}},
+	},
+	{
+		name: "memory", redis: true, title: "memory per client when 1,000,000 have reported, the tree of digests included",
+		measure: (*peers).memory,
+		targets: []bound{{of: "heap B", most: 200, unit: "B"}, {of: "RSS B", most: 300, unit: "B"}},
+	},
+	{
+		name: "idle", title: "memory per connection of 10,000 that are idle after use, resident",
+		measure: func(p *peers) {
+			p.record("RSS B", float64(idle(p.T, p.program, "", p.many(10_000), func(address string) (net.Conn, error) { return net.Dial("tcp", address) })))
+		},
+		targets: []bound{{of: "RSS B", most: 5 << 10, unit: "B"}},
 	},
 	{
 		name: "gc", title: "garbage collector's share of the processor time at maximum rate",
@@ -92,6 +105,11 @@ var rows = []rivalry{
 			}
 		},
 		targets: []bound{{of: "seconds", most: 20, unit: "s"}, {of: "meanwhile p99 ms", by: "before p99 ms", most: 3}},
+	},
+	{
+		name: "growth", title: "processor time in topologies of 5, 20 and 50 nodes in one process; with 1,000 to 1,000,000 clients",
+		measure: (*peers).growth,
+		targets: []bound{{of: "nodes=50 ns/message", by: "nodes=5 ns/message", most: 1.2}, {of: "clients=1000000 ns/report", by: "clients=1000 ns/report"}},
 	},
 	{
 		name: "durable", redis: true, title: "durability: `interval` and `always` against none, Redis `appendfsync` `everysec` and `always`",
@@ -138,7 +156,7 @@ func (p *peers) five() {
 
 // stalled reports to a node at half of what it can do, in turns while both its neighbours are well and while one of them is stopped.
 func (p *peers) stalled() {
-	bus, keys := freeAddress(p), filepath.Join(p.TempDir(), "keys")
+	bus, keys := freeAddresses(p, 1)[0], filepath.Join(p.TempDir(), "keys")
 	h := newHerds(p, p.program, shape{[]string{"Goloman", "Hands", "Wilkes"}, [][2]string{{"Goloman", "Hands"}, {"Goloman", "Wilkes"}}},
 		fmt.Sprintf("bus: {listen: %q, keys: %q}\n", bus, keys))
 	if out, err := exec.Command(p.program, "bus", "keys", keys, "--config", h.file).CombinedOutput(); err != nil {
@@ -165,6 +183,50 @@ func (p *peers) stalled() {
 		send(p, wilkes, syscall.SIGCONT)
 		herd.ready()
 	}
+}
+
+// growth measures processor time of the process, which others on the machine disturb less than the clock.
+func (p *peers) growth() {
+	cost := func(s *peer, c load.Config) (perReport time.Duration) {
+		c.Pipeline = 64
+		before := s.cpu()
+		r := p.press(s, load.Herd{}, c)
+		s.equal()
+		return (s.cpu() - before) / time.Duration(r.Filled+r.Answered())
+	}
+	for _, nodes := range []int{5, 20, 50} {
+		s := ring(nodes)
+		herd := startUp(p, p.program, s, "")
+		for range p.runs() {
+			perReport := cost(herd, load.Config{Clients: p.many(20_000), Requests: p.many(1_000_000) / nodes, Duration: time.Minute})
+			p.record(fmt.Sprintf("nodes=%d µs/report", nodes), 1e6*perReport.Seconds())
+			p.record(fmt.Sprintf("nodes=%d ns/message", nodes), 1e9*perReport.Seconds()/float64(s.messages()))
+		}
+		herd.end()
+	}
+	for clients := 1000; clients <= p.many(1_000_000); clients *= 10 {
+		herd := startOne(p, p.program, "")
+		c := load.Config{Clients: clients, Requests: p.many(1_000_000), Duration: time.Minute}
+		cost(herd, c) // all are known
+		for range p.runs() {
+			p.record(fmt.Sprintf("clients=%d ns/report", clients), 1e9*cost(herd, c).Seconds())
+		}
+		herd.end()
+	}
+}
+
+// memory measures once: it does not depend on what else the machine does.
+func (p *peers) memory() {
+	clients := p.many(1_000_000)
+	p.benchmark("node/flood", fmt.Sprintf("^BenchmarkMemory$/^%d$", clients))
+	p.figures = map[string][]float64{"heap B": p.figures[fmt.Sprint(clients)+" heap-B/client"]}
+	herd, redis := startOne(p, p.program, ""), startRedis(p, "")
+	herdBefore, redisBefore := settled(p.T, herd.pid), resident(p.T, redis.pid)
+	everyone := load.Config{Clients: clients, Requests: clients, Duration: time.Minute, Pipeline: 64}
+	p.press(herd, load.Herd{}, everyone)
+	p.press(redis, geoadd, everyone)
+	p.record("RSS B", float64(settled(p.T, herd.pid)-herdBefore)/float64(clients))
+	p.record("RSS B of GEOADD", float64(resident(p.T, redis.pid)-redisBefore)/float64(clients))
 }
 
 func send(t testing.TB, s *peer, what syscall.Signal) {

@@ -75,6 +75,7 @@ type peer struct {
 	addresses []string
 	nodes     []configs.Node // of a herd
 	pid       int
+	end       func()
 	stderr    *safeBuffer
 }
 
@@ -96,15 +97,18 @@ func (b *safeBuffer) String() string {
 	return b.text.String()
 }
 
-// freeAddress is one that nobody listens at.
-func freeAddress(t testing.TB) string {
+// freeAddresses are so many that nobody listens at.
+func freeAddresses(t testing.TB, n int) (all []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }() // not before all are found
+		all = append(all, l.Addr().String())
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return all
 }
 
 // serve starts a program and returns when it takes connections.
@@ -118,10 +122,11 @@ func (s *peer) serve(program string, args ...string) *peer {
 		s.t.Fatal(err)
 	}
 	s.pid = command.Process.Pid
-	s.t.Cleanup(func() {
+	s.end = sync.OnceFunc(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait() // it was killed
 	})
+	s.t.Cleanup(s.end)
 	deadline := time.Now().Add(patience)
 	for tick := time.Tick(10 * time.Millisecond); ; <-tick {
 		conn, err := net.Dial("tcp", s.addresses[0])
@@ -137,14 +142,14 @@ func (s *peer) serve(program string, args ...string) *peer {
 
 func startBare(t testing.TB, name string) *peer {
 	t.Helper()
-	s := &peer{t: t, addresses: []string{freeAddress(t)}}
+	s := &peer{t: t, addresses: freeAddresses(t, 1)}
 	return s.serve(name, s.addresses...)
 }
 
 // startRedis runs Redis in memory alone, or with a file to which it appends with such an fsync.
 func startRedis(t testing.TB, fsync string) *peer {
 	t.Helper()
-	s := &peer{t: t, addresses: []string{freeAddress(t)}}
+	s := &peer{t: t, addresses: freeAddresses(t, 1)}
 	_, port, _ := net.SplitHostPort(s.addresses[0])
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(), "--logfile", ""}
 	if fsync != "" {

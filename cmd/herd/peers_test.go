@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,9 +43,9 @@ type bound struct {
 
 // peers measures one row.
 type peers struct {
-	testing.TB
-	program string // herd
-	node    string // the tests of package node
+	*testing.T
+	program string            // herd
+	tests   map[string]string // programs of packages' tests, by folder
 	figures map[string][]float64
 	curves  map[string][]load.Point
 }
@@ -86,10 +87,15 @@ func TestPeers(t *testing.T) {
 		all.publish(t, true)
 		return
 	}
-	program := buildHerd(t)
-	node := t.TempDir() + "/node.test"
-	if out, err := exec.Command("go", "test", "-c", "-o", node, "../../node").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	program, tests := buildHerd(t), make(map[string]string)
+	for _, folder := range []string{"node", "node/flood"} {
+		tests[folder] = filepath.Join(t.TempDir(), "test")
+		if out, err := exec.Command("go", "test", "-c", "-o", tests[folder], "../../"+folder).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	if *peersQuick {
+		settling = 1
 	}
 	now := newMeasured(t)
 	for _, r := range rows {
@@ -100,7 +106,7 @@ func TestPeers(t *testing.T) {
 			if _, err := exec.LookPath("redis-server"); err != nil && r.redis {
 				t.Skip("redis-server is missing: make bench-peers installs it")
 			}
-			p := &peers{TB: t, program: program, node: node, figures: make(map[string][]float64), curves: make(map[string][]load.Point)}
+			p := &peers{T: t, program: program, tests: tests, figures: make(map[string][]float64), curves: make(map[string][]load.Point)}
 			began := time.Now()
 			r.measure(p)
 			fmt.Printf("%s: %.0f s\n", r.name, time.Since(began).Seconds())
@@ -161,11 +167,12 @@ func (p *peers) throughput(all []contestant, pipeline int) {
 	})
 }
 
-// benchmark runs one of package node once, and records what it reports, by its unit or, if it has parts, by part and unit.
-func (p *peers) benchmark(name string) {
+// benchmark runs one of a package once, and records what it reports, by its unit or, if it has parts, by part and unit. The names
+// of benchmark and parts are regular expressions.
+func (p *peers) benchmark(folder, name string) {
 	p.Helper()
-	c := exec.Command(p.node, "-test.run", "^$", "-test.bench", "^"+name+"$", "-test.benchtime", "1x", "-test.timeout", "5m")
-	c.Dir, c.SysProcAttr = "../../node", endsWithTest
+	c := exec.Command(p.tests[folder], "-test.run", "^$", "-test.bench", name, "-test.benchtime", "1x", "-test.timeout", "10m")
+	c.Dir, c.SysProcAttr = "../../"+folder, endsWithTest
 	out, err := c.CombinedOutput()
 	if err != nil {
 		p.Fatalf("%s: %v: %s", name, err, out)
@@ -173,12 +180,15 @@ func (p *peers) benchmark(name string) {
 	found := false
 	for l := range strings.Lines(string(out)) {
 		fields := strings.Fields(l)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], name) {
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
 			continue
 		}
 		found = true
-		part := procs.ReplaceAllString(strings.TrimPrefix(strings.TrimPrefix(fields[0], name), "/"), "")
+		_, part, _ := strings.Cut(procs.ReplaceAllString(fields[0], ""), "/")
 		for pair := range slices.Chunk(fields[2:], 2) {
+			if pair[1] == "ns/op" {
+				continue // of all that was done once
+			}
 			var value float64
 			if _, err := fmt.Sscan(pair[0], &value); err != nil {
 				p.Fatalf("%q: %v", l, err)
