@@ -41,7 +41,7 @@ func (m *measured) pictures() map[string][]byte {
 				"none": "herd, no store", "interval": "herd, interval", "always": "herd, always",
 			}[name]
 			if label == "" {
-				label = strings.Replace(name, "GEOADD", "Redis GEOADD", 1)
+				label = "Redis " + name
 			}
 			g.Bars = append(g.Bars, plot.Bar{Name: label, Value: s.median, Least: s.least, Most: s.most, Peer: i >= c.herds})
 		}
@@ -50,8 +50,16 @@ func (m *measured) pictures() map[string][]byte {
 	if len(bars.Groups) > 0 {
 		all["throughput.svg"] = grounded(bars.SVG())
 	}
-	if found := m.Rows["unpipelined"]; found != nil && len(found.Curves) > 0 {
-		all["latency.svg"] = grounded(found.latency().SVG())
+	for row, c := range map[string]struct {
+		file, title string
+		names       []string
+	}{
+		"unpipelined": {"latency.svg", "Latency at " + plot.Number(steadyRate) + " reports a second", []string{"herd", "echo", "GEOADD"}},
+		"stalled":     {"stalled.svg", "Latency at half the maximum rate", []string{"well", "stalled"}},
+	} {
+		if found := m.Rows[row]; found != nil {
+			all[c.file] = grounded(found.latency(c.title, c.names).SVG())
+		}
 	}
 	if found := m.Rows["growth"]; found != nil {
 		all["nodes.svg"] = grounded(found.growing("Processor time by nodes", "nodes", "ns/message").SVG())
@@ -61,12 +69,12 @@ func (m *measured) pictures() map[string][]byte {
 }
 
 // latency draws what share of the replies came within which time.
-func (r *measuredRow) latency() *plot.Chart {
+func (r *measuredRow) latency(title string, names []string) *plot.Chart {
 	c := &plot.Chart{
-		Title: "Latency at " + plot.Number(steadyRate) + " reports a second", Note: "open loop, 50 connections",
+		Title: title, Note: "open loop, 50 connections",
 		X: plot.Axis{Name: "share of the replies", Kind: plot.Percentile}, Y: plot.Axis{Name: "within", Kind: plot.Log, Label: plot.Seconds},
 	}
-	for _, name := range []string{"herd", "echo", "GEOADD"} {
+	for _, name := range names {
 		var points [][2]float64
 		for _, p := range r.Curves[name] {
 			if p.Share < 0.99999 {
@@ -81,7 +89,7 @@ func (r *measuredRow) latency() *plot.Chart {
 // growing returns a chart of figures named like "nodes=5 µs/report", by that number.
 func (r *measuredRow) growing(title, by, unit string) *plot.Chart {
 	c := &plot.Chart{Title: title, X: plot.Axis{Name: by, Kind: plot.Log}, Y: plot.Axis{Name: unit}}
-	s := plot.Series{Name: unit, Dots: true}
+	s := plot.Series{Name: "herd", Dots: true}
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 		at, of, _ := strings.Cut(name, " ")
 		n, err := strconv.ParseFloat(strings.TrimPrefix(at, by+"="), 64)

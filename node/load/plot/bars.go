@@ -27,7 +27,7 @@ type Bar struct {
 
 // The sizes of groups and bars; the longest bar leaves room for its value.
 const (
-	barLeft, barRoom             = 150, 90
+	barLeft, barRoom             = 176, 90
 	barHeight, barStep, groupGap = 14, 22, 34
 )
 

@@ -31,7 +31,7 @@ func TestBars(t *testing.T) {
 			}
 		}
 	}
-	if len(widths) != 3 || widths[0] != "458.0" || widths[1] != "229.0" || widths[2] != "458.0" {
+	if len(widths) != 3 || widths[0] != "418.0" || widths[1] != "209.0" || widths[2] != "418.0" {
 		t.Errorf("widths %q", widths)
 	}
 }
