@@ -114,22 +114,23 @@ func (r *benchReport) what() string {
 
 // failures says what went wrong.
 func (r *benchReport) failures() string {
-	text := fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong))
 	if r.Load.Rate > 0 {
-		text += fmt.Sprintf(", %d due but never sent", r.Unsent)
+		text.WriteString(fmt.Sprintf(", %d due but never sent", r.Unsent))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		text += ", " + plural(r.Errors[kind], "connection") + " ended: " + kind
+		text.WriteString(", " + plural(r.Errors[kind], "connection") + " ended: " + kind)
 	}
 	first := r.result.First
 	if first == nil {
-		return text
+		return text.String()
 	}
 	advice := ""
 	if r.Errors[load.ErrClosed]+r.Errors[load.ErrWrite] > 0 && !r.Load.TLS {
 		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
 	}
-	return text + fmt.Sprintf(" (%v%s)", first, advice)
+	return text.String() + fmt.Sprintf(" (%v%s)", first, advice)
 }
 
 // row is a distribution in words.
