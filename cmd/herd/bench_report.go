@@ -161,6 +161,7 @@ func (r *benchReport) rows() []row {
 	add("IAMAT to reply", r.IAmAt)
 	add("WHATSAT to reply", r.WhatsAt)
 	if f := r.Farthest; f != nil {
+		add("IAMAT to "+f.Node+", on the bus", f.Whole)
 		add("reply to "+f.Node+", on the bus", f.Seen)
 		add("reply to "+f.Node+", asked there", f.Asked)
 	}
@@ -256,8 +257,10 @@ func (r *benchReport) figures() []figure {
 	})
 	if f := r.Farthest; f != nil {
 		add("farthest", plot.Chart{
-			Title: "From the reply until " + f.Node + " knows", X: share, Y: times,
-			Series: []plot.Series{distribution("told, on the bus", f.Seen), distribution("answers, when asked", f.Asked)},
+			Title: "Until " + f.Node + " knows", X: share, Y: times,
+			Series: []plot.Series{
+				distribution("IAMAT to told", f.Whole), distribution("reply to told", f.Seen), distribution("reply to answer there", f.Asked),
+			},
 		})
 	}
 	return figures
