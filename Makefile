@@ -3,7 +3,7 @@
 
 TOOL := go tool -modfile=tools.mod
 TAGS := attack,compose,engine,kill,mutants,numbers,peers
-FUZZ ?= 250# thousand executions of each fuzz target
+FUZZ ?= 160# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
 .PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-five lint up clean

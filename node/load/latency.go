@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -31,7 +32,10 @@ func (l Latency) At(percent float64) time.Duration {
 	if l.histogram == nil {
 		return 0
 	}
-	return time.Duration(l.histogram.ValueAtQuantile(percent))
+	if v := l.histogram.ValueAtQuantile(percent); v >= unit {
+		return time.Duration(v)
+	}
+	return 0
 }
 
 // Max returns the longest time.
@@ -43,16 +47,21 @@ type Point struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Points returns the distribution, closer together towards its end.
+// Points returns the distribution, closer together towards its end: ten where the share that is slower falls to a tenth. The last is the
+// longest time.
 func (l Latency) Points() []Point {
-	if l.Count() == 0 {
+	n := float64(l.Count())
+	if n == 0 {
 		return nil
 	}
 	var points []Point
-	for _, b := range l.histogram.CumulativeDistribution() {
-		points = append(points, Point{b.Quantile / 100, seconds(b.ValueAt)})
+	for i := 0; ; i++ {
+		tail := math.Pow(10, -float64(i)/10)
+		if tail*n <= 1 {
+			return append(points, Point{1, l.Max().Seconds()})
+		}
+		points = append(points, Point{1 - tail, l.At(100 * (1 - tail)).Seconds()})
 	}
-	return points
 }
 
 // MarshalJSON gives the usual percentiles, in seconds, and the distribution.

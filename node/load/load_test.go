@@ -63,9 +63,6 @@ func herdly(_ int, line string) string {
 	return fmt.Sprintf("AT Goloman +0.000000001 %s %s %s\n\n", f[1], f[2], f[3])
 }
 
-// unit is how exact the shortest latencies are.
-const unit = 64 // ns
-
 // load is a load of 1,000 requests, which a bubble of synctest can hold.
 func (s *server) load(change func(*Config)) Config {
 	c := Config{
@@ -100,11 +97,11 @@ type counts struct {
 }
 
 func countsOf(r *Result) counts {
-	errors := ""
+	var errors strings.Builder
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		errors += fmt.Sprintf("%s %d ", kind, r.Errors[kind])
+		errors.WriteString(fmt.Sprintf("%s %d ", kind, r.Errors[kind]))
 	}
-	return counts{r.Filled, r.Reports.Count(), r.Questions.Count(), r.Refused, r.Wrong, r.Unsent, strings.TrimSpace(errors)}
+	return counts{r.Filled, r.Reports.Count(), r.Questions.Count(), r.Refused, r.Wrong, r.Unsent, strings.TrimSpace(errors.String())}
 }
 
 func TestExactCounts(t *testing.T) {
@@ -162,7 +159,7 @@ func TestSchedule(t *testing.T) {
 		if len(r.Seconds) != 2 || r.Seconds[0].Replies != 500 || r.Seconds[1].Replies != 500 {
 			t.Errorf("seconds %v", r.Seconds)
 		}
-		if r.Reports.Max() > unit || r.Questions.Max() > unit {
+		if r.Reports.Max() != 0 || r.Questions.Max() != 0 {
 			t.Errorf("the server took %s and %s", r.Reports.Max(), r.Questions.Max())
 		}
 	})
@@ -195,7 +192,7 @@ func TestNoCoordinatedOmission(t *testing.T) {
 				50: 0, 90: 0, 90.1: 10 * time.Millisecond, 95: 500 * time.Millisecond, 99: 900 * time.Millisecond,
 				99.9: 990 * time.Millisecond, 100: time.Second,
 			} {
-				if got := r.Reports.At(percent); math.Abs(float64(got-want)) > max(unit, float64(want)/1000) {
+				if got := r.Reports.At(percent); math.Abs(float64(got-want)) > float64(want)/1000 {
 					t.Errorf("pipeline %d: p%v is %s, want %s", pipeline, percent, got, want)
 				}
 			}
@@ -205,7 +202,7 @@ func TestNoCoordinatedOmission(t *testing.T) {
 		one(c)
 		c.Pipeline, c.Timeout = 1, 5*time.Second
 	}, func(t *testing.T, r *Result, _ time.Duration) {
-		if p := r.Reports.At(99.9); p > unit || r.Reports.Max() < 999*time.Millisecond {
+		if p := r.Reports.At(99.9); p != 0 || r.Reports.Max() < 999*time.Millisecond {
 			t.Errorf("closed: p99.9 is %s, the longest %s", p, r.Reports.Max())
 		}
 	})
@@ -287,7 +284,7 @@ func TestInterrupted(t *testing.T) {
 			if got := countsOf(r); got != (counts{filled: 1, reports: want}) {
 				t.Errorf("rate %v: %+v", rate, got)
 			}
-			if len(told) < 14 || told[9].Last.Replies == 0 || told[9].Elapsed != 2*time.Second {
+			if len(told) < 11 || told[7].Last.Replies == 0 || told[7].Elapsed != 2*time.Second {
 				t.Errorf("rate %v: told %+v", rate, told)
 			}
 		})

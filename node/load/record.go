@@ -43,7 +43,10 @@ func newRecord(warmup time.Duration) *record {
 // newHistogram returns one from 64 ns to 1,000 s, with three digits.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(100, maxLatency, 3) }
 
-const maxLatency = int64(1000 * time.Second)
+const (
+	unit       = 64 // ns: shorter times are as good as none
+	maxLatency = int64(1000 * time.Second)
+)
 
 // tally is requests with the same fate.
 type tally struct {
