@@ -6,7 +6,7 @@ TAGS := attack,compose,engine,kill,mutants,numbers,peers
 FUZZ ?= 160# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-five lint up clean
+.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-five bench-peers performance lint up clean
 
 all: build lint test
 
@@ -72,6 +72,17 @@ bench-five:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+PEERS ?=# -rows 'pipelined|five', -runs 7, -out FILE, -quick
+
+# Herd beside what people would use instead, with the same load: the table of PERFORMANCE.md, in a quarter of an hour on an idle machine.
+bench-peers:
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
+	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m -v ./cmd/herd $(PEERS)
+
+# The same, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
+performance:
+	$(MAKE) bench-peers PEERS="$(PEERS) -write"
 
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }

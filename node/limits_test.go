@@ -56,6 +56,40 @@ func TestIdleAndSlowClients(t *testing.T) {
 	})
 }
 
+// A session that rests goes on as if it had not: with lines, with what was asked before, and to the end of the node.
+func TestRest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := newOracle()
+		n := lonely(t, o, func(c *Config) { c.Limits.Places = time.Hour })
+		speaks, asks, stays := n.doors.dial(t), n.doors.dial(t), n.doors.dial(t)
+		for i := range 3 {
+			go speaks.send(fmt.Sprintf("IAMAT kiwi %s %d\n", place, 1+i))
+			if got := speaks.line() + speaks.line(); !strings.HasPrefix(got, "AT Goloman ") || !strings.HasSuffix(got, fmt.Sprintf(" %d\n\n", 1+i)) {
+				t.Errorf("line %d gets %q", i, got)
+			}
+			<-time.After(2 * restTime)
+		}
+		go asks.send("WHATSAT kiwi 1 1\nju")
+		<-time.After(restTime)
+		go asks.send("nk\n")
+		<-time.After(2 * restTime)
+		close(o.speak)
+		var got strings.Builder
+		for !strings.HasSuffix(got.String(), "? junk\n") {
+			got.WriteString(asks.line())
+		}
+		if !strings.HasSuffix(got.String(), "\n\n? junk\n") {
+			t.Errorf("a question and a line that rested get %q", got.String())
+		}
+		stays.send("?")
+		<-time.After(29 * time.Second)
+		n.stop()
+		if got := stays.line(); got != "EOF" {
+			t.Errorf("the end of the node is %q", got)
+		}
+	})
+}
+
 // The time for a line begins with that line: neither with one before it that came in pieces, nor with one that was too long.
 func TestLineTimeBeginsAnew(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -19,22 +19,31 @@ import (
 // session is the conversation with one client.
 type session struct {
 	node    *Node
-	conn    net.Conn // closes at once
-	secure  *secure  // the same, if it is TLS; else nil
-	host    string   // of the client
-	peer    string   // the same with port, for the log
+	tasks   *sync.WaitGroup // its goroutines
+	conn    net.Conn        // closes at once
+	secure  *secure         // the same, if it is TLS; else nil
+	host    string          // of the client
+	peer    string          // the same with port, for the log
 	input   *input
 	replies *replies
 	scratch []byte
 	rate    *rate.Limiter // nil: none
 	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
+	idle    time.Time     // when the client will have said nothing for too long; zero: never
+	brief   bool          // the wait is one for restTime
+	resting bool          // that is over
 
-	asking context.Context // for providers: ends with the session
-	asked  sync.WaitGroup  // WHATSATs being answered
+	ctx     context.Context // ends when no more is to be read
+	asking  context.Context // for providers: ends with the session
+	asked   sync.WaitGroup  // WHATSATs being answered
+	cancel  func()          // asking
+	ended   chan struct{}   // closed when nothing more is to be done
+	hurried sync.WaitGroup  // that nothing more was to be read
+	release func()          // what waits for ctx
 }
 
-func newSession(n *Node, conn net.Conn, host string) *session {
-	s := &session{node: n, conn: conn, host: host, peer: conn.RemoteAddr().String()}
+func newSession(n *Node, conn net.Conn, host string, tasks *sync.WaitGroup) *session {
+	s := &session{node: n, tasks: tasks, conn: conn, host: host, peer: conn.RemoteAddr().String()}
 	limit := func() time.Duration { return n.limits.Load().Write }
 	if t := n.tls.Load(); t != nil {
 		s.secure = newSecure(conn, t, limit)
@@ -62,13 +71,30 @@ func (s *session) limit(lines int) {
 // errClosing ends a session whose connection hit a limit, which is noted already.
 var errClosing = errors.New("limit hit")
 
-// run serves the client until it is done, breaks a limit, or ctx ends: then the lines already read are still answered.
+// run serves the client until it is done, breaks a limit, or ctx ends: then the lines already read are still answered. It may return
+// earlier, when the client is silent, and another goroutine goes on.
 func (s *session) run(ctx context.Context) {
 	s.node.Log.Info("connected", zap.String("peer", s.peer))
-	err := s.shake(ctx)
-	if err == nil {
-		err = s.talk(ctx)
+	if err := s.shake(ctx); err != nil {
+		s.close(err)
+		return
 	}
+	s.begin(ctx)
+	s.goOn(nil)
+}
+
+// goOn serves the client after a wait that ended with an error or nil.
+func (s *session) goOn(waited error) {
+	err := s.serve(waited)
+	if errors.Is(err, errResting) {
+		s.tasks.Go(s.rest)
+		return
+	}
+	s.close(s.end(err))
+}
+
+// close takes leave of a client, for the reason err: io.EOF if it is done, nil if the node ends.
+func (s *session) close(err error) {
 	switch {
 	case errors.Is(err, io.EOF): // the client has ended it: who sees that the node has, too, may come again
 		s.node.door.leave(s.host)
@@ -83,41 +109,43 @@ func (s *session) run(ctx context.Context) {
 	s.node.Log.Info("disconnected", zap.String("peer", s.peer))
 }
 
-// talk serves a client that may be served. It returns io.EOF when that is done, nil when ctx ended.
-func (s *session) talk(ctx context.Context) error {
-	defer s.input.drop()
+// begin has the session end with ctx.
+func (s *session) begin(ctx context.Context) {
 	ctx, release := s.lifetime(ctx)
-	defer release()
-	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	s.asking = asking
-
-	ended, hurried := make(chan struct{}), make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(hurried)
-		if errors.Is(context.Cause(ctx), errExpired) {
-			s.node.refusals.note(certificateExpired, s.host)
-		}
-		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // if it fails, the connection has ended
-		timer := time.NewTimer(drainTime)
-		defer timer.Stop()
-		select {
-		case <-ended:
-		case <-timer.C:
-			cancel()
-			_ = s.conn.Close()
-		}
-	})
-	defer func() {
-		close(ended)
+	s.ctx, s.ended = ctx, make(chan struct{})
+	s.asking, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.hurried.Add(1)
+	stop := context.AfterFunc(ctx, s.hurry)
+	s.release = func() {
 		if !stop() {
-			<-hurried
+			s.hurried.Wait()
 		}
-	}()
+		s.cancel()
+		release()
+	}
+}
 
-	err := s.serve(ctx)
+// hurry has nothing more be read, and gives what has been read a bounded time to be answered.
+func (s *session) hurry() {
+	defer s.hurried.Done()
+	if errors.Is(context.Cause(s.ctx), errExpired) {
+		s.node.refusals.note(certificateExpired, s.host)
+	}
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // if it fails, the connection has ended
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case <-s.ended:
+	case <-timer.C:
+		s.cancel()
+		_ = s.conn.Close()
+	}
+}
+
+// end waits until all is answered, after serve has returned err. It returns why the session ends.
+func (s *session) end(err error) error {
 	if err != nil && !errors.Is(err, io.EOF) {
-		cancel() // nobody is there to read the answers
+		s.cancel() // nobody is there to read the answers
 	}
 	s.asked.Wait()
 	if failed := s.replies.flush(); failed != nil {
@@ -126,89 +154,57 @@ func (s *session) talk(ctx context.Context) error {
 	if timedOut(err) {
 		s.node.refusals.note(slowReader, s.host)
 	}
+	close(s.ended)
+	s.release()
+	s.input.drop()
 	return err
 }
 
-// serve answers line by line. It returns io.EOF when the client has sent its last one, nil when ctx has ended.
-func (s *session) serve(ctx context.Context) error {
+// serve answers line by line, after a wait that ended with an error or nil. It returns io.EOF when the client has sent its last one, nil
+// when ctx has ended, and errResting when the client has been silent for a while.
+func (s *session) serve(waited error) error {
+	for waited == nil {
+		if err := s.answer(); err != nil {
+			return err
+		}
+		waited = s.fill()
+	}
+	if errors.Is(waited, io.EOF) {
+		return s.last(waited)
+	}
+	return s.silence(waited)
+}
+
+// answer answers the lines that have arrived.
+func (s *session) answer() error {
 	for {
-		for {
-			l, tooLong, ok := s.input.Next()
-			if err := s.pace(s.input.Excess()); err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			s.begun = time.Time{}
-			if err := s.take(l, tooLong); err != nil {
-				return err
-			}
-		}
-		if err := s.replies.flush(); err != nil {
+		l, tooLong, ok := s.input.Next()
+		if err := s.pace(s.input.Excess()); err != nil {
 			return err
 		}
-		err := s.fill(ctx)
-		if errors.Is(err, io.EOF) {
-			l, ok := s.input.Rest()
-			switch {
-			case !ok:
-			case s.secure.torn():
-				s.node.refusals.note(tornLine, s.host)
-			default:
-				if err := s.take(l, false); err != nil {
-					return err
-				}
-			}
-			return err
+		if !ok {
+			return s.replies.flush()
 		}
-		if err != nil {
-			return s.silence(ctx, err)
-		}
-	}
-}
-
-// fill waits for more from the client, but not for longer than it may take.
-func (s *session) fill(ctx context.Context) error {
-	now, limits := time.Now(), s.node.limits.Load()
-	s.limit(limits.Rate)
-	var until time.Time
-	switch {
-	case !s.input.Partial():
 		s.begun = time.Time{}
-		if limits.Idle > 0 {
-			until = now.Add(limits.Idle)
-		}
-	case s.begun.IsZero():
-		s.begun = now
-		fallthrough
-	default:
-		if limits.Line > 0 {
-			until = s.begun.Add(limits.Line)
+		if err := s.take(l, tooLong); err != nil {
+			return err
 		}
 	}
-	if err := s.conn.SetReadDeadline(until); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // the deadline that its end set may just have been moved
-	}
-	return s.input.fill()
 }
 
-// silence says what it means that nothing more was read: the node ends, or the client was too slow, or is gone.
-func (s *session) silence(ctx context.Context, err error) error {
+// last answers what the client has sent after its last LF before its end.
+func (s *session) last(end error) error {
+	l, ok := s.input.Rest()
 	switch {
-	case ctx.Err() != nil:
-		return nil
-	case !timedOut(err):
-		return err
-	case s.input.Partial():
-		s.node.refusals.note(slowLine, s.host)
+	case !ok:
+	case s.secure.torn():
+		s.node.refusals.note(tornLine, s.host)
 	default:
-		s.node.refusals.note(idleTooLong, s.host)
+		if err := s.take(l, false); err != nil {
+			return err
+		}
 	}
-	return errClosing
+	return end
 }
 
 // take answers one line. An error ends the session.

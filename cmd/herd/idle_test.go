@@ -1,0 +1,124 @@
+//go:build numbers || peers
+
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"herd/configs"
+)
+
+// TestIdle measures the memory of a herd's process with 10,000 clients connected, each of which has reported once and is silent since,
+// their reports included: make numbers.
+func TestIdle(t *testing.T) {
+	const clients, limit = 10_000, 5 << 10 // bytes each
+	program := buildHerd(t)
+	plain := idle(t, program, "", clients, func(address string) (net.Conn, error) { return net.Dial("tcp", address) })
+	t.Logf("%d bytes a connection", plain)
+	if plain > limit {
+		t.Errorf("that is more than %d", limit)
+	}
+	dir := t.TempDir()
+	ca, err := issue(dir, "server", nil, func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := &tls.Config{ServerName: "localhost", RootCAs: x509.NewCertPool()}
+	trust.RootCAs.AddCert(ca.cert)
+	files := fmt.Sprintf("tls: {cert: %q, key: %q}\n", filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"))
+	secure := idle(t, program, files, clients, func(address string) (net.Conn, error) { return tls.Dial("tcp", address, trust) })
+	t.Logf("%d bytes a connection over TLS", secure)
+}
+
+// idle returns what a connection costs a process of the program, configured with more, in bytes resident.
+func idle(t *testing.T, program, more string, clients int, dial func(address string) (net.Conn, error)) int {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var free [2]string
+	var held [2]net.Listener
+	for i := range free {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(err)
+		free[i], held[i] = l.Addr().String(), l
+	}
+	for _, l := range held {
+		must(l.Close())
+	}
+	file := filepath.Join(t.TempDir(), "herd.yaml")
+	must(os.WriteFile(file, fmt.Appendf(nil, "nodes: [{name: Goloman, listen: %q, http: %q}]\nlinks: []\nlog: {level: warn}\n"+
+		"limits: {connections: 0, per_address: 0}\n%s", free[0], free[1], more), 0o600))
+	herd := exec.Command(program, "up", "--config", file)
+	herd.Stderr, herd.SysProcAttr = os.Stderr, endsWithTest
+	must(herd.Start())
+	defer func() {
+		_ = herd.Process.Kill()
+		_ = herd.Wait()
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !health(configs.Node{HTTP: free[1]}).Ready {
+		<-tick.C
+	}
+	before := settled(t, herd.Process.Pid)
+	conns := make([]net.Conn, clients)
+	for i := range conns {
+		conn, err := dial(free[0])
+		must(err)
+		defer conn.Close()
+		conns[i] = conn
+	}
+	for i, conn := range conns {
+		_, err := fmt.Fprintf(conn, "IAMAT c%05d.example +34.068930-118.445127 1520023934.918963997\n", i)
+		must(err)
+		reply, err := bufio.NewReader(conn).ReadString('\n')
+		must(err)
+		if !strings.HasPrefix(reply, "AT Goloman ") {
+			t.Fatalf("client %d is answered %q", i, reply)
+		}
+	}
+	return (settled(t, herd.Process.Pid) - before) / clients
+}
+
+// settling is for how many seconds a process has to give nothing back before it is said to have settled.
+var settling = 25
+
+// settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for a while.
+func settled(t *testing.T, pid int) int {
+	t.Helper()
+	least, since := resident(t, pid), 0
+	for tick := time.Tick(time.Second); since < settling; <-tick {
+		now := resident(t, pid)
+		if since++; now < least-least/100 {
+			least, since = now, 0
+		}
+	}
+	return least
+}
+
+func resident(t *testing.T, pid int) (bytes int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
