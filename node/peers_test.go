@@ -66,7 +66,7 @@ func TestFiveAgainstRedis(t *testing.T) {
 	var ratios, rates, peers []float64
 	for range rounds {
 		theirs := press(t, driver.GeoAdd{Key: "herd"}, []string{peer}, clients, loadPipeline, requests)
-		ours := five.spread(clients, requests)
+		ours := five.spread(five.addresses(), clients, requests)
 		rates, peers = append(rates, requests/ours.Seconds()), append(peers, requests/theirs.Seconds())
 		ratios = append(ratios, theirs.Seconds()/ours.Seconds())
 	}
@@ -111,7 +111,7 @@ func TestDurableAgainstRedis(t *testing.T) {
 	for range rounds {
 		for _, r := range runs {
 			times[r.name] = append(times[r.name], press(t, r.protocol, []string{r.address}, clients, loadPipeline, requests))
-			time.Sleep(200 * time.Millisecond) // what is merged in the background is not to slow down the next
+			time.Sleep(durablePause)
 		}
 	}
 	for _, r := range runs {

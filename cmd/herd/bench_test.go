@@ -76,6 +76,22 @@ func TestArrivals(t *testing.T) {
 	})
 }
 
+// The whole way of a report begins when its line was due, which is its time.
+func TestWholeWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newArrivals(0)
+		when := string(appendTime(nil, time.Now().Add(1234567*time.Nanosecond)))
+		time.Sleep(2 * time.Millisecond)
+		a.acknowledged([]byte("IAMAT bench-0000007 +1.000000-1.000000 "+when+"\n"), time.Now())
+		time.Sleep(time.Millisecond)
+		a.arrive("bench-0000007", when, time.Now())
+		want := 3*time.Millisecond - 1234567
+		if got := a.end(0).Whole.Max(); got < want || got > want+want/1000 {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
 // What is on its way when the load ends is waited for, and no longer than that takes.
 func TestArrivalsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -97,11 +97,11 @@ type counts struct {
 }
 
 func countsOf(r *Result) counts {
-	errors := ""
+	var errors strings.Builder
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		errors += fmt.Sprintf("%s %d ", kind, r.Errors[kind])
+		errors.WriteString(fmt.Sprintf("%s %d ", kind, r.Errors[kind]))
 	}
-	return counts{r.Filled, r.Reports.Count(), r.Questions.Count(), r.Refused, r.Wrong, r.Unsent, strings.TrimSpace(errors)}
+	return counts{r.Filled, r.Reports.Count(), r.Questions.Count(), r.Refused, r.Wrong, r.Unsent, strings.TrimSpace(errors.String())}
 }
 
 func TestExactCounts(t *testing.T) {
