@@ -19,6 +19,8 @@ var imports = map[string][]string{
 	"node/line":                   {},
 	"node/flood":                  {"node/line"},
 	"node/flood/simulate":         {"node/flood", "node/line"},
+	"node/load":                   {},
+	"node/load/plot":              {},
 	"node/store":                  {"node/line"},
 	"node/status":                 {"node/line", "node/flood"},
 	"bus":                         {},
@@ -39,7 +41,7 @@ var imports = map[string][]string{
 	"places/gazetteer/pack":       {"places/gazetteer"},
 	"configs":                     {"node/flood"},
 	"node":                        {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/store", "node/status", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
+	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/simulate", "node/load", "node/load/plot", "node/store", "node/status", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
 }
 
 // owners says which packages may import a heavy dependency.
@@ -50,6 +52,7 @@ var owners = map[string][]string{
 	"github.com/spf13/viper":          {"configs"},
 	"github.com/spf13/cobra":          {"cmd/herd"},
 	"github.com/cockroachdb/":         {"node/store"},
+	"github.com/HdrHistogram/":        {"node/load"},
 	"go.uber.org/zap":                 {"node"},
 	"gopkg.in/natefinch":              {"node"},
 	"github.com/klauspost/compress":   {"places/gazetteer", "places/file", "places/importer/pbf"},

@@ -49,8 +49,8 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 			t.Fatal(err)
 		}
 	}
-	var free [2]string
-	var held [2]net.Listener
+	var free [3]string
+	var held [3]net.Listener
 	for i := range free {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(err)
@@ -61,7 +61,7 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	}
 	file := filepath.Join(t.TempDir(), "herd.yaml")
 	must(os.WriteFile(file, fmt.Appendf(nil, "nodes: [{name: Goloman, listen: %q, http: %q}]\nlinks: []\nlog: {level: warn}\n"+
-		"limits: {connections: 0, per_address: 0}\n%s", free[0], free[1], more), 0o600))
+		"limits: {connections: 0, per_address: 0}\nbus: {listen: %q}\n%s", free[0], free[1], free[2], more), 0o600))
 	herd := exec.Command(program, "up", "--config", file)
 	herd.Stderr, herd.SysProcAttr = os.Stderr, endsWithTest
 	must(herd.Start())
@@ -74,7 +74,7 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	for !health(configs.Node{HTTP: free[1]}).Ready {
 		<-tick.C
 	}
-	before := settled(t, herd.Process.Pid)
+	before := settled(t, herd.Process.Pid, 30)
 	conns := make([]net.Conn, clients)
 	for i := range conns {
 		conn, err := dial(free[0])
@@ -91,14 +91,14 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 			t.Fatalf("client %d is answered %q", i, reply)
 		}
 	}
-	return (settled(t, herd.Process.Pid) - before) / clients
+	return (settled(t, herd.Process.Pid, 65) - before) / clients // it looks for what to give back once a minute
 }
 
-// settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for a while.
-func settled(t *testing.T, pid int) int {
+// settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for so many seconds.
+func settled(t *testing.T, pid, seconds int) int {
 	t.Helper()
 	least, since := resident(t, pid), 0
-	for tick := time.Tick(time.Second); since < 25; <-tick {
+	for tick := time.Tick(time.Second); since < seconds; <-tick {
 		now := resident(t, pid)
 		if since++; now < least-least/100 {
 			least, since = now, 0

@@ -97,7 +97,7 @@ Devices report to any of them over TCP; the servers flood what is newer along th
 		return &usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		p.up(), p.node(), p.iamat(), p.whatsat(), p.watch(), p.topology(), p.bus(), p.places(), p.export(), p.imports(), p.health(), p.config(), p.version(),
+		p.up(), p.node(), p.iamat(), p.whatsat(), p.watch(), p.topology(), p.bus(), p.places(), p.export(), p.imports(), p.bench(), p.health(), p.config(), p.version(),
 	)
 	return root
 }

@@ -83,8 +83,13 @@ func chosen(config *configs.Config, only []string) ([]configs.Node, error) {
 	return nodes, nil
 }
 
-// run runs servers until the command's context ends. It opens everything first, so that nothing runs when something cannot.
+// run runs servers until the command's context ends, and says what runs where.
 func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.Node) error {
+	return p.runUntil(c.Context(), c, config, nodes, func(h *opened, url string) { p.greet(config, h, url) })
+}
+
+// runUntil runs servers until ctx ends. It opens everything first, so that nothing runs when something cannot. It greets as serve does.
+func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *configs.Config, nodes []configs.Node, greet func(h *opened, url string)) error {
 	if !slices.ContainsFunc(p.environ, func(v string) bool { return strings.HasPrefix(v, "GOMAXPROCS=") }) {
 		oversubscribe()
 	}
@@ -110,7 +115,7 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 		url = f.server.URL()
 	}
 	counters, log := new(places.Counters), node.PlacesLog(h.logs.For("places"))
-	finder, err := finder(c.Context(), config, func(e places.Event) {
+	finder, err := finder(ctx, config, func(e places.Event) {
 		counters.Watch(e)
 		log(e)
 	})
@@ -128,7 +133,7 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 		d := f.dialer(o.Name, identity)
 		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs), d})
 	}
-	return p.serve(c.Context(), f, func() { p.greet(config, h, url) })
+	return p.serve(ctx, f, func() { greet(h, url) })
 }
 
 // oversubscribe has the runtime run twice as many threads at a time as there are processors. It looks at the network when one of them

@@ -108,14 +108,19 @@ func observable(config *configs.Config) (string, error) {
 	return "nats://" + address, nil
 }
 
+// observerCredentials returns how an observer shows the bus who it is: nil if it does not.
+func observerCredentials(config *configs.Config) (*bus.Credentials, error) {
+	if config.Bus.Keys == "" {
+		return nil, nil
+	}
+	return bus.Keyring(config.Bus.Keys).Observer()
+}
+
 // keep observes until ctx ends, or the bus cannot be observed in the first place.
 func (w *watcher) keep(ctx context.Context) error {
-	var identity *bus.Credentials
-	if w.config.Bus.Keys != "" {
-		var err error
-		if identity, err = bus.Keyring(w.config.Bus.Keys).Observer(); err != nil {
-			return err
-		}
+	identity, err := observerCredentials(w.config)
+	if err != nil {
+		return err
 	}
 	name := func(node string) string {
 		if node == "" {

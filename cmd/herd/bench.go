@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"herd/configs"
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/load"
+	"herd/node/load/plot"
+)
+
+// bench is what the flags of herd bench say, and where the load goes.
+type bench struct {
+	*program
+	load.Config
+	target        *target
+	all, self     bool
+	radius, bound string
+	observe       bool
+	farthest      string
+	files         benchFiles
+
+	config *configs.Config
+	taker  flood.NodeName // the node that takes the load; "": several, or not one of the configuration
+	url    string         // of the bus
+}
+
+// bench returns the command that measures servers under load.
+func (p *program) bench() *cobra.Command {
+	b := &bench{program: p}
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Put load on a server, and measure how it bears it",
+		Long: `Put load on a server, and measure how it bears it: replies a second, how long each took, and how long after a client was
+answered the server farthest away knew of it, by what it is told on the bus and, for some clients, by asking it again and again. First all
+clients report once, then comes the warm-up; only what follows counts. Ctrl-C ends it early, with what was measured until then. The
+exit code is 1 if any request was not answered as it should be.
+
+Without --rate each connection sends as many lines as --pipeline says, awaits their replies and starts over: so it finds the most that
+a server can do. With it lines are due at times fixed in advance, and a reply's time counts from then, also if the server was so slow that the line
+could not leave: stalls are not left out.
+
+The load is on the server of --node or --addr, a herd that runs already and will remember the clients, by names that begin with --prefix. With --self it
+is on a herd of this process that ends afterwards: the configured one, on free ports, its log at warn and nothing on disk, unless flags
+say otherwise.`,
+		Example: `  herd bench --self
+  herd bench --self --pipeline 1 --duration 30s --html bench.html
+  herd bench --self --rate 1000 --connections 10 --json bench.json      # how long a report takes to the farthest server
+  herd bench --addr 127.0.0.1:12125 --rate 50000 --whatsat 0.1
+  herd bench --node Welsh --connections 1000 --clients 1000000 --tls --ca ca.pem`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(c *cobra.Command, _ []string) error { return b.run(c) },
+	}
+	f := c.Flags()
+	b.target = p.targetFlags(c)
+	f.BoolVar(&b.all, "all", false, "spread the connections over all servers of the configuration")
+	f.BoolVar(&b.self, "self", false, "start the servers of the configuration in this process, on free ports")
+	f.IntVar(&b.Connections, "connections", 50, "to be made")
+	f.IntVar(&b.Pipeline, "pipeline", 64, "lines on the way on each connection, at most")
+	f.IntVar(&b.Clients, "clients", 100_000, "that move about and report, each over one of the connections")
+	f.StringVar(&b.Prefix, "prefix", "bench-", "of the clients' names, before seven digits")
+	f.Float64Var(&b.Ask, "whatsat", 0, "share of WHATSAT among the lines, 0 to 1; the others are IAMAT")
+	f.StringVar(&b.radius, "radius", "10", "kilometres of a WHATSAT")
+	f.StringVar(&b.bound, "bound", "5", "places of a WHATSAT, at most")
+	f.Float64Var(&b.Rate, "rate", 0, "lines a second that are due on all connections together; 0: as many as are answered")
+	f.DurationVar(&b.Duration, "duration", 10*time.Second, "how long to measure")
+	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long before that the same load is not measured")
+	f.IntVar(&b.Requests, "requests", 0, "end after so many lines that count, if --duration is not over before")
+	f.Uint64Var(&b.Seed, "seed", 1, "of where clients are and go, and which of them")
+	f.BoolVar(&b.observe, "observe", true, "measure how long reports take to the farthest server")
+	p.nodeFlag(c, &b.farthest, "farthest", "`NAME` of the server to take for that (default: the one most links away)")
+	b.files.flags(f)
+	busFlags(c)
+	return c
+}
+
+func (b *bench) run(c *cobra.Command) error {
+	if err := b.check(); err != nil {
+		return &usageError{err}
+	}
+	var err error
+	if b.config, err = b.load(c); err != nil {
+		return err
+	}
+	if b.farthest != "" {
+		if _, err := named(b.config, b.farthest); err != nil {
+			return err
+		}
+	}
+	if err := b.files.open(); err != nil {
+		return err
+	}
+	defer b.files.close()
+	if b.self {
+		stop, err := b.startSelf(c)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	} else if b.url, err = observable(b.config); err != nil {
+		b.url = ""
+	}
+	if err := b.aim(c); err != nil {
+		return err
+	}
+	report, err := b.measure(c.Context())
+	if err != nil {
+		return err
+	}
+	if err := b.files.write(report); err != nil {
+		return err
+	}
+	if b.files.json != "-" {
+		err = b.print(report.text())
+	} else {
+		err = b.printJSON(report)
+	}
+	if err == nil && !report.result.Clean() {
+		return &silentError{exitFailed}
+	}
+	return err
+}
+
+// check finds what is wrong with the flags.
+func (b *bench) check() error {
+	b.Protocol, b.Timeout = load.Herd{Radius: b.radius, Bound: b.bound}, b.target.timeout
+	b.Addresses = []string{""} // those follow
+	faults := []error{b.Check()}
+	b.Addresses = nil
+	if q := line.Parse([]byte("WHATSAT x " + b.radius + " " + b.bound)); q.Verb != line.WhatsAt {
+		faults = append(faults, fmt.Errorf("--radius is 0 to %d and --bound 0 to %d", line.MaxRadius, line.MaxBound))
+	}
+	if !line.ValidClient(b.Prefix + "0000000") {
+		faults = append(faults, fmt.Errorf("--prefix has no blanks, and at most %d bytes", line.MaxClient-7))
+	}
+	targets := 0
+	for _, set := range []bool{b.target.node != "", b.target.addr != "", b.all} {
+		if set {
+			targets++
+		}
+	}
+	switch {
+	case targets > 1:
+		faults = append(faults, errors.New("--node, --addr and --all exclude each other; give one of them"))
+	case b.self && b.target.addr != "":
+		faults = append(faults, errors.New("--self makes its own addresses; leave out --addr"))
+	}
+	return errors.Join(faults...)
+}
+
+// aim finds the addresses that the load goes to, and how to connect to them.
+func (b *bench) aim(c *cobra.Command) error {
+	switch {
+	case b.all:
+		for _, n := range b.config.Nodes {
+			address, err := reach(n.Listen)
+			if err != nil {
+				return fmt.Errorf("node %s: %w", n.Name, err)
+			}
+			b.Addresses = append(b.Addresses, address)
+		}
+	case b.self:
+		n := b.config.Nodes[0]
+		if b.target.node != "" {
+			var err error
+			if n, err = named(b.config, b.target.node); err != nil {
+				return err
+			}
+		}
+		b.Addresses = []string{n.Listen}
+	default:
+		address, err := b.address(c, b.target)
+		if err != nil {
+			return err
+		}
+		b.Addresses = []string{address}
+	}
+	if len(b.Addresses) == 1 {
+		at := func(n configs.Node) bool {
+			address, err := reach(n.Listen)
+			return err == nil && address == b.Addresses[0]
+		}
+		if i := slices.IndexFunc(b.config.Nodes, at); i >= 0 {
+			b.taker = b.config.Nodes[i].Name
+		}
+	}
+	b.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+		s, err := b.converse(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		s.stop() // what is on the way when the run is interrupted still counts
+		return s.conn, nil
+	}
+	return nil
+}
+
+// converse connects to a server, over TLS if the flags say so.
+func (b *bench) converse(ctx context.Context, address string) (*conversation, error) {
+	if !b.target.secrecy.wanted() {
+		return converse(ctx, address, b.Timeout, nil)
+	}
+	host, _, _ := net.SplitHostPort(address) // which has both
+	secure, err := b.target.secrecy.config(host)
+	if err != nil {
+		return nil, err
+	}
+	return converse(ctx, address, b.Timeout, secure)
+}
+
+// measure makes the load.
+func (b *bench) measure(ctx context.Context) (*benchReport, error) {
+	watching, err := b.watchFlood(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if watching != nil {
+		defer watching.stop()
+		b.Acknowledged = watching.acknowledged
+	}
+	var shown progress
+	if terminal(b.stderr) { // though the table may go there too, afterwards
+		shown.stderr = b.stderr
+	}
+	b.Progress = func(s load.Snapshot) { shown.tell(func() string { return b.far(s) }) }
+	began := time.Now()
+	result, err := load.Run(ctx, b.Config)
+	shown.end()
+	if err != nil {
+		return nil, err
+	}
+	report := b.report(began, result)
+	report.Interrupted = ctx.Err() != nil
+	if watching != nil {
+		report.Farthest = watching.end(b.Timeout)
+	}
+	return report, nil
+}
+
+// far shows how far a load has come.
+func (b *bench) far(s load.Snapshot) string {
+	all := b.Warmup + b.Duration
+	elapsed := min(s.Elapsed, all)
+	text := gauge(int64(elapsed), int64(all)) + fmt.Sprintf(" %.0f of %.0f s", elapsed.Seconds(), all.Seconds())
+	if s.Elapsed < b.Warmup {
+		return text + ", warming up"
+	}
+	text += fmt.Sprintf(", %s replies, %s/s, p50 %s, p99 %s", strconv.Itoa(s.Replies),
+		plot.Number(float64(s.Last.Replies)), plot.Seconds(s.Last.P50), plot.Seconds(s.Last.P99))
+	if s.Refused > 0 {
+		text += fmt.Sprintf(", %d refused", s.Refused)
+	}
+	return text
+}
+
+// startSelf runs the configured herd in this process until stop.
+func (b *bench) startSelf(c *cobra.Command) (stop func(), err error) {
+	flags := c.Flags()
+	if !flags.Changed("log-level") {
+		b.config.Log.Level = "warn"
+	}
+	if !flags.Changed("store-dir") {
+		b.config.Store.Dir = ""
+	}
+	if !flags.Changed("bus-listen") {
+		b.config.Bus.Listen = "127.0.0.1:0"
+	}
+	for i := range b.config.Nodes {
+		b.config.Nodes[i].Listen, b.config.Nodes[i].HTTP = "127.0.0.1:0", ""
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context())) // it outlasts the load
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- b.runUntil(ctx, c, b.config, b.config.Nodes, func(h *opened, url string) {
+			for i, s := range h.open {
+				b.config.Nodes[i].Listen = s.clients.Addr().String()
+			}
+			b.url = url
+			close(ready)
+		})
+	}()
+	stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			fmt.Fprintf(b.stderr, "herd: the herd of --self: %v\n", err)
+		}
+	}
+	select {
+	case <-ready:
+		return stop, nil
+	case err := <-ended:
+		cancel()
+		return nil, err
+	}
+}

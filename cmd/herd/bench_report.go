@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"herd/node/load"
+	"herd/node/load/plot"
+)
+
+// benchReport is what herd bench found out. Times are in seconds.
+type benchReport struct {
+	At          time.Time `json:"at"`
+	Version     string    `json:"version"`
+	Revision    string    `json:"revision,omitempty"`
+	Go          string    `json:"go"`
+	Platform    string    `json:"platform"`
+	CPUs        int       `json:"cpus"`
+	Interrupted bool      `json:"interrupted,omitempty"`
+
+	Load       benchLoad      `json:"load"`
+	Filled     int            `json:"filled"` // clients that reported once before
+	FillTime   float64        `json:"fill_time"`
+	Elapsed    float64        `json:"elapsed"`
+	Answered   int            `json:"answered"`
+	Throughput float64        `json:"throughput"` // of these, a second
+	Refused    int            `json:"refused"`
+	Wrong      int            `json:"wrong"`
+	Unsent     int            `json:"unsent"` // that were due
+	Errors     map[string]int `json:"errors"` // that ended connections
+	IAmAt      load.Latency   `json:"iamat"`
+	WhatsAt    load.Latency   `json:"whatsat"`
+	Seconds    []load.Second  `json:"seconds"`
+	Farthest   *farthest      `json:"farthest,omitempty"`
+
+	result *load.Result
+}
+
+// benchLoad is what load was made.
+type benchLoad struct {
+	Self        bool     `json:"self"`
+	Node        string   `json:"node,omitempty"`
+	Addresses   []string `json:"addresses"`
+	TLS         bool     `json:"tls"`
+	Connections int      `json:"connections"`
+	Pipeline    int      `json:"pipeline"`
+	Clients     int      `json:"clients"`
+	WhatsAt     float64  `json:"whatsat"`
+	Radius      string   `json:"radius"`
+	Bound       string   `json:"bound"`
+	Rate        float64  `json:"rate"` // 0: closed loop
+	Duration    float64  `json:"duration"`
+	Warmup      float64  `json:"warmup"`
+	Requests    int      `json:"requests"`
+	Seed        uint64   `json:"seed"`
+}
+
+func (b *bench) report(began time.Time, r *load.Result) *benchReport {
+	report := &benchReport{
+		At: began.UTC().Truncate(time.Second), CPUs: runtime.NumCPU(),
+		Load: benchLoad{
+			Self: b.self, Node: string(b.taker), Addresses: b.Addresses, TLS: b.target.secrecy.wanted(),
+			Connections: b.Connections, Pipeline: b.Pipeline, Clients: b.Clients,
+			WhatsAt: b.Ask, Radius: b.radius, Bound: b.bound, Rate: b.Rate,
+			Duration: b.Duration.Seconds(), Warmup: b.Warmup.Seconds(), Requests: b.Requests, Seed: b.Seed,
+		},
+		Filled: r.Filled, FillTime: r.FillTime.Seconds(), Elapsed: r.Elapsed.Seconds(),
+		Answered: r.Answered(), Throughput: r.Throughput(),
+		Refused: r.Refused, Wrong: r.Wrong, Unsent: r.Unsent, Errors: r.Errors,
+		IAmAt: r.Reports, WhatsAt: r.Questions, Seconds: r.Seconds, result: r,
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		made := describe(info)
+		report.Version, report.Revision, report.Go, report.Platform = made.Version, made.Revision, made.Go, made.Platform
+	}
+	return report
+}
+
+// where says what took the load.
+func (r *benchReport) where() string {
+	where := strings.Join(r.Load.Addresses, ", ")
+	if r.Load.Node != "" {
+		where = r.Load.Node + " at " + where
+	}
+	if r.Load.Self {
+		where += ", in this process"
+	}
+	if r.Load.TLS {
+		where += ", over TLS"
+	}
+	return where
+}
+
+// what says what the load was.
+func (r *benchReport) what() string {
+	l := r.Load
+	text := fmt.Sprintf("%s, pipeline %d, %s", plural(l.Connections, "connection"), l.Pipeline, plural(l.Clients, "client"))
+	if l.WhatsAt > 0 {
+		text += fmt.Sprintf(", %g %% WHATSAT with radius %s and bound %s", 100*l.WhatsAt, l.Radius, l.Bound)
+	}
+	if l.Rate > 0 {
+		return text + fmt.Sprintf("; %g lines a second are due", l.Rate)
+	}
+	return text + "; as many lines as are answered"
+}
+
+// failures says what went wrong.
+func (r *benchReport) failures() string {
+	text := fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong)
+	if r.Load.Rate > 0 {
+		text += fmt.Sprintf(", %d due but never sent", r.Unsent)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
+		text += ", " + plural(r.Errors[kind], "connection") + " ended: " + kind
+	}
+	if r.result.First != nil {
+		text += fmt.Sprintf(" (%v)", r.result.First)
+	}
+	return text
+}
+
+// row is a distribution in words.
+type row struct {
+	What, Count string
+	Times       []string
+}
+
+// percentiles are the columns of a row's times.
+var percentiles = []string{"p50", "p90", "p99", "p99.9", "max"}
+
+func newRow(what string, l load.Latency) row {
+	r := row{What: what, Count: fmt.Sprint(l.Count())}
+	for _, percent := range []float64{50, 90, 99, 99.9, 100} {
+		r.Times = append(r.Times, plot.Seconds(l.At(percent).Seconds()))
+	}
+	return r
+}
+
+// rows are all distributions that were measured.
+func (r *benchReport) rows() []row {
+	var rows []row
+	add := func(what string, l load.Latency) {
+		if l.Count() > 0 {
+			rows = append(rows, newRow(what, l))
+		}
+	}
+	add("IAMAT to reply", r.IAmAt)
+	add("WHATSAT to reply", r.WhatsAt)
+	if f := r.Farthest; f != nil {
+		add("reply to "+f.Node+", on the bus", f.Seen)
+		add("reply to "+f.Node+", asked there", f.Asked)
+	}
+	return rows
+}
+
+// remark says what is special about the way to the farthest node.
+func (f *farthest) remark() string {
+	text := f.Node
+	if f.Hops > 0 {
+		text += ", " + plural(f.Hops, "link") + " away"
+	}
+	text += fmt.Sprintf(": %d of %d reports arrived before their reply did, %d only as a newer one of the client; %d are missing",
+		f.Before, f.Seen.Count(), f.Superseded, f.Missing)
+	if f.Trouble != "" {
+		text += "; incomplete: " + f.Trouble
+	}
+	return text
+}
+
+// text puts a report in words.
+func (r *benchReport) text() []byte {
+	var text bytes.Buffer
+	say := func(what, format string, more ...any) {
+		fmt.Fprintf(&text, "%-9s"+format+"\n", append([]any{what}, more...)...)
+	}
+	say("server", "%s", r.where())
+	say("load", "%s", r.what())
+	say("before", "%s reported once in %s", plural(r.Filled, "client"), plot.Seconds(r.FillTime))
+	ending := ""
+	if r.Interrupted {
+		ending = "; interrupted"
+	}
+	say("answered", "%d in %s: %.0f a second%s", r.Answered, plot.Seconds(r.Elapsed), r.Throughput, ending)
+	say("failed", "%s", r.failures())
+	if r.Farthest != nil {
+		say("farthest", "%s", r.Farthest.remark())
+	}
+	if rows := r.rows(); len(rows) > 0 {
+		text.WriteByte('\n')
+		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(table, "time from\tnumber\t%s\t\n", strings.Join(percentiles, "\t"))
+		for _, row := range rows {
+			fmt.Fprintf(table, "%s\t%s\t%s\t\n", row.What, row.Count, strings.Join(row.Times, "\t"))
+		}
+		_ = table.Flush() // a buffer takes it all
+	}
+	return text.Bytes()
+}
+
+// figure is a chart and the name of its file.
+type figure struct {
+	name  string
+	chart plot.Chart
+}
+
+// figures draws what was measured.
+func (r *benchReport) figures() []figure {
+	var figures []figure
+	add := func(name string, c plot.Chart) {
+		c.Series = slices.DeleteFunc(c.Series, func(s plot.Series) bool { return len(s.Points) == 0 })
+		if len(c.Series) > 0 {
+			figures = append(figures, figure{name, c})
+		}
+	}
+	share := plot.Axis{Name: "share of all that are no slower", Kind: plot.Percentile}
+	times := plot.Axis{Name: "time", Kind: plot.Log, Label: plot.Seconds}
+	second := plot.Axis{Name: "seconds after the warm-up"}
+	add("latency", plot.Chart{
+		Title: "Time to reply", X: share, Y: times,
+		Series: []plot.Series{distribution("IAMAT", r.IAmAt), distribution("WHATSAT", r.WhatsAt)},
+	})
+	over := func(name string, value func(load.Second) float64) plot.Series {
+		s := plot.Series{Name: name, Dots: len(r.Seconds) <= 60}
+		for i, each := range r.Seconds {
+			if float64(i+1) <= r.Elapsed || len(r.Seconds) == 1 { // what is left of the last second is no rate
+				s.Points = append(s.Points, [2]float64{float64(i + 1), value(each)})
+			}
+		}
+		return s
+	}
+	add("throughput", plot.Chart{
+		Title: "Replies in each second", X: second, Y: plot.Axis{Name: "replies"},
+		Series: []plot.Series{over("replies", func(s load.Second) float64 { return float64(s.Replies) })},
+	})
+	add("latency-over-time", plot.Chart{
+		Title: "Time to reply in each second", X: second, Y: times,
+		Series: []plot.Series{
+			over("p50", func(s load.Second) float64 { return s.P50 }),
+			over("p99", func(s load.Second) float64 { return s.P99 }),
+			over("longest", func(s load.Second) float64 { return s.Max }),
+		},
+	})
+	if f := r.Farthest; f != nil {
+		add("farthest", plot.Chart{
+			Title: "From the reply until " + f.Node + " knows", X: share, Y: times,
+			Series: []plot.Series{distribution("told, on the bus", f.Seen), distribution("answers, when asked", f.Asked)},
+		})
+	}
+	return figures
+}
+
+// distribution is a line of percentiles.
+func distribution(name string, l load.Latency) plot.Series {
+	s := plot.Series{Name: name}
+	last := 1 - 1/float64(max(2, l.Count()))
+	for _, p := range l.Points() {
+		s.Points = append(s.Points, [2]float64{plot.Tail(min(p.Share, last)), p.Seconds})
+	}
+	return s
+}
+
+// version says what was measured, and where.
+func (r *benchReport) version() string {
+	text := "herd " + cmp.Or(r.Version, "(devel)")
+	if r.Revision != "" {
+		text += " (" + r.Revision[:min(12, len(r.Revision))] + ")"
+	}
+	return fmt.Sprintf("%s, %s, %s, %s", text, r.Go, r.Platform, plural(r.CPUs, "processor"))
+}

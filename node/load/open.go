@@ -1,0 +1,123 @@
+package load
+
+import (
+	"sync"
+	"time"
+)
+
+// open sends requests when they are due.
+func (c *connection) open() error {
+	var receiving sync.WaitGroup
+	var received error
+	receiving.Go(func() {
+		defer close(c.gone)
+		received = c.collect()
+	})
+	sent := c.pace()
+	c.finished.Store(true)
+	if sent != nil || c.got.Load() == c.sent.Load() {
+		_ = c.conn.Close() // so the receiver ends as well
+	}
+	receiving.Wait()
+	if sent != nil {
+		return sent
+	}
+	return received
+}
+
+// pace is the sender of an open load.
+func (c *connection) pace() error {
+	alarm, err := c.alarm()
+	if err != nil {
+		return err
+	}
+	defer alarm.close()
+	every := time.Duration(float64(c.Connections) / c.Rate * float64(time.Second))
+	first := time.Duration(float64(c.index) / c.Rate * float64(time.Second))
+	end := c.Warmup + c.Duration
+	if c.Requests > 0 { // those of the warm-up, and the quota
+		end = min(end, first+(c.Warmup-first+every-1)/every*every+time.Duration(c.quota)*every)
+	}
+	for due := first; due < end; due += every {
+		now, err := c.await(alarm, due)
+		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.stopped.Load() || c.ctx.Err() != nil || isClosed(c.gone) {
+			c.giveUp(due, every, end)
+			if err == nil {
+				err = c.flush()
+			}
+			return err
+		}
+		c.pick(c.epoch.Add(due).UnixNano())
+		c.put(due, now)
+	}
+	return c.flush()
+}
+
+// await waits until a request is due and there is room for it, and returns the time. What has been put leaves before. If the run or
+// the receiver ends, there may be no room.
+func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, err error) {
+	if now = c.since(); due > now {
+		if err := c.flush(); err != nil {
+			return now, err
+		}
+		if now = c.since(); due > now {
+			alarm.wait(c.ctx, due-now)
+			now = c.since()
+		}
+	}
+	for c.next-c.got.Load() == uint64(len(c.slots)) {
+		if err := c.flush(); err != nil {
+			return now, err
+		}
+		select {
+		case <-c.room:
+			now = c.since()
+		case <-c.gone:
+			return now, nil
+		case <-c.ctx.Done():
+			return now, nil
+		}
+	}
+	return now, nil
+}
+
+// giveUp counts the requests that were due, from this one on, and count.
+func (c *connection) giveUp(due, every, end time.Duration) {
+	if c.ctx.Err() != nil {
+		end = min(end, c.since()) // what was due later is not missing
+	}
+	n := 0
+	for ; due < end; due += every {
+		if due >= c.Warmup {
+			n++
+		}
+	}
+	c.late(n)
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// collect is the receiver of an open load.
+func (c *connection) collect() error {
+	for !c.finished.Load() || c.got.Load() < c.sent.Load() {
+		before := c.got.Load()
+		err := c.receive()
+		if c.got.Load() > before {
+			select {
+			case c.room <- struct{}{}:
+			default:
+			}
+		}
+		if err != nil && (!c.finished.Load() || c.got.Load() < c.sent.Load()) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package load
+
+import (
+	"bytes"
+	"testing"
+)
+
+// protocols are all there are, with a reply as it should be to the first of the requests below, and others.
+var protocols = []struct {
+	name     string
+	protocol Protocol
+	ask      bool
+	request  string
+	replies  map[string]Outcome
+}{
+	{"herd reports", Herd{"10", "5"}, false, "IAMAT c0000007 -07.000001+118.445127 1520023934.918963997\n", map[string]Outcome{
+		"AT Goloman +0.263873386 c0000007 -07.000001+118.445127 1520023934.918963997\n\n": Done,
+		"AT Goloman -0.263873386 c0000007 -07.000001+118.445127 1520023934.918963997\n\n": Done,
+		"AT Goloman +0.263873386 c0000008 -07.000001+118.445127 1520023934.918963997\n\n": Wrong,
+		"AT Goloman +0.263873386 c0000007 -7.000001+118.445127 1520023934.918963997\n\n":  Wrong,
+		"AT Goloman 0.263873386 c0000007 -07.000001+118.445127 1520023934.918963997\n\n":  Wrong,
+		"AT c0000007 -07.000001+118.445127 1520023934.918963997\n\n":                      Wrong,
+		"? IAMAT c0000007 -07.000001+118.445127 1520023934.918963997\n":                   Refused,
+		"? IAMAT c0000008 -07.000001+118.445127 1520023934.918963997\n":                   Wrong,
+		"AT Goloman +0.2 c0000007 -07.000001+118.445127 1520023934.918963997\nAT ":        Broken,
+		"ERR\n": Broken,
+		"-":     Broken,
+		"":      Incomplete,
+		"A":     Incomplete,
+		"?":     Incomplete,
+	}},
+	{"herd asks", Herd{"10", "5"}, true, "WHATSAT c0000007 10 5\n", map[string]Outcome{
+		"AT Goloman +0.2 c0000007 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"OK\"\n}\n\n":            Done,
+		"AT Goloman +0.2 c0000007 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"ZERO_RESULTS\"\n}\n\n":  Done,
+		"AT Goloman +0.2 c0000007 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"UNKNOWN_ERROR\"\n}\n\n": Refused,
+		"AT Goloman +0.2 c0000008 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"OK\"\n}\n\n":            Wrong,
+		"AT Goloman +0.2 c0000007 +1-1 1520023934\n\n":                                                            Wrong,
+		"AT\n\n":                    Broken,
+		"? WHATSAT c0000007 10 5\n": Refused,
+		"? WHATSAT c0000007 10 6\n": Wrong,
+	}},
+	{"echo", Echo{}, false, "IAMAT c0000007 -07.000001+118.445127 1520023934.918963997\n", map[string]Outcome{
+		"IAMAT c0000007 -07.000001+118.445127 1520023934.918963997\n": Done,
+		"IAMAT c0000008 -07.000001+118.445127 1520023934.918963997\n": Wrong,
+		"x": Incomplete,
+	}},
+	{
+		"geoadd",
+		GeoAdd{"herd"},
+		false,
+		"*5\r\n$6\r\nGEOADD\r\n$4\r\nherd\r\n$11\r\n+118.445127\r\n$10\r\n-07.000001\r\n$8\r\nc0000007\r\n",
+		map[string]Outcome{
+			":0\r\n": Done, ":1\r\n": Done, ":2\r\n": Wrong, "+OK\r\n": Wrong, "-ERR syntax error\r\n": Refused,
+			":0\n": Broken, "\n": Broken, "AT ": Broken, ":0": Incomplete,
+		},
+	},
+	{
+		"set",
+		Set{},
+		false,
+		"*3\r\n$3\r\nSET\r\n$8\r\nc0000007\r\n$48\r\n-07.000001+118.445127 1520023934.918963997......\r\n",
+		map[string]Outcome{"+OK\r\n": Done, "+QUEUED\r\n": Wrong, "-OOM command not allowed\r\n": Refused, "$-1\r\n": Broken},
+	},
+}
+
+func TestProtocols(t *testing.T) {
+	for _, p := range protocols {
+		r := Request{Ask: p.ask, Client: []byte("c0000007"), Lat: -7_000_001, Lon: 118_445_127, Nanos: 1520023934918963997}
+		if got := string(p.protocol.Append([]byte("before "), &r)); got != "before "+p.request {
+			t.Errorf("%s: request %q, want %q", p.name, got, p.request)
+		}
+		for reply, want := range p.replies {
+			size := len(reply)
+			if want == Incomplete || want == Broken {
+				size = 0
+			}
+			more := ""
+			if size > 0 {
+				more = reply // the next reply does not matter
+			}
+			n, o := p.protocol.Reply([]byte(reply+more), []byte(p.request))
+			if n != size || o != want {
+				t.Errorf("%s: %q: %d bytes, outcome %d; want %d, %d", p.name, reply, n, o, size, want)
+			}
+		}
+	}
+}
+
+// A reply is found at the same place whatever follows it, and nothing is found in a part of it.
+func FuzzReply(f *testing.F) {
+	for i, p := range protocols {
+		for reply := range p.replies {
+			f.Add(uint8(i), []byte(reply), []byte("AT x"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint8, in, more []byte) {
+		p := protocols[int(which)%len(protocols)]
+		request := []byte(p.request)
+		size, outcome := p.protocol.Reply(in, request)
+		if size < 0 || size > len(in) || (size == 0) != (outcome == Incomplete || outcome == Broken) {
+			t.Fatalf("%s: %q: %d bytes, outcome %d", p.name, in, size, outcome)
+		}
+		if size == 0 {
+			return
+		}
+		if n, o := p.protocol.Reply(append(bytes.Clone(in), more...), request); n != size || o != outcome {
+			t.Fatalf("%s: %q, then %q: %d bytes, outcome %d; alone %d, %d", p.name, in, more, n, o, size, outcome)
+		}
+		for cut := range size {
+			if n, o := p.protocol.Reply(in[:cut], request); n != 0 || o != Incomplete {
+				t.Fatalf("%s: the first %d of %q: %d bytes, outcome %d", p.name, cut, in, n, o)
+			}
+		}
+	})
+}
