@@ -28,6 +28,7 @@ type session struct {
 	replies *replies
 	scratch []byte
 	rate    *rate.Limiter // nil: none
+	heard   time.Time     // when the lines were read that are being answered
 	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
 	idle    time.Time     // when the client will have said nothing for too long; zero: never
 	brief   bool          // the wait is one for restTime
