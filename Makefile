@@ -2,11 +2,11 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,mutants,numbers
-FUZZ ?= 250# thousand executions of each fuzz target
+TAGS := attack,compose,engine,kill,mutants,numbers,peers
+FUZZ ?= 160# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench lint up clean
+.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-five bench-peers performance lint up clean
 
 all: build lint test
 
@@ -64,8 +64,25 @@ soak:
 	go test -run '^TestChaos$$' -count 1 -timeout 0 -v ./node/flood/simulate -soak $(SOAK)
 	go test -run '^TestExhaustive$$' -count 1 -timeout 0 -v ./node/flood -deep
 
+# Five nodes and durability against Redis, the way to the farthest node against bare relays, and how cost grows: ten minutes.
+bench-five:
+	command -v redis-server >/dev/null || apt-get install -y -qq redis-server
+	go test -tags peers -run '^(TestFiveAgainstRedis|TestDurableAgainstRedis|TestStalledClients|TestGrowth)$$' -count 1 -timeout 20m -v ./node
+	go test -run '^$$' -bench 'Farthest|Five|Durable' -benchtime 7x ./node
+
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+PEERS ?=# -rows 'pipelined|five', -runs 7, -out FILE, -quick
+
+# Herd beside what people would use instead, with the same load: the table of PERFORMANCE.md, in a quarter of an hour on an idle machine.
+bench-peers:
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
+	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m -v ./cmd/herd $(PEERS)
+
+# The same, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
+performance:
+	$(MAKE) bench-peers PEERS="$(PEERS) -write"
 
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; }

@@ -168,7 +168,7 @@ func TestPlacesKey(t *testing.T) {
 		t.Error("there is a flag for the key")
 	}
 	_, err = Load(write(t, "places: {key: swordfish}"), nil, []string{"HERD_PLACES_KEY=swordfish", "HERD_PLACES_TIMEOUT=0"})
-	if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), "places.key: unknown key") {
+	if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), "places.key: unknown key; put the API key into HERD_PLACES_KEY, or") {
 		t.Error(err)
 	}
 }

@@ -115,6 +115,8 @@ func (d document) fields(n *yaml.Node, at string, known []string, visit func(nam
 			d.fault(label, shown(name), "is given twice; remove one")
 		case strings.Contains(label.Value, "."):
 			d.fault(label, shown(name), "has a dot; write OUTER: {INNER: VALUE}")
+		case name == "places.key": // what is like it, tls.key, is shown
+			d.fault(label, name, "unknown key; put the API key into "+keyVariable+", or into a file and write key_file: FILE")
 		case !visit(name, value):
 			d.fault(label, shown(name), "unknown key; %s", instead(nearest(label.Value, known)))
 		}

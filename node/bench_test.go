@@ -130,7 +130,7 @@ func serveBare(b *testing.B) (address string) {
 }
 
 // warnings is a log at warn.
-func warnings(b *testing.B) *zap.Logger {
+func warnings(b testing.TB) *zap.Logger {
 	quiet := zap.NewProductionConfig()
 	quiet.Level = zap.NewAtomicLevelAt(zap.WarnLevel)
 	log, err := quiet.Build()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,9 +23,6 @@ const (
 
 	diskForget = time.Minute // between two times that reports too old are deleted from it
 
-	maxWrite      = 8192    // reports that are written at once
-	maxWriteBytes = 1 << 20 // of them
-
 	minDiskPause = 100 * time.Millisecond // before a disk that failed is tried again
 	maxDiskPause = 10 * time.Second
 )
@@ -39,7 +37,8 @@ type disk struct {
 	queue  *flood.Queue
 	asked  chan struct{} // one slot: somebody waits for the next round
 
-	batch []line.Report // of the goroutine that writes
+	batch   []line.Report // of the goroutine that writes
+	writing atomic.Int64  // reports in it, of clients that may wait again already
 
 	oldest int64     // cut-off of what was deleted last, and
 	forgot time.Time // when that was; both of the goroutine that watches
@@ -174,18 +173,17 @@ func (d *disk) round() error {
 	d.begun++
 	d.mu.Unlock()
 	began := time.Now()
-	left := d.queue.Len()
-	for first := true; first || left > 0; first = false {
-		d.batch = d.queue.Pop(d.batch[:0], min(left, maxWrite), maxWriteBytes)
-		left -= len(d.batch)
-		if err := d.store.Write(d.batch); err != nil {
-			return err
-		}
-		clear(d.batch)
+	d.batch = d.queue.Swap(d.batch)
+	d.writing.Store(int64(len(d.batch)))
+	err := d.store.Write(d.batch)
+	clear(d.batch) // what nobody holds any more is not to be kept by an idle disk
+	if err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.busy = false
+	d.writing.Store(0)
 	d.ended, d.clean = d.begun, began
 	d.moved.Broadcast()
 	return nil
@@ -311,7 +309,7 @@ const (
 func (d *disk) health() *status.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := &status.Store{Mode: "interval", State: diskWell, Waiting: d.queue.Len()}
+	h := &status.Store{Mode: "interval", State: diskWell, Waiting: max(d.queue.Len(), int(d.writing.Load()))}
 	if d.always {
 		h.Mode = "always"
 	}

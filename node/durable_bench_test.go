@@ -8,9 +8,12 @@ import (
 	"herd/node/store"
 )
 
+// durablePause is what a disk gets to itself between two measurements, so that what is written late does not slow down the next.
+const durablePause = 100 * time.Millisecond
+
 // BenchmarkDurable compares nodes without neighbours that keep what they know in both modes with one that does not, round by round,
 // in the same way as BenchmarkSessions: 50 connections with 64 lines each on the way. The directories are on the disk of the
-// system's temporary files. Syncs of the disk are what the mode always costs, so their time is measured as well.
+// system's temporary files. Figures are medians of the rounds.
 func BenchmarkDurable(b *testing.B) {
 	log := warnings(b)
 	kept := func(always bool) func(*Config) {
@@ -22,24 +25,29 @@ func BenchmarkDurable(b *testing.B) {
 			c.Log, c.Store, c.Always = log, s, always
 		}
 	}
-	const batches = 20
+	const batches = 60
 	names := []string{"none", "interval", "always"}
 	loads := []*load{
 		newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil),
 		newLoad(b, alone(b, kept(false)).address, nil),
 		newLoad(b, alone(b, kept(true)).address, nil),
 	}
-	times := make([]time.Duration, len(loads))
-	rounds := 0
-	for ; b.Loop(); rounds++ {
+	const lines = batches * loadPipeline * loadConns
+	rates, ratios := make([][]float64, len(loads)), make([][]float64, len(loads))
+	for rounds := 0; b.Loop(); rounds++ {
+		var none time.Duration
 		for i, l := range loads {
-			times[i] += l.round(b, rounds*batches, batches)
+			took := l.round(b, rounds*batches, batches)
+			if i == 0 {
+				none = took
+			}
+			rates[i], ratios[i] = append(rates[i], lines/took.Seconds()), append(ratios[i], none.Seconds()/took.Seconds())
+			time.Sleep(durablePause)
 		}
 	}
-	lines := float64(rounds * batches * loadPipeline * loadConns)
 	for i, name := range names {
-		b.ReportMetric(lines/times[i].Seconds(), name+"-lines/s")
-		b.ReportMetric(times[0].Seconds()/times[i].Seconds(), name+"/none")
+		b.ReportMetric(median(rates[i]), name+"-lines/s")
+		b.ReportMetric(median(ratios[i]), name+"/none")
 	}
 }
 

@@ -131,6 +131,7 @@ func BenchmarkWhatsAt(b *testing.B) {
 	if err := finder.Wait(b.Context()); err != nil {
 		b.Fatal(err)
 	}
+	measured := places.Measure("gazetteer", finder, new(places.Counters).Watch)
 	for _, level := range []string{"info", "warn"} {
 		b.Run("log="+level, func(b *testing.B) {
 			serve := func(ready []byte) *asking {
@@ -139,7 +140,7 @@ func BenchmarkWhatsAt(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.Cleanup(logs.Reopen)
-				m := alone(b, func(c *Config) { c.Log, c.Places = logs.For(string(c.Name)), finder })
+				m := alone(b, func(c *Config) { c.Log, c.Places = logs.For(string(c.Name)), measured })
 				if ready != nil {
 					m.nearby = func(context.Context, places.Finder, places.Query) ([]byte, string, int) { return ready, places.OK, 5 }
 				}

@@ -10,18 +10,23 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// What a cache remembers: so many answers, 20 KB each at most, for so long.
+// What a cache remembers: so many answers, for so long. Texts of places are bounded, so that one has 100 KB at most, and most have 5.
 const (
 	CacheSize = 4096
 	CacheLife = time.Hour
 )
 
-// grid is how many points to a degree questions are moved to: 0.0001° are 11 m at most.
-const grid = 1e4
+// Questions are moved to the points of a grid, so many to a degree: 0.0001° are 11 m at most. In a circle of less than tight km, that
+// would be too far.
+const (
+	grid  = 1e4
+	tight = 0.1
+)
 
 // Cache returns a Finder that remembers f's answers to questions from about the same place, within 8 m, with the same radius and
 // bound. f is asked from the nearest of the points that these have in common, and what it gives is sorted anew by the distance from
-// the point that was asked for: a place within 8 m of the edge of the circle may be missed. Failures are not remembered.
+// the point that was asked for: a place within 8 m of the edge of the circle may be missed, and one that is hardly nearer than the last
+// of those within the bound. Nothing is remembered of circles of less than 100 m, and no failure.
 //
 // Only for providers whose terms allow it.
 func Cache(provider string, f Finder, watch Watch) Finder {
@@ -45,6 +50,9 @@ type remembered struct {
 }
 
 func (c *cache) Find(ctx context.Context, q Query) (Answer, error) {
+	if q.Radius < tight {
+		return c.finder.Find(ctx, q)
+	}
 	common := q
 	common.At = Point{Lat: math.Round(q.At.Lat*grid) / grid, Lng: math.Round(q.At.Lng*grid) / grid}
 	if r, known := c.answers.Get(common); known && time.Now().Before(r.until) {

@@ -32,7 +32,8 @@ func TestCache(t *testing.T) {
 		find(query(10.00003, 20.00006, 5, 3), east, west) // from another
 		find(query(10, 20, 6, 3), west, east)
 		find(query(10, 20, 5, 2), west, east)
-		want := []Query{query(10, 20, 5, 3), query(10, 20.0001, 5, 3), query(10, 20, 6, 3), query(10, 20, 5, 2)}
+		find(query(10.00003, 20.00004, 0.09, 3), west, east) // as it came
+		want := []Query{query(10, 20, 5, 3), query(10, 20.0001, 5, 3), query(10, 20, 6, 3), query(10, 20, 5, 2), query(10.00003, 20.00004, 0.09, 3)}
 		if !reflect.DeepEqual(asked, want) {
 			t.Errorf("asked %v, want %v", asked, want)
 		}
@@ -45,7 +46,7 @@ func TestCache(t *testing.T) {
 		}
 		fail = nil
 		find(query(10, 20, 5, 3), west, east)
-		if hits := counted.Counts()["cached"].Hits; hits != 2 || len(asked) != 6 {
+		if hits := counted.Counts()["cached"].Hits; hits != 2 || len(asked) != 7 {
 			t.Errorf("%d hits, asked %d times", hits, len(asked))
 		}
 		for i := range 2 * CacheSize { // as far apart as it takes

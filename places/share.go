@@ -10,8 +10,8 @@ import (
 // Share returns a Finder that asks f once for all who ask the same at the same time.
 //
 // A question goes on as long as one of those who asked waits for its answer, and ends with the last of them, who waits for its end. It
-// has the time that the first had; who came later, and has more, asks again if that was not enough. (The usual singleflight knows
-// neither.)
+// has the time that the first had; who came later asks again if that was not enough, and there is half as much left: with less, the
+// provider would be asked in vain. (The usual singleflight knows neither.)
 func Share(provider string, f Finder, watch Watch) Finder {
 	return &share{provider: provider, finder: f, watch: watch, asked: make(map[Query]*question)}
 }
@@ -29,6 +29,7 @@ type share struct {
 type question struct {
 	waiting int // how many; guarded by share.mu
 	cancel  context.CancelFunc
+	began   time.Time
 	until   time.Time // when its time is up; zero: never
 
 	done   chan struct{} // closed when the rest is there
@@ -43,7 +44,7 @@ func (s *share) Find(ctx context.Context, q Query) (Answer, error) {
 		select {
 		case <-asked.done:
 			s.leave(q, asked)
-			if asked.late && !first && ctx.Err() == nil {
+			if asked.late && !first && ctx.Err() == nil && asked.again(ctx) {
 				continue
 			}
 		case <-ctx.Done():
@@ -54,6 +55,12 @@ func (s *share) Find(ctx context.Context, q Query) (Answer, error) {
 		}
 		return asked.answer, asked.err
 	}
+}
+
+// again reports whether there is time in ctx to ask again what took too long.
+func (q *question) again(ctx context.Context) bool {
+	until, limited := ctx.Deadline()
+	return !limited || time.Until(until) >= q.until.Sub(q.began)/2
 }
 
 // join returns the question q that is under way, or asks it, and whether it did.
@@ -70,7 +77,7 @@ func (s *share) join(ctx context.Context, q Query) (asked *question, first bool)
 	if limited {
 		inner, cancel = context.WithDeadline(inner, until)
 	}
-	asked = &question{waiting: 1, cancel: cancel, until: until, done: make(chan struct{})}
+	asked = &question{waiting: 1, cancel: cancel, began: time.Now(), until: until, done: make(chan struct{})}
 	s.asked[q] = asked
 	go s.ask(inner, q, asked)
 	return asked, true

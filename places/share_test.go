@@ -115,6 +115,17 @@ func TestShare(t *testing.T) {
 			[]outcome{{second, "shared: no answer in time: context deadline exceeded"}, {3 * second, "answer 2"}, {3 * second, "answer 2"}},
 			2, 1, 3,
 		},
+		{
+			"one who has hardly more time than the first does not ask again", &slow{takes: 9 * second},
+			[]asker{{0, 2 * second, q}, {second / 100, 2 * second, q}, {second / 2, 2 * second, q}, {second, 2 * second, q}},
+			[]outcome{
+				{2 * second, "shared: no answer in time: context deadline exceeded"},
+				{2 * second, "slow: gave up: context deadline exceeded"},
+				{2 * second, "slow: gave up: context deadline exceeded"},
+				{3 * second, "slow: gave up: context deadline exceeded"},
+			},
+			2, 2, 3,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -102,7 +102,7 @@ func (r *benchReport) page() ([]byte, error) {
 		benchReport: r, Where: r.where(), What: r.what(), Failures: r.failures(), Version: r.version(),
 		Percentiles: percentiles, Rows: r.rows(), Clean: r.result.Clean(),
 	}
-	if r.Farthest != nil {
+	if r.Farthest != nil && r.Answered > 0 {
 		fill.Remark = r.Farthest.remark()
 	}
 	for _, each := range r.figures() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type arrivals struct {
 	digits  int // of a client's number that are zero if its way is measured
 	stopped context.CancelFunc
 	running sync.WaitGroup
+	polling sync.WaitGroup
 	asked   chan flown // reports to ask for; nobody waits for room
 
 	mu         sync.Mutex // guards what follows
@@ -33,6 +35,7 @@ type arrivals struct {
 	waiting    int
 	idle       chan struct{} // closed when nothing is awaited any more, once somebody wants to know
 	seen       load.Latency
+	whole      load.Latency
 	polled     load.Latency
 	superseded int
 	before     int   // seen before the acknowledgement
@@ -144,7 +147,7 @@ func (a *arrivals) observe(ctx context.Context, b *bench) error {
 	if there, err := b.converse(ctx, address); err != nil {
 		a.fail(fmt.Errorf("not asked there: %w", err))
 	} else {
-		a.running.Go(func() {
+		a.polling.Go(func() {
 			defer there.close()
 			a.poll(ctx, there)
 		})
@@ -155,6 +158,7 @@ func (a *arrivals) observe(ctx context.Context, b *bench) error {
 func (a *arrivals) stop() {
 	a.stopped()
 	a.running.Wait()
+	a.polling.Wait()
 }
 
 func (a *arrivals) fail(err error) {
@@ -191,10 +195,13 @@ func (a *arrivals) acknowledged(report []byte, at time.Time) {
 	f := a.flight(string(client))
 	switch {
 	case f.arrived >= string(when):
-		a.count(f.arrived > string(when), f.at.Sub(at))
+		a.count(f.arrived > string(when), f.at, at, string(when))
 	case f.wanted == "":
 		f.wanted, f.acked = string(when), at
 		a.waiting++
+	}
+	if f.arrived == "" {
+		return // the node may not know the client, and would log that it is asked
 	}
 	select {
 	case a.asked <- flown{string(client), string(when), at}:
@@ -231,7 +238,7 @@ func (a *arrivals) arrive(client, when string, at time.Time) {
 	if f.wanted == "" || when < f.wanted {
 		return
 	}
-	a.count(when > f.wanted, at.Sub(f.acked))
+	a.count(when > f.wanted, at, f.acked, f.wanted)
 	f.wanted = ""
 	if a.waiting--; a.waiting == 0 && a.idle != nil {
 		close(a.idle)
@@ -249,10 +256,11 @@ func (a *arrivals) flight(client string) *flight {
 	return f
 }
 
-// count notes an arrival. It may have been seen before the acknowledgement was.
-func (a *arrivals) count(superseded bool, took time.Duration) {
-	a.seen.Add(took)
-	if took <= 0 {
+// count notes an arrival of a report that was acknowledged. It may have been seen before that.
+func (a *arrivals) count(superseded bool, at, acked time.Time, when string) {
+	a.seen.Add(at.Sub(acked))
+	a.whole.Add(at.Sub(due(when)))
+	if !at.After(acked) {
 		a.before++
 	}
 	if superseded {
@@ -260,13 +268,24 @@ func (a *arrivals) count(superseded bool, took time.Duration) {
 	}
 }
 
-// poll asks the node about one report after the other until it knows of it.
+// due returns when a report of the generator was due: that is its time.
+func due(when string) time.Time {
+	whole, nanos, _ := strings.Cut(when, ".")
+	s, _ := strconv.ParseInt(whole, 10, 64) // they are digits, nine after the point
+	n, _ := strconv.ParseInt(nanos, 10, 64)
+	return time.Unix(s, n)
+}
+
+// poll asks the node about one report after the other until it knows of it, and ends when no more will come.
 func (a *arrivals) poll(ctx context.Context, there *conversation) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-a.asked:
+		case r, more := <-a.asked:
+			if !more {
+				return
+			}
 			known, err := knows(ctx, there, r)
 			took := time.Since(r.acked)
 			a.mu.Lock()
@@ -326,6 +345,7 @@ type farthest struct {
 	Node       string       `json:"node"`
 	Hops       int          `json:"hops,omitempty"`
 	Seen       load.Latency `json:"seen"`       // from acknowledgement to being told, on the bus
+	Whole      load.Latency `json:"whole"`      // from when the line was due, or sent if the loop is closed, to being told
 	Asked      load.Latency `json:"asked"`      // from acknowledgement to the answer that shows it
 	Superseded int          `json:"superseded"` // of those seen, that came only as a newer report of the same client
 	Before     int          `json:"before"`     // of those seen, that were seen before the acknowledgement, which counts as no time
@@ -348,10 +368,12 @@ func (a *arrivals) end(patience time.Duration) *farthest {
 		case <-time.After(patience):
 		}
 	}
+	close(a.asked)
+	a.polling.Wait() // for the last answer, which has its own time-out
 	a.stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := &farthest{Node: a.node, Hops: a.hops, Seen: a.seen, Asked: a.polled, Superseded: a.superseded, Before: a.before, Missing: a.missing + a.waiting}
+	f := &farthest{Node: a.node, Hops: a.hops, Seen: a.seen, Whole: a.whole, Asked: a.polled, Superseded: a.superseded, Before: a.before, Missing: a.missing + a.waiting}
 	if a.trouble != nil {
 		f.Trouble = a.trouble.Error()
 	}

@@ -114,17 +114,23 @@ func (r *benchReport) what() string {
 
 // failures says what went wrong.
 func (r *benchReport) failures() string {
-	text := fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong))
 	if r.Load.Rate > 0 {
-		text += fmt.Sprintf(", %d due but never sent", r.Unsent)
+		text.WriteString(fmt.Sprintf(", %d due but never sent", r.Unsent))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		text += ", " + plural(r.Errors[kind], "connection") + " ended: " + kind
+		text.WriteString(", " + plural(r.Errors[kind], "connection") + " ended: " + kind)
 	}
-	if r.result.First != nil {
-		text += fmt.Sprintf(" (%v)", r.result.First)
+	first := r.result.First
+	if first == nil {
+		return text.String()
 	}
-	return text
+	advice := ""
+	if r.Errors[load.ErrClosed]+r.Errors[load.ErrWrite] > 0 && !r.Load.TLS {
+		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
+	}
+	return text.String() + fmt.Sprintf(" (%v%s)", first, advice)
 }
 
 // row is a distribution in words.
@@ -155,6 +161,7 @@ func (r *benchReport) rows() []row {
 	add("IAMAT to reply", r.IAmAt)
 	add("WHATSAT to reply", r.WhatsAt)
 	if f := r.Farthest; f != nil {
+		add("IAMAT to "+f.Node+", on the bus", f.Whole)
 		add("reply to "+f.Node+", on the bus", f.Seen)
 		add("reply to "+f.Node+", asked there", f.Asked)
 	}
@@ -190,7 +197,7 @@ func (r *benchReport) text() []byte {
 	}
 	say("answered", "%d in %s: %.0f a second%s", r.Answered, plot.Seconds(r.Elapsed), r.Throughput, ending)
 	say("failed", "%s", r.failures())
-	if r.Farthest != nil {
+	if r.Farthest != nil && r.Answered > 0 {
 		say("farthest", "%s", r.Farthest.remark())
 	}
 	if rows := r.rows(); len(rows) > 0 {
@@ -230,7 +237,7 @@ func (r *benchReport) figures() []figure {
 	over := func(name string, value func(load.Second) float64) plot.Series {
 		s := plot.Series{Name: name, Dots: len(r.Seconds) <= 60}
 		for i, each := range r.Seconds {
-			if float64(i+1) <= r.Elapsed || len(r.Seconds) == 1 { // what is left of the last second is no rate
+			if float64(i+1) <= r.Elapsed+0.05 { // what is left of the last second is no rate
 				s.Points = append(s.Points, [2]float64{float64(i + 1), value(each)})
 			}
 		}
@@ -250,8 +257,10 @@ func (r *benchReport) figures() []figure {
 	})
 	if f := r.Farthest; f != nil {
 		add("farthest", plot.Chart{
-			Title: "From the reply until " + f.Node + " knows", X: share, Y: times,
-			Series: []plot.Series{distribution("told, on the bus", f.Seen), distribution("answers, when asked", f.Asked)},
+			Title: "Until " + f.Node + " knows", X: share, Y: times,
+			Series: []plot.Series{
+				distribution("IAMAT to told", f.Whole), distribution("reply to told", f.Seen), distribution("reply to answer there", f.Asked),
+			},
 		})
 	}
 	return figures

@@ -1,4 +1,4 @@
-//go:build attack || kill || numbers
+//go:build attack || kill || numbers || peers
 
 package main
 

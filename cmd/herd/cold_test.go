@@ -1,4 +1,4 @@
-//go:build numbers
+//go:build numbers || peers
 
 package main
 
@@ -21,8 +21,26 @@ import (
 // TestCold has a node that knows nothing take a million clients from its neighbour, and the neighbour's own clients report meanwhile.
 // Each node is a process, the neighbour's with the NATS server in it: make numbers.
 func TestCold(t *testing.T) {
-	const clients = 1_000_000
-	program, dir := buildHerd(t), t.TempDir()
+	took, before, meanwhile := newColdScene(t, buildHerd(t), 1_000_000).measure(10 * time.Second)
+	t.Logf("a million clients in %s", took)
+	t.Logf("replies at the neighbour, p50 and p99: %s %s before, %s %s meanwhile, %.1f × and %.1f ×", before[0], before[1],
+		meanwhile[0], meanwhile[1], meanwhile[0].Seconds()/before[0].Seconds(), meanwhile[1].Seconds()/before[1].Seconds())
+	if took > 20*time.Second || meanwhile[1] > 3*before[1] {
+		t.Error("that is too long")
+	}
+}
+
+// coldScene is Goloman, which knows so many clients, and Hands, which does not run yet.
+type coldScene struct {
+	testing.TB
+	program, file, bus string
+	clients            int
+	goloman, hands     configs.Node
+}
+
+func newColdScene(t testing.TB, program string, clients int) *coldScene {
+	t.Helper()
+	dir := t.TempDir()
 	var free [5]string
 	var held [5]net.Listener
 	for i := range free {
@@ -35,73 +53,81 @@ func TestCold(t *testing.T) {
 	for _, l := range held {
 		_ = l.Close()
 	}
-	file := filepath.Join(dir, "herd.yaml")
+	s := &coldScene{
+		TB: t, program: program, file: filepath.Join(dir, "herd.yaml"), bus: free[4], clients: clients,
+		goloman: configs.Node{Name: "Goloman", Listen: free[0], HTTP: free[1]}, hands: configs.Node{Name: "Hands", Listen: free[2], HTTP: free[3]},
+	}
 	text := fmt.Sprintf("nodes: [{name: Goloman, listen: %q, http: %q}, {name: Hands, listen: %q, http: %q}]\nlinks: [[Goloman, Hands]]\n"+
 		"bus: {listen: %q, keys: %q}\nlog: {level: warn}\n", free[0], free[1], free[2], free[3], free[4], filepath.Join(dir, "keys"))
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	herd := func(args ...string) *exec.Cmd {
-		c := exec.Command(program, append(args, "--config", file)...)
-		c.Stderr, c.SysProcAttr = os.Stderr, endsWithTest
-		return c
-	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := func(args ...string) {
-		t.Helper()
-		c := herd(args...)
-		must(c.Start())
-		t.Cleanup(func() {
-			_ = c.Process.Kill()
-			_ = c.Wait()
-		})
-	}
-	until := func(n configs.Node) {
-		t.Helper()
-		deadline := time.Now().Add(time.Minute)
-		for tick := time.Tick(20 * time.Millisecond); health(n).Clients < clients || !health(n).Ready; <-tick {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %+v after a minute", n.Name, health(n))
-			}
-		}
-	}
+	s.must(os.WriteFile(s.file, []byte(text), 0o600))
 	var lines strings.Builder
 	for i := range clients {
 		fmt.Fprintf(&lines, "Goloman +0.263873386 client%07d.example +34.068930-118.445127 1520023934.918963997\n", i)
 	}
-	must(os.WriteFile(filepath.Join(dir, "lines"), []byte(lines.String()), 0o600))
-	must(herd("bus", "keys", filepath.Join(dir, "keys")).Run())
-	must(herd("import", "Goloman", filepath.Join(dir, "lines"), "--store-dir", dir).Run())
+	s.must(os.WriteFile(filepath.Join(dir, "lines"), []byte(lines.String()), 0o600))
+	s.must(s.herd("bus", "keys", filepath.Join(dir, "keys")).Run())
+	s.must(s.herd("import", "Goloman", filepath.Join(dir, "lines"), "--store-dir", dir).Run())
+	t.Cleanup(s.start("up", "--only", "Goloman", "--store-dir", dir))
+	s.until(s.goloman)
+	return s
+}
 
-	start("up", "--only", "Goloman", "--store-dir", dir)
-	until(configs.Node{Name: "Goloman", HTTP: free[1]})
-	measure := func(during func()) (p50, p99 time.Duration) {
+func (s *coldScene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *coldScene) herd(args ...string) *exec.Cmd {
+	c := exec.Command(s.program, append(args, "--config", s.file)...)
+	c.Stderr, c.SysProcAttr = os.Stderr, endsWithTest
+	return c
+}
+
+// start runs a command until end is called.
+func (s *coldScene) start(args ...string) (end func()) {
+	s.Helper()
+	c := s.herd(args...)
+	s.must(c.Start())
+	return func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	}
+}
+
+// until returns when a node is ready and knows all clients.
+func (s *coldScene) until(n configs.Node) {
+	s.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.Tick(20 * time.Millisecond); health(n).Clients < s.clients || !health(n).Ready; <-tick {
+		if time.Now().After(deadline) {
+			s.Fatalf("%s: %+v after a minute", n.Name, health(n))
+		}
+	}
+}
+
+// measure starts Hands and returns how long it takes until it knows all, and the 50th and 99th percentile of replies at Goloman
+// for so long before and meanwhile.
+func (s *coldScene) measure(quiet time.Duration) (took time.Duration, before, meanwhile [2]time.Duration) {
+	s.Helper()
+	replies := func(during func()) [2]time.Duration {
 		stop, took := make(chan struct{}), make(chan []time.Duration)
-		go func() { took <- pulse(t, free[0], 20, stop) }()
+		go func() { took <- pulse(s, s.goloman.Listen, 20, stop) }()
 		during()
 		close(stop)
 		all := <-took
-		return all[len(all)/2], all[len(all)*99/100]
+		return [2]time.Duration{all[len(all)/2], all[len(all)*99/100]}
 	}
-	p50, p99 := measure(func() { <-time.After(10 * time.Second) })
-	var cold time.Duration
-	p50cold, p99cold := measure(func() {
+	before = replies(func() { <-time.After(quiet) })
+	meanwhile = replies(func() {
 		began := time.Now()
-		start("node", "Hands", "--bus-url", "nats://"+free[4])
-		until(configs.Node{Name: "Hands", HTTP: free[3]})
-		cold = time.Since(began)
+		end := s.start("node", "Hands", "--bus-url", "nats://"+s.bus)
+		defer end()
+		s.until(s.hands)
+		took = time.Since(began)
 	})
-	t.Logf("a million clients in %s", cold)
-	t.Logf("replies at the neighbour, p50 and p99: %s %s before, %s %s meanwhile, %.1f × and %.1f ×",
-		p50, p99, p50cold, p99cold, float64(p50cold)/float64(p50), float64(p99cold)/float64(p99))
-	if cold > 20*time.Second || p99cold > 3*p99 {
-		t.Error("that is too long")
-	}
+	return took, before, meanwhile
 }
 
 // pulse reports from so many connections, every 10 ms each and unpipelined, until stop is closed, and returns how long replies took.

@@ -1,4 +1,4 @@
-//go:build numbers
+//go:build numbers || peers
 
 package main
 
@@ -74,7 +74,7 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	for !health(configs.Node{HTTP: free[1]}).Ready {
 		<-tick.C
 	}
-	before := settled(t, herd.Process.Pid, 30)
+	before := settled(t, herd.Process.Pid)
 	conns := make([]net.Conn, clients)
 	for i := range conns {
 		conn, err := dial(free[0])
@@ -91,14 +91,18 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 			t.Fatalf("client %d is answered %q", i, reply)
 		}
 	}
-	return (settled(t, herd.Process.Pid, 65) - before) / clients // it looks for what to give back once a minute
+	return (settled(t, herd.Process.Pid) - before) / clients
 }
 
-// settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for so many seconds.
-func settled(t *testing.T, pid, seconds int) int {
+// settling is for how many seconds a process has to give nothing back before it is said to have settled. It looks for what there is
+// once a minute, see lean.
+var settling = 65
+
+// settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for a while.
+func settled(t *testing.T, pid int) int {
 	t.Helper()
 	least, since := resident(t, pid), 0
-	for tick := time.Tick(time.Second); since < seconds; <-tick {
+	for tick := time.Tick(time.Second); since < settling; <-tick {
 		now := resident(t, pid)
 		if since++; now < least-least/100 {
 			least, since = now, 0

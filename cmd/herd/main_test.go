@@ -11,9 +11,9 @@ import (
 )
 
 // TestMain makes this test binary the commands herd and nats-server for scripts and for tests that run it as a process of its own.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"herd": main, "nats-server": natsServer})
-}
+func TestMain(m *testing.M) { testscript.Main(m, commands) }
+
+var commands = map[string]func(){"herd": main, "nats-server": natsServer}
 
 var update = flag.Bool("update", false, "rewrite what scripts expect, to be reviewed as a diff")
 

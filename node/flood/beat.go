@@ -13,7 +13,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	if now.Before(l.due) || !e.connected {
 		return false
 	}
-	l.said, l.due = now, now.Add(beat)
+	l.said, l.due, l.flow.silent = now, now.Add(beat), 0
 	b := heartbeat{incarnation: e.Incarnation, retention: e.retention, cutoff: e.oldest, topology: e.print}
 	if n := len(l.peers); n > 0 && l.alive && now.Sub(l.heard) < echoTime { // else it is to answer at once
 		h := l.peers[n-1]
@@ -81,14 +81,13 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		l.gap(now, max(b.last, h.last)-min(b.last, h.last))
 		h.last = b.last
 	}
-	if returned || b.echo != e.Incarnation { // it should hear this one now
-		due := now
-		if !returned && now.Sub(l.doubled) < twinShows { // if there are two of each, an answer calls for the next
-			due = earlier(l.due, later(now, l.said.Add(twinPause)))
-		}
-		l.due = due
+	if returned {
+		l.due = now
 		l.Queue.signal()
+	} else if b.echo != e.Incarnation { // it should hear this one now
+		l.beatSoon(now)
 	}
+	l.hasTaken(&b)
 	e.agree(l, now, &b)
 	if !lost && b.settled && b.echo == e.Incarnation && b.cutoff == e.oldest && e.oldest == e.registry.oldest.Load() {
 		if mine := e.see(l); mine.empty && b.processed == mine.number {
@@ -103,6 +102,17 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	}
 	e.begin(now)
 	return nil
+}
+
+// beatSoon has the neighbour hear a heartbeat now, but not all the time if it has a twin: if there are two of each, an answer calls for
+// the next.
+func (l *Link) beatSoon(now time.Time) {
+	due := now
+	if now.Sub(l.doubled) < twinShows {
+		due = earlier(l.due, later(now, l.said.Add(twinPause)))
+	}
+	l.due = due
+	l.Queue.signal()
 }
 
 // follow notices when the neighbour's name, or this node's, belongs to two nodes: an incarnation is heard again after another, or three

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// heartbeat is what a node says of itself and of one link every second. Its text is
+// heartbeat is what a node says of itself and of one link every second, and more often when it takes many reports. Its text is
 //
 //	HEARTBEAT/1 <incarnation> <last> <echo> <processed> <digest> <clients> <retention> <cut-off> <topology> [<key>=<value> …]
 //

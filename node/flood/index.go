@@ -113,11 +113,10 @@ func (x *index) rebuild(hashes []uint64) {
 	}
 }
 
-// clear empties the index, and gives back its memory if that is much.
-func (x *index) clear() {
-	const keep = 1 << 13
+// clear empties the index, and gives back its memory if that is more than so many clients need.
+func (x *index) clear(clients int) {
 	switch {
-	case len(x.slots) > keep:
+	case len(x.slots) > 2*clients:
 		x.slots = nil
 	case x.used > 0:
 		clear(x.slots)

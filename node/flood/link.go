@@ -73,6 +73,7 @@ type Link struct {
 	caughtUp  bool      // since then
 	peers     []hearing // incarnations of the neighbour, the one heard last at the end
 	current   Incarnation
+	flow      flow      // of reports
 	foreign   int       // heartbeats that echoed an incarnation of this node's name that is not this one's
 	strange   time.Time // when the first of them came
 	twin      time.Time // last sign that two nodes have one name
@@ -121,6 +122,7 @@ type hearing struct {
 
 // reset begins with a new connection.
 func (l *Link) reset(now time.Time) {
+	l.flow = flow{}
 	l.heard, l.due = now, now
 	l.alive, l.caughtUp, l.met, l.missed = false, false, false, false
 }
@@ -184,10 +186,17 @@ func (l *Link) Next(now time.Time, m *Message) bool {
 }
 
 func (l *Link) nextReports(m *Message) bool {
+	if !l.mayTell() {
+		return false
+	}
 	m.Kind = Reports
 	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, maxReports, maxText-maxReports*aroundText)
 	m.Stamp.Incarnation = l.engine.Incarnation
-	return len(m.Reports) > 0
+	if len(m.Reports) == 0 {
+		return false
+	}
+	l.told(m.Stamp.Number, len(m.Reports))
+	return true
 }
 
 func (l *Link) nextRepair(now time.Time, m *Message) bool {
@@ -229,7 +238,7 @@ func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news boo
 			}
 		}
 		if m.Stamp.Number > 0 {
-			l.processed(now, m.Stamp) // only now: who compares digests relies on it
+			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}
 		return nil
 	case Heartbeat:
@@ -240,10 +249,13 @@ func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news boo
 }
 
 // processed notes that a message of reports was taken.
-func (l *Link) processed(now time.Time, s Stamp) {
+func (l *Link) processed(now time.Time, s Stamp, reports int) {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if l.flow.silent += reports; l.flow.silent >= tellTaken {
+		l.beatSoon(now)
+	}
 	h := l.hearing(now, s.Incarnation, s.Number-1)
 	if s.Number <= h.last {
 		l.counts.Repeated++

@@ -60,7 +60,7 @@ func (f *frozen) thaw(e *Engine) {
 	for i, l := range e.Links() {
 		q, saved := l.Queue, &f.links[i]
 		*l = saved.link
-		l.turn = false // or it would make many states of one; it matters only while much waits
+		l.turn, l.flow = false, flow{} // or they would make many states of one; they matter only while much waits or is under way
 		l.peers, l.questions = slices.Clone(saved.link.peers), slices.Clone(saved.link.questions)
 		if e.walk != nil && e.walk.link.Peer == l.Peer {
 			e.walk.link = l

@@ -3,7 +3,6 @@ package load
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -91,7 +90,7 @@ func (c *connection) serve(filled func()) {
 
 // fill has each client report once.
 func (c *connection) fill() error {
-	for i := 0; i < len(c.clients.places) && !c.stopped.Load(); {
+	for i := 0; i < len(c.clients.places) && c.stopped.Load() == nil; {
 		now := c.since()
 		for batch := min(c.Pipeline, len(c.clients.places)-i); batch > 0; batch-- {
 			c.clients.request(i, false, c.epoch.Add(now).UnixNano(), &c.request)
@@ -109,7 +108,7 @@ func (c *connection) fill() error {
 // closed sends as much as may be on the way, awaits the replies to all of it, and starts over.
 func (c *connection) closed() error {
 	end := c.Warmup + c.Duration
-	for !c.stopped.Load() {
+	for c.stopped.Load() == nil {
 		now := c.since()
 		if now >= end {
 			return nil
@@ -276,8 +275,6 @@ func kind(err error) string {
 		return ErrProtocol
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return ErrSilent
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return ErrClosed
 	}
 	return ErrClosed
 }

@@ -109,8 +109,8 @@ func (r *Result) Clean() bool {
 type run struct {
 	*Config
 	*record
-	ctx     context.Context // ends the run early
-	stopped atomic.Bool     // when it has
+	ctx     context.Context           // ends the run early
+	stopped atomic.Pointer[time.Time] // when it has
 	filled  atomic.Int64
 	epoch   time.Time     // when measuring began, set before begin is closed
 	begin   chan struct{} // closed when all clients have reported once
@@ -119,7 +119,13 @@ type run struct {
 // since returns the time since measuring began.
 func (r *run) since() time.Duration { return time.Since(r.epoch) }
 
-const progressStep = 200 * time.Millisecond
+// stop notes that the run ends early.
+func (r *run) stop() {
+	now := time.Now()
+	r.stopped.CompareAndSwap(nil, &now)
+}
+
+const progressStep = 250 * time.Millisecond
 
 // Run makes the load until it is done or ctx ends, and returns what was measured until then. It returns an error only if it
 // could not begin: what goes wrong later is in the result.
@@ -141,7 +147,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { r.stopped.Store(true) })()
+	defer context.AfterFunc(ctx, r.stop)()
 
 	var running, filling sync.WaitGroup
 	filling.Add(len(connections))

@@ -40,7 +40,7 @@ func (c *connection) pace() error {
 	}
 	for due := first; due < end; due += every {
 		now, err := c.await(alarm, due)
-		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.stopped.Load() || c.ctx.Err() != nil || isClosed(c.gone) {
+		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.stopped.Load() != nil || isClosed(c.gone) {
 			c.giveUp(due, every, end)
 			if err == nil {
 				err = c.flush()
@@ -62,7 +62,9 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 		}
 		if now = c.since(); due > now {
 			alarm.wait(c.ctx, due-now)
-			now = c.since()
+			if now = c.since(); now < due {
+				c.stop()
+			}
 		}
 	}
 	for c.next-c.got.Load() == uint64(len(c.slots)) {
@@ -75,6 +77,7 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 		case <-c.gone:
 			return now, nil
 		case <-c.ctx.Done():
+			c.stop()
 			return now, nil
 		}
 	}
@@ -83,8 +86,8 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 
 // giveUp counts the requests that were due, from this one on, and count.
 func (c *connection) giveUp(due, every, end time.Duration) {
-	if c.ctx.Err() != nil {
-		end = min(end, c.since()) // what was due later is not missing
+	if stopped := c.stopped.Load(); stopped != nil {
+		end = min(end, stopped.Sub(c.epoch)) // what was due later is not missing
 	}
 	n := 0
 	for ; due < end; due += every {

@@ -1,5 +1,7 @@
 package load
 
+import "slices"
+
 import "bytes"
 
 // Echo is the protocol of a server that sends each line back. The lines are those of [Herd] reports.
@@ -81,10 +83,8 @@ func simple(in []byte, wanted ...string) (int, Outcome) {
 	case in[0] == '-':
 		return end + 1, Refused
 	}
-	for _, w := range wanted {
-		if string(in[:end-1]) == w {
-			return end + 1, Done
-		}
+	if slices.Contains(wanted, string(in[:end-1])) {
+		return end + 1, Done
 	}
 	return end + 1, Wrong
 }

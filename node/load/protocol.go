@@ -48,13 +48,24 @@ func appendTime(dst []byte, nanos int64) []byte {
 	return appendDigits(dst, nanos%1e9, 9)
 }
 
-// appendDigits appends the last so many digits of n.
+// appendDigits appends the last so many digits of n, two at a time.
 func appendDigits(dst []byte, n int64, digits int) []byte {
 	const zeros = "00000000000000000000"
 	dst = append(dst, zeros[:digits]...)
-	for i := len(dst) - 1; n > 0 && digits > 0; i, digits = i-1, digits-1 {
-		dst[i] = byte('0' + n%10)
-		n /= 10
+	i := len(dst)
+	rest := uint64(n)
+	for ; digits >= 2 && rest > 0; digits -= 2 {
+		i -= 2
+		pair := rest % 100 * 2
+		rest /= 100
+		dst[i], dst[i+1] = pairs[pair], pairs[pair+1]
+	}
+	if digits == 1 {
+		dst[i-1] = byte('0' + rest%10)
 	}
 	return dst
 }
+
+// pairs is 00 to 99.
+const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
+	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 )
 
@@ -82,6 +83,17 @@ func TestProtocols(t *testing.T) {
 			if n != size || o != want {
 				t.Errorf("%s: %q: %d bytes, outcome %d; want %d, %d", p.name, reply, n, o, size, want)
 			}
+		}
+	}
+}
+
+func TestDigits(t *testing.T) {
+	for _, c := range []struct {
+		n      int64
+		digits int
+	}{{0, 1}, {0, 6}, {7, 1}, {7, 3}, {1234567, 7}, {99, 2}, {100, 3}, {1520023934, 10}, {918963997, 9}, {1, 9}} {
+		if got, want := string(appendDigits([]byte("x"), c.n, c.digits)), fmt.Sprintf("x%0*d", c.digits, c.n); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

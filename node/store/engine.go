@@ -9,9 +9,16 @@ import (
 
 // What an engine may keep in memory. Five nodes run in one process, and read nothing from disk but at their start.
 const (
-	memTable   = 8 << 20 // bytes, of which it begins with 256 KiB
-	blockCache = 1 << 20 // bytes
+	memTable   = 16 << 20 // bytes, of which it begins with 256 KiB
+	blockCache = 1 << 20  // bytes
 	openFiles  = 64
+)
+
+// How many tables wait to be merged, and at most. Clients report over and over: the more of them are merged at once, the less is written. Whoever
+// reads has to look into each, but that is only the start.
+const (
+	tables     = 16
+	mostTables = 64
 )
 
 // engine is the database that a store works with until it is closed or its disk fails.
@@ -35,6 +42,7 @@ func start(c Config) (*engine, error) {
 	defer cache.Unref()
 	options := &pebble.Options{
 		FS: e.fence, Cache: cache, MemTableSize: c.memTable, MaxOpenFiles: openFiles,
+		L0CompactionThreshold: tables, L0StopWritesThreshold: mostTables,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		DisableTableStats:  true,
 		Logger:             listener{e.fence, c.Log},

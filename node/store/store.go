@@ -192,20 +192,34 @@ func parse(key, value []byte) (line.Report, error) {
 	return r, nil
 }
 
-// Write puts reports on disk, instead of older ones of the same clients. When it returns nil they are there.
+// Write puts reports on disk, instead of older ones of the same clients. When it returns nil they are there; before, or after an error,
+// the first of them may be.
 func (s *Store) Write(reports []line.Report) error {
 	return s.use(func(e *engine) error { return e.write(reports) })
 }
 
+// write waits for the disk once, for the last chunk: a log is synced from its beginning.
 func (e *engine) write(reports []line.Report) error {
 	b := e.NewBatch()
 	defer b.Close()
-	for _, r := range reports {
-		if err := b.Set([]byte(r.Client()), []byte(r.String()), nil); err != nil {
+	for synced := false; !synced; {
+		n := min(len(reports), chunk)
+		for _, r := range reports[:n] {
+			set := b.SetDeferred(len(r.Client()), len(r.String()))
+			copy(set.Key, r.Client())
+			copy(set.Value, r.String())
+			if err := set.Finish(); err != nil {
+				return err
+			}
+		}
+		reports = reports[n:]
+		synced = len(reports) == 0
+		if err := b.Commit(&pebble.WriteOptions{Sync: synced}); err != nil {
 			return err
 		}
+		b.Reset()
 	}
-	return b.Commit(pebble.Sync)
+	return nil
 }
 
 // Merge writes those reports that are greater than what is there of the same client, and returns how many there were. No two are of the

@@ -63,6 +63,9 @@ type legacy struct {
 	ErrorMessage     string `json:"error_message"`
 }
 
+// longest is how many bytes a result may have; Google's have 1 to 3 KB.
+const longest = 64 << 10
+
 // decodeLegacy returns the results of an answer that have a location, as they come, or the error that it is.
 func decodeLegacy(text []byte) (places.Answer, error) {
 	var in legacy
@@ -81,7 +84,7 @@ func decodeLegacy(text []byte) (places.Answer, error) {
 		if err := upstream.Decode(raw, &p); err != nil {
 			return places.Answer{}, err
 		}
-		if at := p.Geometry.Location; at.Lat != nil && at.Lng != nil {
+		if at := p.Geometry.Location; len(raw) <= longest && at.Lat != nil && at.Lng != nil {
 			place := places.Place{Name: p.Name, Raw: raw}
 			place.Geometry.Location = places.Point{Lat: *at.Lat, Lng: *at.Lng}
 			a.Results = append(a.Results, place)

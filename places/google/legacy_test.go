@@ -88,6 +88,18 @@ func TestLegacy(t *testing.T) {
 	}
 }
 
+// What no place is as long as is left out; one that is just not too long is there.
+func TestLegacyLongResult(t *testing.T) {
+	result := func(bytes int) string {
+		const text = `{"name":"x","geometry":{"location":{"lat":1,"lng":1}}}`
+		return strings.Replace(text, "x", strings.Repeat("x", bytes-len(text)+1), 1)
+	}
+	a, err := decodeLegacy([]byte(`{"status":"OK","results":[` + result(longest+1) + "," + result(longest) + `]}`))
+	if err != nil || len(a.Results) != 1 || len(a.Results[0].Raw) != longest {
+		t.Errorf("%d results, %v", len(a.Results), err)
+	}
+}
+
 func TestLegacyStatus(t *testing.T) {
 	for text, want := range map[string]places.Error{
 		`{"status":"INVALID_REQUEST"}`:                               {Status: places.InvalidRequest, Err: errors.New("INVALID_REQUEST")},

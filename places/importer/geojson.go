@@ -27,8 +27,8 @@ type geometry struct {
 
 // box encloses coordinates.
 type box struct {
-	any, bad                       bool // there are some, or something else
-	minLat, maxLat, minLng, maxLng float64
+	bounds[float64]
+	bad bool // there is something else
 }
 
 // UnmarshalJSON reads positions in lists of any depth: longitude, latitude and what else there is (RFC 7946, section 3.1.1).
@@ -52,7 +52,7 @@ func (b *box) UnmarshalJSON(text []byte) error {
 			case 0:
 				lng = v
 			case 1:
-				b.add(box{any: true, minLat: v, maxLat: v, minLng: lng, maxLng: lng})
+				b.add(v, lng, 360)
 			}
 			numbers++
 			i = end
@@ -64,26 +64,13 @@ func (b *box) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// add extends b by another box.
-func (b *box) add(o box) {
-	b.bad = b.bad || o.bad
-	switch {
-	case !o.any:
-	case !b.any:
-		bad := b.bad
-		*b = o
-		b.bad = bad
-	default:
-		b.minLat, b.maxLat = min(b.minLat, o.minLat), max(b.maxLat, o.maxLat)
-		b.minLng, b.maxLng = min(b.minLng, o.minLng), max(b.maxLng, o.maxLng)
-	}
-}
-
 // box returns what encloses a geometry and all those in it.
 func (g *geometry) box() box {
 	b := g.Coordinates
 	for i := range g.Geometries {
-		b.add(g.Geometries[i].box())
+		in := g.Geometries[i].box()
+		b.join(in.bounds)
+		b.bad = b.bad || in.bad
 	}
 	return b
 }
@@ -232,8 +219,8 @@ func (g *geoJSON) put(f *feature, sound bool) error {
 		g.sink.skip(BadPosition)
 		return nil
 	}
-	at := places.Point{Lat: b.minLat + (b.maxLat-b.minLat)/2, Lng: b.minLng + (b.maxLng-b.minLng)/2}
-	return g.sink.putOwn(known, text(f.ID), at)
+	lat, lng := b.middle(360)
+	return g.sink.putOwn(known, text(f.ID), places.Point{Lat: lat, Lng: lng})
 }
 
 // text returns a string, or a number as it is written, or nothing.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"herd/places/file"
 )
@@ -70,6 +71,14 @@ func Import(ctx context.Context, c Config) (Result, error) {
 	if c.Origin.Source == "" && c.Stdin == nil {
 		c.Origin.Source = filepath.Base(c.Input)
 	}
+	if there, err := os.Stat(c.Output); err == nil {
+		if there.IsDir() {
+			return Result{}, fmt.Errorf("write %s: a directory; name a file", c.Output)
+		}
+		if in.file != nil && os.SameFile(in.info, there) {
+			return Result{}, fmt.Errorf("write %s: it is the input; name another file", c.Output)
+		}
+	}
 	out, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*")
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return Result{}, fmt.Errorf("write %s: %w", c.Output, e.Err) // the path is not that of the output
@@ -86,7 +95,10 @@ func Import(ctx context.Context, c Config) (Result, error) {
 	if info, e := out.Stat(); e == nil {
 		r.Bytes = info.Size()
 	}
-	if err = errors.Join(err, out.Close()); err == nil {
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
 		err = os.Rename(out.Name(), c.Output)
 	}
 	if err != nil {
@@ -117,7 +129,10 @@ func write(ctx context.Context, out io.Writer, in *input, c Config) (Result, err
 	} else if s.result.Places == 0 {
 		err = fmt.Errorf("read %s: no places in it%s", c.Input, s.result.why())
 	}
-	return s.result, errors.Join(err, w.Close())
+	if e := w.Close(); err == nil {
+		err = e
+	}
+	return s.result, err
 }
 
 // input is what an import reads: a file that can be read anywhere, or a text.
@@ -127,11 +142,37 @@ type input struct {
 	read   *counter // what was read of the text
 	text   *bufio.Reader
 	file   *os.File // nil if that is not one
+	info   os.FileInfo
+	unhook func() bool
 }
 
 func (in *input) close() {
 	if in.file != nil {
+		in.unhook()
 		_ = in.file.Close() // it was only read
+	}
+}
+
+// openFile opens a file. For the other end of a pipe it waits no longer than ctx; what waits for it then ends with the process.
+func openFile(ctx context.Context, path string) (*os.File, error) {
+	type opened struct {
+		*os.File
+		err error
+	}
+	done := make(chan opened)
+	go func() {
+		f, err := os.Open(path)
+		select {
+		case done <- opened{f, err}:
+		case <-ctx.Done():
+			_ = f.Close() // which may be nil
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.File, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("open %s: %w", path, context.Cause(ctx))
 	}
 }
 
@@ -139,10 +180,11 @@ func (in *input) close() {
 func open(ctx context.Context, c Config) (*input, error) {
 	in := &input{format: c.Format, read: &counter{ctx: ctx, from: c.Stdin}}
 	if c.Stdin == nil {
-		f, err := os.Open(c.Input)
+		f, err := openFile(ctx, c.Input)
 		if err != nil {
 			return nil, err
 		}
+		in.unhook = context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) }) // what cannot wait has none
 		info, err := f.Stat()
 		if err == nil && info.IsDir() {
 			err = fmt.Errorf("read %s: a directory; name a file", c.Input)
@@ -151,7 +193,7 @@ func open(ctx context.Context, c Config) (*input, error) {
 			_ = f.Close() // the error says more
 			return nil, err
 		}
-		in.file, in.read.from = f, f
+		in.file, in.info, in.read.from = f, info, f
 		if info.Mode().IsRegular() {
 			in.size = info.Size()
 		}
@@ -189,5 +231,8 @@ func (c *counter) Read(into []byte) (int, error) {
 	}
 	n, err := c.from.Read(into)
 	c.n += int64(n)
+	if ended := c.ctx.Err(); err != nil && ended != nil {
+		err = ended // it was interrupted
+	}
 	return n, err
 }

@@ -41,12 +41,12 @@ type osmImport struct {
 
 // waiting is an object whose position is not known yet.
 type waiting struct {
-	place          places.Place // but for its location
-	missing        int          // nodes and ways that were not found yet
-	found          bool         // a node
-	minLat, maxLat int64
-	minLng, maxLng int64
+	place   places.Place  // but for its location
+	missing int           // nodes and ways that were not found yet
+	nodes   bounds[int64] // those that were found, in billionths of a degree
 }
+
+const turn = 360 * 1e9 // billionths of a degree
 
 // ref says that a waiting object needs a node or a way.
 type ref struct {
@@ -180,11 +180,11 @@ func (o *osmImport) settle(ctx context.Context) error {
 		return err
 	}
 	for _, w := range o.waiting {
-		if w.missing > 0 || !w.found {
+		if w.missing > 0 || !w.nodes.any {
 			o.sink.skip(Incomplete)
 			continue
 		}
-		w.place.Geometry.Location = degrees(w.minLat+(w.maxLat-w.minLat)/2, w.minLng+(w.maxLng-w.minLng)/2)
+		w.place.Geometry.Location = degrees(w.nodes.middle(turn))
 		if err := o.sink.put(w.place); err != nil {
 			return err
 		}
@@ -214,11 +214,7 @@ func (o *osmImport) findWays(ctx context.Context) error {
 func (o *osmImport) findNodes(ctx context.Context) error {
 	return o.find(ctx, pbf.Node, &o.nodes, func(node *pbf.Object, who int32) error {
 		w := &o.waiting[who]
-		if !w.found {
-			w.found, w.minLat, w.maxLat, w.minLng, w.maxLng = true, node.Lat, node.Lat, node.Lng, node.Lng
-		}
-		w.minLat, w.maxLat = min(w.minLat, node.Lat), max(w.maxLat, node.Lat)
-		w.minLng, w.maxLng = min(w.minLng, node.Lng), max(w.maxLng, node.Lng)
+		w.nodes.add(node.Lat, node.Lng, turn)
 		w.missing--
 		return nil
 	})

@@ -358,6 +358,12 @@ func TestLeavesNothing(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.path, err, c.want)
 		}
 	}
+	if _, err := Import(t.Context(), Config{Input: andorra, Output: filepath.Dir(dir)}); err == nil || !strings.HasSuffix(err.Error(), "a directory; name a file") {
+		t.Error(err)
+	}
+	if _, err := Import(t.Context(), Config{Input: out, Output: out, Format: CSV, Attributed: true}); err == nil || !strings.HasSuffix(err.Error(), "it is the input; name another file") {
+		t.Error(err)
+	}
 	files, err := os.ReadDir(dir)
 	if text, _ := os.ReadFile(out); err != nil || len(files) != 1 || string(text) != "as it was" {
 		t.Errorf("%v, %q, %v; want only what was there", files, text, err)

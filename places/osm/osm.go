@@ -28,12 +28,13 @@ var Keys = []string{
 const longest = 255 * 4
 
 // Place returns the object of that kind (node, way or relation), number and tags,
-// which is at that point. It returns false if the object has no name, if its tags
-// are not those of a place, or if the point is not on Earth.
+// which is at that point. It returns false if the object has no name or one that is
+// longer than OpenStreetMap allows, if its tags are not those of a place, or if the
+// point is not on Earth.
 func Place(kind string, id int64, at places.Point, tags map[string]string) (places.Place, bool) {
 	name := strings.TrimSpace(tags["name"])
 	onEarth := at.Lat >= -90 && at.Lat <= 90 && at.Lng >= -180 && at.Lng <= 180
-	if name == "" || !onEarth {
+	if name == "" || len(name) > longest || !onEarth {
 		return places.Place{}, false
 	}
 	types := Types(tags)
@@ -116,7 +117,8 @@ func add(types []string, more ...string) []string {
 
 // Vicinity returns street, number and city of the object with these tags, as in
 // "Avinguda Meritxell 11, Andorra la Vella", as far as they tell
-// (https://wiki.openstreetmap.org/wiki/Key:addr:*).
+// (https://wiki.openstreetmap.org/wiki/Key:addr:*). What is longer than OpenStreetMap
+// allows for them tells nothing.
 func Vicinity(tags map[string]string) string {
 	street := strings.TrimSpace(tags["addr:street"])
 	if street == "" { // where streets have no names, houses are numbered by place
@@ -126,8 +128,12 @@ func Vicinity(tags map[string]string) string {
 		street += " " + number
 	}
 	city := strings.TrimSpace(tags["addr:city"])
-	if street == "" || city == "" {
+	all := street + ", " + city
+	switch {
+	case len(all) > 3*longest:
+		return ""
+	case street == "" || city == "":
 		return street + city
 	}
-	return street + ", " + city
+	return all
 }

@@ -121,6 +121,7 @@ func TestVicinity(t *testing.T) {
 		{city: "Andorra la Vella", want: "Andorra la Vella"},
 		{number: "11", city: "Andorra la Vella", want: "Andorra la Vella"},
 		{place: "Les Bons", number: "3", city: "Encamp", want: "Les Bons 3, Encamp"},
+		{street: strings.Repeat("a", 3*longest), city: "Encamp"},
 		{street: "千代田", number: "1-1", city: "東京", want: "千代田 1-1, 東京"},
 	} {
 		tags := map[string]string{"addr:street": c.street, "addr:place": c.place, "addr:housenumber": c.number, "addr:city": c.city}
@@ -151,6 +152,7 @@ func TestPlace(t *testing.T) {
 	}{
 		"no name":         {at, bar("")},
 		"a blank name":    {at, bar(" \u00a0")},
+		"a name of 4 MB":  {at, bar(strings.Repeat("a", 4<<20))},
 		"no place":        {at, map[string]string{"name": "Main Line", "railway": "rail"}},
 		"beyond the pole": {places.Point{Lat: 90.1}, bar("Bar")},
 		"beyond 180":      {places.Point{Lng: -180.1}, bar("Bar")},

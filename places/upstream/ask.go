@@ -30,15 +30,6 @@ type Response struct {
 	Body   []byte // valid UTF-8 if Status is 200, else perhaps only its beginning
 }
 
-// noTurn is the error of who waited in vain for a place in flight or for the rate limit.
-type noTurn struct {
-	text string
-	err  error
-}
-
-func (n *noTurn) Error() string { return n.text }
-func (n *noTurn) Unwrap() error { return n.err }
-
 // Ask sends r and has read read the response, of whatever status; its error, as of
 // Failed or Nonsense, is that of the attempt. An attempt that failed is made again
 // if its error says that this may help, and if the time left in ctx suffices for
@@ -65,20 +56,33 @@ func (c *Client) Ask(ctx context.Context, r Request, read func(Response) error) 
 	}
 }
 
-// turn does attempt once nothing is in its way.
+// turn does attempt once nothing is in its way. It waits for half of the time that is left at most: who asks with less asks in vain,
+// and what comes of it says that a provider fails which is only asked too much.
 func (c *Client) turn(ctx context.Context, attempt func() error) error {
 	if err := c.blocked(); err != nil {
 		return err
 	}
+	waiting, cancel, most := ctx, context.CancelFunc(func() {}), time.Duration(0)
+	if deadline, ok := ctx.Deadline(); ok {
+		most = time.Until(deadline) / 2
+		waiting, cancel = context.WithTimeout(ctx, most)
+	}
+	defer cancel()
+	noTurn := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return &places.Error{Status: places.UnknownError, Err: fmt.Errorf("not asked within %v, for %d other requests are under way", about(most), cap(c.slots))}
+	}
 	select {
 	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return &noTurn{fmt.Sprintf("%d other requests are under way", cap(c.slots)), ctx.Err()}
+	case <-waiting.Done():
+		return noTurn()
 	}
 	defer func() { <-c.slots }()
-	if err := c.limit.Wait(ctx); err != nil {
-		if ctx.Err() != nil {
-			return &noTurn{"the rate limit is reached", ctx.Err()}
+	if err := c.limit.Wait(waiting); err != nil {
+		if waiting.Err() != nil {
+			return noTurn()
 		}
 		return &places.Error{
 			Status: places.OverQueryLimit, Err: fmt.Errorf("not asked, for its rate limit of %v requests/s is reached", c.config.Rate),

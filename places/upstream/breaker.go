@@ -51,11 +51,12 @@ func (c *Client) exhausted() bool {
 	return c.failure.Status == places.OverQueryLimit && !c.failure.Again
 }
 
-// refused returns the error of who is not let through by the breaker.
+// refused returns the error of who is not let through by the breaker. It has the text of the failure before, but is not that one: the
+// time of another question was up.
 func (c *Client) refused() *places.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &places.Error{Status: c.failure.Status, Err: fmt.Errorf("not asked, for it failed before: %w", c.failure)}
+	return &places.Error{Status: c.failure.Status, Err: fmt.Errorf("not asked, for it failed before: %v", c.failure)}
 }
 
 func state(s gobreaker.State) places.Breaker {

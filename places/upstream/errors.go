@@ -122,11 +122,21 @@ func (c *Client) named(err *places.Error) *places.Error {
 func (c *Client) explain(ctx context.Context, err error, start time.Time) *places.Error {
 	w := c.washed(err)
 	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) {
-		text := fmt.Sprintf("no answer within %v", deadline.Sub(start).Round(time.Millisecond))
-		if turn, ok := errors.AsType[*noTurn](err); ok {
-			text += ": " + turn.Error()
+		text := "not asked, for no time was left"
+		if most := deadline.Sub(start); most > 0 {
+			text = fmt.Sprintf("no answer within %v", about(most))
 		}
 		w.Err = &cause{text, context.DeadlineExceeded}
 	}
 	return c.named(w)
+}
+
+// about returns d without what nobody wants to know: with two or three digits.
+func about(d time.Duration) time.Duration {
+	for _, most := range []time.Duration{time.Second, 100 * time.Millisecond} {
+		if d >= most {
+			return d.Round(most / 10)
+		}
+	}
+	return d.Round(time.Millisecond)
 }

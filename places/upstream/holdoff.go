@@ -54,6 +54,6 @@ func (c *Client) left() (time.Duration, *places.Error) {
 	}
 	return d, &places.Error{
 		Status: c.because.Status, After: d,
-		Err: fmt.Errorf("not asked for %v, as it wishes: %w", d.Round(time.Millisecond), c.because),
+		Err: fmt.Errorf("not asked for %v, as it wishes: %v", d.Round(time.Millisecond), c.because),
 	}
 }

@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,6 +58,48 @@ func TestBreakerEndsRetries(t *testing.T) {
 			t.Errorf("%d requests, want %d", n, failures)
 		}
 	}, status(503))
+}
+
+// A provider that answers, but is asked more than it may be at a time, is not one that fails: who comes too late for an answer does
+// not ask.
+func TestCrowd(t *testing.T) {
+	run(t, Config{InFlight: 2}, func(t *testing.T, b *bench) {
+		var mu sync.Mutex
+		outcomes := make(map[string]int)
+		var all sync.WaitGroup
+		for range 60 {
+			all.Go(func() {
+				text := fmt.Sprint(b.ask(t, 2*time.Second))
+				mu.Lock()
+				defer mu.Unlock()
+				outcomes[text]++
+			})
+		}
+		all.Wait()
+		want := map[string]int{"<nil>": 8, "test: not asked within 1s, for 2 other requests are under way": 52}
+		if !maps.Equal(outcomes, want) || b.server.requests() != 8 {
+			t.Errorf("%v, %d requests; want %v, 8", outcomes, b.server.requests(), want)
+		}
+		for _, e := range b.told() {
+			if strings.HasPrefix(e, "turn") {
+				t.Error(e)
+			}
+		}
+	}, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(300 * time.Millisecond)
+		fine(w, r)
+	})
+}
+
+// Who is refused because of those whose time was up is told so, and not that there was no answer.
+func TestRefusedAfterTimeouts(t *testing.T) {
+	run(t, Config{}, func(t *testing.T, b *bench) {
+		for range failures {
+			want(t, b.ask(t, time.Second), places.UnknownError, "test: no answer within 1s")
+		}
+		want(t, b.ask(t, time.Second), places.UnknownError, "test: not asked, for it failed before: no answer in time")
+		want(t, b.ask(t, -time.Second), places.UnknownError, "test: not asked, for no time was left")
+	}, silent)
 }
 
 // While one question tries whether the provider is back, the others are refused.
@@ -192,7 +236,7 @@ func TestInFlight(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		want(t, b.ask(t, 1500*time.Millisecond), places.UnknownError, "test: no answer within 1.5s: 2 other requests are under way")
+		want(t, b.ask(t, 1500*time.Millisecond), places.UnknownError, "test: not asked within 750ms, for 2 other requests are under way")
 		all.Wait()
 		if took := time.Since(start); most != 2 || took != 5*time.Second {
 			t.Errorf("%d at a time, %v in all; want 2, 5s", most, took)

@@ -10,7 +10,8 @@
 //   - one of the few places in flight has to be free,
 //   - the rate limit has to allow it.
 //
-// The first two fail at once, the others wait as long as the context allows.
+// The first two fail at once, the others wait for half of the time that the context
+// allows: with less for the answer, the provider would be asked in vain.
 //
 // No secret leaves the package: the URLs that errors of net/http print are left
 // out, and the secret itself is replaced in every text, however it is escaped.

@@ -135,3 +135,14 @@ func TestNotAsked(t *testing.T) {
 		}
 	}, fine)
 }
+
+func TestAbout(t *testing.T) {
+	for d, want := range map[time.Duration]time.Duration{
+		1784 * time.Millisecond: 1800 * time.Millisecond, 2 * time.Second: 2 * time.Second, 12345 * time.Millisecond: 12300 * time.Millisecond,
+		496 * time.Millisecond: 500 * time.Millisecond, 99400 * time.Microsecond: 99 * time.Millisecond, time.Microsecond: 0,
+	} {
+		if got := about(d); got != want {
+			t.Errorf("%v: %v, want %v", d, got, want)
+		}
+	}
+}

@@ -107,6 +107,9 @@ func tooLong() *places.Error { return Nonsense(fmt.Sprintf("more than %d MiB", l
 // lost returns the error of a request that failed on its way. What says nothing to a reader is left out: the URL, which
 // may hold the secret, and the two ends of a connection that was made.
 func (c *Client) lost(ctx context.Context, err error, again bool) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &cause{"no answer in time", context.DeadlineExceeded}
+	}
 	if ctx.Err() != nil {
 		return &places.Error{Status: places.UnknownError, Err: ctx.Err()}
 	}

@@ -38,12 +38,13 @@ func style() string {
 	s.WriteString(".plot{font:12px system-ui,sans-serif;color:#1c2330}.plot text{fill:currentColor}.plot .title{font-size:15px;font-weight:600}" +
 		".plot .faint{opacity:.66}.plot .grid{stroke:currentColor;stroke-opacity:.14}.plot .axis{stroke:currentColor;stroke-opacity:.5}" +
 		".plot .line{fill:none;stroke-width:2;stroke-linejoin:round}")
-	dark := ".plot{color:#e4e8ef}"
+	var dark strings.Builder
+	dark.WriteString(".plot{color:#e4e8ef}")
 	for i, c := range colours {
 		fmt.Fprintf(&s, ".plot .s%d{stroke:%s}.plot .d%d{fill:%s}", i, c[0], i, c[0])
-		dark += fmt.Sprintf(".plot .s%d{stroke:%s}.plot .d%d{fill:%s}", i, c[1], i, c[1])
+		fmt.Fprintf(&dark, ".plot .s%d{stroke:%s}.plot .d%d{fill:%s}", i, c[1], i, c[1])
 	}
-	fmt.Fprintf(&s, "@media(prefers-color-scheme:dark){%s}", dark)
+	fmt.Fprintf(&s, "@media(prefers-color-scheme:dark){%s}", dark.String())
 	return s.String()
 }
 

@@ -1,0 +1,283 @@
+//go:build peers
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"herd/node/load"
+	"herd/node/load/plot"
+)
+
+const (
+	peersFile = "../../docs/peers.json"
+	document  = "../../PERFORMANCE.md"
+)
+
+// measured is all that the file of runs has.
+type measured struct {
+	Machine []string                `json:"machine"` // of the last run
+	Rows    map[string]*measuredRow `json:"rows"`
+}
+
+// measuredRow is what one row brought: each figure in the order of the runs.
+type measuredRow struct {
+	Seconds float64                 `json:"seconds"`
+	Figures map[string][]float64    `json:"figures"`
+	Curves  map[string][]load.Point `json:"curves,omitempty"`
+}
+
+func newMeasured(t *testing.T) *measured {
+	return &measured{Machine: machine(t), Rows: make(map[string]*measuredRow)}
+}
+
+// readMeasured returns the runs that PERFORMANCE.md shows.
+func readMeasured(t *testing.T) *measured {
+	m := &measured{Rows: make(map[string]*measuredRow)}
+	text, err := os.ReadFile(peersFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m
+	}
+	if err == nil {
+		err = json.Unmarshal(text, m)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// encode returns JSON with a line for each row.
+func (m *measured) encode() ([]byte, error) {
+	machine, err := json.Marshal(m.Machine)
+	if err != nil {
+		return nil, err
+	}
+	var rows []string
+	for _, name := range slices.Sorted(maps.Keys(m.Rows)) {
+		row, err := json.Marshal(m.Rows[name])
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, fmt.Sprintf("%q:%s", name, row))
+	}
+	return fmt.Appendf(nil, "{\"machine\":%s,\n\"rows\":{\n%s\n}}\n", machine, strings.Join(rows, ",\n")), nil
+}
+
+func (m *measured) take(newer *measured) {
+	m.Machine = newer.Machine
+	maps.Copy(m.Rows, newer.Rows)
+}
+
+// machine says where and when it was measured, and with what.
+func machine(t *testing.T) []string {
+	said := func(name string, args ...string) string {
+		out, _ := exec.Command(name, args...).Output() // what is missing says nothing
+		return before(string(out), "\n")
+	}
+	field := func(file, name, cut string) string {
+		text, _ := os.ReadFile(file)
+		for l := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(l, name); ok {
+				return strings.Trim(value, cut+"\n")
+			}
+		}
+		return ""
+	}
+	redis := said("redis-server", "--version")
+	if f := strings.Fields(redis); len(f) > 2 {
+		redis = "Redis " + strings.TrimPrefix(f[2], "v=")
+	}
+	module := func(path string) string { return strings.TrimSpace(said("go", "list", "-m", path)) }
+	return slices.DeleteFunc([]string{
+		fmt.Sprintf("%s, %d of its processors, %s", field("/proc/cpuinfo", "model name", "\t: "), runtime.NumCPU(), field("/proc/meminfo", "MemTotal:", " ")),
+		fmt.Sprintf("%s, Linux %s", field("/etc/os-release", "PRETTY_NAME=", `"`), said("uname", "-r")),
+		fmt.Sprintf("%s, %s, %s", strings.TrimPrefix(said("go", "version"), "go version "), module("github.com/nats-io/nats-server/v2"), module("github.com/nats-io/nats.go")),
+		redis,
+		"load average when the measuring began: " + before(field("/proc/loadavg", "", ""), " "),
+		time.Now().UTC().Format("2 January 2006, 15:04 UTC"),
+	}, func(s string) bool { return s == "" })
+}
+
+func before(text, cut string) string {
+	first, _, _ := strings.Cut(text, cut)
+	return first
+}
+
+// summary is a figure's median and spread.
+type summary struct{ median, least, most float64 }
+
+func summarise(values []float64) summary {
+	v := slices.Sorted(slices.Values(values))
+	if len(v) == 0 {
+		return summary{}
+	}
+	return summary{(v[(len(v)-1)/2] + v[len(v)/2]) / 2, v[0], v[len(v)-1]}
+}
+
+func (s summary) String() string {
+	return fmt.Sprintf("%s (%s–%s)", plot.Number(s.median), plot.Number(s.least), plot.Number(s.most))
+}
+
+// judge returns a target's figure, its text, and whether it is met; "" if nothing is expected.
+func (g *bound) judge(figures map[string][]float64) (value, want, met string) {
+	var values []float64
+	scale := g.scale
+	if scale == 0 {
+		scale = 1
+	}
+	for i, v := range figures[g.of] {
+		if by := figures[g.by]; g.by != "" {
+			if i >= len(by) {
+				break
+			}
+			v /= by[i]
+		}
+		values = append(values, scale*v)
+	}
+	unit := g.unit
+	if g.by != "" || strings.Contains(g.of, "/bare") {
+		unit = "×"
+	}
+	if len(values) == 0 {
+		return "–", "", ""
+	}
+	s := summarise(values)
+	value = fmt.Sprintf("%s %s", s, unit)
+	ok := true
+	switch {
+	case g.least > 0:
+		want, ok = fmt.Sprintf("≥ %g %s", g.least, unit), s.median >= g.least
+	case g.most > 0:
+		want, ok = fmt.Sprintf("≤ %g %s", g.most, unit), s.median <= g.most
+	default:
+		return value, "", ""
+	}
+	switch {
+	case *peersQuick:
+		return value, want, "–"
+	case ok:
+		return value, want, "yes"
+	}
+	return value, want, "**no**"
+}
+
+// table is the table of ratios, and figuresTable what they come from. Rows that were not measured are left out.
+func (m *measured) table() [][]string {
+	cells := [][]string{{"what", "figure", "measured", "target", "met"}}
+	for _, r := range rows {
+		found := m.Rows[r.name]
+		if found == nil {
+			continue
+		}
+		title := r.title
+		for _, g := range r.targets {
+			value, want, met := g.judge(found.Figures)
+			of := g.of
+			if g.by != "" {
+				of += " / " + g.by
+			}
+			cells = append(cells, []string{title, of, value, want, met})
+			title = ""
+		}
+	}
+	return cells
+}
+
+func (m *measured) figuresTable() [][]string {
+	cells := [][]string{{"row", "figure", "median (min–max)"}}
+	for _, r := range rows {
+		found := m.Rows[r.name]
+		if found == nil {
+			continue
+		}
+		title := r.name
+		for _, name := range slices.Sorted(maps.Keys(found.Figures)) {
+			cells = append(cells, []string{title, name, summarise(found.Figures[name]).String()})
+			title = ""
+		}
+	}
+	return cells
+}
+
+// markdown aligns a table, whose first row is its head.
+func markdown(cells [][]string) string {
+	wide := make([]int, len(cells[0]))
+	for _, row := range cells {
+		for i, c := range row {
+			wide[i] = max(wide[i], utf8.RuneCountInString(c), 3)
+		}
+	}
+	var b strings.Builder
+	for n, row := range cells {
+		for i, c := range row {
+			b.WriteString("| " + c + strings.Repeat(" ", wide[i]-utf8.RuneCountInString(c)) + " ")
+		}
+		b.WriteString("|\n")
+		if n == 0 {
+			for _, w := range wide {
+				b.WriteString("|" + strings.Repeat("-", w+2))
+			}
+			b.WriteString("|\n")
+		}
+	}
+	return b.String()
+}
+
+// publish prints the table, or writes the document and what belongs to it.
+func (m *measured) publish(t *testing.T, write bool) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := m.encode()
+	must(err)
+	if !write {
+		fmt.Printf("\n%s\n%s\n%s\n", strings.Join(m.Machine, "\n"), markdown(m.table()), markdown(m.figuresTable()))
+		if *peersOut != "" {
+			must(os.WriteFile(*peersOut, text, 0o644))
+		}
+		return
+	}
+	must(os.MkdirAll("../../docs", 0o755))
+	must(os.WriteFile(peersFile, text, 0o644))
+	for name, picture := range m.pictures() {
+		must(os.WriteFile("../../docs/"+name, picture, 0o644))
+	}
+	page, err := os.ReadFile(document)
+	must(err)
+	for name, part := range map[string]string{
+		"machine": "- " + strings.Join(m.Machine, "\n- ") + "\n",
+		"targets": markdown(m.table()),
+		"figures": markdown(m.figuresTable()),
+	} {
+		page = []byte(replaceBetween(t, string(page), name, part))
+	}
+	must(os.WriteFile(document, page, 0o644))
+}
+
+// replaceBetween replaces what a page has between the comments with that name.
+func replaceBetween(t *testing.T, page, name, part string) string {
+	t.Helper()
+	before, rest, begins := strings.Cut(page, "<!-- "+name+" -->\n")
+	_, after, ends := strings.Cut(rest, "<!-- end of "+name+" -->")
+	if !begins || !ends {
+		t.Fatalf("%s has no comments <!-- %s --> and <!-- end of %s -->", document, name, name)
+	}
+	return before + "<!-- " + name + " -->\n\n" + part + "\n<!-- end of " + name + " -->" + after
+}

@@ -1,0 +1,239 @@
+//go:build peers
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"herd/node/load"
+)
+
+var geoadd = load.GeoAdd{Key: "herd"}
+
+// rows are those of the table, in its order.
+var rows = []rivalry{
+	{
+		name: "pipelined", redis: true, title: "`IAMAT`, one node, 50 connections, pipeline 64, 100,000 clients moving",
+		measure: func(p *peers) {
+			herd, redis := startOne(p, p.program, ""), startRedis(p, "")
+			p.throughput([]contestant{
+				{"herd", herd, load.Herd{}},
+				{"bare", startBare(p, "bare-server"), load.Herd{}},
+				{"SET", redis, load.Set{}},
+				{"GEOADD", redis, geoadd},
+			}, 64)
+		},
+		targets: []bound{{of: "herd", by: "GEOADD", least: 4}, {of: "herd", by: "SET", least: 1.2}, {of: "herd", by: "bare"}},
+	},
+	{
+		name: "unpipelined", redis: true, title: "the same, pipeline 1",
+		measure: func(p *peers) {
+			all := []contestant{
+				{"herd", startOne(p, p.program, ""), load.Herd{}},
+				{"echo", startBare(p, "echo-server"), load.Echo{}},
+				{"GEOADD", startRedis(p, ""), geoadd},
+			}
+			p.throughput(all, 1)
+			for _, c := range all { // at half of what the slowest of them can do on this machine
+				r := p.press(c.server, c.protocol, load.Config{
+					Pipeline: 16, Rate: steadyRate, Warmup: p.last(time.Second), Duration: p.last(5 * time.Second),
+				})
+				p.curves[c.name] = r.Reports.Points()
+			}
+		},
+		targets: []bound{{of: "herd", by: "echo", least: 0.85}, {of: "herd", by: "GEOADD", least: 1.2}},
+	},
+	{
+		name: "five", redis: true, title: "five nodes in one process, 50 connections spread over them, pipeline 64, until the last is equal",
+		measure: (*peers).five,
+		targets: []bound{{of: "herd", by: "GEOADD", least: 1}, {of: "conflated", unit: "%"}},
+	},
+	{
+		name: "farthest", title: "acknowledgement to the farthest node, 3 links, 1,000 reports/s, against three bare NATS relays",
+		measure: func(p *peers) {
+			for range p.runs() {
+				p.benchmark("node", "^BenchmarkFarthest$")
+			}
+		},
+		targets: []bound{{of: "known-p50/bare", most: 2}, {of: "known-p99/bare", most: 3}, {of: "sent-p50/bare"}, {of: "sent-p99/bare"}},
+	},
+	{
+		name: "stalled", title: "p99 of `IAMAT` at half the maximum rate while one of two neighbours is stopped, against while it is not",
+		measure: (*peers).stalled,
+		targets: []bound{{of: "stalled p99 ms", by: "well p99 ms", most: 2}},
+	},
+	{
+		name: "memory", redis: true, title: "memory per client when 1,000,000 have reported, the tree of digests included",
+		measure: (*peers).memory,
+		targets: []bound{{of: "heap B", most: 200, unit: "B"}, {of: "RSS B", most: 300, unit: "B"}},
+	},
+	{
+		name: "idle", title: "memory per connection of 10,000 that are idle after use, resident",
+		measure: func(p *peers) {
+			p.record("RSS B", float64(idle(p.T, p.program, "", p.many(10_000), func(address string) (net.Conn, error) { return net.Dial("tcp", address) })))
+		},
+		targets: []bound{{of: "RSS B", most: 5 << 10, unit: "B"}},
+	},
+	{
+		name: "gc", title: "garbage collector's share of the processor time at maximum rate",
+		measure: func(p *peers) {
+			s := startOne(p, p.program, "")
+			for range p.runs() {
+				p.press(s, load.Herd{}, load.Config{Pipeline: 64, Duration: time.Millisecond}) // all clients are known
+				used, collected := s.cpu(), s.collected()
+				p.press(s, load.Herd{}, load.Config{Pipeline: 64})
+				p.record("collector", 100*(s.collected()-collected).Seconds()/(s.cpu()-used).Seconds())
+			}
+		},
+		targets: []bound{{of: "collector", most: 10, unit: "%"}},
+	},
+	{
+		name: "cold", title: "a node that knows nothing takes 1,000,000 clients from its neighbour, each a process; p99 of the neighbour's clients against before",
+		measure: func(p *peers) {
+			s := newColdScene(p, p.program, p.many(1_000_000))
+			for range p.runs() {
+				took, before, meanwhile := s.measure(p.last(5 * time.Second))
+				p.record("seconds", took.Seconds())
+				p.record("before p99 ms", 1e3*before[1].Seconds())
+				p.record("meanwhile p99 ms", 1e3*meanwhile[1].Seconds())
+			}
+		},
+		targets: []bound{{of: "seconds", most: 20, unit: "s"}, {of: "meanwhile p99 ms", by: "before p99 ms", most: 3}},
+	},
+	{
+		name: "growth", title: "processor time in topologies of 5, 20 and 50 nodes in one process; with 1,000 to 1,000,000 clients",
+		measure: (*peers).growth,
+		targets: []bound{{of: "nodes=50 ns/message", by: "nodes=5 ns/message", most: 1.2}, {of: "clients=1000000 ns/report", by: "clients=1000 ns/report"}},
+	},
+	{
+		name: "durable", redis: true, title: "durability: `interval` and `always` against none, Redis `appendfsync` `everysec` and `always`",
+		measure: func(p *peers) {
+			p.throughput([]contestant{
+				{"none", startOne(p, p.program, ""), load.Herd{}},
+				{"interval", startOne(p, p.program, "interval"), load.Herd{}},
+				{"always", startOne(p, p.program, "always"), load.Herd{}},
+				{"GEOADD", startRedis(p, ""), geoadd},
+				{"GEOADD everysec", startRedis(p, "everysec"), geoadd},
+				{"GEOADD always", startRedis(p, "always"), geoadd},
+			}, 64)
+		},
+		targets: []bound{
+			{of: "interval", by: "none", least: 0.8},
+			{of: "always", by: "none"},
+			{of: "interval", by: "GEOADD everysec"},
+			{of: "always", by: "GEOADD always"},
+			{of: "GEOADD everysec", by: "GEOADD"},
+			{of: "GEOADD always", by: "GEOADD"},
+		},
+	},
+}
+
+// five counts what five nodes together accept until each of them has it.
+func (p *peers) five() {
+	herd, redis := startUp(p, p.program, campus(p), ""), startRedis(p, "")
+	config := load.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
+	p.alternate([]contestant{{"herd", herd, load.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
+		if c.server == redis {
+			p.record(c.name, p.press(redis, geoadd, config).Throughput())
+			return
+		}
+		told, conflated := herd.told()
+		r := p.press(herd, load.Herd{}, config)
+		answered := time.Now()
+		herd.equal()
+		p.record(c.name, float64(r.Answered())/(r.Elapsed+time.Since(answered)).Seconds())
+		nowTold, nowConflated := herd.told()
+		told, conflated = nowTold-told, nowConflated-conflated
+		p.record("conflated", 100*float64(conflated)/float64(told+conflated))
+	})
+}
+
+// stalled reports to a node at half of what it can do, in turns while both its neighbours are well and while one of them is stopped.
+func (p *peers) stalled() {
+	bus, keys := freeAddresses(p, 1)[0], filepath.Join(p.TempDir(), "keys")
+	h := newHerds(p, p.program, shape{[]string{"Goloman", "Hands", "Wilkes"}, [][2]string{{"Goloman", "Hands"}, {"Goloman", "Wilkes"}}},
+		fmt.Sprintf("bus: {listen: %q, keys: %q}\n", bus, keys))
+	if out, err := exec.Command(p.program, "bus", "keys", keys, "--config", h.file).CombinedOutput(); err != nil {
+		p.Fatalf("%v: %s", err, out)
+	}
+	herd := h.run(h.nodes[:1], "up", "--only", "Goloman")
+	well := h.run(h.nodes[1:2], "node", "Hands", "--bus-url", "nats://"+bus)
+	wilkes := h.run(h.nodes[2:], "node", "Wilkes", "--bus-url", "nats://"+bus)
+	for _, each := range []*peer{herd, well, wilkes} {
+		each.ready()
+	}
+	rate := p.press(herd, load.Herd{}, load.Config{Pipeline: 64}).Throughput() / 2
+	p.record("rate", rate)
+	measure := func(name string) {
+		r := p.press(herd, load.Herd{}, load.Config{Pipeline: 64, Rate: rate, Warmup: p.last(500 * time.Millisecond), Duration: p.last(3 * time.Second)})
+		p.record(name+" p99 ms", 1e3*r.Reports.At(99).Seconds())
+		p.curves[name] = r.Reports.Points()
+	}
+	for range p.runs() {
+		herd.equal(well, wilkes)
+		measure("well")
+		send(p, wilkes, syscall.SIGSTOP)
+		measure("stalled")
+		send(p, wilkes, syscall.SIGCONT)
+		herd.ready()
+	}
+}
+
+// growth measures processor time of the process, which others on the machine disturb less than the clock.
+func (p *peers) growth() {
+	cost := func(s *peer, c load.Config) (perReport time.Duration) {
+		c.Pipeline = 64
+		before := s.cpu()
+		r := p.press(s, load.Herd{}, c)
+		s.equal()
+		return (s.cpu() - before) / time.Duration(r.Filled+r.Answered())
+	}
+	for _, nodes := range []int{5, 20, 50} {
+		s := ring(nodes)
+		herd := startUp(p, p.program, s, "")
+		for range p.runs() {
+			perReport := cost(herd, load.Config{Clients: p.many(20_000), Requests: p.many(1_000_000) / nodes, Duration: time.Minute})
+			p.record(fmt.Sprintf("nodes=%d µs/report", nodes), 1e6*perReport.Seconds())
+			p.record(fmt.Sprintf("nodes=%d ns/message", nodes), 1e9*perReport.Seconds()/float64(s.messages()))
+		}
+		herd.end()
+	}
+	for clients := 1000; clients <= p.many(1_000_000); clients *= 10 {
+		herd := startOne(p, p.program, "")
+		c := load.Config{Clients: clients, Requests: p.many(1_000_000), Duration: time.Minute}
+		cost(herd, c) // all are known
+		for range p.runs() {
+			p.record(fmt.Sprintf("clients=%d ns/report", clients), 1e9*cost(herd, c).Seconds())
+		}
+		herd.end()
+	}
+}
+
+// memory measures once: it does not depend on what else the machine does.
+func (p *peers) memory() {
+	clients := p.many(1_000_000)
+	p.benchmark("node/flood", fmt.Sprintf("^BenchmarkMemory$/^%d$", clients))
+	p.figures = map[string][]float64{"heap B": p.figures[fmt.Sprint(clients)+" heap-B/client"]}
+	herd, redis := startOne(p, p.program, ""), startRedis(p, "")
+	herdBefore, redisBefore := settled(p.T, herd.pid), resident(p.T, redis.pid)
+	everyone := load.Config{Clients: clients, Requests: clients, Duration: time.Minute, Pipeline: 64}
+	p.press(herd, load.Herd{}, everyone)
+	p.press(redis, geoadd, everyone)
+	p.record("RSS B", float64(settled(p.T, herd.pid)-herdBefore)/float64(clients))
+	p.record("RSS B of GEOADD", float64(resident(p.T, redis.pid)-redisBefore)/float64(clients))
+}
+
+func send(t testing.TB, s *peer, what syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(s.pid, what); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const steadyRate = 20_000 // reports a second for the curves of latency

@@ -1,0 +1,66 @@
+package flood
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// What a neighbour has not taken yet keeps more from being sent, until it says that it has, which it does as soon as it has taken
+// much. When it is down nobody waits for it.
+func TestFlow(t *testing.T) {
+	p := newNet(star(t, "A", "B"))
+	p.engines["A"].Links()[0].Queue.Limit(1 << 20)
+	p.pass(t, 3*time.Second)
+	a, b := p.link("A", "B"), p.link("B", "A")
+	hear := func(clients int) {
+		for i := range clients {
+			p.engines["A"].Hear(at(t, fmt.Sprint("c", i), int(p.now.Unix())), Edge)
+		}
+	}
+	// next returns the messages of reports that there are, and how many reports are in them.
+	next := func() (messages []Message, reports int) {
+		for {
+			var m Message
+			if !a.Next(p.now, &m) {
+				return messages, reports
+			}
+			if m.Kind == Reports {
+				messages, reports = append(messages, m), reports+len(m.Reports)
+			}
+		}
+	}
+	hear(maxUnderWay + 3*tellTaken)
+	sent, reports := next()
+	if reports != maxUnderWay {
+		t.Fatalf("%d reports under way, want %d", reports, maxUnderWay)
+	}
+	told, taken := 0, 0
+	for _, m := range sent {
+		if err := b.Take(p.now, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		taken += len(m.Reports)
+		var beat Message
+		if !b.Next(p.now, &beat) {
+			continue
+		}
+		told++
+		if beat.Kind != Heartbeat || taken != told*tellTaken {
+			t.Fatalf("message of kind %d when %d reports are taken", beat.Kind, taken)
+		}
+		if err := a.Take(p.now, beat, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, reports := next(); told != maxUnderWay/tellTaken || reports != 3*tellTaken {
+		t.Errorf("after %d early heartbeats %d reports are sent, want %d", told, reports, 3*tellTaken)
+	}
+
+	p.now = p.now.Add(silence)
+	hear(2 * maxUnderWay)
+	p.engines["A"].Tick(p.now)
+	if _, reports := next(); reports != 2*maxUnderWay || len(a.flow.marks) != 0 {
+		t.Errorf("%d reports are sent to a neighbour that is down, want %d", reports, 2*maxUnderWay)
+	}
+}
