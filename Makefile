@@ -48,7 +48,7 @@ kill:
 numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestRepairBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood
-	go test -tags numbers -run '^(TestHealTime|TestStalledNeighbour|TestCold)$$' -count 1 -v ./node ./cmd/herd
+	go test -tags numbers -run '^(TestHealTime|TestStalledNeighbour|TestCold|TestIdle)$$' -count 1 -v ./node ./cmd/herd
 	go test -run 'OnSockets|PromptReturn' -count 1 -v ./bus
 	go test -run '^TestBusyHerd$$' -count 1 -v ./node/flood/simulate
 	time go run ./cmd/herd topology simulate --shape regular --nodes 1000 --reports 10000

@@ -13,7 +13,7 @@ import (
 
 // iAmAt takes a client's report and tells it what was understood, whether or not it was news.
 func (s *session) iAmAt(l []byte, c *line.Command) error {
-	now := time.Now()
+	now := s.heard
 	if !s.secure.mayReport(c.Client) {
 		return s.refuse(l, foreignClient)
 	}

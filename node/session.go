@@ -28,6 +28,7 @@ type session struct {
 	replies *replies
 	scratch []byte
 	rate    *rate.Limiter // nil: none
+	heard   time.Time     // when the lines were read that are being answered
 	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
 	idle    time.Time     // when the client will have said nothing for too long; zero: never
 	brief   bool          // the wait is one for restTime
@@ -37,8 +38,8 @@ type session struct {
 	asking  context.Context // for providers: ends with the session
 	asked   sync.WaitGroup  // WHATSATs being answered
 	cancel  func()          // asking
-	ended   chan struct{}   // closed when nothing more is to be done
-	hurried sync.WaitGroup  // that nothing more was to be read
+	hurried sync.WaitGroup  // that ctx has ended
+	late    *time.Timer     // then: for what has been read to be answered
 	release func()          // what waits for ctx
 }
 
@@ -112,13 +113,14 @@ func (s *session) close(err error) {
 // begin has the session end with ctx.
 func (s *session) begin(ctx context.Context) {
 	ctx, release := s.lifetime(ctx)
-	s.ctx, s.ended = ctx, make(chan struct{})
+	s.ctx = ctx
 	s.asking, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.hurried.Add(1)
 	stop := context.AfterFunc(ctx, s.hurry)
 	s.release = func() {
 		if !stop() {
 			s.hurried.Wait()
+			s.late.Stop()
 		}
 		s.cancel()
 		release()
@@ -132,14 +134,10 @@ func (s *session) hurry() {
 		s.node.refusals.note(certificateExpired, s.host)
 	}
 	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // if it fails, the connection has ended
-	timer := time.NewTimer(drainTime)
-	defer timer.Stop()
-	select {
-	case <-s.ended:
-	case <-timer.C:
+	s.late = time.AfterFunc(drainTime, func() {
 		s.cancel()
 		_ = s.conn.Close()
-	}
+	})
 }
 
 // end waits until all is answered, after serve has returned err. It returns why the session ends.
@@ -154,7 +152,6 @@ func (s *session) end(err error) error {
 	if timedOut(err) {
 		s.node.refusals.note(slowReader, s.host)
 	}
-	close(s.ended)
 	s.release()
 	s.input.drop()
 	return err

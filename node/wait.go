@@ -32,7 +32,9 @@ func (s *session) fill() error {
 	if err := s.ctx.Err(); err != nil {
 		return err // the deadline that its end set may just have been moved
 	}
-	return s.input.fill()
+	err := s.input.fill()
+	s.heard = time.Now()
+	return err
 }
 
 // until returns how long to wait, zero for ever: for the rest of a line, for the client to speak, or until the session rests.

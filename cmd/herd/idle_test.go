@@ -49,8 +49,8 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 			t.Fatal(err)
 		}
 	}
-	var free [2]string
-	var held [2]net.Listener
+	var free [3]string
+	var held [3]net.Listener
 	for i := range free {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(err)
@@ -61,7 +61,7 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	}
 	file := filepath.Join(t.TempDir(), "herd.yaml")
 	must(os.WriteFile(file, fmt.Appendf(nil, "nodes: [{name: Goloman, listen: %q, http: %q}]\nlinks: []\nlog: {level: warn}\n"+
-		"limits: {connections: 0, per_address: 0}\n%s", free[0], free[1], more), 0o600))
+		"limits: {connections: 0, per_address: 0}\nbus: {listen: %q}\n%s", free[0], free[1], free[2], more), 0o600))
 	herd := exec.Command(program, "up", "--config", file)
 	herd.Stderr, herd.SysProcAttr = os.Stderr, endsWithTest
 	must(herd.Start())
@@ -94,8 +94,9 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	return (settled(t, herd.Process.Pid) - before) / clients
 }
 
-// settling is for how many seconds a process has to give nothing back before it is said to have settled.
-var settling = 25
+// settling is for how many seconds a process has to give nothing back before it is said to have settled. It looks for what there is
+// once a minute, see lean.
+var settling = 65
 
 // settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for a while.
 func settled(t *testing.T, pid int) int {

@@ -51,40 +51,54 @@ func NewRegistry() *Registry {
 
 func (g *Registry) shard(k key) *shard { return &g.shards[k.id>>(64-4*shardLevels)] }
 
-// hold puts r in the place that find returned, or adds it.
-func (s *shard) hold(place int, k key, r line.Report) {
+// hold puts r in the place that find returned, or adds it. The leaf's sum is that of before.
+func (s *shard) hold(place int, k key, r line.Report, sum digest) {
 	if place < 0 {
 		place = len(s.reports)
 		s.index.add(k.hash, place)
 		s.reports, s.next = append(s.reports, r), append(s.next, 0)
 		s.enter(k.id, place)
 	} else {
-		s.add(k.id, -digestOf(s.reports[place]))
+		change := digestOf(r) - digestOf(s.reports[place])
 		s.reports[place] = r
+		s.leafOf(k.id).sum = sum + change
+		s.sum += change
+		return
 	}
 	s.add(k.id, digestOf(r))
+}
+
+// leafSum returns the sum of a client's leaf, if there is one. Read before the client is searched, it comes from memory while the
+// search waits for what it reads there.
+func (s *shard) leafSum(id uint64) digest {
+	if len(s.leaves) == 0 {
+		return 0
+	}
+	return s.leafOf(id).sum
 }
 
 // admit holds r, which a client of this node reported, if its time is later than that of the report held. Of two reports
 // with the same time the first stays. It returns whether that changed the shard.
 func (s *shard) admit(k key, r line.Report) bool {
+	sum := s.leafSum(k.id)
 	place := s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && !r.Later(s.reports[place]) {
 		return false
 	}
-	s.hold(place, k, r)
+	s.hold(place, k, r, sum)
 	return true
 }
 
 // merge holds a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is
 // held then and whether that changed.
 func (s *shard) merge(k key, r line.Report) (held line.Report, changed bool) {
+	sum := s.leafSum(k.id)
 	place := s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && r.Compare(s.reports[place]) <= 0 {
 		return s.reports[place], false
 	}
 	r = r.Clone()
-	s.hold(place, k, r)
+	s.hold(place, k, r, sum)
 	return r, true
 }
 

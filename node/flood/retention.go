@@ -54,7 +54,7 @@ func (s *shard) forget(cutoff int64) int {
 	forgotten := len(s.reports) - len(kept)
 	s.reports, s.next, s.index, s.leaves, s.levels, s.sum = nil, nil, index{}, nil, 0, 0
 	for _, r := range kept {
-		s.hold(-1, keyOf(r.Client()), r)
+		s.hold(-1, keyOf(r.Client()), r, 0)
 	}
 	return forgotten
 }

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// BenchmarkBatch is what 64 reports in one message cost, each: to be written for a neighbour, and to be read from one, merged and queued
+// for two others, and popped there. Making them is not counted. The bus between is in BenchmarkStamp.
+func BenchmarkBatch(b *testing.B) {
+	const batch, clients = 64, 64 << 10
+	var reports [batch]line.Report
+	made := 0
+	next := func() []line.Report {
+		for i := range reports {
+			c := line.Parse(fmt.Appendf(nil, "IAMAT client%05d.example %s %d", made%clients, place, 1520023934+made/clients))
+			reports[i] = line.NewReport("Hands", 0, &c)
+			made++
+		}
+		return reports[:]
+	}
+	each := func(b *testing.B) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/report")
+	}
+	b.Run("encode", func(b *testing.B) {
+		payload, all := []byte(nil), next()
+		for b.Loop() {
+			payload = appendReports(payload[:0], "Hands", all)
+		}
+		each(b)
+	})
+	b.Run("relay", func(b *testing.B) {
+		n := New(Config{
+			Name: "Goloman", Topology: around(b, "Goloman", "Hands", "Holiday", "Wilkes"), Log: zap.NewNop(), Limits: defaultLimits,
+		})
+		n.engine.Connect(time.Now())
+		var payload []byte
+		var popped []line.Report
+		for b.Loop() {
+			b.StopTimer()
+			payload = appendReports(payload[:0], "Hands", next())
+			b.StartTimer()
+			n.Message(bus.Message{Kind: bus.Propagate, From: "Hands", Payload: payload})
+			for _, l := range n.links() {
+				popped = l.Queue.Pop(popped[:0], batch, 1<<15)
+			}
+		}
+		each(b)
+		if len(popped) != batch {
+			b.Errorf("%d reports are told on", len(popped))
+		}
+	})
+}
