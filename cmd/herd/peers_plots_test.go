@@ -37,7 +37,7 @@ func (m *measured) pictures() map[string][]byte {
 		for i, name := range c.figures {
 			s := summarise(found.Figures[name])
 			label := map[string]string{
-				"bare": "bare Go, stores", "echo": "bare Go, echoes", "SET": "Redis SET",
+				"herd": "herd", "bare": "bare Go, stores", "echo": "bare Go, echoes", "SET": "Redis SET",
 				"none": "herd, no store", "interval": "herd, interval", "always": "herd, always",
 			}[name]
 			if label == "" {
