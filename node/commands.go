@@ -55,7 +55,7 @@ func (s *session) whatsAt(l []byte, c *line.Command) error {
 	lat, lng := r.Coordinates()
 	q := places.Query{At: places.Point{Lat: lat, Lng: lng}, Radius: c.Radius, Bound: c.Bound}
 	s.asked.Go(func() {
-		ctx, cancel := context.WithTimeout(s.asking, s.node.limits.Load().Places)
+		ctx, cancel := context.WithTimeout(s.ask(), s.node.limits.Load().Places)
 		defer cancel()
 		body, status, results := s.node.nearby(ctx, s.node.Places, q)
 		at := r.AppendAt(nil)

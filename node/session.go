@@ -37,7 +37,8 @@ type session struct {
 	ctx     context.Context // ends when no more is to be read
 	asking  context.Context // for providers: ends with the session
 	asked   sync.WaitGroup  // WHATSATs being answered
-	cancel  func()          // asking
+	stop    func()          // ends asking
+	first   sync.Once       // of questions, which makes the two
 	hurried sync.WaitGroup  // that ctx has ended
 	late    *time.Timer     // then: for what has been read to be answered
 	release func()          // what waits for ctx
@@ -114,7 +115,6 @@ func (s *session) close(err error) {
 func (s *session) begin(ctx context.Context) {
 	ctx, release := s.lifetime(ctx)
 	s.ctx = ctx
-	s.asking, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.hurried.Add(1)
 	stop := context.AfterFunc(ctx, s.hurry)
 	s.release = func() {
@@ -125,6 +125,18 @@ func (s *session) begin(ctx context.Context) {
 		s.cancel()
 		release()
 	}
+}
+
+// ask returns the context of questions to providers. Most clients have none, and their sessions no such context.
+func (s *session) ask() context.Context {
+	s.first.Do(func() { s.asking, s.stop = context.WithCancel(context.WithoutCancel(s.ctx)) })
+	return s.asking
+}
+
+// cancel ends questions, those to come as well.
+func (s *session) cancel() {
+	s.ask()
+	s.stop()
 }
 
 // hurry has nothing more be read, and gives what has been read a bounded time to be answered.
