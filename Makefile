@@ -6,7 +6,7 @@ TAGS := attack,compose,engine,kill,mutants,numbers,peers
 FUZZ ?= 160# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-five bench-peers performance lint up clean
+.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-peers performance lint up clean
 
 all: build lint test
 
@@ -63,12 +63,6 @@ SOAK ?= 4h# of chaos
 soak:
 	go test -run '^TestChaos$$' -count 1 -timeout 0 -v ./node/flood/simulate -soak $(SOAK)
 	go test -run '^TestExhaustive$$' -count 1 -timeout 0 -v ./node/flood -deep
-
-# Five nodes and durability against Redis, the way to the farthest node against bare relays, and how cost grows: ten minutes.
-bench-five:
-	command -v redis-server >/dev/null || apt-get install -y -qq redis-server
-	go test -tags peers -run '^(TestFiveAgainstRedis|TestDurableAgainstRedis|TestStalledClients|TestGrowth)$$' -count 1 -timeout 20m -v ./node
-	go test -run '^$$' -bench 'Farthest|Five|Durable' -benchtime 7x ./node
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
