@@ -143,6 +143,7 @@ func TestRepairBytes(t *testing.T) {
 		}
 		n.settle(t)
 		n.pass(t, 2*time.Second)
+		all := uint64(0) // stale clients until now
 		for stale := 100; stale <= 10_000; stale *= 10 {
 			n.cut("stale")
 			lines := 0
@@ -161,6 +162,13 @@ func TestRepairBytes(t *testing.T) {
 			got, most := n.repair["stale"], 3*lines+64<<10
 			if got > most {
 				t.Errorf("%d bytes into the stale node, want at most %d", got, most)
+			}
+			pulled := uint64(0)
+			for _, l := range n.engines["stale"].Links() {
+				pulled += l.Status().Pulled
+			}
+			if all += uint64(stale); pulled != all {
+				t.Errorf("%d reports were pulled, want %d: those that differ, each once", pulled, all)
 			}
 			t.Logf("%7d clients, %5d stale: %7d bytes of lines, %7d into the stale node, %.2f of what it may; %7d into a neighbour",
 				clients, stale, lines, got, float64(got)/float64(most), n.repair["A"])
