@@ -104,7 +104,7 @@ func TestPeers(t *testing.T) {
 		}
 		t.Run(r.name, func(t *testing.T) {
 			if _, err := exec.LookPath("redis-server"); err != nil && r.redis {
-				t.Skip("redis-server is missing: make bench-peers installs it")
+				t.Fatal("redis-server is missing: make bench-peers installs it")
 			}
 			p := &peers{T: t, program: program, tests: tests, figures: make(map[string][]float64), curves: make(map[string][]load.Point)}
 			began := time.Now()
