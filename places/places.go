@@ -12,6 +12,7 @@ package places
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type Point struct {
 	Lat float64 `json:"lat"`
 	Lng float64 `json:"lng"`
 }
+
+// OnEarth reports whether there is such a point.
+func (p Point) OnEarth() bool { return math.Abs(p.Lat) <= 90 && math.Abs(p.Lng) <= 180 }
 
 // Query asks for the places around a point.
 type Query struct {

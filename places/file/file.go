@@ -22,7 +22,6 @@ package file
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 
 	"herd/places"
@@ -80,7 +79,7 @@ func (f *File) Len() (int, Origin) { return f.table.index.Len(), f.table.origin 
 // Find returns the places in the circle of q, nearest first and those equally far by id. It fails if the point of q is not on
 // Earth, if the file cannot be read, or if ctx is done.
 func (f *File) Find(ctx context.Context, q places.Query) (places.Answer, error) {
-	if !(math.Abs(q.At.Lat) <= 90 && math.Abs(q.At.Lng) <= 180) {
+	if !q.At.OnEarth() {
 		err := fmt.Errorf("file %s: no such point: latitude %v, longitude %v", f.path, q.At.Lat, q.At.Lng)
 		return places.Answer{}, &places.Error{Status: places.InvalidRequest, Err: err}
 	}

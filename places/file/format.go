@@ -70,7 +70,7 @@ func formatRow(p places.Place) (string, error) {
 	}
 	units := index.PointOf(at)
 	line := strings.Join([]string{
-		p.PlaceID, p.Name, formatDegrees(units.Lat), formatDegrees(units.Lng), strings.Join(p.Types, ","), p.Vicinity,
+		p.PlaceID, p.Name, index.FormatDegrees(units.Lat), index.FormatDegrees(units.Lng), strings.Join(p.Types, ","), p.Vicinity,
 	}, "\t")
 	_, err := parseRow(line)
 	return line, err
@@ -122,8 +122,4 @@ func ParseDegrees(s string, limit int) (int32, error) {
 		return 0, fmt.Errorf("want at most %d degrees", limit)
 	}
 	return index.PointOf(places.Point{Lat: v}).Lat, nil
-}
-
-func formatDegrees(units int32) string {
-	return strconv.FormatFloat(float64(units)/index.PerDegree, 'f', -1, 64)
 }

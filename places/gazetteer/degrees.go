@@ -3,7 +3,6 @@ package gazetteer
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"herd/places/index"
@@ -44,9 +43,4 @@ func parseDegrees(s string, limit int32) (int32, error) {
 		v = -v
 	}
 	return int32(v), nil
-}
-
-// formatDegrees is the inverse of parseDegrees.
-func formatDegrees(units int32) string {
-	return strconv.FormatFloat(float64(units)/index.PerDegree, 'f', -1, 64)
 }

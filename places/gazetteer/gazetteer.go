@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"math"
 
 	"herd/places"
 )
@@ -59,7 +58,7 @@ var shown = []string{geoNames.Text}
 // by id. It fails if the point of q is not on Earth, if the embedded data are
 // broken, or if ctx is done.
 func (g *Gazetteer) Find(ctx context.Context, q places.Query) (places.Answer, error) {
-	if !(math.Abs(q.At.Lat) <= 90 && math.Abs(q.At.Lng) <= 180) {
+	if !q.At.OnEarth() {
 		err := fmt.Errorf("gazetteer: no such point: latitude %v, longitude %v", q.At.Lat, q.At.Lng)
 		return places.Answer{}, &places.Error{Status: places.InvalidRequest, Err: err}
 	}

@@ -79,7 +79,7 @@ func parseRecord(f [len(columns)]string) (record, error) {
 // fields returns the text of r, column by column.
 func (r record) fields() [len(columns)]string {
 	return [...]string{
-		r.id, r.name, formatDegrees(r.at.Lat), formatDegrees(r.at.Lng), kinds[r.kind], r.country, strconv.FormatUint(uint64(r.rank), 10), r.source, r.admin1,
+		r.id, r.name, index.FormatDegrees(r.at.Lat), index.FormatDegrees(r.at.Lng), kinds[r.kind], r.country, strconv.FormatUint(uint64(r.rank), 10), r.source, r.admin1,
 	}
 }
 

@@ -71,8 +71,8 @@ func TestDegrees(t *testing.T) {
 		if got, err := parseDegrees(s, 180); got != want || err != nil {
 			t.Errorf("parseDegrees(%q) = %d, %v, want %d", s, got, err, want)
 		}
-		if got := formatDegrees(want); got != s {
-			t.Errorf("formatDegrees(%d) = %q, want %q", want, got, s)
+		if got := index.FormatDegrees(want); got != s {
+			t.Errorf("index.FormatDegrees(%d) = %q, want %q", want, got, s)
 		}
 	}
 	for _, s := range []string{

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"herd/places"
 )
@@ -155,4 +156,9 @@ func (s *search) compare(a, b Hit) int {
 		return cmp.Compare(a.Distance, b.Distance)
 	}
 	return s.index.tie(a.Row, b.Row)
+}
+
+// FormatDegrees returns units in decimal degrees, in their shortest spelling.
+func FormatDegrees(units int32) string {
+	return strconv.FormatFloat(float64(units)/PerDegree, 'f', -1, 64)
 }

@@ -21,7 +21,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -113,7 +112,7 @@ func (c *Client) Find(ctx context.Context, q places.Query, find func(context.Con
 }
 
 func (c *Client) find(ctx context.Context, q places.Query, find func(context.Context) (places.Answer, error)) (places.Answer, error) {
-	if !(math.Abs(q.At.Lat) <= 90 && math.Abs(q.At.Lng) <= 180) {
+	if !q.At.OnEarth() {
 		return places.Answer{}, &places.Error{
 			Status: places.InvalidRequest, Err: fmt.Errorf("no such point: latitude %v, longitude %v", q.At.Lat, q.At.Lng),
 		}
