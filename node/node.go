@@ -30,7 +30,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP, TLS, Providers and Store is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers, Store and Tracer is required.
 type Config struct {
 	HerdName  string // for those who look at the node
 	Name      line.NodeName
@@ -47,6 +47,7 @@ type Config struct {
 	Limits    Limits           // at first, see [Node.Limit]
 	Retention time.Duration    // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
+	Tracer    *status.Tracer   // or nil
 	Log       *zap.Logger
 }
 
@@ -74,6 +75,7 @@ type Node struct {
 	door     *door
 	quota    *quota
 	refusals *refusals
+	tracing  sync.Mutex          // held while the engine hears reports that are traced
 	tls      atomic.Pointer[TLS] // for new connections
 
 	looking  chan struct{} // one slot: the clock looks again

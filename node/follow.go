@@ -1,0 +1,73 @@
+package node
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/status"
+)
+
+// hear has the engine hear what a client of this node reports, and begins to trace one in so many.
+func (n *Node) hear(r line.Report, now time.Time) {
+	hop := n.Tracer.Said(string(r.Client()), now)
+	if hop == nil {
+		n.engine.Hear(r, flood.Edge)
+		return
+	}
+	n.tracing.Lock()
+	defer n.tracing.Unlock()
+	n.through(hop, r, flood.Edge)(n.engine.Hear(r, flood.Edge))
+}
+
+// through has a report that the engine is about to hear keep its trace on the way through this node. What it returns is to be called with
+// what the engine makes of it.
+func (n *Node) through(hop *status.Hop, r line.Report, from flood.NodeName) (heard func(news bool)) {
+	done := n.engine.Trace(r, from, hop)
+	return func(news bool) {
+		done(news)
+		hop.Merged(news)
+	}
+}
+
+// takeTraced has a link take a message of reports, of which some may be traced: the message has so many lines, and not all of them need be
+// reports.
+func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m flood.Message, heard func(r line.Report, news bool)) {
+	traces, err := status.ParseTraces(header, lines)
+	if err != nil {
+		n.refusals.note(malformedMessage, string(l.Peer), func() zap.Field { return zap.String("trace", quoted(header[:min(len(header), maxLogged)])) })
+	}
+	n.tracing.Lock()
+	defer n.tracing.Unlock()
+	ends := make(map[int]func(news bool), len(traces))
+	for _, t := range traces {
+		if len(m.Reports) == lines { // else it would be another report's
+			ends[t.Line] = n.through(n.Tracer.Heard(t.Context, string(l.Peer), now), m.Reports[t.Line], l.Peer)
+		}
+	}
+	next := 0
+	_ = l.Take(now, m, func(r line.Report, news bool) { // which cannot fail
+		if end := ends[next]; end != nil {
+			end(news)
+		}
+		next++
+		heard(r, news)
+	})
+}
+
+// publishTraced publishes a message with reports that are followed.
+func (t *talk) publishTraced(l *link, m *flood.Message, stamp string, payload []byte) error {
+	var header []byte
+	hops := make([]*status.Hop, len(m.Traced))
+	for i, traced := range m.Traced {
+		hops[i] = t.node.Tracer.Told(traced.Trace.(*status.Hop), string(l.Peer))
+		header = hops[i].AppendTrace(header, traced.Line)
+	}
+	err := t.conn.PublishTraced(kinds[m.Kind], string(l.Peer), stamp, string(header), payload)
+	for _, hop := range hops {
+		hop.Sent(err)
+	}
+	return err
+}
