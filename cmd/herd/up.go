@@ -122,6 +122,11 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 	if err != nil {
 		return err
 	}
+	traces, err := openTraces(ctx, config, h.logs.For("traces"))
+	if err != nil {
+		return err
+	}
+	defer traces.close()
 	for _, o := range h.open {
 		identity, err := credentials(config, o.Name)
 		if err == nil {
@@ -131,7 +136,7 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 			return fmt.Errorf("node %s: %w", o.Name, err)
 		}
 		d := f.dialer(o.Name, identity)
-		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs), d})
+		f.members = append(f.members, &member{o.node(config, d, finder, counters, traces.of(o.Name), h.logs), d})
 	}
 	return p.serve(ctx, f, func() { greet(h, url) })
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -29,8 +30,9 @@ const (
 type Exporter = sdk.SpanExporter
 
 // NewExporter returns what sends spans to a collector: OTLP over HTTP, to the path /v1/traces unless the endpoint has another. It connects
-// when there is something to send.
-func NewExporter(ctx context.Context, endpoint string) (Exporter, error) {
+// when there is something to send, and tells failed of every attempt in vain.
+func NewExporter(ctx context.Context, endpoint string, failed func(error)) (Exporter, error) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(failed))
 	if i := strings.Index(endpoint, "://"); strings.Count(strings.TrimSuffix(endpoint[i+3:], "/"), "/") == 0 {
 		endpoint = strings.TrimSuffix(endpoint, "/") + "/v1/traces"
 	}

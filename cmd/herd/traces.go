@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"herd/configs"
+	"herd/node/flood"
+	"herd/node/status"
+)
+
+const traceTime = time.Second // for the last spans, when the process ends
+
+// traces follow reports through the nodes of this process; the nil traces follow none.
+type traces struct {
+	config  *configs.Config
+	version string
+	out     status.Exporter
+	tracers []*status.Tracer
+}
+
+// openTraces returns what sends traces to the configured collector, if there is one. What fails then is logged at most once a minute.
+func openTraces(ctx context.Context, config *configs.Config, log *zap.Logger) (*traces, error) {
+	if config.Trace.Endpoint == "" {
+		return nil, nil
+	}
+	complain := rate.Sometimes{Interval: time.Minute}
+	out, err := status.NewExporter(ctx, config.Trace.Endpoint, func(err error) {
+		complain.Do(func() { log.Warn("traces are lost", zap.Error(err)) })
+	})
+	if err != nil {
+		return nil, fmt.Errorf("trace.endpoint: %w", err)
+	}
+	t := &traces{config: config, out: out}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		t.version = describe(info).Version
+	}
+	return t, nil
+}
+
+// of returns the tracer of a node.
+func (t *traces) of(name flood.NodeName) *status.Tracer {
+	if t == nil {
+		return nil
+	}
+	tracer := status.NewTracer(t.out, t.config.Herd, string(name), t.version, t.config.Trace.OneIn)
+	t.tracers = append(t.tracers, tracer)
+	return tracer
+}
+
+// close sends what is still to be sent, as far as a collector takes it.
+func (t *traces) close() {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), traceTime)
+	defer cancel()
+	for _, tracer := range t.tracers {
+		_ = tracer.Close(ctx) // the exporter has complained
+	}
+	_ = t.out.Shutdown(ctx)
+}
