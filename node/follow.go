@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"herd/node/flood"
 	"herd/node/line"
@@ -70,4 +71,10 @@ func (t *talk) publishTraced(l *link, m *flood.Message, stamp string, payload []
 		hop.Sent(err)
 	}
 	return err
+}
+
+// TracesLog returns what complains of spans that a collector does not take, at most once a minute.
+func TracesLog(log *zap.Logger) func(error) {
+	complain := rate.Sometimes{Interval: complaintGap}
+	return func(err error) { complain.Do(func() { log.Warn("traces are lost", zap.Error(err)) }) }
 }

@@ -6,9 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.uber.org/zap"
-	"golang.org/x/time/rate"
-
 	"herd/configs"
 	"herd/node/flood"
 	"herd/node/status"
@@ -24,15 +21,12 @@ type traces struct {
 	tracers []*status.Tracer
 }
 
-// openTraces returns what sends traces to the configured collector, if there is one. What fails then is logged at most once a minute.
-func openTraces(ctx context.Context, config *configs.Config, log *zap.Logger) (*traces, error) {
+// openTraces returns what sends traces to the configured collector, if there is one, and tells failed when it cannot.
+func openTraces(ctx context.Context, config *configs.Config, failed func(error)) (*traces, error) {
 	if config.Trace.Endpoint == "" {
 		return nil, nil
 	}
-	complain := rate.Sometimes{Interval: time.Minute}
-	out, err := status.NewExporter(ctx, config.Trace.Endpoint, func(err error) {
-		complain.Do(func() { log.Warn("traces are lost", zap.Error(err)) })
-	})
+	out, err := status.NewExporter(ctx, config.Trace.Endpoint, failed)
 	if err != nil {
 		return nil, fmt.Errorf("trace.endpoint: %w", err)
 	}

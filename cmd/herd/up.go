@@ -122,7 +122,7 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 	if err != nil {
 		return err
 	}
-	traces, err := openTraces(ctx, config, h.logs.For("traces"))
+	traces, err := openTraces(ctx, config, node.TracesLog(h.logs.For("traces")))
 	if err != nil {
 		return err
 	}
