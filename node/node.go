@@ -160,7 +160,7 @@ func (n *Node) run(ctx context.Context) error {
 	if n.HTTP != nil {
 		tasks.Go(func() {
 			fail(serveHTTP(failed, n.HTTP, status.New(status.Config{
-				Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Ending: failed.Done(), Options: n.Status,
+				Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Options: n.Status,
 			}), n.Log))
 		})
 	}

@@ -21,10 +21,9 @@ type Source interface {
 // Config is what a server is made of.
 type Config struct {
 	Source  Source
-	Herd    string          // its name
-	Node    string          // likewise
-	Version string          // of the program
-	Ending  <-chan struct{} // closed when the node ends; or nil
+	Herd    string // its name
+	Node    string // likewise
+	Version string // of the program
 	Options
 }
 
