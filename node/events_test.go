@@ -53,7 +53,7 @@ func (p *pipes) watch(t testing.TB, query string) (code int, next func(names ...
 func lookedAt(t *testing.T) (m *bus.Memory, goloman, hands *fake, looks [2]*pipes) {
 	m, looks = bus.NewMemory(), [2]*pipes{newPipes(), newPipes()}
 	adjust := func(l net.Listener) func(*Config) {
-		return func(c *Config) { c.HTTP, c.HerdName, c.Version = l, "herd", "1" }
+		return func(c *Config) { c.HTTP, c.HerdName, c.Version, c.Status.Open = l, "herd", "1", true }
 	}
 	goloman = startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), nil, adjust(looks[0]))
 	hands = startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), nil, adjust(looks[1]))
