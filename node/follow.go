@@ -13,23 +13,23 @@ import (
 
 // hear has the engine hear what a client of this node reports, and begins to trace one in so many.
 func (n *Node) hear(r line.Report, now time.Time) {
-	hop := n.Tracer.Said(string(r.Client()), now)
-	if hop == nil {
+	step := n.Tracer.Said(string(r.Client()), now)
+	if step == nil {
 		n.engine.Hear(r, flood.Edge)
 		return
 	}
 	n.tracing.Lock()
 	defer n.tracing.Unlock()
-	n.through(hop, r, flood.Edge)(n.engine.Hear(r, flood.Edge))
+	n.through(step, r, flood.Edge)(n.engine.Hear(r, flood.Edge))
 }
 
 // through has a report that the engine is about to hear keep its trace on the way through this node. What it returns is to be called with
 // what the engine makes of it.
-func (n *Node) through(hop *status.Hop, r line.Report, from flood.NodeName) (heard func(news bool)) {
-	done := n.engine.Trace(r, from, hop)
+func (n *Node) through(step *status.Step, r line.Report, from flood.NodeName) (heard func(news bool)) {
+	done := n.engine.Trace(r, from, step)
 	return func(news bool) {
 		done(news)
-		hop.Merged(news)
+		step.Merged(news)
 	}
 }
 
@@ -61,14 +61,14 @@ func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m fl
 // publishTraced publishes a message with reports that are followed.
 func (t *talk) publishTraced(l *link, m *flood.Message, stamp string, payload []byte) error {
 	var header []byte
-	hops := make([]*status.Hop, len(m.Traced))
+	steps := make([]*status.Step, len(m.Traced))
 	for i, traced := range m.Traced {
-		hops[i] = t.node.Tracer.Told(traced.Trace.(*status.Hop), string(l.Peer))
-		header = hops[i].AppendTrace(header, traced.Line)
+		steps[i] = t.node.Tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
+		header = steps[i].AppendTrace(header, traced.Line)
 	}
 	err := t.conn.PublishTraced(kinds[m.Kind], string(l.Peer), stamp, string(header), payload)
-	for _, hop := range hops {
-		hop.Sent(err)
+	for _, step := range steps {
+		step.Sent(err)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"herd/configs"
@@ -16,7 +15,6 @@ const traceTime = time.Second // for the last spans, when the process ends
 // traces follow reports through the nodes of this process; the nil traces follow none.
 type traces struct {
 	config  *configs.Config
-	version string
 	out     status.Exporter
 	tracers []*status.Tracer
 }
@@ -30,11 +28,7 @@ func openTraces(ctx context.Context, config *configs.Config, failed func(error))
 	if err != nil {
 		return nil, fmt.Errorf("trace.endpoint: %w", err)
 	}
-	t := &traces{config: config, out: out}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		t.version = describe(info).Version
-	}
-	return t, nil
+	return &traces{config: config, out: out}, nil
 }
 
 // of returns the tracer of a node.
@@ -42,7 +36,7 @@ func (t *traces) of(name flood.NodeName) *status.Tracer {
 	if t == nil {
 		return nil
 	}
-	tracer := status.NewTracer(t.out, t.config.Herd, string(name), t.version, t.config.Trace.OneIn)
+	tracer := status.NewTracer(t.out, t.config.Herd, string(name), ownVersion(), t.config.Trace.OneIn)
 	t.tracers = append(t.tracers, tracer)
 	return tracer
 }

@@ -71,48 +71,48 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// Hop is a step of a report that is followed: its client said it, a node told it to a neighbour, or a node heard it.
-type Hop struct {
+// Step is a step of a report that is followed: its client said it, a node told it to a neighbour, or a node heard it.
+type Step struct {
 	span  trace.Span
 	taken time.Time
 }
 
 // Said returns the beginning of a new trace, or nil if this report is not to be followed.
-func (t *Tracer) Said(client string, now time.Time) *Hop {
+func (t *Tracer) Said(client string, now time.Time) *Step {
 	if t == nil || t.seen.Add(1)%t.oneIn != 0 {
 		return nil
 	}
 	_, span := t.tracer.Start(context.Background(), "IAMAT", trace.WithNewRoot(), trace.WithTimestamp(now), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(clientKey.String(strings.ToValidUTF8(client, "\uFFFD"))))
-	return &Hop{span, now}
+	return &Step{span, now}
 }
 
-// Told returns the step to a neighbour after h, which began when the report began to wait for it.
-func (t *Tracer) Told(h *Hop, peer string) *Hop {
-	ctx := trace.ContextWithSpanContext(context.Background(), h.span.SpanContext())
-	_, span := t.tracer.Start(ctx, "tell "+peer, trace.WithTimestamp(h.taken), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(peerKey.String(peer)))
-	return &Hop{span: span}
+// Told returns the step to a neighbour after s, which began when the report began to wait for it.
+func (t *Tracer) Told(s *Step, peer string) *Step {
+	ctx := trace.ContextWithSpanContext(context.Background(), s.span.SpanContext())
+	_, span := t.tracer.Start(ctx, "tell "+peer, trace.WithTimestamp(s.taken), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(peerKey.String(peer)))
+	return &Step{span: span}
 }
 
 // Heard returns the step that follows what a neighbour said of a report.
-func (t *Tracer) Heard(c trace.SpanContext, peer string, now time.Time) *Hop {
+func (t *Tracer) Heard(c trace.SpanContext, peer string, now time.Time) *Step {
 	_, span := t.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), c), "hear "+peer, trace.WithTimestamp(now),
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(peerKey.String(peer)))
-	return &Hop{span, now}
+	return &Step{span, now}
 }
 
 // Merged ends a step that took a report in.
-func (h *Hop) Merged(news bool) {
-	h.span.SetAttributes(newsKey.Bool(news))
-	h.span.End()
+func (s *Step) Merged(news bool) {
+	s.span.SetAttributes(newsKey.Bool(news))
+	s.span.End()
 }
 
 // Sent ends a step to a neighbour, with an error if there was one.
-func (h *Hop) Sent(err error) {
+func (s *Step) Sent(err error) {
 	if err != nil {
-		h.span.SetStatus(codes.Error, err.Error())
+		s.span.SetStatus(codes.Error, err.Error())
 	}
-	h.span.End()
+	s.span.End()
 }
 
 // maxTraces is more than a message of this version has.
@@ -123,12 +123,12 @@ const maxTraces = 64
 //	<line> <traceparent>[, …]
 //
 // where the first line is 0, and traceparent is that of W3C Trace Context, version 00.
-func (h *Hop) AppendTrace(dst []byte, line int) []byte {
+func (s *Step) AppendTrace(dst []byte, line int) []byte {
 	if len(dst) > 0 {
 		dst = append(dst, ", "...)
 	}
 	dst = strconv.AppendInt(dst, int64(line), 10)
-	c := h.span.SpanContext()
+	c := s.span.SpanContext()
 	id, span := c.TraceID(), c.SpanID()
 	dst = append(append(append(dst, " 00-"...), id.String()...), '-')
 	return append(append(dst, span.String()...), "-01"...)

@@ -11,8 +11,8 @@ import (
 func TestTraceHeader(t *testing.T) {
 	tracer := NewTracer(tracetest.NewInMemoryExporter(), "herd", "Goloman", "1", 1)
 	var header []byte
-	hops := []*Hop{tracer.Said("kiwi", time.Now()), tracer.Said("emu", time.Now())}
-	for i, h := range hops {
+	steps := []*Step{tracer.Said("kiwi", time.Now()), tracer.Said("emu", time.Now())}
+	for i, h := range steps {
 		header = h.AppendTrace(header, 3*i)
 	}
 	got, err := ParseTraces(string(header), 4)
@@ -20,7 +20,7 @@ func TestTraceHeader(t *testing.T) {
 		t.Fatalf("%q: %v, %v", header, got, err)
 	}
 	for i, l := range got {
-		c := hops[i].span.SpanContext()
+		c := steps[i].span.SpanContext()
 		if l.Line != 3*i || l.Context.TraceID() != c.TraceID() || l.Context.SpanID() != c.SpanID() || !l.Context.IsSampled() {
 			t.Errorf("%q reads %+v", header, l)
 		}
