@@ -110,11 +110,14 @@ func (s *Server) options(neighbours map[string][]string) (*server.Options, error
 	if loopback(options.Host) {
 		options.NoAuthUser, err = observerKey()
 		if s.config.Micro {
-			options.Users = []*server.User{{Username: queryName, Password: queryName, Permissions: queryPermissions(s.config.Herd)}}
+			options.Users = []*server.User{{Username: queryName, Password: queryHash, Permissions: queryPermissions(s.config.Herd)}}
 		}
 	}
 	return options, err
 }
+
+// queryHash is the password of the user query, which is query, as bcrypt hashes it: of one in plain text the server would warn.
+const queryHash = "$2a$04$UxpMDtc3FueSFE58uS3WFO0Pl66iOjBkWWy7aS3c.9pqne56zEF7W"
 
 // loopback reports whether only this machine reaches a host.
 func loopback(host string) bool {
