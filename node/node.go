@@ -33,10 +33,12 @@ const (
 
 // Config is what a node is made of. All but HTTP, TLS, Providers, Store and Version is required.
 type Config struct {
+	HerdName  string // for those who look at the node
 	Name      line.NodeName
 	Topology  *flood.Topology // at first, see [Node.Relink]
 	Listener  net.Listener    // for clients; Run closes it
-	HTTP      net.Listener    // for health, or nil; Run closes it
+	HTTP      net.Listener    // for the status page, API, metrics and health, or nil; Run closes it
+	Status    status.Options  // of what HTTP serves
 	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus       bus.Dialer
 	Places    places.Finder
@@ -154,7 +156,9 @@ func (n *Node) run(ctx context.Context) error {
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if n.HTTP != nil {
-		tasks.Go(func() { fail(serveHTTP(failed, n.HTTP, status.Handler(n.Health), n.Log)) })
+		tasks.Go(func() {
+			fail(serveHTTP(failed, n.HTTP, status.New(status.Config{Source: n, Herd: n.HerdName, Options: n.Status}), n.Log))
+		})
 	}
 	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))
 	err := n.accept(failed)

@@ -96,7 +96,7 @@ func (h *opened) close() {
 // node returns the server, ready to run.
 func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, counters *places.Counters, logs *node.Logs) *node.Node {
 	return node.New(node.Config{
-		Name: s.Name, Topology: config.Topology(),
+		HerdName: config.Herd, Name: s.Name, Topology: config.Topology(),
 		Listener: s.clients, HTTP: s.http, TLS: s.tls, Bus: dialer, Limits: limits(config),
 		Places: finder, Providers: counters,
 		Store: s.store, Always: config.Store.Mode == "always",

@@ -6,11 +6,19 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"testing"
+
+	"herd/node/flood"
 )
+
+// told is a node that says what is written there.
+type told struct{ health *Health }
+
+func (t told) Health() Health            { return *t.health }
+func (t told) Registry() *flood.Registry { return flood.NewRegistry() }
 
 func TestHandler(t *testing.T) {
 	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", Told: 7}}, Refused: map[string]uint64{"x": 1}}
-	handler := Handler(func() Health { return h })
+	handler := New(Config{Source: told{&h}})
 	get := func(method, path string) (int, Health) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
