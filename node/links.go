@@ -116,7 +116,9 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
 		}
 	}
+	lines := 0
 	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
+		lines++
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {
@@ -129,8 +131,9 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 		message.Reports = append(message.Reports, r)
 	}
+	n.hop(l.Peer, n.Name, message.Reports)
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
-	_ = l.Take(time.Now(), message, func(r line.Report, news bool) { // which cannot fail
+	take := func(r line.Report, news bool) {
 		l.heard.Add(1)
 		what := "heard"
 		if !news {
@@ -141,7 +144,12 @@ func (n *Node) reports(l *link, m bus.Message) {
 			told := string(line.AppendPropagate(nil, l.Peer, r))
 			n.Log.Info(what, zap.String("from", m.From), zap.String("line", quoted(told)))
 		}
-	})
+	}
+	if m.Trace != "" && n.Tracer != nil {
+		n.takeTraced(l, time.Now(), m.Trace, lines, message, take)
+		return
+	}
+	_ = l.Take(time.Now(), message, take) // which cannot fail
 }
 
 // Trouble hears what the bus denied or lost, for [bus.Handler].
