@@ -56,8 +56,15 @@ func cards(r *simulate.Result) []card {
 		{strconv.Itoa(r.Superseded), "reports were superseded before all servers knew them", false},
 		{strconv.FormatUint(r.Detail.Conflated, 10), "reports were replaced by newer ones while they waited for a link", false},
 		{strconv.FormatUint(r.Lost, 10), "messages were lost", false},
-		{plot.Number(float64(r.RepairBytes)) + "B", fmt.Sprintf("of repair, next to %sB of reports and %sB of heartbeats", plot.Number(float64(r.ReportBytes)), plot.Number(float64(r.HeartbeatBytes))), false},
+		{bytesOf(r.RepairBytes), "of repair, next to " + bytesOf(r.ReportBytes) + " of reports and " + bytesOf(r.HeartbeatBytes) + " of heartbeats", false},
 	}
+}
+
+func bytesOf(n uint64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return plot.Number(float64(n)) + "B"
 }
 
 // figuresOf draws what became of the reports.
@@ -133,12 +140,15 @@ func overTime(d *simulate.Detail) (toLast []plot.Series, superseded plot.Series)
 
 // histogram returns columns of how often each number occurs, or each range of numbers if they are many.
 func histogram(times []int) (columns []plot.Column) {
-	const most = 16
+	const most, ranges = 16, 8 // whose names are longer
 	first := slices.IndexFunc(times, func(n int) bool { return n > 0 })
 	if first < 0 {
 		return nil
 	}
-	size := (len(times) - first + most - 1) / most
+	size := 1
+	if n := len(times) - first; n > most {
+		size = (n + ranges - 1) / ranges
+	}
 	for ; first < len(times); first += size {
 		last := min(first+size, len(times)) - 1
 		column := plot.Column{Name: strconv.Itoa(first)}
