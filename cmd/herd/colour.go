@@ -37,9 +37,8 @@ type ink struct {
 }
 
 const (
-	dim   = 2
-	bold  = 1
-	plain = 0
+	bold = 1
+	dim  = 2
 )
 
 // palette are the colours of servers: those first that differ most.
@@ -55,7 +54,7 @@ func newInk(on bool, config *configs.Config) ink {
 
 // paint returns text, of which nothing is written between the codes but what is there to be read.
 func (i ink) paint(code int, text string) string {
-	if !i.on || code == plain || text == "" {
+	if !i.on || text == "" {
 		return text
 	}
 	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", code, text)
