@@ -110,7 +110,9 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
 		}
 	}
-	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
+	lines := strings.TrimSuffix(string(m.Payload), "\n")
+	message.Reports = make([]line.Report, 0, min(strings.Count(lines, "\n")+1, flood.MaxReports))
+	for told := range strings.SplitSeq(lines, "\n") {
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {

@@ -278,11 +278,11 @@ func BenchmarkHear(b *testing.B) {
 			batch[j] = next(i + j)
 		}
 		start := time.Now()
-		for _, r := range batch {
-			if !e.Hear(r, Edge) {
+		e.HearAll(batch[:], Edge, func(_ line.Report, news bool) {
+			if !news {
 				b.Fatal("not news")
 			}
-		}
+		})
 		for _, l := range e.Links() {
 			popped = l.Queue.Pop(popped[:0], len(batch), 1<<15)
 		}

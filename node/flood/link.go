@@ -19,12 +19,14 @@ const (
 	twinTime  = 30 * time.Second        // between two walks while the neighbour has a twin
 	twinShows = time.Minute             // after the last sign of a twin; and between two notices of one difference
 
-	maxReports = 256      // in a message
 	maxText    = 32 << 10 // bytes of reports in a message, with what stands around them; one report may have more
 	aroundText = len("PROPAGATE ") + line.MaxName + len(" \n")
 
 	incarnations = 4 // of a neighbour that are remembered
 )
+
+// MaxReports is the most reports in a message.
+const MaxReports = 256
 
 // State says how a link is.
 type State uint8
@@ -190,7 +192,7 @@ func (l *Link) nextReports(m *Message) bool {
 		return false
 	}
 	m.Kind = Reports
-	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, maxReports, maxText-maxReports*aroundText)
+	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*aroundText)
 	m.Stamp.Incarnation = l.engine.Incarnation
 	if len(m.Reports) == 0 {
 		return false
@@ -231,12 +233,7 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
 	case Reports:
-		for _, r := range m.Reports {
-			news := l.engine.Hear(r, l.Peer)
-			if heard != nil {
-				heard(r, news)
-			}
-		}
+		l.engine.HearAll(m.Reports, l.Peer, heard)
 		if m.Stamp.Number > 0 {
 			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}
