@@ -44,13 +44,8 @@ func (x *index) find(h uint64, id line.ClientID, reports []line.Report) int {
 	}
 }
 
-// home returns the slot where a hash belongs if no other one is there.
-func (x *index) home(h uint64) slot {
-	if len(x.slots) == 0 {
-		return slot{}
-	}
-	return x.slots[int(uint32(h))&(len(x.slots)-1)]
-}
+// home returns the slot where the search for a hash begins. There must be some.
+func (x *index) home(h uint64) *slot { return &x.slots[int(uint32(h))&(len(x.slots)-1)] }
 
 // guess returns the place of the first client whose hash has these low bits, or −1.
 func (x *index) guess(h uint64) int {
