@@ -10,8 +10,8 @@ import (
 
 const (
 	beat      = time.Second             // between two heartbeats
-	echoTime  = 3 * beat / 2            // after a heartbeat, its sender is echoed so long
-	silence   = 3500 * time.Millisecond // without a heartbeat, a link is down
+	echoTime  = 3 * beat / 2            // after a sign of life, its sender is echoed so long
+	silence   = 3500 * time.Millisecond // without a sign of life, a link is down
 	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
 	idleBytes = 32 << 10                // of answers to that
 	retryTime = time.Second             // after a walk that was given up
@@ -66,10 +66,10 @@ type Link struct {
 	turn   bool // of repair, before reports; for Next only
 
 	// The rest is guarded by engine.mu.
-	heard     time.Time // the last heartbeat, or the beginning of the connection
+	heard     time.Time // the last heartbeat or, if alive, message of reports; or the beginning of the connection
 	said      time.Time // when the last heartbeat was sent
 	due       time.Time // when the next is to be
-	alive     bool      // heartbeats come
+	alive     bool      // a heartbeat has come, and signs of life since
 	met       bool      // one has come since the beginning of the connection
 	missed    bool      // none has for so long that it was noted
 	caughtUp  bool      // since then
@@ -132,7 +132,7 @@ func (l *Link) reset(now time.Time) {
 // LinkStatus is how a link is now.
 type LinkStatus struct {
 	State       State
-	Since       time.Time  // of the last heartbeat, or of the beginning of the connection
+	Since       time.Time  // of the last sign of life, or of the beginning of the connection
 	Unheard     bool       // no heartbeat has come since the beginning of the connection, though it is time
 	Topology    bool       // the neighbour's is the same
 	Differences string     // else: what is known of them
@@ -252,6 +252,9 @@ func (l *Link) processed(now time.Time, s Stamp, reports int) {
 	defer e.mu.Unlock()
 	if l.flow.silent += reports; l.flow.silent >= tellTaken {
 		l.beatSoon(now)
+	}
+	if l.alive && s.Incarnation == l.current {
+		l.heard = now // as good as a heartbeat, which may have to wait behind thousands of reports
 	}
 	h := l.hearing(now, s.Incarnation, s.Number-1)
 	if s.Number <= h.last {
