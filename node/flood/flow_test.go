@@ -104,8 +104,9 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		take(Incarnation{99}) // an earlier start's
 		states = append(states, state())
 	}
+	since := b.Status().Since
 	take(p.engines["A"].Incarnation)
-	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down {
-		t.Errorf("%v after silence and a report", got)
+	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down || b.Status().Since != since {
+		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().Since, since)
 	}
 }
