@@ -118,7 +118,7 @@ func testDemo(t *testing.T) {
 
 // A report costs eight messages, and whoever observes sees them.
 func testEightMessages(t *testing.T) {
-	seen := observe(t, busURL).hear(t, "herd.>")
+	seen := observe(t, busURL).hear(t, "herd.propagate.>") // and no heartbeats
 	at := report(t, "Hands", "emu")
 	reaches(t, "emu", at, everyone()...)
 	// Behind what a server has told of the emu on a link comes what it tells there of its own mark.
@@ -138,8 +138,8 @@ func testEightMessages(t *testing.T) {
 				marks++
 			case "emu":
 				told = append(told, m.Subject)
-				if want := "PROPAGATE " + fields[1] + strings.TrimPrefix(at, "AT"); string(m.Data) != want {
-					t.Errorf("on %s: %q, want %q", m.Subject, m.Data, want)
+				if want := "PROPAGATE " + fields[1] + strings.TrimPrefix(at, "AT"); strings.TrimSuffix(text, "\n") != want {
+					t.Errorf("on %s: %q, want %q", m.Subject, text, want)
 				}
 			}
 		}

@@ -27,12 +27,14 @@ type Config struct {
 	Places Places `yaml:"places"`
 	Store  Store  `yaml:"store"`
 	Limits Limits `yaml:"limits"`
+	HTTP   HTTP   `yaml:"http"`
+	Trace  Trace  `yaml:"trace"`
 	Log    Log    `yaml:"log"`
 
 	topology *flood.Topology
 	sources  map[string]Source // by dotted key
 
-	placesKey string
+	placesKey, httpToken string
 }
 
 // Node is one server of the herd.
@@ -43,7 +45,7 @@ type Node struct {
 	// Listen is the HOST:PORT for clients. An empty host means all interfaces, port 0 any free one.
 	Listen string `yaml:"listen" is:"address"`
 
-	// HTTP is the HOST:PORT of the node's health, which herd health asks for; empty means none.
+	// HTTP is the HOST:PORT of the node's status page, API, metrics and health; empty means none.
 	HTTP string `yaml:"http" is:"address or none"`
 }
 
@@ -59,6 +61,9 @@ type Bus struct {
 
 	// Listen is the HOST:PORT where an embedded server also takes NATS clients over TCP; empty means nowhere.
 	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT on which an embedded NATS server takes observers; empty: none"`
+
+	// Micro has every node answer as a NATS micro service where a client is.
+	Micro bool `yaml:"micro" help:"nodes answer on the bus where a client is, as a NATS micro service"`
 }
 
 // TLS secures the ports for clients. Without a certificate they take plain TCP. Paths that are not absolute are relative to the
@@ -158,6 +163,35 @@ type Limits struct {
 	Queue int `yaml:"queue" live:"true" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
 }
 
+// HTTP is who may look at a node over HTTP, and what there is to see. The token is no part of it: see [Config.HTTPToken].
+type HTTP struct {
+	// TokenFile is a file with the token that whoever asks must show, which nobody else may read.
+	TokenFile string `yaml:"token_file" help:"file with the token that the status page and the API ask for; empty: HERD_HTTP_TOKEN has it, if any"`
+
+	// Open lets everybody who reaches an address that is not of this machine alone look without a token.
+	Open bool `yaml:"open" help:"everybody who reaches the status page may look, without a token"`
+
+	// Hosts are names and addresses under which nodes are reached over HTTP besides their own, as a proxy in front of them has, with
+	// commas between. Asked for by any other name a node refuses: so no web page can have its visitors ask.
+	Hosts string `yaml:"hosts" is:"hosts or none" help:"names under which browsers reach the nodes, besides their own addresses, separated by commas"`
+
+	// Observe is whether the page shows what travels in the whole herd, as an observer of the bus: on, off, or auto, which is on in
+	// 'herd up' with a bus of its own.
+	Observe string `yaml:"observe" is:"observe" help:"show what travels in the whole herd, as an observer of the bus: auto (in herd up), on or off"`
+
+	// Pprof serves profiles of the process under /debug/pprof.
+	Pprof bool `yaml:"pprof" help:"serve profiles of the process under /debug/pprof"`
+}
+
+// Trace sends traces of reports to a collector.
+type Trace struct {
+	// Endpoint is the URL of an OTLP collector over HTTP; empty means that nothing is traced.
+	Endpoint string `yaml:"endpoint" is:"collector or none" help:"URL of an OpenTelemetry collector (OTLP over HTTP); empty: no traces"`
+
+	// OneIn is how many reports of clients there are for one that is traced. At least 1.
+	OneIn int `yaml:"one_in" is:"positive" help:"trace one in so many reports of clients, at least 1"`
+}
+
 // Log is what the nodes write down.
 type Log struct {
 	// Level is the least severe kind of entry that is written: debug, info (one per line of a client), warn or error.
@@ -175,6 +209,9 @@ func (c *Config) Topology() *flood.Topology { return c.topology }
 
 // PlacesKey returns Google's API key as HERD_PLACES_KEY holds it, or nothing.
 func (c *Config) PlacesKey() string { return c.placesKey }
+
+// HTTPToken returns the token for HTTP as HERD_HTTP_TOKEN holds it, or nothing.
+func (c *Config) HTTPToken() string { return c.httpToken }
 
 // Node returns the node called name, and whether there is one.
 func (c *Config) Node(name flood.NodeName) (Node, bool) {

@@ -30,7 +30,10 @@ func AddFlags(fs *pflag.FlagSet, keys ...string) {
 	for _, k := range configKeys {
 		wanted := len(keys) == 0 || slices.ContainsFunc(keys, k.within)
 		if k.scalar() && wanted {
-			fs.Var(&flagText{show(values[k.name]), k.kind()}, k.flag(), k.help)
+			f := fs.VarPF(&flagText{show(values[k.name]), k.kind()}, k.flag(), "", k.help)
+			if k.kind() == "bool" {
+				f.NoOptDefVal = "true"
+			}
 		}
 	}
 }

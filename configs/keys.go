@@ -65,6 +65,8 @@ func (k key) kind() string {
 		return "duration"
 	case k.typ.Kind() == reflect.Int:
 		return "number"
+	case k.typ.Kind() == reflect.Bool:
+		return "bool"
 	default:
 		return "text"
 	}

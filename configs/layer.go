@@ -12,13 +12,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// variables is how the names of all of herd's environment variables begin; fileVariable names the file, and keyVariable holds Google's
-// API key, which is no setting: no flag and no file of settings has it, and none shows it.
+// variables is how the names of all of herd's environment variables begin; fileVariable names the file. keyVariable holds Google's API
+// key and tokenVariable what those must show who ask a node over HTTP, which are no settings: no flag and no file of settings has them,
+// and none shows them.
 const (
-	variables    = "HERD_"
-	fileVariable = variables + "CONFIG"
-	keyVariable  = variables + "PLACES_KEY"
+	variables     = "HERD_"
+	fileVariable  = variables + "CONFIG"
+	keyVariable   = variables + "PLACES_KEY"
+	tokenVariable = variables + "HTTP_TOKEN"
 )
+
+// secrets are the variables that are no settings, by the key that each would have as one.
+var secrets = map[string]string{"places.key": keyVariable, "http.token": tokenVariable}
 
 // layer is what one source sets: checked values by dotted key, where each came from, and what was wrong with others.
 type layer struct {
@@ -80,7 +85,7 @@ func readVariables(environ map[string]string) *layer {
 		k, ok := keys[name]
 		source := Source{"variable", name}
 		switch {
-		case !strings.HasPrefix(name, variables) || name == fileVariable || name == keyVariable:
+		case !strings.HasPrefix(name, variables) || name == fileVariable || name == keyVariable || name == tokenVariable:
 		case !ok:
 			l.fault(source, "", "unknown variable; %s", instead(nearestVariable(name)))
 		case !k.scalar():
@@ -94,14 +99,13 @@ func readVariables(environ map[string]string) *layer {
 
 // nearestVariable returns the variable that an unknown one is likely to stand for, or "".
 func nearestVariable(unknown string) string {
-	const placesKey = "places.key" // as if it were one of them
-	known := []string{placesKey}
+	known := slices.Collect(maps.Keys(secrets)) // as if they were some of them
 	for _, k := range configKeys {
 		known = append(known, k.name)
 	}
 	name := nearest(unknown[len(variables):], known)
-	if name == placesKey {
-		return keyVariable
+	if variable, ok := secrets[name]; ok {
+		return variable
 	}
 	k, ok := find(configKeys, name)
 	if !ok {

@@ -47,7 +47,7 @@ func Load(file string, fs *pflag.FlagSet, environ []string) (*Config, error) {
 	if len(faults) > 0 {
 		return nil, &Error{faults}
 	}
-	c.placesKey = env[keyVariable]
+	c.placesKey, c.httpToken = env[keyVariable], env[tokenVariable]
 	return c, nil
 }
 

@@ -51,17 +51,19 @@ func others(t testing.TB, k key) [3]string {
 		return [3]string{"a.pem", "b.pem", "c.pem"}
 	}
 	byCheck := map[string][3]string{
-		"clients":          {"require", "require", "require"}, // none needs others to be absent
-		"name":             {"one", "2", "three_3"},
-		"address or none":  {"127.0.0.1:1", "", ":0"},
-		"servers or none":  {"nats://a", "", "nats://b:1,tls://c:2"},
-		"provider":         {"google", "gazetteer", "google-legacy"}, // the others need a key besides
-		"endpoint or none": {"https://a", "", "http://b:1/c"},
-		"fields":           {"rating", "", "priceLevel, rating"},
-		"fallback":         {"none", "gazetteer", "none"},
-		"mode":             {"always", "interval", "always"},
-		"level":            {"debug", "warn", "error"},
-		"format":           {"json", "console", "json"},
+		"clients":           {"require", "require", "require"}, // none needs others to be absent
+		"name":              {"one", "2", "three_3"},
+		"address or none":   {"127.0.0.1:1", "", ":0"},
+		"servers or none":   {"nats://a", "", "nats://b:1,tls://c:2"},
+		"provider":          {"google", "gazetteer", "google-legacy"}, // the others need a key besides
+		"endpoint or none":  {"https://a", "", "http://b:1/c"},
+		"fields":            {"rating", "", "priceLevel, rating"},
+		"fallback":          {"none", "gazetteer", "none"},
+		"mode":              {"always", "interval", "always"},
+		"level":             {"debug", "warn", "error"},
+		"format":            {"json", "console", "json"},
+		"observe":           {"on", "off", "auto"},
+		"collector or none": {"http://127.0.0.1:4318", "", "https://traces.example/otlp"},
 	}
 	if values, ok := byCheck[k.is]; ok {
 		return values
@@ -69,6 +71,7 @@ func others(t testing.TB, k key) [3]string {
 	byKind := map[string][3]string{
 		"text":     {"5", "", "true"},
 		"number":   {"7", "8", "9"},
+		"bool":     {"true", "false", "true"},
 		"duration": {"1ms", "1h30m", "20s"},
 	}
 	values, ok := byKind[k.kind()]
@@ -153,10 +156,10 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// Google's key comes from its variable, and is shown by nothing.
-func TestPlacesKey(t *testing.T) {
-	c, err := Load("", nil, []string{"HERD_PLACES_KEY=swordfish"})
-	if err != nil || c.PlacesKey() != "swordfish" {
+// Google's key and the token for HTTP come from their variables, and are shown by nothing.
+func TestSecrets(t *testing.T) {
+	c, err := Load("", nil, []string{"HERD_PLACES_KEY=swordfish", "HERD_HTTP_TOKEN=swordfish2"})
+	if err != nil || c.PlacesKey() != "swordfish" || c.HTTPToken() != "swordfish2" {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for _, v := range c.Values() {
@@ -164,12 +167,24 @@ func TestPlacesKey(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	if fs := parsed(t); fs.Lookup("places-key") != nil {
-		t.Error("there is a flag for the key")
+	if fs := parsed(t); fs.Lookup("places-key") != nil || fs.Lookup("http-token") != nil {
+		t.Error("there is a flag for a secret")
 	}
 	_, err = Load(write(t, "places: {key: swordfish}"), nil, []string{"HERD_PLACES_KEY=swordfish", "HERD_PLACES_TIMEOUT=0"})
 	if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), "places.key: unknown key; put the API key into HERD_PLACES_KEY, or") {
 		t.Error(err)
+	}
+	_, err = Load(write(t, "http: {token: swordfish, open: \"true\"}"), nil, []string{"HERD_HTTP_TOKENS=swordfish", "HERD_HTTP_PPROF=yes", "HERD_TRACE_ENDPOINT=http://u:swordfish@h"})
+	for _, want := range []string{
+		"http.token: unknown key; put the token into HERD_HTTP_TOKEN, or into a file and write token_file: FILE",
+		"http.open: is text, not true or false; remove the quotes",
+		"HERD_HTTP_TOKENS: unknown variable; did you mean HERD_HTTP_TOKEN?",
+		`HERD_HTTP_PPROF: http.pprof: "yes" is not true or false`,
+		"HERD_TRACE_ENDPOINT: trace.endpoint: is not the URL of a collector; write for example http://127.0.0.1:4318",
+	} {
+		if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 

@@ -39,6 +39,8 @@ func TestDefaults(t *testing.T) {
 		Places:   Places{Provider: "gazetteer", Rate: 10, Fallback: "gazetteer", Timeout: 2 * time.Second},
 		Store:    Store{Mode: "interval"},
 		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, CatchUp: 30 * time.Second, Queue: 65536},
+		HTTP:     HTTP{Observe: "auto"},
+		Trace:    Trace{OneIn: 100},
 		Log:      Log{Level: "info", Format: "console"},
 		topology: got.topology,
 		sources:  got.sources,

@@ -29,6 +29,8 @@ func (k key) parse(text string) (any, error) {
 			err = fmt.Errorf("%s is too small; write at least 1", quote(text))
 		}
 		return n, err
+	case "bool":
+		return parseBool(text)
 	default:
 		if check := checks[k.is]; check != nil {
 			return text, check(text)
@@ -63,20 +65,30 @@ func parseNumber(text string) (int, error) {
 	return n, nil
 }
 
+func parseBool(text string) (bool, error) {
+	if text != "true" && text != "false" {
+		return false, fmt.Errorf("%s is not true or false", quote(text))
+	}
+	return text == "true", nil
+}
+
 // checks are what the is tag of a text may ask for.
 var checks = map[string]func(string) error{
-	"name":             checkName,
-	"address":          checkAddress,
-	"address or none":  orNone(checkAddress),
-	"servers or none":  orNone(checkServers),
-	"clients":          oneOf("none", "require"),
-	"provider":         oneOf("gazetteer", "file", "google", "google-legacy", "overpass"),
-	"endpoint or none": orNone(checkEndpoint),
-	"fields":           checkFields,
-	"fallback":         oneOf("gazetteer", "none"),
-	"mode":             oneOf("interval", "always"),
-	"level":            oneOf("debug", "info", "warn", "error"),
-	"format":           oneOf("console", "json"),
+	"name":              checkName,
+	"address":           checkAddress,
+	"address or none":   orNone(checkAddress),
+	"servers or none":   orNone(checkServers),
+	"clients":           oneOf("none", "require"),
+	"provider":          oneOf("gazetteer", "file", "google", "google-legacy", "overpass"),
+	"endpoint or none":  orNone(checkEndpoint),
+	"collector or none": orNone(checkCollector),
+	"fields":            checkFields,
+	"hosts or none":     orNone(checkHosts),
+	"fallback":          oneOf("gazetteer", "none"),
+	"mode":              oneOf("interval", "always"),
+	"observe":           oneOf("auto", "on", "off"),
+	"level":             oneOf("debug", "info", "warn", "error"),
+	"format":            oneOf("console", "json"),
 }
 
 func orNone(check func(string) error) func(string) error {
@@ -136,6 +148,15 @@ func checkEndpoint(text string) error {
 	return nil
 }
 
+// checkCollector does not show a URL that is faulty, for it may hold a password.
+func checkCollector(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, "?#") {
+		return errors.New("is not the URL of a collector; write for example http://127.0.0.1:4318")
+	}
+	return nil
+}
+
 // fields are what places.fields may name.
 var fields = oneOf("rating", "userRatingCount", "priceLevel", "currentOpeningHours")
 
@@ -143,6 +164,16 @@ func checkFields(text string) error {
 	for field := range strings.SplitSeq(text, ",") {
 		if err := fields(strings.TrimSpace(field)); err != nil && text != "" {
 			return err
+		}
+	}
+	return nil
+}
+
+func checkHosts(text string) error {
+	for host := range strings.SplitSeq(text, ",") {
+		host = strings.TrimSpace(host)
+		if _, err := netip.ParseAddr(host); err != nil && (host == "" || !hostForm.MatchString(host)) {
+			return fmt.Errorf("%s is not a host; write names or IP addresses without ports, with commas between", quote(host))
 		}
 	}
 	return nil

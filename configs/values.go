@@ -50,6 +50,8 @@ func show(value any) string {
 		return v
 	case int:
 		return strconv.Itoa(v)
+	case bool:
+		return strconv.FormatBool(v)
 	case time.Duration:
 		return shorten(v.String())
 	default:

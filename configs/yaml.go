@@ -117,6 +117,8 @@ func (d document) fields(n *yaml.Node, at string, known []string, visit func(nam
 			d.fault(label, shown(name), "has a dot; write OUTER: {INNER: VALUE}")
 		case name == "places.key": // what is like it, tls.key, is shown
 			d.fault(label, name, "unknown key; put the API key into "+keyVariable+", or into a file and write key_file: FILE")
+		case name == "http.token":
+			d.fault(label, name, "unknown key; put the token into "+tokenVariable+", or into a file and write token_file: FILE")
 		case !visit(name, value):
 			d.fault(label, shown(name), "unknown key; %s", instead(nearest(label.Value, known)))
 		}
@@ -141,8 +143,11 @@ func (d document) scalar(n *yaml.Node, k key, name string) (any, bool) {
 		return nil, false
 	}
 	v, err := k.parse(n.Value)
-	if err == nil && k.kind() == "number" && tag != "!!int" {
+	switch kind := k.kind(); {
+	case err == nil && kind == "number" && tag != "!!int":
 		err = errors.New("is text, not a number; remove the quotes")
+	case err == nil && kind == "bool" && tag != "!!bool":
+		err = errors.New("is text, not true or false; remove the quotes")
 	}
 	if err != nil {
 		d.fault(n, name, "%v", err)

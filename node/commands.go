@@ -7,7 +7,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/places"
 )
@@ -47,7 +46,7 @@ func (s *session) hear() (err error) {
 	if s.reports == nil {
 		return nil
 	}
-	s.node.engine.HearAll(*s.reports, flood.Edge, nil)
+	s.node.hear(*s.reports, s.heard)
 	for _, r := range *s.reports {
 		s.scratch = append(r.AppendAt(s.scratch[:0]), '\n')
 		s.replied(s.scratch)
@@ -58,6 +57,16 @@ func (s *session) hear() (err error) {
 	batches.Put(s.reports)
 	s.reports = nil
 	return err
+}
+
+// Where returns the AT line of a client without its LF, and whether it is known, for [bus.Service].
+func (n *Node) Where(client string) (at []byte, known bool) {
+	r, known := n.engine.Registry().Get(line.ClientID(client))
+	if !known {
+		return nil, false
+	}
+	at = r.AppendAt(nil)
+	return at[:len(at)-1], true
 }
 
 // mayReport reports whether the client is known, or its address may introduce another.

@@ -22,15 +22,21 @@ func TestOneRead(t *testing.T) {
 		name, sent, want string
 		adjust           func(*Config)
 	}{
-		{name: "as it is at its place", sent: iamat("a", 0) + "WHATSAT a 0 0\n" + iamat("a", 1) + "junk\nWHATSAT a 0 0\nWHATSAT b 0 0\n" + iamat("b", 0),
-			want: says("a", 0) + "\n" + says("a", 0) + nothing + says("a", 1) + "\n? junk\n" + says("a", 1) + nothing + "? WHATSAT b 0 0\n" + says("b", 0) + "\n"},
+		{
+			name: "as it is at its place", sent: iamat("a", 0) + "WHATSAT a 0 0\n" + iamat("a", 1) + "junk\nWHATSAT a 0 0\nWHATSAT b 0 0\n" + iamat("b", 0),
+			want: says("a", 0) + "\n" + says("a", 0) + nothing + says("a", 1) + "\n? junk\n" + says("a", 1) + nothing + "? WHATSAT b 0 0\n" + says("b", 0) + "\n",
+		},
 		{name: "old", sent: iamat("a", 1) + iamat("a", 0) + "WHATSAT a 0 0\n", want: says("a", 1) + "\n" + says("a", 0) + "\n" + says("a", 1) + nothing},
 		{name: "many", sent: many + "WHATSAT a 0 0\n", want: all + says("a", 3*together/2-1) + nothing},
-		{name: "new clients", sent: iamat("a", 0) + iamat("a", 1) + iamat("b", 0) + iamat("c", 0) + iamat("b", 1) + iamat("a", 2),
+		{
+			name: "new clients", sent: iamat("a", 0) + iamat("a", 1) + iamat("b", 0) + iamat("c", 0) + iamat("b", 1) + iamat("a", 2),
 			want:   says("a", 0) + "\n" + says("a", 1) + "\n" + says("b", 0) + "\n? " + iamat("c", 0) + says("b", 1) + "\n" + says("a", 2) + "\n",
-			adjust: func(c *Config) { c.Limits.NewClients = 2 }},
-		{name: "rate", sent: iamat("a", 0) + iamat("b", 1) + iamat("c", 2), want: says("a", 0) + "\n" + says("b", 1) + "\n",
-			adjust: func(c *Config) { c.Limits.Rate = 2 }},
+			adjust: func(c *Config) { c.Limits.NewClients = 2 },
+		},
+		{
+			name: "rate", sent: iamat("a", 0) + iamat("b", 1) + iamat("c", 2), want: says("a", 0) + "\n" + says("b", 1) + "\n",
+			adjust: func(c *Config) { c.Limits.Rate = 2 },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

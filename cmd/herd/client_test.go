@@ -94,13 +94,14 @@ func TestRefusalOfNewClients(t *testing.T) {
 // A server that says nothing to a greeting in TLS probably speaks none; nor does one that answers in its own way.
 func TestNoTLS(t *testing.T) {
 	for _, tt := range []struct {
-		reply string
-		hang  bool
-		want  string
+		reply   string
+		hang    bool
+		timeout string // what is to pass is short, what is not is long
+		want    string
 	}{
-		{"", true, "%s completed no TLS handshake in 30ms; does it speak TLS? if not, leave out --tls, --ca, --cert and --key"},
-		{"", false, "%s closed the connection in the TLS handshake; it is stopping, hit a limit, or does not speak TLS: see its log"},
-		{"? \x16\x03\x01\n", true, "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node"},
+		{"", true, "1s", "%s completed no TLS handshake in 1s; does it speak TLS? if not, leave out --tls, --ca, --cert and --key"},
+		{"", false, "20s", "%s closed the connection in the TLS handshake; it is stopping, hit a limit, or does not speak TLS: see its log"},
+		{"? \x16\x03\x01\n", true, "20s", "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node"},
 	} {
 		address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
 			_, _ = in.Peek(1)
@@ -110,7 +111,7 @@ func TestNoTLS(t *testing.T) {
 				hangOn(in)
 			}
 		})
-		code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--tls", "--addr", address, "--timeout", "30ms")
+		code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--tls", "--addr", address, "--timeout", tt.timeout)
 		if want := fmt.Sprintf("herd: "+tt.want+"\n", address); code != exitFailed || stderr != want {
 			t.Errorf("exit code %d, error %q, want %q", code, stderr, want)
 		}

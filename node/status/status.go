@@ -1,11 +1,6 @@
 // Package status tells over HTTP how a node is: alive, ready, and what its links do.
 package status
 
-import (
-	"encoding/json"
-	"net/http"
-)
-
 // Health is what a node says of itself.
 type Health struct {
 	Node     string            `json:"node"`
@@ -51,6 +46,8 @@ type Link struct {
 	Unheard   bool     `json:"unheard,omitempty"`  // nothing came since the node is connected: does the neighbour run, and know of the link?
 	Topology  string   `json:"topology,omitempty"` // how the neighbour's differs from this node's
 	Lacking   []string `json:"lacking,omitempty"`  // other neighbours whose topology has no such link
+	Compared  *float64 `json:"compared,omitempty"` // seconds since digests could be compared last; left out if they never could
+	Equal     *bool    `json:"equal,omitempty"`    // they were, then
 	Queued    int      `json:"queued"`             // reports waiting to be told
 	Told      uint64   `json:"told"`               // reports sent
 	Messages  uint64   `json:"messages"`           // in so many messages
@@ -68,27 +65,4 @@ type Link struct {
 	RepairOut uint64   `json:"repair_out"`         // bytes of repair sent
 	Unread    uint64   `json:"unread"`             // the neighbour's questions thrown away because too many waited
 	Twins     uint64   `json:"twins"`              // signs that two nodes have one name: the neighbour's or this one's
-}
-
-// Handler serves what health returns as JSON: /healthz always with 200, /readyz with 503 until the node is ready.
-func Handler(health func() Health) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, health()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		h, code := health(), http.StatusOK
-		if !h.Ready {
-			code = http.StatusServiceUnavailable
-		}
-		write(w, code, h)
-	})
-	return mux
-}
-
-func write(w http.ResponseWriter, code int, h Health) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(h) // who asked is gone
 }
