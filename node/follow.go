@@ -12,12 +12,19 @@ import (
 )
 
 // hear has the engine hear what a client of this node reports, and begins to trace one in so many.
-func (n *Node) hear(r line.Report, now time.Time) {
-	step := n.Tracer.Said(string(r.Client()), now)
-	if step == nil {
-		n.engine.Hear(r, flood.Edge)
-		return
+func (n *Node) hear(reports []line.Report, now time.Time) {
+	begin := 0
+	for i, r := range reports {
+		if step := n.Tracer.Said(string(r.Client()), now); step != nil {
+			n.engine.HearAll(reports[begin:i], flood.Edge, nil)
+			n.hearTraced(r, step)
+			begin = i + 1
+		}
 	}
+	n.engine.HearAll(reports[begin:], flood.Edge, nil)
+}
+
+func (n *Node) hearTraced(r line.Report, step *status.Step) {
 	n.tracing.Lock()
 	defer n.tracing.Unlock()
 	n.through(step, r, flood.Edge)(n.engine.Hear(r, flood.Edge))

@@ -116,9 +116,10 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
 		}
 	}
-	lines := 0
-	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
-		lines++
+	payload := strings.TrimSuffix(string(m.Payload), "\n")
+	lines := strings.Count(payload, "\n") + 1
+	message.Reports = make([]line.Report, 0, min(lines, flood.MaxReports))
+	for told := range strings.SplitSeq(payload, "\n") {
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {

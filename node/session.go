@@ -27,12 +27,13 @@ type session struct {
 	input   *input
 	replies *replies
 	scratch []byte
-	rate    *rate.Limiter // nil: none
-	heard   time.Time     // when the lines were read that are being answered
-	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
-	idle    time.Time     // when the client will have said nothing for too long; zero: never
-	brief   bool          // the wait is one for restTime
-	resting bool          // that is over
+	reports *[]line.Report // to be taken in together; nil: none
+	rate    *rate.Limiter  // nil: none
+	heard   time.Time      // when the lines were read that are being answered
+	begun   time.Time      // when the line that is not complete began to arrive; zero if there is none
+	idle    time.Time      // when the client will have said nothing for too long; zero: never
+	brief   bool           // the wait is one for restTime
+	resting bool           // that is over
 
 	ctx     context.Context // ends when no more is to be read
 	asking  context.Context // for providers: ends with the session
@@ -157,6 +158,7 @@ func (s *session) end(err error) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.cancel() // nobody is there to read the answers
 	}
+	_ = s.hear() // if it fails, so does flush
 	s.asked.Wait()
 	if failed := s.replies.flush(); failed != nil {
 		err = failed
@@ -192,6 +194,7 @@ func (s *session) answer() error {
 			return err
 		}
 		if !ok {
+			_ = s.hear() // likewise
 			return s.replies.flush()
 		}
 		s.begun = time.Time{}
@@ -246,6 +249,9 @@ func (s *session) pace(lines int) error {
 
 // refuse answers a line that is not taken.
 func (s *session) refuse(l []byte, why reason) error {
+	if err := s.hear(); err != nil {
+		return err
+	}
 	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l[:min(len(l), maxLogged)])) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)

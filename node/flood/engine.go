@@ -89,8 +89,10 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 // Hear takes a report in: one from [Edge] is admitted if its time is later than that of the report held, one from a neighbour is merged
 // (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
 // returns true.
-func (e *Engine) Hear(r line.Report, from NodeName) bool {
-	k, changed := keyOf(r.Client()), false
+func (e *Engine) Hear(r line.Report, from NodeName) bool { return e.hear(keyOf(r.Client()), r, from) }
+
+func (e *Engine) hear(k key, r line.Report, from NodeName) bool {
+	changed := false
 	s := e.registry.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
