@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"math"
 	"net"
 	"slices"
 	"sync"
@@ -115,11 +114,12 @@ func New(c Config) *Node {
 		Notice: n.notice,
 	}
 	if c.Store != nil {
-		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
-	}
-	n.engine = flood.NewEngine(engine)
-	if c.Store != nil {
-		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+		changes := newJournal()
+		engine.Disk = changes.push
+		n.engine = flood.NewEngine(engine)
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine, changes)
+	} else {
+		n.engine = flood.NewEngine(engine)
 	}
 	n.Relink(c.Topology)
 	return n

@@ -15,12 +15,12 @@ const Edge NodeName = ""
 // Config is what an engine is made of.
 type Config struct {
 	Name        NodeName
-	Incarnation Incarnation   // another one for each start
-	Topology    *Topology     // at first, see [Engine.Relink]
-	Limit       int           // clients whose reports wait on a link
-	Retention   time.Duration // how long reports are kept; 0: for ever
-	Disk        *Queue        // gets all that changes the registry, or nil
-	Notice      func(Notice)  // is told what happens; must not call the engine. Or nil
+	Incarnation Incarnation       // another one for each start
+	Topology    *Topology         // at first, see [Engine.Relink]
+	Limit       int               // clients whose reports wait on a link
+	Retention   time.Duration     // how long reports are kept; 0: for ever
+	Disk        func(line.Report) // is told all that changes the registry, which is locked meanwhile; or nil
+	Notice      func(Notice)      // is told what happens; must not call the engine. Or nil
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
@@ -105,7 +105,7 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 		}
 	}
 	if e.Disk != nil {
-		e.Disk.push(k.hash, r)
+		e.Disk(r)
 	}
 	return true
 }

@@ -38,7 +38,7 @@ func (h *history) write(s *Store, clients []int) error {
 	}
 	now := maps.Clone(h.tried)
 	h.mu.Unlock()
-	if err := s.Write(batch); err != nil {
+	if err := s.Write(texts(batch...)); err != nil {
 		return err
 	}
 	h.mu.Lock()
