@@ -38,7 +38,9 @@ type disk struct {
 
 	sweep   sweep        // of the goroutine that writes, as is
 	text    []byte       // of the last round: memory for a next one
-	writing atomic.Int64 // reports of the round under way, of clients that may wait again already
+	handed  bool         // the store was given some of the next round
+	lost    bool         // what was to be is not known any more
+	writing atomic.Int64 // reports of the round under way
 
 	forgotten atomic.Bool // the disk has something that is too old
 	stale     atomic.Bool // the disk is to be swept for that
@@ -125,6 +127,9 @@ func (d *disk) run(ctx context.Context) error {
 	for d.await(ctx) {
 		began := time.Now()
 		err := d.round(false)
+		if err == nil {
+			err = d.pause(ctx, time.After(time.Until(began.Add(diskPause))))
+		}
 		switch {
 		case err != nil && d.always:
 			d.die(err)
@@ -132,19 +137,44 @@ func (d *disk) run(ctx context.Context) error {
 		case err != nil:
 			d.recover(ctx, err)
 		}
-		select {
-		case <-time.After(time.Until(began.Add(diskPause))):
-		case <-d.asked:
-			d.ask()
-		case <-ctx.Done():
-		}
 	}
 	return nil
 }
 
+// pause returns when the next round is to begin: when it is due, or somebody waits for it. Meanwhile it hands over what there is plenty of.
+func (d *disk) pause(ctx context.Context, due <-chan time.Time) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+			return nil
+		case <-d.asked:
+			d.ask()
+			return nil
+		case <-d.journal.full:
+			if err := d.hand(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// hand has the store take what waits, to be on disk when the next round has ended.
+func (d *disk) hand() error {
+	d.mu.Lock()
+	d.busy = true
+	d.mu.Unlock()
+	text, reports, lost := d.journal.take(d.text)
+	d.writing.Add(int64(reports))
+	d.handed, d.lost = true, d.lost || lost
+	d.text = text
+	return d.sweep.add(text)
+}
+
 // await returns when there is something to do, or false when ctx has ended.
 func (d *disk) await(ctx context.Context) bool {
-	if (!d.journal.rest() || d.sweep.running()) && ctx.Err() == nil {
+	if (!d.journal.rest() || d.handed || d.sweep.running()) && ctx.Err() == nil {
 		return true
 	}
 	d.text = nil
@@ -182,8 +212,9 @@ func (d *disk) round(all bool) error {
 	d.mu.Unlock()
 	began := time.Now()
 	text, reports, lost := d.journal.take(d.text)
-	d.writing.Store(int64(reports))
-	all = all || lost
+	d.writing.Add(int64(reports))
+	all = all || lost || d.lost
+	d.handed, d.lost = false, false
 	if d.stale.Swap(false) || all || d.sweep.due() {
 		d.sweep.begin()
 	}
@@ -310,7 +341,7 @@ const (
 func (d *disk) health() *status.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := &status.Store{Mode: "interval", State: diskWell, Waiting: max(d.journal.waiting(), int(d.writing.Load()))}
+	h := &status.Store{Mode: "interval", State: diskWell, Waiting: d.journal.waiting() + int(d.writing.Load())}
 	if d.always {
 		h.Mode = "always"
 	}

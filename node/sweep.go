@@ -8,7 +8,7 @@ import (
 // How much of what is on disk may be superseded before a sweep begins, and how much of the registry a round writes for it: as much as of
 // what is new, but
 const (
-	sweepSlack = 32 << 20 // bytes, beside twice what is known
+	sweepSlack = 64 << 20 // bytes, beside twice what is known
 	sweepPace  = 1 << 20  // bytes, at least
 )
 
@@ -20,6 +20,7 @@ type sweep struct {
 	registry *flood.Registry
 	store    *store.Store
 
+	handed int    // bytes of the next round that the store was given
 	part   int    // of the registry, to be written next; flood.Parts: no sweep is under way
 	first  uint64 // round since it began
 	logged int64  // bytes of rounds on disk, or
@@ -36,10 +37,18 @@ func (s *sweep) due() bool { return !s.running() && s.logged > 2*s.known+sweepSl
 // begin begins a sweep, or begins it anew.
 func (s *sweep) begin() { s.part, s.first, s.since, s.swept = 0, s.store.Next(), 0, 0 }
 
-// write writes a round, and with it what the sweep under way is to write next. It returns the memory of text.
+// add has the store take the beginning of a round.
+func (s *sweep) add(text []byte) error {
+	s.logged, s.since, s.handed = s.logged+int64(len(text)), s.since+int64(len(text)), s.handed+len(text)
+	return s.store.Append(text)
+}
+
+// write writes the rest of a round, and with it what the sweep under way is to write next. It returns the memory of text.
 func (s *sweep) write(text []byte) ([]byte, error) {
 	round, sweeping := len(text), s.running()
-	for s.running() && len(text)-round < max(round, sweepPace) {
+	pace := max(round+s.handed, sweepPace)
+	s.handed = 0
+	for s.running() && len(text)-round < pace {
 		text = s.registry.AppendPart(text, s.part)
 		s.part++
 	}

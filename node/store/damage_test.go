@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -39,9 +40,9 @@ func files(t *testing.T, fs vfs.FS) map[string][]byte {
 }
 
 // disk makes a file system with these files.
-func disk(t *testing.T, all map[string][]byte) vfs.FS {
+func disk(t *testing.T, all map[string][]byte) *vfs.MemFS {
 	t.Helper()
-	fs := vfs.NewMem()
+	fs := vfs.NewCrashableMem()
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,14 @@ func disk(t *testing.T, all map[string][]byte) vfs.FS {
 		if _, err := f.Write(bytes.Clone(text)); err != nil {
 			t.Fatal(err)
 		}
-		_ = f.Close()
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, above := range []string{dir, "data", ""} {
+		if err := syncDir(fs, above); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return fs
 }

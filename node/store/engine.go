@@ -14,15 +14,16 @@ const (
 	memTable   = 16 << 20 // bytes, of which it begins with 256 KiB
 	blockCache = 1 << 20  // bytes
 	openFiles  = 64
-	pieces     = 16 // of rounds, for which a memory table has room
+	pieces     = 128 // of rounds, for which a memory table has room
 )
 
 // engine is the database that a store works with until it is closed or its disk fails.
 type engine struct {
 	*pebble.DB
-	fence *fence
-	piece int    // bytes of a round that are one value
-	next  uint64 // number of the next round
+	fence    *fence
+	piece    int    // bytes of a round that are one value
+	next     uint64 // number of the next round
+	unsynced bool   // some rounds may not be on disk
 
 	mu     sync.Mutex // held while the database is used, so that it is not closed meanwhile
 	closed bool

@@ -39,14 +39,19 @@ func (e *engine) number() error {
 	return errors.Join(err, all.Close())
 }
 
-// Write puts the texts of reports on disk, each with an LF behind. When it returns nil they are there; before, or after an error, the
-// first of them may be. Of each client the greatest of all that was written counts, whatever the order.
+// Write puts the texts of reports on disk, each with an LF behind, and all that Append has taken. When it returns nil they are there; before,
+// or after an error, the first of them may be. Of each client the greatest of all that was written counts, whatever the order.
 func (s *Store) Write(text []byte) error {
-	return s.use(func(e *engine) error { return e.write(text) })
+	return s.use(func(e *engine) error { return e.write(text, true) })
+}
+
+// Append takes texts as Write does, and does not wait for the disk.
+func (s *Store) Append(text []byte) error {
+	return s.use(func(e *engine) error { return e.write(text, false) })
 }
 
 // write waits for the disk once, for the last piece: a log is synced from its beginning.
-func (e *engine) write(text []byte) error {
+func (e *engine) write(text []byte, sync bool) error {
 	b := e.NewBatch()
 	defer b.Close()
 	for len(text) > 0 {
@@ -62,10 +67,15 @@ func (e *engine) write(text []byte) error {
 		}
 		e.next++
 		text = text[size:]
-		if err := b.Commit(&pebble.WriteOptions{Sync: len(text) == 0}); err != nil {
+		e.unsynced = !sync || len(text) > 0
+		if err := b.Commit(&pebble.WriteOptions{Sync: !e.unsynced}); err != nil {
 			return err
 		}
 		b.Reset()
+	}
+	if sync && e.unsynced {
+		e.unsynced = false
+		return e.LogData(nil, pebble.Sync)
 	}
 	return nil
 }
@@ -79,9 +89,16 @@ func (s *Store) Next() (number uint64) {
 	return number
 }
 
-// Drop deletes the rounds that were written before that one was.
+// Drop deletes the rounds that were written before that one was. Their room is given back soon: the engine drops tables that are deleted
+// as a whole, once what deletes them is in a table as well.
 func (s *Store) Drop(before uint64) error {
-	return s.use(func(e *engine) error { return e.DeleteRange([]byte(roundPrefix), roundKey(before), pebble.Sync) })
+	return s.use(func(e *engine) error {
+		if err := e.DeleteRange([]byte(roundPrefix), roundKey(before), pebble.Sync); err != nil {
+			return err
+		}
+		_, err := e.AsyncFlush()
+		return err
+	})
 }
 
 // convert makes rounds of the values that each client has in a store of the old form. When the power fails meanwhile, that begins anew.
@@ -98,11 +115,11 @@ func (e *engine) convert(identity []byte) error {
 		if text = append(append(text, value...), '\n'); len(text) < e.piece {
 			return nil
 		}
-		err = e.write(text)
+		err = e.write(text, false)
 		text = text[:0]
 		return err
 	})
-	if err = errors.Join(err, e.write(text)); err != nil {
+	if err = errors.Join(err, e.write(text, false)); err != nil {
 		return err
 	}
 	b := e.NewBatch()

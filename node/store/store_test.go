@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"maps"
@@ -202,4 +203,46 @@ func longest(t *testing.T, n int) line.Report {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// TestRoom has rounds written and dropped for long, and looks at how much room the store takes.
+func TestRoom(t *testing.T) {
+	const round, kept, rounds = 64 << 10, 16, 1600
+	fs := vfs.NewMem()
+	s := open(t, Config{Dir: "d", Herd: "herd", Node: "Goloman", FS: fs, memTable: 256 << 10})
+	defer shut(t, s)
+	text := texts(report(1, 1))
+	text = bytes.Repeat(text, round/len(text))
+	first, peak := s.Next(), int64(0)
+	for n := range rounds {
+		if err := s.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if n%kept == kept-1 {
+			if err := s.Drop(first); err != nil {
+				t.Fatal(err)
+			}
+			first = s.Next()
+		}
+		peak = max(peak, size(t, fs))
+	}
+	t.Logf("%d bytes at most, of %d written", peak, rounds*round)
+	if most := int64(16 << 20); peak > most { // what is dropped is deleted a moment later
+		t.Errorf("takes %d bytes, want at most %d", peak, most)
+	}
+}
+
+// size returns how many bytes there are in the files of a store.
+func size(t *testing.T, fs vfs.FS) (sum int64) {
+	t.Helper()
+	names, err := fs.List("d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if info, err := fs.Stat(fs.PathJoin("d", name)); err == nil { // else it is gone meanwhile
+			sum += info.Size()
+		}
+	}
+	return sum
 }
