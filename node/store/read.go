@@ -63,20 +63,25 @@ func (s *Store) All() iter.Seq2[line.Report, error] {
 	}
 }
 
-// Merge writes those reports that are greater than all there is of the same client, and returns how many there were.
+// Merge writes those reports that are greater than all there is of the same client, and returns how many there were. The others are
+// deleted from the map. After an error some may have been written.
 func (s *Store) Merge(greatest map[line.ClientID]line.Report) (news int, err error) {
-	greater := maps.Clone(greatest)
 	for r, err := range s.Rounds() {
 		if err != nil {
 			return 0, err
 		}
-		if own, asked := greater[r.Client()]; asked && own.Compare(r) <= 0 {
-			delete(greater, r.Client())
+		if own, asked := greatest[r.Client()]; asked && own.Compare(r) <= 0 {
+			delete(greatest, r.Client())
 		}
 	}
 	var text []byte
-	for _, client := range slices.Sorted(maps.Keys(greater)) {
-		text = append(append(text, greater[client].String()...), '\n')
+	for _, client := range slices.Sorted(maps.Keys(greatest)) {
+		if text = append(append(text, greatest[client].String()...), '\n'); len(text) >= memTable/pieces {
+			if err := s.Append(text); err != nil {
+				return 0, err
+			}
+			text = text[:0]
+		}
 	}
-	return len(greater), s.Write(text)
+	return len(greatest), s.Write(text)
 }

@@ -114,7 +114,7 @@ func TestModel(t *testing.T) {
 						want++
 					}
 				}
-				if got, err := s.Merge(batch); err != nil || got != want {
+				if got, err := s.Merge(maps.Clone(batch)); err != nil || got != want {
 					t.Fatalf("seed %d, step %d: Merge returned %d, %v, want %d", seed, n, got, err, want)
 				}
 			case 4: // a sweep that forgets
