@@ -23,6 +23,7 @@ type Queue struct {
 	shut    bool   // nothing is taken: there is nobody to tell
 	number  uint64 // of the last message, or of the gap after it
 	gap     bool   // number is that of a gap which nobody was told of
+	traced  []traced
 }
 
 // QueueCounts says what became of reports that were pushed and not popped.
@@ -31,7 +32,11 @@ type QueueCounts struct {
 	Emptied   uint64 // thrown away because more clients than the limit were waiting, or there was no connection
 }
 
-const minKept = 1 << 12 // clients that an empty queue keeps memory for
+// What an empty queue keeps the memory of, in clients: one that is popped from, and one that is swapped, which has a burst each time.
+const (
+	minKept = 1 << 12
+	maxKept = 1 << 16
+)
 
 // NewQueue returns an empty queue for at most limit clients, at least 1.
 func NewQueue(limit int) *Queue {
@@ -172,6 +177,21 @@ func (q *Queue) pop(dst []line.Report, count, size int) ([]line.Report, uint64) 
 		q.compact()
 	}
 	return dst, q.number
+}
+
+// Swap removes all reports and returns them, oldest first. The queue goes on in the memory of spare, which nobody uses any more, if
+// that is not too much. It makes no message. Thousands of reports are removed as quickly as one, so that nobody who pushes waits.
+func (q *Queue) Swap(spare []line.Report) (all []line.Report) {
+	clear(spare)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all = q.waiting[q.head:]
+	if max(cap(spare), cap(q.hashes)) > maxKept {
+		spare, q.hashes = nil, nil
+	}
+	q.waiting, q.hashes, q.head = spare[:0], q.hashes[:0], 0
+	q.index.clear(maxKept)
+	return all
 }
 
 // compact moves what waits to the beginning. That is less than has been popped since the last time.

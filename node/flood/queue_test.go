@@ -109,7 +109,7 @@ func TestQueueModel(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		limit := 1 + rng.IntN(40)
 		q := NewQueue(limit)
-		var model []line.Report
+		var model, spare []line.Report
 		for step := range 300 {
 			if rng.IntN(3) > 0 {
 				r := at(t, fmt.Sprint("c", rng.IntN(50)), rng.IntN(1000))
@@ -126,6 +126,13 @@ func TestQueueModel(t *testing.T) {
 				default:
 					model = append(model, r)
 				}
+				continue
+			}
+			if rng.IntN(8) == 0 {
+				if spare = q.Swap(spare); !slices.Equal(texts(spare), texts(model)) {
+					t.Fatalf("seed %d, step %d: swapped %q, want %q", seed, step, texts(spare), texts(model))
+				}
+				model = nil
 				continue
 			}
 			n := min(rng.IntN(6), len(model))

@@ -52,6 +52,9 @@ func (n *node) start() {
 	if n.changes != nil {
 		c.Disk = n.changes.Push
 	}
+	if h.records {
+		c.Version, c.Began = "simulated", n.time()
+	}
 	c.Notice = func(what flood.Notice) {
 		n.news = true
 		if h.noticed != nil {
