@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"math"
 	"net"
 	"slices"
 	"sync"
@@ -123,11 +122,12 @@ func New(c Config) *Node {
 		Notice: n.notice, Version: cmp.Or(c.Version, "-"), Began: n.began,
 	}
 	if c.Store != nil {
-		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
-	}
-	n.engine = flood.NewEngine(engine)
-	if c.Store != nil {
-		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+		changes := newJournal()
+		engine.Disk = changes.push
+		n.engine = flood.NewEngine(engine)
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine, changes)
+	} else {
+		n.engine = flood.NewEngine(engine)
 	}
 	n.Relink(c.Topology)
 	return n

@@ -15,14 +15,14 @@ const Edge NodeName = ""
 // Config is what an engine is made of.
 type Config struct {
 	Name        NodeName
-	Incarnation Incarnation   // another one for each start
-	Topology    *Topology     // at first, see [Engine.Relink]
-	Limit       int           // clients whose reports wait on a link
-	Retention   time.Duration // how long reports are kept; 0: for ever
-	Disk        *Queue        // gets all that changes the registry, or nil
-	Notice      func(Notice)  // is told what happens; must not call the engine. Or nil
-	Version     string        // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
-	Began       time.Time     // the node
+	Incarnation Incarnation       // another one for each start
+	Topology    *Topology         // at first, see [Engine.Relink]
+	Limit       int               // clients whose reports wait on a link
+	Retention   time.Duration     // how long reports are kept; 0: for ever
+	Disk        func(line.Report) // is told all that changes the registry, which is locked meanwhile; or nil
+	Notice      func(Notice)      // is told what happens; must not call the engine. Or nil
+	Version     string            // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
+	Began       time.Time         // the node
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
@@ -113,7 +113,7 @@ func (e *Engine) hear(k key, r line.Report, from NodeName) bool {
 		}
 	}
 	if e.Disk != nil {
-		e.Disk.push(k.hash, r)
+		e.Disk(r)
 	}
 	for _, q := range e.followed() {
 		q.push(k.hash, r)

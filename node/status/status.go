@@ -33,7 +33,7 @@ type Provider struct {
 type Store struct {
 	Mode    string  `json:"mode"`    // interval or always
 	State   string  `json:"state"`   // ok, behind, or why it fails
-	Waiting int     `json:"waiting"` // clients whose reports wait for it
+	Waiting int     `json:"waiting"` // reports that wait for it
 	Lag     float64 `json:"lag"`     // seconds for which the first of them has been waiting, at most
 }
 
