@@ -15,17 +15,22 @@ import (
 func (s *session) iAmAt(l []byte, c *line.Command) error {
 	now := s.heard
 	if !s.secure.mayReport(c.Client) {
-		return s.refuse(l, foreignClient)
+		return s.refuse(l, foreignClient, reportRefused)
 	}
 	if ahead := s.node.limits.Load().Future; ahead > 0 && c.Nanos-now.UnixNano() > int64(ahead) {
-		return s.refuse(l, tooFarAhead)
+		return s.refuse(l, tooFarAhead, reportRefused)
 	}
 	if !s.mayReport(c, now) {
-		return s.refuse(l, tooManyNewClients)
+		return s.refuse(l, tooManyNewClients, reportRefused)
 	}
 	s.received(l)
 	r := line.NewReport(s.node.Name, now.UnixNano(), c)
-	s.node.engine.Hear(r, flood.Edge)
+	if s.node.engine.Hear(r, flood.Edge) {
+		s.account.ended[reportAdmitted]++
+		s.account.lag = time.Duration(now.UnixNano() - c.Nanos)
+	} else {
+		s.account.ended[reportStale]++
+	}
 	s.scratch = append(r.AppendAt(s.scratch[:0]), '\n')
 	s.replied(s.scratch)
 	return s.replies.add(s.scratch)
@@ -45,9 +50,10 @@ func (s *session) mayReport(c *line.Command, now time.Time) bool {
 func (s *session) whatsAt(l []byte, c *line.Command) error {
 	r, known := s.node.engine.Registry().Get(line.ClientID(c.Client))
 	if !known {
-		return s.refuse(l, invalidLine)
+		return s.refuse(l, invalidLine, clientUnknown)
 	}
 	s.received(l)
+	s.account.settle(s.node.tally) // what is answered is counted
 	a, err := s.replies.hold()
 	if err != nil {
 		return err
@@ -58,10 +64,23 @@ func (s *session) whatsAt(l []byte, c *line.Command) error {
 		ctx, cancel := context.WithTimeout(s.ask(), s.node.limits.Load().Places)
 		defer cancel()
 		body, status, results := s.node.nearby(ctx, s.node.Places, q)
+		s.node.tally.ended[placesOutcome(status)].Add(1)
 		at := r.AppendAt(nil)
 		// The places stay out of the log: some providers forbid to keep them.
 		s.replied(at, zap.String("status", status), zap.Int("places", results))
 		s.replies.finish(a, append(append(at, body...), "\n\n"...))
 	})
 	return nil
+}
+
+// placesOutcome returns how a WHATSAT ended whose answer has such a status.
+func placesOutcome(status string) outcome {
+	switch status {
+	case places.OK:
+		return placesFound
+	case places.ZeroResults:
+		return placesNothing
+	default:
+		return placesFailed
+	}
 }

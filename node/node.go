@@ -74,6 +74,7 @@ type Node struct {
 	door     *door
 	quota    *quota
 	refusals *refusals
+	tally    *tally
 	tls      atomic.Pointer[TLS] // for new connections
 
 	looking  chan struct{} // one slot: the clock looks again
@@ -99,6 +100,7 @@ func New(c Config) *Node {
 		door:     newDoor(),
 		quota:    new(quota),
 		refusals: newRefusals(c.Log),
+		tally:    newTally(),
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),

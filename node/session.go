@@ -27,6 +27,7 @@ type session struct {
 	input   *input
 	replies *replies
 	scratch []byte
+	account account
 	rate    *rate.Limiter // nil: none
 	heard   time.Time     // when the lines were read that are being answered
 	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
@@ -158,6 +159,7 @@ func (s *session) end(err error) error {
 		s.cancel() // nobody is there to read the answers
 	}
 	s.asked.Wait()
+	s.account.settle(s.node.tally)
 	if failed := s.replies.flush(); failed != nil {
 		err = failed
 	}
@@ -192,6 +194,7 @@ func (s *session) answer() error {
 			return err
 		}
 		if !ok {
+			s.account.settle(s.node.tally)
 			return s.replies.flush()
 		}
 		s.begun = time.Time{}
@@ -222,7 +225,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 		return err
 	}
 	if tooLong {
-		return s.refuse(l, overlongLine)
+		return s.refuse(l, overlongLine, lineTooLong)
 	}
 	c := line.Parse(l)
 	switch c.Verb {
@@ -231,7 +234,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 	case line.WhatsAt:
 		return s.whatsAt(l, &c)
 	default:
-		return s.refuse(l, invalidLine)
+		return s.refuse(l, invalidLine, lineInvalid)
 	}
 }
 
@@ -245,7 +248,8 @@ func (s *session) pace(lines int) error {
 }
 
 // refuse answers a line that is not taken.
-func (s *session) refuse(l []byte, why reason) error {
+func (s *session) refuse(l []byte, why reason, how outcome) error {
+	s.account.ended[how]++
 	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l[:min(len(l), maxLogged)])) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)

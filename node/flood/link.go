@@ -3,6 +3,7 @@ package flood
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"herd/node/line"
@@ -62,6 +63,8 @@ type Link struct {
 	Queue  *Queue // what waits to be told
 	engine *Engine
 	turn   bool // of repair, before reports; for Next only
+
+	duplicates *atomic.Uint64 // see [LinkStatus]
 
 	// The rest is guarded by engine.mu.
 	heard     time.Time // the last heartbeat, or the beginning of the connection
@@ -136,6 +139,7 @@ type LinkStatus struct {
 	Differences string     // else: what is known of them
 	Lacking     []NodeName // other neighbours whose topology has no such link
 	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
+	Duplicates  uint64     // reports of the neighbour that were known to the letter
 	LinkCounts
 }
 
@@ -146,7 +150,7 @@ func (l *Link) Status() LinkStatus {
 	defer e.mu.Unlock()
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
-		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin, LinkCounts: l.counts,
+		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
 	}
 }
 

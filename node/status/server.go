@@ -10,6 +10,7 @@ import (
 // Source is the node that a server tells of.
 type Source interface {
 	Health() Health
+	Counts() Counts
 	Registry() *flood.Registry
 }
 
@@ -36,6 +37,7 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.health()
+	s.metrics()
 	return s
 }
 

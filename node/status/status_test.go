@@ -14,6 +14,7 @@ import (
 type told struct{ health *Health }
 
 func (t told) Health() Health            { return *t.health }
+func (t told) Counts() Counts            { return Counts{ClientLag: NewLags(), NeighbourLag: NewLags()} }
 func (t told) Registry() *flood.Registry { return flood.NewRegistry() }
 
 func TestHandler(t *testing.T) {
