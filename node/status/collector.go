@@ -72,8 +72,8 @@ func provided(out chan<- prometheus.Metric, name string, p *Provider) {
 	for _, f := range placesFigures {
 		out <- f.metric(p, name)
 	}
-	for status, times := range p.Statuses {
-		out <- counter(placesCalls, times, name, status)
+	for _, status := range placesStatuses {
+		out <- counter(placesCalls, p.Statuses[status], name, status)
 	}
 	if p.Breaker != "" {
 		states(out, placesBreaker, p.Breaker, []string{"closed", "half-open", "open"}, name)

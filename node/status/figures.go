@@ -55,6 +55,9 @@ var (
 	placesBreaker = ofPlaces("breaker_state", "1 for the state of the provider's breaker, 0 for the others; open: it is not asked.", "state")
 )
 
+// placesStatuses are the status words of Google that package places knows.
+var placesStatuses = []string{"OK", "ZERO_RESULTS", "INVALID_REQUEST", "OVER_QUERY_LIMIT", "REQUEST_DENIED", "UNKNOWN_ERROR"}
+
 var nodeFigures = []figure[Health]{
 	gauge(ofNode("ready", "1 once the node has caught up with its neighbours, or waited for that long enough."), func(h *Health) float64 { return truth(h.Ready) }),
 	gauge(ofNode("bus_connected", "1 while the node is connected to the bus."), func(h *Health) float64 { return truth(h.Bus == "connected") }),

@@ -11,15 +11,18 @@ import (
 )
 
 // told is a node that says what is written there.
-type told struct{ health *Health }
+type told struct {
+	health *Health
+	counts Counts
+}
 
 func (t told) Health() Health            { return *t.health }
-func (t told) Counts() Counts            { return Counts{ClientLag: NewLags(), NeighbourLag: NewLags()} }
+func (t told) Counts() Counts            { return t.counts }
 func (t told) Registry() *flood.Registry { return flood.NewRegistry() }
 
 func TestHandler(t *testing.T) {
 	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", Told: 7}}, Refused: map[string]uint64{"x": 1}}
-	handler := New(Config{Source: told{&h}})
+	handler := New(Config{Source: told{health: &h}})
 	get := func(method, path string) (int, Health) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
