@@ -114,11 +114,11 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 	return true
 }
 
-// repeated counts a report of a neighbour that was known to the letter.
+// repeated counts a report of a neighbour that was known to the letter. Only who takes messages of the neighbour calls it.
 func (e *Engine) repeated(from NodeName) {
 	for _, l := range e.Links() {
 		if l.Peer == from {
-			l.duplicates.Add(1)
+			l.again++
 		}
 	}
 }

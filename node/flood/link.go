@@ -64,6 +64,7 @@ type Link struct {
 	engine *Engine
 	turn   bool // of repair, before reports; for Next only
 
+	again      uint64         // reports of the message being taken that were known to the letter; for Take only
 	duplicates *atomic.Uint64 // see [LinkStatus]
 
 	// The rest is guarded by engine.mu.
@@ -139,7 +140,7 @@ type LinkStatus struct {
 	Differences string     // else: what is known of them
 	Lacking     []NodeName // other neighbours whose topology has no such link
 	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
-	Duplicates  uint64     // reports of the neighbour that were known to the letter
+	Duplicates  uint64     // reports in messages of reports that were known to the letter
 	LinkCounts
 }
 
@@ -235,12 +236,14 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
 	case Reports:
+		l.again = 0
 		for _, r := range m.Reports {
 			news := l.engine.Hear(r, l.Peer)
 			if heard != nil {
 				heard(r, news)
 			}
 		}
+		l.duplicates.Add(l.again)
 		if m.Stamp.Number > 0 {
 			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}

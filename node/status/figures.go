@@ -39,8 +39,8 @@ var (
 	opened    = ofNode("sessions_opened_total", "Connections of clients that were let in.")
 	commands  = ofNode("commands_total", "Lines of clients, by command and how they ended; a command of other was not understood.", "command", "outcome")
 	received  = ofNode("reports_received_total", "Reports of clients here that no limit refused.")
-	admitted  = ofNode("reports_admitted_total", "Of these, news.")
-	stale     = ofNode("reports_stale_total", "Of these, not later than what was known of the client.")
+	admitted  = ofNode("reports_admitted_total", "Reports of clients here that were news.")
+	stale     = ofNode("reports_stale_total", "Reports of clients here that were not later than what was known.")
 	reportLag = ofNode("report_lag_seconds", "Own clock less the client's time, when a client or a neighbour brought news: one report of each read or message. "+
 		"Below 0 if the client's clock is ahead, so use the buckets, not the sum.", "from")
 	refused = ofNode("refused_total", "What was refused, dropped or closed, by reason.", "reason")
@@ -73,10 +73,10 @@ var linkFigures = []figure[Link]{
 	gauge(ofLink("topology_differs", "1 if the neighbour has another topology."), func(l *Link) float64 { return truth(l.Topology != "") }),
 	gauge(ofLink("queue_reports", "Reports that wait to be told."), func(l *Link) float64 { return float64(l.Queued) }),
 	sum(ofLink("reports_sent_total", "Reports told: those of clients here and those relayed."), func(l *Link) uint64 { return l.Told }),
-	sum(ofLink("messages_sent_total", "Messages they were told in."), func(l *Link) uint64 { return l.Messages }),
+	sum(ofLink("messages_sent_total", "Messages of reports sent."), func(l *Link) uint64 { return l.Messages }),
 	sum(ofLink("reports_received_total", "Reports heard."), func(l *Link) uint64 { return l.Heard }),
-	sum(ofLink("reports_stale_total", "Of these, no news."), func(l *Link) uint64 { return l.Old }),
-	sum(ofLink("reports_duplicate_total", "Of these no news, exactly what was known: most came by another way before."), func(l *Link) uint64 { return l.Duplicates }),
+	sum(ofLink("reports_stale_total", "Reports heard that were no news: older than what was known, or the same."), func(l *Link) uint64 { return l.Old }),
+	sum(ofLink("reports_duplicate_total", "Reports heard that were known to the letter: most had come by another way."), func(l *Link) uint64 { return l.Duplicates }),
 	sum(ofLink("reports_conflated_total", "Reports not told because a newer one of the client took their place."), func(l *Link) uint64 { return l.Conflated }),
 	sum(ofLink("reports_emptied_total", "Reports thrown away because too many waited or the bus was away; repair brings them."), func(l *Link) uint64 { return l.Emptied }),
 	sum(ofLink("messages_missing_total", "Messages of the neighbour that were lost."), func(l *Link) uint64 { return l.Gaps }),
@@ -84,7 +84,7 @@ var linkFigures = []figure[Link]{
 	sum(ofLink("repairs_total", "Repairs from this neighbour that ended."), func(l *Link) uint64 { return l.Walks }),
 	sum(ofLink("repairs_given_up_total", "Repairs that got no answers; they are begun anew."), func(l *Link) uint64 { return l.GivenUp }),
 	sum(ofLink("repair_reports_total", "Reports that repairs brought."), func(l *Link) uint64 { return l.Pulled }),
-	sum(ofLink("repair_news_total", "Of these, news."), func(l *Link) uint64 { return l.PulledNew }),
+	sum(ofLink("repair_news_total", "Reports that repairs brought and that were news."), func(l *Link) uint64 { return l.PulledNew }),
 	sum(ofLink("repair_received_bytes_total", "Questions and answers of repair heard."), func(l *Link) uint64 { return l.RepairIn }),
 	sum(ofLink("repair_sent_bytes_total", "Questions and answers of repair sent."), func(l *Link) uint64 { return l.RepairOut }),
 	sum(ofLink("repair_questions_dropped_total", "Questions of the neighbour thrown away because too many waited."), func(l *Link) uint64 { return l.Unread }),
@@ -93,16 +93,16 @@ var linkFigures = []figure[Link]{
 
 var storeFigures = []figure[Store]{
 	gauge(ofNode("store_waiting_reports", "Clients whose reports wait for the disk."), func(s *Store) float64 { return float64(s.Waiting) }),
-	gauge(ofNode("store_lag_seconds", "For how long the first of them has been waiting, at most."), func(s *Store) float64 { return s.Lag }),
+	gauge(ofNode("store_lag_seconds", "For how long the first report that waits for the disk has been waiting, at most."), func(s *Store) float64 { return s.Lag }),
 }
 
 var placesFigures = []figure[Provider]{
 	{
-		ofPlaces("call_seconds_total", "Time that the questions took together."), prometheus.CounterValue,
+		ofPlaces("call_seconds_total", "Time that questions to the provider took together."), prometheus.CounterValue,
 		func(p *Provider) float64 { return p.Seconds },
 	},
-	sum(ofPlaces("retries_total", "Attempts beyond the first of each question."), func(p *Provider) uint64 { return p.Retries }),
-	sum(ofPlaces("remembered_total", "Answers that were remembered, without a question."), func(p *Provider) uint64 { return p.Hits }),
+	sum(ofPlaces("retries_total", "Attempts beyond the first of each question to the provider."), func(p *Provider) uint64 { return p.Retries }),
+	sum(ofPlaces("remembered_total", "Answers that were remembered, so that the provider was not asked."), func(p *Provider) uint64 { return p.Hits }),
 	sum(ofPlaces("joined_total", "Questions that waited for the same one, which was under way."), func(p *Provider) uint64 { return p.Joined }),
 	sum(ofPlaces("fallbacks_total", "Answers of the fallback in the provider's place."), func(p *Provider) uint64 { return p.Fell }),
 }
