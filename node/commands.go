@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/places"
 )
@@ -25,7 +24,7 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 	}
 	s.received(l)
 	r := line.NewReport(s.node.Name, now.UnixNano(), c)
-	if s.node.engine.Hear(r, flood.Edge) {
+	if s.node.hear(r, now) {
 		s.account.ended[reportAdmitted]++
 		s.account.lag = time.Duration(now.UnixNano() - c.Nanos)
 	} else {

@@ -40,6 +40,9 @@ func (l *link) health(began, now time.Time) status.Link {
 		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,
 		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
 	}
+	if !s.Compared.IsZero() {
+		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), s.Equal
+	}
 	for _, peer := range s.Lacking {
 		h.Lacking = append(h.Lacking, string(peer))
 	}
@@ -95,8 +98,11 @@ func (n *Node) Message(m bus.Message) {
 	}
 	if err != nil {
 		why := malformedMessage
-		if errors.Is(err, flood.ErrVersion) {
+		switch {
+		case errors.Is(err, flood.ErrVersion):
 			why = unknownVersion
+		case errors.Is(err, flood.ErrRecord):
+			why = refusedRecord
 		}
 		n.refusals.note(why, m.From, func() zap.Field { return zap.Error(err) })
 	}
@@ -111,7 +117,9 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
 		}
 	}
+	lines := 0
 	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
+		lines++
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {
@@ -124,9 +132,10 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 		message.Reports = append(message.Reports, r)
 	}
+	n.hop(l.Peer, n.Name, message.Reports)
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
 	now, old, first := time.Now(), 0, line.Report{}
-	_ = l.Take(now, message, func(r line.Report, news bool) { // which cannot fail
+	take := func(r line.Report, news bool) {
 		what := "heard"
 		if !news {
 			old++
@@ -138,7 +147,12 @@ func (n *Node) reports(l *link, m bus.Message) {
 			told := string(line.AppendPropagate(nil, l.Peer, r))
 			n.Log.Info(what, zap.String("from", m.From), zap.String("line", quoted(told)))
 		}
-	})
+	}
+	if m.Trace != "" && n.Tracer != nil {
+		n.takeTraced(l, now, m.Trace, lines, message, take)
+	} else {
+		_ = l.Take(now, message, take) // which cannot fail
+	}
 	l.heard.Add(uint64(len(message.Reports)))
 	l.old.Add(uint64(old))
 	if !first.IsZero() {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -30,7 +31,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP, TLS, Providers and Store is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers, Store, Tracer and Version is required.
 type Config struct {
 	HerdName  string // for those who look at the node
 	Name      line.NodeName
@@ -47,7 +48,9 @@ type Config struct {
 	Limits    Limits           // at first, see [Node.Limit]
 	Retention time.Duration    // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
+	Tracer    *status.Tracer   // or nil
 	Log       *zap.Logger
+	Version   string // of the program, for [Node.Herd] at all nodes
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
@@ -73,8 +76,10 @@ type Node struct {
 	disk     *disk // nil: none
 	door     *door
 	quota    *quota
+	tries    *quota // to log in
 	refusals *refusals
 	tally    *tally
+	tracing  sync.Mutex          // held while the engine hears reports that are traced
 	tls      atomic.Pointer[TLS] // for new connections
 
 	looking  chan struct{} // one slot: the clock looks again
@@ -84,6 +89,8 @@ type Node struct {
 	linked    atomic.Pointer[[]*link] // to each neighbour, as in engine
 	relinking sync.Mutex              // held while that or talk changes
 	talk      *talk                   // with the neighbours, or nil
+	topology  atomic.Pointer[flood.Topology]
+	watched   atomic.Pointer[status.Watch] // who is told what happens; nil: nobody
 
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
@@ -99,6 +106,7 @@ func New(c Config) *Node {
 		began:    time.Now(),
 		door:     newDoor(),
 		quota:    new(quota),
+		tries:    new(quota),
 		refusals: newRefusals(c.Log),
 		tally:    newTally(),
 		looking:  make(chan struct{}, 1),
@@ -114,7 +122,7 @@ func New(c Config) *Node {
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
 		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
-		Notice: n.notice,
+		Notice: n.notice, Version: cmp.Or(c.Version, "-"), Began: n.began,
 	}
 	if c.Store != nil {
 		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
@@ -157,7 +165,7 @@ func (n *Node) run(ctx context.Context) error {
 	defer fail(nil)
 	if n.HTTP != nil {
 		tasks.Go(func() {
-			fail(serveHTTP(failed, n.HTTP, status.New(status.Config{Source: n, Herd: n.HerdName, Options: n.Status}), n.Log))
+			fail(n.serveHTTP(failed))
 		})
 	}
 	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))

@@ -36,8 +36,13 @@ const (
 	overrun
 	malformedMessage
 	unknownVersion
+	refusedRecord
 	messagesMissing
 	cutoffAhead
+	wrongToken
+	foreignHost
+	crossSite
+	tooManyTries
 )
 
 var reasons = [...]string{
@@ -64,8 +69,13 @@ var reasons = [...]string{
 	overrun:            "messages came too fast",
 	malformedMessage:   "malformed message",
 	unknownVersion:     "message of unknown version",
+	refusedRecord:      "record of a node refused",
 	messagesMissing:    "messages missing",
 	cutoffAhead:        "cut-off too far ahead",
+	wrongToken:         "wrong token",
+	foreignHost:        "asked for by a foreign name",
+	crossSite:          "asked by another site's page",
+	tooManyTries:       "too many tries to log in",
 }
 
 const (

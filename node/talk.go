@@ -135,6 +135,7 @@ func (n *Node) Relink(topology *flood.Topology) {
 	defer n.relinking.Unlock()
 	before := n.links()
 	n.engine.Relink(time.Now(), topology, n.limits.Load().Queue)
+	n.topology.Store(topology)
 	after := make([]*link, 0, len(before))
 	for _, l := range n.engine.Links() {
 		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
@@ -188,7 +189,7 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			payload, stamp = appendReports(payload[:0], n.Name, m.Reports), m.Stamp.Append(stamp)
 			said = payload
 		}
-		if err := t.conn.Publish(kinds[m.Kind], string(l.Peer), string(stamp), said); err != nil {
+		if err := t.publish(l, &m, string(stamp), said); err != nil {
 			l.telling.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
@@ -199,6 +200,13 @@ func (t *talk) tell(ctx context.Context, l *link) {
 		n.published(l, &m, said)
 	}
 	l.telling.Store(false)
+}
+
+func (t *talk) publish(l *link, m *flood.Message, stamp string, payload []byte) error {
+	if len(m.Traced) > 0 {
+		return t.publishTraced(l, m, stamp, payload)
+	}
+	return t.conn.Publish(kinds[m.Kind], string(l.Peer), stamp, payload)
 }
 
 // kinds are the engine's kinds of messages on the bus.
@@ -221,6 +229,7 @@ func (n *Node) published(l *link, m *flood.Message, payload []byte) {
 	case flood.Reports:
 		l.told.Add(uint64(len(m.Reports)))
 		l.messages.Add(1)
+		n.hop(n.Name, l.Peer, m.Reports)
 		if n.Log.Core().Enabled(zap.InfoLevel) {
 			for told := range strings.SplitSeq(string(payload), "\n") {
 				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(told)))

@@ -122,6 +122,15 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 	if err != nil {
 		return err
 	}
+	traces, err := openTraces(ctx, config, node.TracesLog(h.logs.For("traces")))
+	if err != nil {
+		return err
+	}
+	defer traces.close()
+	seen, err := observer(config, f.server)
+	if err != nil {
+		return err
+	}
 	for _, o := range h.open {
 		identity, err := credentials(config, o.Name)
 		if err == nil {
@@ -130,8 +139,9 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 		if err != nil {
 			return fmt.Errorf("node %s: %w", o.Name, err)
 		}
+		o.look.Observer = seen
 		d := f.dialer(o.Name, identity)
-		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs), d})
+		f.members = append(f.members, &member{o.node(config, d, finder, counters, traces.of(o.Name), h.logs), d})
 	}
 	return p.serve(ctx, f, func() { greet(h, url) })
 }
@@ -186,15 +196,15 @@ func (p *program) greet(config *configs.Config, h *opened, url string) {
 	fmt.Fprintf(p.stdout, "%d of %d servers of herd %q, %d links, bus %s\n", len(h.open), len(topology.Nodes()), config.Herd, len(topology.Links()), where)
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, o := range h.open {
-		health := "-"
+		page := "-"
 		if o.http != nil {
-			health = "http://" + o.http.Addr().String() + "/healthz"
+			page = "http://" + o.http.Addr().String() + "/"
 		}
 		var peers []string
 		for _, peer := range topology.Neighbours(o.Name) {
 			peers = append(peers, string(peer))
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", o.Name, o.clients.Addr(), health, strings.Join(peers, ", "))
+		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", o.Name, o.clients.Addr(), page, strings.Join(peers, ", "))
 	}
 	_ = table.Flush()                                      // an error shows with the next line
 	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached

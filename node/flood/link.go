@@ -54,6 +54,7 @@ type Message struct {
 	Kind    Kind
 	Stamp   Stamp         // of Reports
 	Reports []line.Report // of Reports
+	Traced  []Traced      // of these, those that are followed
 	Payload []byte        // of the others
 }
 
@@ -100,6 +101,9 @@ type Link struct {
 	shown     time.Time     // when that was
 	retention time.Duration // the neighbour's, as this node's or as noticed
 	warned    time.Time     // when it was noticed
+	compared  time.Time     // digests, last
+	equal     bool          // they were
+	owed      []NodeName    // whose records are to be told, in turn
 	counts    LinkCounts
 }
 
@@ -115,6 +119,7 @@ type LinkCounts struct {
 	RepairOut uint64 // bytes of repair sent
 	Unread    uint64 // questions thrown away because too many waited
 	Twins     uint64 // signs that two nodes have one name
+	Refused   uint64 // records of nodes, see [ErrRecord]
 }
 
 // hearing is how far one incarnation of the neighbour has been heard.
@@ -140,6 +145,8 @@ type LinkStatus struct {
 	Differences string     // else: what is known of them
 	Lacking     []NodeName // other neighbours whose topology has no such link
 	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
+	Compared    time.Time  // when digests were compared last, or zero: only at some heartbeats they can be
+	Equal       bool       // they were, then
 	Duplicates  uint64     // reports in messages of reports that were known to the letter
 	LinkCounts
 }
@@ -151,7 +158,8 @@ func (l *Link) Status() LinkStatus {
 	defer e.mu.Unlock()
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
-		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
+		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
+		Compared: l.compared, Equal: l.equal, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
 	}
 }
 
@@ -180,7 +188,7 @@ func (l *Link) Due() time.Time {
 // Next makes the next message to the neighbour, in m, whose memory it uses again. It returns false when there is none before
 // Due, or before something comes to wake who waits for [Queue.Wake].
 func (l *Link) Next(now time.Time, m *Message) bool {
-	m.Reports, m.Payload = m.Reports[:0], m.Payload[:0]
+	m.Reports, m.Traced, m.Payload = m.Reports[:0], m.Traced[:0], m.Payload[:0]
 	if l.nextHeartbeat(now, m) {
 		return true
 	}
@@ -200,6 +208,7 @@ func (l *Link) nextReports(m *Message) bool {
 	if len(m.Reports) == 0 {
 		return false
 	}
+	m.Traced = l.Queue.tracedOf(m.Reports, m.Traced)
 	l.told(m.Stamp.Number, len(m.Reports))
 	return true
 }

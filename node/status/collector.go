@@ -25,6 +25,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- f.metric(l, h.Node, l.Peer)
 		}
 		states(out, linkState, l.State, []string{"down", "catching up", "up"}, h.Node, l.Peer)
+		if l.Compared != nil {
+			for _, f := range digestFigures {
+				out <- f.metric(l, h.Node, l.Peer)
+			}
+		}
 		if lag := counts.LinkLag[l.Peer]; lag != nil {
 			out <- lag.metric(linkLag, h.Node, l.Peer)
 		}

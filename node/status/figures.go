@@ -91,6 +91,12 @@ var linkFigures = []figure[Link]{
 	sum(ofLink("twin_signs_total", "Signs that two nodes have one name: the neighbour's or this one's."), func(l *Link) uint64 { return l.Twins }),
 }
 
+// digestFigures are there once digests could be compared.
+var digestFigures = []figure[Link]{
+	gauge(ofLink("digest_equal", "1 if both ends knew the same when they could be compared last, which is not while reports are under way."), func(l *Link) float64 { return truth(l.Equal) }),
+	gauge(ofLink("digest_compared_seconds", "Since both ends could be compared last."), func(l *Link) float64 { return *l.Compared }),
+}
+
 var storeFigures = []figure[Store]{
 	gauge(ofNode("store_waiting_reports", "Clients whose reports wait for the disk."), func(s *Store) float64 { return float64(s.Waiting) }),
 	gauge(ofNode("store_lag_seconds", "For how long the first report that waits for the disk has been waiting, at most."), func(s *Store) float64 { return s.Lag }),

@@ -16,18 +16,15 @@ const maxScrapes = 4 // at a time
 func (s *Server) metrics() {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		collector{s.Source}, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collector{s.Source}, buildInfo(s.Version), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 }
 
 // buildInfo returns a metric that says what the program was made of.
-func buildInfo() prometheus.Collector {
-	labels := prometheus.Labels{"version": "(devel)", "revision": "", "go": runtime.Version()}
+func buildInfo(version string) prometheus.Collector {
+	labels := prometheus.Labels{"version": version, "revision": "", "go": runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			labels["version"] = info.Main.Version
-		}
 		for _, setting := range info.Settings {
 			if setting.Key == "vcs.revision" {
 				labels["revision"] = setting.Value

@@ -3,7 +3,6 @@ package status
 import (
 	"flag"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"reflect"
 	"regexp"
@@ -20,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite the table of metrics in docs, t
 const metricsTable = "../../docs/METRICS.md"
 
 // full is a node in whose health every number is another one, from 1000 on, and every truth is one.
-func full() (told, map[string]float64) {
+func full() (*told, map[string]float64) {
 	h := Health{
 		Node: "Goloman", Bus: "connected", Digest: "0123456789abcdef",
 		Links: []Link{{Peer: "Hands", State: "catching up", Topology: "differs", Lacking: []string{"Welsh"}}},
@@ -42,6 +41,11 @@ func full() (told, map[string]float64) {
 				f.SetUint(uint64(number))
 			case reflect.Float64:
 				f.SetFloat(number)
+			case reflect.Pointer:
+				if f.Type().Elem().Kind() != reflect.Float64 {
+					continue
+				}
+				f.Set(reflect.ValueOf(&number))
 			default:
 				continue
 			}
@@ -52,7 +56,7 @@ func full() (told, map[string]float64) {
 	lag := NewLags()
 	lag.Observe(-3)
 	lag.Observe(0.25)
-	return told{&h, Counts{
+	return &told{health: &h, counts: Counts{
 		Opened: 4, Reasons: []string{"idle for too long", "invalid line"},
 		Commands:  []Command{{"IAMAT", Admitted, 5}, {"IAMAT", Stale, 6}, {"WHATSAT", Found, 7}},
 		ClientLag: lag, NeighbourLag: NewLags(), LinkLag: map[string]*Histogram{"Hands": NewLags()},
@@ -62,8 +66,7 @@ func full() (told, map[string]float64) {
 // scrape returns the text of /metrics, and the values of the herd's own by name and labels.
 func scrape(t *testing.T, source Source) (text string, values map[string]float64) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	New(Config{Source: source}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	w := answer(New(Config{Source: source, Options: Options{Open: true}}), "GET", "/metrics")
 	if w.Code != 200 {
 		t.Fatalf("/metrics says %d %s", w.Code, w.Body)
 	}
@@ -101,6 +104,7 @@ func TestMetricsAgreeWithHealth(t *testing.T) {
 		`herd_ready{node="Goloman"}`:                                             1,
 		`herd_bus_connected{node="Goloman"}`:                                     1,
 		`herd_link_twin{node="Goloman",peer="Hands"}`:                            1,
+		`herd_link_digest_equal{node="Goloman",peer="Hands"}`:                    1,
 		`herd_link_unheard{node="Goloman",peer="Hands"}`:                         1,
 		`herd_link_topology_differs{node="Goloman",peer="Hands"}`:                1,
 		`herd_link_state{node="Goloman",peer="Hands",state="down"}`:              0,
@@ -147,7 +151,7 @@ func TestMetricsAgreeWithHealth(t *testing.T) {
 func TestMetricsLint(t *testing.T) {
 	source, _ := full()
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(collector{source}, buildInfo())
+	registry.MustRegister(collector{source}, buildInfo("v1.2.3"))
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
