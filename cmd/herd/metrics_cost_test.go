@@ -76,7 +76,7 @@ func (p *peers) cost(c *costed) {
 		}
 	}
 	used := c.server.cpu()
-	r := p.press(c.server, load.Herd{}, load.Config{Pipeline: 64, Requests: p.many(1_000_000), Duration: time.Minute})
+	r := p.press(c.server, load.Herd{}, load.Config{Pipeline: 64, Requests: p.many(300_000), Duration: time.Minute})
 	answered := time.Now()
 	c.server.equal()
 	reports := float64(r.Answered())
