@@ -33,6 +33,7 @@ type NATS struct {
 	Herd string
 	Node string
 
+	service     *Service // or nil
 	credentials atomic.Pointer[Credentials]
 	server      nats.InProcessConnProvider // instead of URL
 	connect     connect                    // nil: over the network
@@ -47,6 +48,9 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
 	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Trouble)
+	if err == nil && d.service != nil {
+		err = c.answer(d.service)
+	}
 	if err != nil {
 		return nil, err
 	}

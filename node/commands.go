@@ -35,6 +35,16 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 	return s.replies.add(s.scratch)
 }
 
+// Where returns the AT line of a client without its LF, and whether it is known, for [bus.Service].
+func (n *Node) Where(client string) (at []byte, known bool) {
+	r, known := n.engine.Registry().Get(line.ClientID(client))
+	if !known {
+		return nil, false
+	}
+	at = r.AppendAt(nil)
+	return at[:len(at)-1], true
+}
+
 // mayReport reports whether the client is known, or its address may introduce another.
 func (s *session) mayReport(c *line.Command, now time.Time) bool {
 	limit := s.node.limits.Load().NewClients

@@ -41,7 +41,7 @@ func (l *link) health(began, now time.Time) status.Link {
 		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
 	}
 	if !s.Compared.IsZero() {
-		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), s.Equal
+		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), &s.Equal
 	}
 	for _, peer := range s.Lacking {
 		h.Lacking = append(h.Lacking, string(peer))

@@ -93,7 +93,7 @@ var linkFigures = []figure[Link]{
 
 // digestFigures are there once digests could be compared.
 var digestFigures = []figure[Link]{
-	gauge(ofLink("digest_equal", "1 if both ends knew the same when they could be compared last, which is not while reports are under way."), func(l *Link) float64 { return truth(l.Equal) }),
+	gauge(ofLink("digest_equal", "1 if both ends knew the same when they could be compared last, which is not while reports are under way."), func(l *Link) float64 { return truth(*l.Equal) }),
 	gauge(ofLink("digest_compared_seconds", "Since both ends could be compared last."), func(l *Link) float64 { return *l.Compared }),
 }
 

@@ -42,10 +42,15 @@ func full() (*told, map[string]float64) {
 			case reflect.Float64:
 				f.SetFloat(number)
 			case reflect.Pointer:
-				if f.Type().Elem().Kind() != reflect.Float64 {
+				switch f.Type().Elem().Kind() {
+				case reflect.Float64:
+					f.Set(reflect.ValueOf(&number))
+				case reflect.Bool:
+					f.Set(reflect.ValueOf(new(true)))
+					continue
+				default:
 					continue
 				}
-				f.Set(reflect.ValueOf(&number))
 			default:
 				continue
 			}
