@@ -186,13 +186,13 @@ func (m *monitored) ask(path string, data any) error {
 	return json.NewDecoder(answer.Body).Decode(&struct{ Data any }{data})
 }
 
-type sample struct {
+type series struct {
 	Metric map[string]string
 	Value  [2]any
 }
 
-func (m *monitored) query(expression string) (found []sample) {
-	var data struct{ Result []sample }
+func (m *monitored) query(expression string) (found []series) {
+	var data struct{ Result []series }
 	_ = m.ask("query?query="+url.QueryEscape(expression), &data) // it may not run yet
 	return data.Result
 }
