@@ -86,6 +86,8 @@ type Node struct {
 	linked    atomic.Pointer[[]*link] // to each neighbour, as in engine
 	relinking sync.Mutex              // held while that or talk changes
 	talk      *talk                   // with the neighbours, or nil
+	topology  atomic.Pointer[flood.Topology]
+	watched   atomic.Pointer[status.Watch] // who is told what happens; nil: nobody
 
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it

@@ -16,8 +16,12 @@ import (
 // Source is the node that a server tells of.
 type Source interface {
 	Health() Health
-	Herd() []Node
+	Herd() []Node // as last told
 	Registry() *flood.Registry
+
+	Topology() *flood.Topology                            // as it is configured now: another pointer when it changes
+	Follow(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Follow]
+	Watch(w Watch) (stop func())                          // one at a time
 
 	Refuse(why Refusal, address string) // counts and logs that somebody at HOST:PORT was refused
 	MayLogIn(address string) bool       // or has tried too often
@@ -25,8 +29,10 @@ type Source interface {
 
 // Config is what a server is made of.
 type Config struct {
-	Source Source
-	Herd   string // its name
+	Source  Source
+	Herd    string // its name
+	Node    string // likewise
+	Version string // of the program
 	Options
 	Log *log.Logger // of what goes wrong with connections; nil: the standard one
 }
@@ -37,6 +43,8 @@ type Options struct {
 	Open  bool     // without a token everybody may look, also from elsewhere than this machine
 	Hosts []string // names and addresses under which the server is reached, besides its own
 	Pprof bool     // serve profiles of the process
+
+	Observer *Observer // of the whole herd, shared by all nodes of the process; or nil
 }
 
 // Server answers over HTTP for one node. Each of its parts has a file, and adds its own paths.
@@ -45,13 +53,20 @@ type Server struct {
 	mux   *routes
 	cross *http.CrossOriginProtection
 	crowd *crowd
+	hub   hub
 }
 
 // New returns the server of a node.
 func New(c Config) *Server {
 	s := &Server{Config: c, mux: &routes{ServeMux: http.NewServeMux()}, cross: http.NewCrossOriginProtection(), crowd: newCrowd(maxConnections)}
+	if s.Observer == nil {
+		s.Observer = Unobserved("there is no observer")
+	}
+	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.health()
 	s.login()
+	s.events()
+	s.mapped()
 	if s.Pprof {
 		s.pprof()
 	}
@@ -75,7 +90,7 @@ func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Re
 	m.Handle(pattern, http.HandlerFunc(h))
 }
 
-// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stream].
+// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stay].
 const answerTime = 10 * time.Second
 
 // ServeHTTP answers one request, if who asks may ask.
@@ -119,7 +134,7 @@ func (s *Server) pprof() {
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			if release, ok := s.stream(w, r); ok { // it takes as many seconds as it is asked to
+			if release, ok := s.stay(w, r); ok { // it takes as many seconds as it is asked to
 				defer release()
 				h(w, r)
 			}
