@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/node/line"
 	"herd/node/status"
 )
 
@@ -67,4 +69,33 @@ func BenchmarkWatched(b *testing.B) {
 	}
 	b.ReportMetric(median(ratios), "watched/not")
 	b.ReportMetric(float64(bytes.Load())/viewers/open.Seconds(), "viewer-B/s")
+}
+
+// BenchmarkClosed is what it costs a message of one report that somebody might look at its node, while nobody does, as a share of what
+// taking the message costs.
+func BenchmarkClosed(b *testing.B) {
+	const messages = 1000
+	n := New(Config{Name: "Goloman", Topology: around(b, "Goloman", "Hands"), Limits: defaultLimits, Log: warnings(b)})
+	reports := make([]line.Report, 1)
+	m := bus.Message{Kind: bus.Propagate, From: "Hands"}
+	var all, hook time.Duration
+	for round := 0; b.Loop(); round++ {
+		var payloads [messages][]byte
+		for i := range payloads {
+			payloads[i] = fmt.Appendf(nil, "PROPAGATE Hands Hands +0.263873386 c%03d.example +34.068930-118.445127 15%08d", i, round)
+		}
+		began := time.Now()
+		for _, m.Payload = range payloads {
+			n.Message(m)
+		}
+		all += time.Since(began)
+		began = time.Now()
+		for range messages {
+			n.hop("Hands", "Goloman", reports)
+		}
+		hook += time.Since(began)
+	}
+	b.ReportMetric(float64(all.Nanoseconds())/float64(b.N)/messages, "ns/message")
+	b.ReportMetric(float64(hook.Nanoseconds())/float64(b.N)/messages, "ns/hook")
+	b.ReportMetric(100*hook.Seconds()/all.Seconds(), "hook-%")
 }

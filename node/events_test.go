@@ -173,6 +173,11 @@ func TestViewers(t *testing.T) {
 		for _, s := range append(stops, stop) {
 			s()
 		}
+		for range 1000 { // whatever one of them left behind, the bubble would not end
+			_, next, stop := looks[0].watch(t, "?client=kiwi")
+			next("hello")
+			stop()
+		}
 		if synctest.Wait(); goloman.watched.Load() != nil {
 			t.Error("Goloman tells those who are gone")
 		}
