@@ -131,7 +131,9 @@ func TestNearestProperty(t *testing.T) {
 			}
 			if w.IntN(20) == 0 {
 				oldest := strconv.Itoa(step - w.IntN(10))
-				keep := func(r line.Report) bool { return len(r.Time()) > len(oldest) || len(r.Time()) == len(oldest) && r.Time() >= oldest }
+				keep := func(r line.Report) bool {
+					return len(r.Time()) > len(oldest) || len(r.Time()) == len(oldest) && r.Time() >= oldest
+				}
 				x.Keep(keep)
 				for id, r := range m {
 					if !keep(r) {

@@ -15,9 +15,12 @@ import (
 	"herd/node/line"
 )
 
+// others are what nobody asks a stage for.
+type others struct{ Source }
+
 // stage is a node without links that work, for those who watch it.
 type stage struct {
-	Source
+	others
 	*flood.Engine
 	topology atomic.Pointer[flood.Topology]
 	watch    *Watch // who watches
@@ -38,7 +41,6 @@ func (s *stage) Health() Health { return Health{Node: "A"} }
 func (s *stage) Herd() []Node {
 	return []Node{{Name: "A", Self: true, Uptime: float64(time.Now().Unix())}}
 }
-func (s *stage) Registry() *flood.Registry { return s.Engine.Registry() }
 func (s *stage) Topology() *flood.Topology { return s.topology.Load() }
 
 func (s *stage) Watch(w Watch) (stop func()) {
