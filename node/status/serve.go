@@ -19,7 +19,8 @@ const (
 // guest is a connection.
 type guest struct {
 	conn    net.Conn
-	streams bool // it lasts, and is not ended for another
+	ends    context.Context // with the server
+	streams bool            // it lasts, and is not ended for another
 }
 
 type guestKey struct{}
@@ -47,7 +48,7 @@ func (c *crowd) came(ctx context.Context, conn net.Conn) context.Context {
 			c.guests = slices.Delete(c.guests, i, i+1)
 		}
 	}
-	g := &guest{conn: conn}
+	g := &guest{conn: conn, ends: ctx}
 	c.guests = append(c.guests, g)
 	return context.WithValue(ctx, guestKey{}, g)
 }
@@ -79,10 +80,18 @@ func (c *crowd) hold(g *guest) (release func(), ok bool) {
 	}, true
 }
 
-// stream prepares an answer that lasts: it may take any time, and its connection is not ended in favour of others until release is called.
+// whole returns a context that ends with the server, and not, like that of a request, also when the client does or is slow.
+func whole(r *http.Request) context.Context {
+	if g, known := r.Context().Value(guestKey{}).(*guest); known {
+		return g.ends
+	}
+	return r.Context()
+}
+
+// stay prepares an answer that lasts: it may take any time, and its connection is not ended in favour of others until release is called.
 // If there are too many it says so to who asks, and ok is false. The request's context ends when the client is gone, or the server.
 // Each write should have a deadline of its own: see [http.ResponseController].
-func (s *Server) stream(w http.ResponseWriter, r *http.Request) (release func(), ok bool) {
+func (s *Server) stay(w http.ResponseWriter, r *http.Request) (release func(), ok bool) {
 	release = func() {}
 	if g, known := r.Context().Value(guestKey{}).(*guest); known {
 		if release, ok = s.crowd.hold(g); !ok {
@@ -124,6 +133,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			defer answering.Unlock()
 		}
 	})
+	defer s.around.drop()
 	err := h.Serve(l)
 	if !stop() {
 		<-stopped

@@ -1,9 +1,11 @@
 package status
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -19,13 +21,15 @@ type Source interface {
 	Counts() Counts
 	Herd() []Node
 	Registry() *flood.Registry
+	Oldest() int64 // see [flood.Engine.Oldest]
 
 	Topology() *flood.Topology                            // as it is configured now: another pointer when it changes
 	Follow(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Follow]
 	Watch(w Watch) (stop func())                          // one at a time
 
-	Refuse(why Refusal, address string) // counts and logs that somebody at HOST:PORT was refused
-	MayLogIn(address string) bool       // or has tried too often
+	Converse(ctx context.Context, conn net.Conn) error // serves a client to its end, or says why not
+	Refuse(why Refusal, address string)                // counts and logs that somebody at HOST:PORT was refused
+	MayLogIn(address string) bool                      // or has tried too often
 }
 
 // Config is what a server is made of.
@@ -55,6 +59,8 @@ type Server struct {
 	cross *http.CrossOriginProtection
 	crowd *crowd
 	hub   hub
+
+	around around
 }
 
 // New returns the server of a node.
@@ -64,6 +70,7 @@ func New(c Config) *Server {
 		s.Observer = Unobserved("there is no observer")
 	}
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
+	s.around.source = c.Source
 	s.health()
 	s.metrics()
 	s.login()
@@ -92,7 +99,7 @@ func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Re
 	m.Handle(pattern, http.HandlerFunc(h))
 }
 
-// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stream].
+// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stay].
 const answerTime = 10 * time.Second
 
 // ServeHTTP answers one request, if who asks may ask.
@@ -136,7 +143,7 @@ func (s *Server) pprof() {
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			if release, ok := s.stream(w, r); ok { // it takes as many seconds as it is asked to
+			if release, ok := s.stay(w, r); ok { // it takes as many seconds as it is asked to
 				defer release()
 				h(w, r)
 			}
