@@ -18,6 +18,7 @@ import (
 // Source is the node that a server tells of.
 type Source interface {
 	Health() Health
+	Counts() Counts
 	Herd() []Node
 	Registry() *flood.Registry
 	Oldest() int64 // see [flood.Engine.Oldest]
@@ -74,6 +75,7 @@ func New(c Config) *Server {
 	s.clients()
 	s.herd()
 	s.reports()
+	s.metrics()
 	s.login()
 	s.events()
 	s.mapped()
