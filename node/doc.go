@@ -12,6 +12,8 @@
 //
 // A node with a [store.Store] has two more: one writes to disk what changes the registry, one looks whether it keeps up (durable.go).
 //
+// Who watches the node over HTTP is told by a goroutine of [status.Server], which is there only meanwhile (events.go).
+//
 // # Shutdown
 //
 // When its context ends, a node stops accepting, finishes the lines it has read, sends their replies, tells its

@@ -72,6 +72,9 @@ func New(c Config) *Server {
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.around.source = c.Source
 	s.health()
+	s.clients()
+	s.herd()
+	s.reports()
 	s.metrics()
 	s.login()
 	s.events()
