@@ -77,6 +77,7 @@ type Node struct {
 	quota    *quota
 	tries    *quota // to log in
 	refusals *refusals
+	tally    *tally
 	tracing  sync.Mutex          // held while the engine hears reports that are traced
 	tls      atomic.Pointer[TLS] // for new connections
 
@@ -106,6 +107,7 @@ func New(c Config) *Node {
 		quota:    new(quota),
 		tries:    new(quota),
 		refusals: newRefusals(c.Log),
+		tally:    newTally(),
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
