@@ -21,18 +21,19 @@ var batches = sync.Pool{New: func() any { b := make([]line.Report, 0, together);
 func (s *session) iAmAt(l []byte, c *line.Command) error {
 	now := s.heard
 	if !s.secure.mayReport(c.Client) {
-		return s.refuse(l, foreignClient)
+		return s.refuse(l, foreignClient, reportRefused)
 	}
 	if ahead := s.node.limits.Load().Future; ahead > 0 && c.Nanos-now.UnixNano() > int64(ahead) {
-		return s.refuse(l, tooFarAhead)
+		return s.refuse(l, tooFarAhead, reportRefused)
 	}
 	if !s.mayReport(c, now) {
-		return s.refuse(l, tooManyNewClients)
+		return s.refuse(l, tooManyNewClients, reportRefused)
 	}
 	s.received(l)
 	if s.reports == nil {
 		s.reports = batches.Get().(*[]line.Report)
 	}
+	s.account.lag = time.Duration(now.UnixNano() - c.Nanos)
 	*s.reports = append(*s.reports, line.NewReport(s.node.Name, now.UnixNano(), c))
 	if len(*s.reports) < together {
 		return nil
@@ -46,7 +47,13 @@ func (s *session) hear() (err error) {
 	if s.reports == nil {
 		return nil
 	}
-	s.node.hear(*s.reports, s.heard)
+	s.node.hear(*s.reports, s.heard, func(_ line.Report, news bool) {
+		if news {
+			s.account.ended[reportAdmitted]++
+		} else {
+			s.account.ended[reportStale]++
+		}
+	})
 	for _, r := range *s.reports {
 		s.scratch = append(r.AppendAt(s.scratch[:0]), '\n')
 		s.replied(s.scratch)
@@ -94,9 +101,10 @@ func (s *session) whatsAt(l []byte, c *line.Command) error {
 	}
 	r, known := s.node.engine.Registry().Get(line.ClientID(c.Client))
 	if !known {
-		return s.refuse(l, invalidLine)
+		return s.refuse(l, invalidLine, clientUnknown)
 	}
 	s.received(l)
+	s.account.settle(s.node.tally) // what is answered is counted
 	a, err := s.replies.hold()
 	if err != nil {
 		return err
@@ -107,10 +115,23 @@ func (s *session) whatsAt(l []byte, c *line.Command) error {
 		ctx, cancel := context.WithTimeout(s.ask(), s.node.limits.Load().Places)
 		defer cancel()
 		body, status, results := s.node.nearby(ctx, s.node.Places, q)
+		s.node.tally.ended[placesOutcome(status)].Add(1)
 		at := r.AppendAt(nil)
 		// The places stay out of the log: some providers forbid to keep them.
 		s.replied(at, zap.String("status", status), zap.Int("places", results))
 		s.replies.finish(a, append(append(at, body...), "\n\n"...))
 	})
 	return nil
+}
+
+// placesOutcome returns how a WHATSAT ended whose answer has such a status.
+func placesOutcome(status string) outcome {
+	switch status {
+	case places.OK:
+		return placesFound
+	case places.ZeroResults:
+		return placesNothing
+	default:
+		return placesFailed
+	}
 }

@@ -28,12 +28,13 @@ type session struct {
 	replies *replies
 	scratch []byte
 	reports *[]line.Report // to be taken in together; nil: none
-	rate    *rate.Limiter  // nil: none
-	heard   time.Time      // when the lines were read that are being answered
-	begun   time.Time      // when the line that is not complete began to arrive; zero if there is none
-	idle    time.Time      // when the client will have said nothing for too long; zero: never
-	brief   bool           // the wait is one for restTime
-	resting bool           // that is over
+	account account
+	rate    *rate.Limiter // nil: none
+	heard   time.Time     // when the lines were read that are being answered
+	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
+	idle    time.Time     // when the client will have said nothing for too long; zero: never
+	brief   bool          // the wait is one for restTime
+	resting bool          // that is over
 
 	ctx     context.Context // ends when no more is to be read
 	asking  context.Context // for providers: ends with the session
@@ -160,6 +161,7 @@ func (s *session) end(err error) error {
 	}
 	_ = s.hear() // if it fails, so does flush
 	s.asked.Wait()
+	s.account.settle(s.node.tally)
 	if failed := s.replies.flush(); failed != nil {
 		err = failed
 	}
@@ -195,6 +197,7 @@ func (s *session) answer() error {
 		}
 		if !ok {
 			_ = s.hear() // likewise
+			s.account.settle(s.node.tally)
 			return s.replies.flush()
 		}
 		s.begun = time.Time{}
@@ -225,7 +228,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 		return err
 	}
 	if tooLong {
-		return s.refuse(l, overlongLine)
+		return s.refuse(l, overlongLine, lineTooLong)
 	}
 	c := line.Parse(l)
 	switch c.Verb {
@@ -234,7 +237,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 	case line.WhatsAt:
 		return s.whatsAt(l, &c)
 	default:
-		return s.refuse(l, invalidLine)
+		return s.refuse(l, invalidLine, lineInvalid)
 	}
 }
 
@@ -248,10 +251,11 @@ func (s *session) pace(lines int) error {
 }
 
 // refuse answers a line that is not taken.
-func (s *session) refuse(l []byte, why reason) error {
+func (s *session) refuse(l []byte, why reason, how outcome) error {
 	if err := s.hear(); err != nil {
 		return err
 	}
+	s.account.ended[how]++
 	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l[:min(len(l), maxLogged)])) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)

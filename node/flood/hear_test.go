@@ -15,10 +15,13 @@ import (
 // some reports are old, conflict, or are older than what is kept.
 func TestHearAll(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	made := func() *Engine {
-		return connected(Config{Name: "A", Topology: star(t, "A", "B", "C", "D"), Limit: 300, Disk: NewQueue(1 << 20)})
+	var disks [2][]line.Report
+	made := func(disk *[]line.Report) *Engine {
+		return connected(Config{
+			Name: "A", Topology: star(t, "A", "B", "C", "D"), Limit: 300, Disk: func(r line.Report) { *disk = append(*disk, r) },
+		})
 	}
-	together, single := made(), made()
+	together, single := made(&disks[0]), made(&disks[1])
 	type told struct {
 		text string
 		news bool
@@ -61,7 +64,7 @@ func TestHearAll(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v and none 0", l.Peer, got, want)
 		}
 	}
-	if got, want := together.Disk.Swap(nil), single.Disk.Swap(nil); !reflect.DeepEqual(got, want) {
+	if got, want := disks[0], disks[1]; !reflect.DeepEqual(got, want) {
 		t.Error("other reports for the disk")
 	}
 	sum, clients := together.Registry().Digest()

@@ -3,6 +3,7 @@ package flood
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"herd/node/line"
@@ -65,6 +66,9 @@ type Link struct {
 	Queue  *Queue // what waits to be told
 	engine *Engine
 	turn   bool // of repair, before reports; for Next only
+
+	again      uint64         // reports of the message being taken that were known to the letter; for Take only
+	duplicates *atomic.Uint64 // see [LinkStatus]
 
 	// The rest is guarded by engine.mu.
 	heard     time.Time // the last heartbeat or, if alive, message of reports; or the beginning of the connection
@@ -145,6 +149,7 @@ type LinkStatus struct {
 	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
 	Compared    time.Time  // when digests were compared last, or zero: only at some heartbeats they can be
 	Equal       bool       // they were, then
+	Duplicates  uint64     // reports in messages of reports that were known to the letter
 	LinkCounts
 }
 
@@ -156,7 +161,7 @@ func (l *Link) Status() LinkStatus {
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
 		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
-		Compared: l.compared, Equal: l.equal, LinkCounts: l.counts,
+		Compared: l.compared, Equal: l.equal, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
 	}
 }
 
@@ -242,7 +247,9 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
 	case Reports:
+		l.again = 0
 		l.engine.HearAll(m.Reports, l.Peer, heard)
+		l.duplicates.Add(l.again)
 		if m.Stamp.Number > 0 {
 			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}

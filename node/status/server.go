@@ -16,6 +16,7 @@ import (
 // Source is the node that a server tells of.
 type Source interface {
 	Health() Health
+	Counts() Counts
 	Herd() []Node
 	Registry() *flood.Registry
 
@@ -64,6 +65,7 @@ func New(c Config) *Server {
 	}
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.health()
+	s.metrics()
 	s.login()
 	s.events()
 	s.mapped()
