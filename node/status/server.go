@@ -74,6 +74,7 @@ func New(c Config) *Server {
 	s.clients()
 	s.herd()
 	s.reports()
+	s.document()
 	s.login()
 	s.events()
 	s.mapped()
