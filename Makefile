@@ -2,11 +2,11 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,mutants,numbers,peers
+TAGS := attack,compose,engine,kill,mutants,numbers,peers,prometheus
 FUZZ ?= 160# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine race fuzz attack kill mutants soak numbers bench bench-peers performance lint up clean
+.PHONY: all build test test-compose test-engine test-prometheus race fuzz attack kill mutants soak numbers bench bench-peers bench-metrics performance lint up clean
 
 all: build lint test
 
@@ -23,6 +23,11 @@ test-compose:
 # What .ci/engine leaves behind when it is ended half-way: nothing.
 test-engine:
 	go test -tags engine -run '^TestEngineEnds$$' -count=1 -timeout 10m .
+
+# Debian's Prometheus scrapes a herd, and its tool checks metrics and alerts.
+test-prometheus:
+	@command -v promtool >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
+	go test -tags prometheus -run '^(TestPromtool|TestPrometheus)$$' -count=1 -timeout 5m ./cmd/herd
 
 race:
 	go test -race ./...
@@ -74,7 +79,13 @@ bench-peers:
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
 	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m -v ./cmd/herd $(PEERS)
 
-# The same, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
+BEFORE ?=# another herd, to be compared with
+
+# What metrics cost, scraped each second and not scraped, and beside BEFORE=herd-of-another-commit: five minutes on an idle machine.
+bench-metrics:
+	go test -tags peers -run '^TestMetricsCost$$' -count 1 -timeout 60m -v ./cmd/herd $(if $(BEFORE),-before $(abspath $(BEFORE)))
+
+# What bench-peers does, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
 performance:
 	$(MAKE) bench-peers PEERS="$(PEERS) -write"
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"math"
 	"net"
 	"slices"
 	"sync"
@@ -31,7 +30,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP, TLS, Providers, Store and Version is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers, Store, Tracer and Version is required.
 type Config struct {
 	HerdName  string // for those who look at the node
 	Name      line.NodeName
@@ -48,6 +47,7 @@ type Config struct {
 	Limits    Limits           // at first, see [Node.Limit]
 	Retention time.Duration    // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
+	Tracer    *status.Tracer   // or nil
 	Log       *zap.Logger
 	Version   string // of the program, for [Node.Herd] at all nodes
 }
@@ -77,6 +77,8 @@ type Node struct {
 	quota    *quota
 	tries    *quota // to log in
 	refusals *refusals
+	tally    *tally
+	tracing  sync.Mutex          // held while the engine hears reports that are traced
 	tls      atomic.Pointer[TLS] // for new connections
 
 	looking  chan struct{} // one slot: the clock looks again
@@ -105,6 +107,7 @@ func New(c Config) *Node {
 		quota:    new(quota),
 		tries:    new(quota),
 		refusals: newRefusals(c.Log),
+		tally:    newTally(),
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
@@ -121,11 +124,12 @@ func New(c Config) *Node {
 		Notice: n.notice, Version: cmp.Or(c.Version, "-"), Began: n.began,
 	}
 	if c.Store != nil {
-		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
-	}
-	n.engine = flood.NewEngine(engine)
-	if c.Store != nil {
-		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+		changes := newJournal()
+		engine.Disk = changes.push
+		n.engine = flood.NewEngine(engine)
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine, changes)
+	} else {
+		n.engine = flood.NewEngine(engine)
 	}
 	n.Relink(c.Topology)
 	return n

@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -93,32 +95,40 @@ func (d *described) check(t *testing.T, method, path string, answer *http.Respon
 	}
 }
 
-// full is a node with something in everything it tells.
-type full struct {
+// rich is a node with something in everything it tells.
+type rich struct {
 	*stage
 	health   Health
 	converse func(context.Context, net.Conn) error
+	counting chan struct{} // not nil: who counts waits for its end
 }
 
-func (f *full) Health() Health                                 { return f.health }
-func (f *full) Refuse(Refusal, string)                         {}
-func (f *full) MayLogIn(string) bool                           { return true }
-func (f *full) Oldest() int64                                  { return f.Engine.Oldest() }
-func (f *full) Registry() *flood.Registry                      { return f.Engine.Registry() }
-func (f *full) Converse(ctx context.Context, c net.Conn) error { return f.converse(ctx, c) }
-func (f *full) Herd() []Node {
+func (f *rich) Counts() Counts {
+	if f.counting != nil {
+		<-f.counting
+	}
+	return Counts{ClientLag: new(Histogram), NeighbourLag: new(Histogram)}
+}
+
+func (f *rich) Health() Health                                 { return f.health }
+func (f *rich) Refuse(Refusal, string)                         {}
+func (f *rich) MayLogIn(string) bool                           { return true }
+func (f *rich) Oldest() int64                                  { return f.Engine.Oldest() }
+func (f *rich) Registry() *flood.Registry                      { return f.Engine.Registry() }
+func (f *rich) Converse(ctx context.Context, c net.Conn) error { return f.converse(ctx, c) }
+func (f *rich) Herd() []Node {
 	return []Node{{
 		Name: "A", Self: true, Version: "1", Incarnation: strings.Repeat("0f", 16), Age: 0, Uptime: 1, Clients: 2, Digest: "0123456789abcdef",
 		Links: []LinkState{{"B", "catching up"}},
 	}}
 }
 
-func newFull(t *testing.T) *full {
-	f := &full{stage: newStage(t)}
+func newRich(t *testing.T) *rich {
+	f := &rich{stage: newStage(t)}
 	f.health = Health{
 		Node: "A", Missing: []string{"catching up with B"}, Bus: "connected", Clients: 1, Digest: "0123456789abcdef", Store: &Store{Mode: "always", State: "ok"},
 		Links: []Link{{
-			Peer: "B", State: "down", Twin: true, Unheard: true, Topology: "differs", Lacking: []string{"C"}, Compared: new(float64(1)), Equal: true, Told: 3,
+			Peer: "B", State: "down", Twin: true, Unheard: true, Topology: "differs", Lacking: []string{"C"}, Compared: new(float64(1)), Equal: new(true), Told: 3,
 		}},
 		Refused: map[string]uint64{"x": 1}, Places: map[string]Provider{"gazetteer": {Statuses: map[string]uint64{"OK": 1}, Breaker: "open"}},
 	}
@@ -133,7 +143,7 @@ func newFull(t *testing.T) *full {
 
 // Everything that a server answers to programs is as its document says, which says nothing that it was not seen to answer.
 func TestAnswersAsDocumented(t *testing.T) {
-	d, source := readDocument(t), newFull(t)
+	d, source := readDocument(t), newRich(t)
 	server := New(Config{Source: source, Node: "A", Herd: "h"})
 	address, _ := serve(t, server)
 	guarded, _ := serve(t, New(Config{Source: source, Options: Options{Token: token}}))
@@ -198,6 +208,22 @@ func TestAnswersAsDocumented(t *testing.T) {
 	server.crowd.streams += maxStreams
 	server.crowd.mu.Unlock()
 	ask(address, "GET", "/api/v1/events", "", nil)
+	source.counting = make(chan struct{})
+	var scraping sync.WaitGroup
+	for range maxScrapes {
+		scraping.Go(func() { answer(server.mux, "GET", "/metrics") })
+	}
+	for !d.seen["GET /metrics 503"] && !t.Failed() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		r, _ := http.NewRequestWithContext(ctx, "GET", "http://"+address+"/metrics", nil)
+		if answer, err := http.DefaultClient.Do(r); err == nil { // else it is one of those that wait
+			d.check(t, "GET", "/metrics", answer, nil)
+			_ = answer.Body.Close()
+		}
+		cancel()
+	}
+	close(source.counting)
+	scraping.Wait()
 	for _, err := range []error{ErrCertificates, ErrCrowded, ErrCut} {
 		source.converse = func(context.Context, net.Conn) error { return err }
 		ask(address, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
@@ -224,7 +250,7 @@ func TestAnswersAsDocumented(t *testing.T) {
 // What programs can ask for is in the document, and nothing else.
 func TestRoutesAsDocumented(t *testing.T) {
 	var routes, documented []string
-	for _, p := range New(Config{Source: newFull(t)}).mux.patterns {
+	for _, p := range New(Config{Source: newRich(t)}).mux.patterns {
 		_, path, _ := strings.Cut(p, " ")
 		if !slices.ContainsFunc([]string{"/{$}", "/assets/", "/login", "/logout"}, func(own string) bool { return strings.HasPrefix(path, own) }) {
 			routes = append(routes, p)

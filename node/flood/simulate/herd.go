@@ -36,12 +36,14 @@ type settings struct {
 	delay     time.Duration    // of every way at first
 	limit     int              // of queues
 	retention time.Duration
+	records   bool // nodes tell all others how they are
 	apart     bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them
 	hands     int  // that may run nodes at a time then; what they call has to bear that; 0: as many as there are processors
 
 	changed func(n *node, r line.Report)                  // the registry of n holds r now
 	heard   func(n, from *node, r line.Report, news bool) // in a message of reports
 	noticed func(n *node, what flood.Notice)
+	tells   func(n *node, r line.Report) // in a message to a neighbour
 }
 
 // counts is what went over all ways, and what became of it.
