@@ -45,6 +45,7 @@ var mutants = []mutant{
 	{"does not tell others what it pulled", "flood/repair.go", "e.HearAll(r.reports, l.Peer,", "for _, r := range r.reports {\n\t\t\te.registry.Merge(r)\n\t\t}\n\t\te.HearAll(nil, l.Peer,"},
 	{"takes what an earlier start has sent for a sign of life", "flood/link.go", "l.alive && s.Incarnation == l.current", "l.alive"},
 	{"takes reports for a heartbeat of a link that is down", "flood/link.go", "if l.alive && s.Incarnation", "if s.Incarnation"},
+	{"takes reports for heartbeats for ever", "flood/link.go", " && now.Sub(l.beaten) < lateBeat", ""},
 	{"gives a walk up for good", "flood/repair.go", "\te.want(w.link, now, w.why)\n", ""},
 	{"repairs without pause what twins break", "flood/repair.go", "now.Add(twinTime)", "now"},
 	{"ends a walk at the first difference", "flood/walk.go", "next = append(next, ask{kind: look, branch: part})", "return append(next, ask{kind: look, branch: part})"},

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -136,5 +138,38 @@ func TestIdleDisk(t *testing.T) {
 		if p.failAt(0) {
 			t.Error("something was written")
 		}
+	})
+}
+
+// What the store was given, but not yet on disk, is waited for, and written without more to do.
+func TestSettleWaitsForWhatIsHanded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, fs, hear := newTestDisk(t)
+		if err := d.settle(); err != nil { // nothing is to be waited for
+			t.Fatal(err)
+		}
+		hear(1, 1)
+		<-d.journal.wake
+		if err := d.hand(); err != nil {
+			t.Fatal(err)
+		}
+		woken, settled := false, false
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { woken = d.await(ctx) }()
+		if synctest.Wait(); !woken {
+			t.Error("what was handed over waits for something new")
+		}
+		go func() { settled = d.settle() == nil }()
+		if synctest.Wait(); settled {
+			t.Error("what is not synced is on disk")
+		}
+		if err := d.round(false); err != nil {
+			t.Fatal(err)
+		}
+		if synctest.Wait(); !settled {
+			t.Error("what is on disk is waited for")
+		}
+		d.same(t, fs)
 	})
 }

@@ -67,7 +67,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	if !e.connected {
 		return nil
 	}
-	l.heard = now
+	l.heard, l.beaten = now, now
 	l.follow(now, &b)
 	h := l.hearing(now, b.incarnation, b.last)
 	anew := !h.beaten

@@ -110,3 +110,27 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().Since, since)
 	}
 }
+
+// Reports do not stand in for heartbeats for good: without these, nobody says what was taken, and more than some would never be sent.
+func TestHeartbeatsThatStayAway(t *testing.T) {
+	p := newNet(star(t, "A", "B"))
+	p.pass(t, 3*time.Second)
+	a, b := p.link("A", "B"), p.link("B", "A")
+	number, _ := a.Queue.last()
+	beaten := b.Status().Since
+	for b.Status().State == Up && p.now.Sub(beaten) < 2*lateBeat {
+		number++
+		m := Message{Kind: Reports, Stamp: Stamp{p.engines["A"].Incarnation, number}, Reports: []line.Report{at(t, "c", int(number))}}
+		if err := b.Take(p.now, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		p.now = p.now.Add(beat / 2)
+		p.engines["B"].Tick(p.now)
+	}
+	if took := p.now.Sub(beaten); took < lateBeat+silence-beat || took > lateBeat+silence+beat {
+		t.Errorf("the link is down %v after the last heartbeat, want about %v", took, lateBeat+silence)
+	}
+	if !b.mayTell() {
+		t.Error("the neighbour, which may hear, is told nothing")
+	}
+}

@@ -13,6 +13,7 @@ const (
 	beat      = time.Second             // between two heartbeats
 	echoTime  = 3 * beat / 2            // after a sign of life, its sender is echoed so long
 	silence   = 3500 * time.Millisecond // without a sign of life, a link is down
+	lateBeat  = 30 * time.Second        // after a heartbeat, reports are signs of life so long
 	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
 	idleBytes = 32 << 10                // of answers to that
 	retryTime = time.Second             // after a walk that was given up
@@ -72,6 +73,7 @@ type Link struct {
 
 	// The rest is guarded by engine.mu.
 	heard     time.Time // the last heartbeat or, if alive, message of reports; or the beginning of the connection
+	beaten    time.Time // the last heartbeat
 	said      time.Time // when the last heartbeat was sent
 	due       time.Time // when the next is to be
 	alive     bool      // a heartbeat has come, and signs of life since
@@ -269,7 +271,7 @@ func (l *Link) processed(now time.Time, s Stamp, reports int) {
 	if l.flow.silent += reports; l.flow.silent >= tellTaken {
 		l.beatSoon(now)
 	}
-	if l.alive && s.Incarnation == l.current {
+	if l.alive && s.Incarnation == l.current && now.Sub(l.beaten) < lateBeat {
 		l.heard = now // as good as a heartbeat, which may have to wait behind thousands of reports
 	}
 	h := l.hearing(now, s.Incarnation, s.Number-1)

@@ -103,8 +103,8 @@ func (w *world) way(node, i int) int {
 
 // key returns what tells a state from all others that do something else from now on, with as much to spend. Times are told by their
 // distance from now, numbers of messages by that from the last one made, numbers of questions and incarnations likewise. The few bytes of
-// answers never have to wait, so what is paid for them does not count. When digests were last compared does not count either: it would
-// after half a minute, which nothing that may happen here takes, or the check fails. Nor does an earlier start of a neighbour, once
+// answers never have to wait, so what is paid for them does not count. When digests were last compared, or a heartbeat came, does not count either: it
+// would after half a minute, which nothing that may happen here takes, or the check fails. Nor does an earlier start of a neighbour, once
 // another was heard after it and nothing of it is under way.
 func (s *state) key() [16]byte {
 	w := s.world
@@ -180,6 +180,9 @@ func (s *state) key() [16]byte {
 			if l.link.alive {
 				if s.now.Sub(l.link.agreed) >= idleTime {
 					w.fail("a walk that nothing but time asked for")
+				}
+				if s.now.Sub(l.link.beaten) >= lateBeat {
+					w.fail("a link that only reports keep up")
 				}
 			}
 			for _, q := range l.link.questions {
