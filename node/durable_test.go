@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -286,6 +287,22 @@ func TestForgottenOnDisk(t *testing.T) {
 		}
 		if got := n.held("old"); got != "" {
 			t.Errorf("holds %q", got)
+		}
+	})
+}
+
+// What became too old while the node was away is deleted as well.
+func TestForgottenWhileAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPlatter()
+		s := openStore(t, "Goloman", p.MemFS)
+		if err := errors.Join(s.Write([]byte("Goloman +0.000000000 old "+place+" 1\n")), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		lonely(t, newOracle(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		time.Sleep(2 * diskForget)
+		if got := p.survivors(t); len(got) > 0 {
+			t.Errorf("on disk is %q", got)
 		}
 	})
 }

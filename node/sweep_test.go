@@ -91,26 +91,43 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A journal that is full is emptied, and the next round writes all that is known instead.
+// A journal that is full is emptied, and the next round writes all that is known instead, whatever else is under way.
 func TestJournalFull(t *testing.T) {
-	for _, hand := range []bool{false, true} {
+	const clients = 40_000 // of more bytes than a round writes of the registry at a time
+	for _, when := range []string{"at rest", "handed over", "in a sweep"} {
 		d, fs, hear := newTestDisk(t)
 		n := 0
+		if when == "in a sweep" {
+			for ; n < clients; n++ {
+				hear(n, n)
+			}
+			if err := d.round(false); err != nil {
+				t.Fatal(err)
+			}
+			d.stale.Store(true)
+			if err := d.round(false); err != nil {
+				t.Fatal(err)
+			}
+			if !d.sweep.running() {
+				t.Fatal("no sweep is under way")
+			}
+		}
+		first := n
 		for lost := false; !lost; n++ {
-			hear(n%1000, n)
+			hear(n%clients, n)
 			lost = d.journal.lost
 		}
 		if got := len(d.journal.text); got != 0 {
-			t.Errorf("it keeps %d bytes", got)
+			t.Errorf("%s: it keeps %d bytes", when, got)
 		}
 		for range 1000 { // more than one part, and none of it in the journal
-			hear(n%1000, n)
+			hear(n%clients, n)
 			n++
 		}
-		if got := d.journal.waiting(); got != n {
-			t.Errorf("%d wait, want %d", got, n)
+		if got := d.journal.waiting(); got != n-first {
+			t.Errorf("%s: %d wait, want %d", when, got, n-first)
 		}
-		if hand {
+		if when == "handed over" {
 			if err := d.hand(); err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +138,7 @@ func TestJournalFull(t *testing.T) {
 		}
 		d.same(t, fs)
 		if d.journal.waiting() > 0 || d.sweep.running() || d.sweep.logged-d.sweep.known > 100 {
-			t.Errorf("%d wait, %d bytes of rounds, %d known", d.journal.waiting(), d.sweep.logged, d.sweep.known)
+			t.Errorf("%s: %d wait, %d bytes of rounds, %d known", when, d.journal.waiting(), d.sweep.logged, d.sweep.known)
 		}
 	}
 }

@@ -194,6 +194,31 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// What was appended is on disk when the next write has ended, even one of nothing.
+func TestAppend(t *testing.T) {
+	for _, last := range [][]line.Report{nil, {report(9, 1)}} {
+		fs := vfs.NewCrashableMem()
+		s := open(t, small(fs))
+		want := make(map[line.ClientID]line.Report)
+		for i := range 3 {
+			want[report(i, 1).Client()] = report(i, 1)
+			if err := s.Append(texts(report(i, 1))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range last {
+			want[r.Client()] = r
+		}
+		if err := s.Write(texts(last...)); err != nil {
+			t.Fatal(err)
+		}
+		left := open(t, small(fs.CrashClone(vfs.CrashCloneCfg{})))
+		holds(t, left, want)
+		shut(t, left)
+		shut(t, s)
+	}
+}
+
 // longest makes a report as long as can be.
 func longest(t *testing.T, n int) line.Report {
 	t.Helper()
