@@ -143,7 +143,7 @@ func TestViewers(t *testing.T) {
 		if synctest.Wait(); goloman.watched.Load() == nil {
 			t.Error("who takes nothing is cut off too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); goloman.watched.Load() != nil {
 			t.Error("who takes nothing is not cut off")
 		}

@@ -107,7 +107,7 @@ func TestNear(t *testing.T) {
 		if follows, made := following(); follows != 1 || !made {
 			t.Error("the index is given back too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if follows, made := following(); follows != 0 || made {
 			t.Error("the index is not given back")
