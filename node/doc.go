@@ -1,8 +1,8 @@
 // Package node is one server of a herd. It serves clients over TCP, floods what they report to its neighbours over a bus,
 // and takes in what these tell.
 //
-//	client → session → line.Parse → engine.Hear → link queues → bus
-//	                                bus → engine.Hear → link queues → bus
+//	client → session → line.Parse → engine.HearAll → link queues → bus
+//	                                bus → engine.HearAll → link queues → bus
 //
 // # Ownership
 //
@@ -11,6 +11,8 @@
 // ended. Sessions and links share only the engine, which never blocks.
 //
 // A node with a [store.Store] has two more: one writes to disk what changes the registry, one looks whether it keeps up (durable.go).
+//
+// Who watches the node over HTTP is told by a goroutine of [status.Server], which is there only meanwhile (events.go).
 //
 // # Shutdown
 //

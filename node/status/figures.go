@@ -98,7 +98,7 @@ var digestFigures = []figure[Link]{
 }
 
 var storeFigures = []figure[Store]{
-	gauge(ofNode("store_waiting_reports", "Clients whose reports wait for the disk."), func(s *Store) float64 { return float64(s.Waiting) }),
+	gauge(ofNode("store_waiting_reports", "Reports that wait for the disk."), func(s *Store) float64 { return float64(s.Waiting) }),
 	gauge(ofNode("store_lag_seconds", "For how long the first report that waits for the disk has been waiting, at most."), func(s *Store) float64 { return s.Lag }),
 }
 
