@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"herd/node/flood"
+	"herd/node/status/page"
 )
 
 // Source is the node that a server tells of.
@@ -36,6 +37,8 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.health()
+	s.mux.Handle("GET /{$}", page.Handler())
+	s.mux.Handle("GET /assets/", page.Handler())
 	return s
 }
 

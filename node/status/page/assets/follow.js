@@ -1,0 +1,120 @@
+// One client: its report, and the way of that along the links, hop by hop.
+
+import { clock, element, escaped, identify, named, set, short, span } from "./text.js";
+
+// sameTime compares times as the protocol does: 1.0 is 1.00.
+function sameTime(a, b) {
+  const plain = (t) => t.replace(/^0+(?=\d)/, "").replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+  return plain(a) === plain(b);
+}
+
+export class Follow {
+  #root;
+  #palette;
+  #graph;
+  #key = null;
+  #hops = [];
+  #time = "";
+  #report = null;
+  #read = 0; // when the report was
+  #turn = 0;
+  onchange = () => {}; // with the key of the client that is followed from now on, or null
+
+  constructor(root, palette, graph) {
+    this.#root = root;
+    this.#palette = palette;
+    this.#graph = graph;
+    root.querySelector("button").addEventListener("click", () => this.follow(null));
+    root.addEventListener("keydown", (e) => e.key === "Escape" && this.follow(null));
+  }
+
+  get key() {
+    return this.#key;
+  }
+
+  // follow shows the client with a key, or none. It resolves to whether the node knows it.
+  async follow(key) {
+    const turn = ++this.#turn;
+    if (key === null) {
+      this.#key = null;
+      this.#root.hidden = true;
+      this.#graph.follow([]);
+      this.onchange(null);
+      return true;
+    }
+    const answer = await fetch("api/v1/clients/" + escaped(key));
+    if (turn !== this.#turn) return true;
+    if (answer.status === 404) return false;
+    if (!answer.ok) throw new Error(`the node answers ${answer.status}`);
+    const client = await answer.json();
+    if (turn !== this.#turn) return true;
+    const other = this.#key !== key;
+    this.#key = key;
+    if (other) {
+      this.#hops = [];
+      this.#time = client.time;
+      this.#graph.follow([]);
+      this.onchange(key);
+    }
+    this.#root.hidden = false;
+    this.update(client);
+    this.#path();
+    return true;
+  }
+
+  // update shows a newer report of the client.
+  update(client) {
+    this.#report = client;
+    this.#read = performance.now();
+    const part = (name) => this.#root.querySelector("." + name);
+    part("who").replaceChildren(named(identify(client.id, client.id_base64).label, 64));
+    const dot = element("span", "dot");
+    dot.style.setProperty("background", this.#palette.css(this.#palette.of(client.origin)));
+    part("server").replaceChildren(dot, element("bdi", "", client.origin));
+    set(part("position"), client.position);
+    set(part("time"), client.time);
+    set(part("skew"), client.skew);
+    this.age();
+  }
+
+  // age shows how old the report is.
+  age() {
+    if (this.#key === null) return;
+    const age = this.#report.age + (performance.now() - this.#read) / 1000;
+    set(this.#root.querySelector(".age"), span(age) + " ago");
+  }
+
+  // hop takes one that was seen of this client's reports.
+  hop(h) {
+    if (this.#key === null) return;
+    if (!sameTime(h.time, this.#time)) {
+      this.#time = h.time;
+      this.#hops = [];
+    }
+    if (this.#hops.some((o) => o.from === h.from && o.to === h.to && o.at === h.at)) return;
+    this.#hops.push(h);
+    this.#path();
+  }
+
+  #path() {
+    const list = this.#root.querySelector("ol"), says = this.#root.querySelector(".says");
+    const hops = this.#hops.toSorted((a, b) => a.at - b.at);
+    if (hops.length === 0) {
+      list.replaceChildren();
+      set(says, "No hop of its report was seen: they are shown from its next report on.");
+      return;
+    }
+    const first = hops[0].at, known = new Set([hops[0].origin]);
+    const path = hops.map((h) => {
+      const news = !known.has(h.to);
+      known.add(h.to);
+      return { from: h.from, to: h.to, after: (h.at - first) / 1000, news };
+    });
+    list.replaceChildren(...path.map((h) => element("li", h.news ? "" : "old",
+      element("span", "way", element("bdi", "", h.from), " → ", element("bdi", "", h.to)),
+      element("span", "after", "+" + span(h.after)),
+      ...(h.news ? [] : [element("span", "remark", "known there")]))));
+    set(says, `First hop at ${clock(first)}; the report of ${short(this.#time, 24)}.`);
+    this.#graph.follow(path);
+  }
+}
