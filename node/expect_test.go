@@ -63,6 +63,7 @@ func (s *scene) is(what string, actors []*actor) bool {
 var showing = map[string]func(s *scene, words []string) string{
 	"known":    (*scene).showKnown,    // [NODE …]: who knows what
 	"links":    (*scene).showLinks,    // [NODE …]: their states
+	"herd":     (*scene).showHerd,     // [NODE …]: how they say all are
 	"ready":    (*scene).showReady,    // [NODE …]: when and why
 	"counts":   (*scene).showCounts,   // A>B FIELD …: of the link in A's health
 	"atmost":   (*scene).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
@@ -92,19 +93,47 @@ func (a *actor) holds() string {
 	return strings.Join(words, " ")
 }
 
-func (s *scene) showKnown(labels []string) string {
-	var all []string
-	who := make(map[string][]string)
+// each returns what is the same of which nodes, in the order they came.
+func (s *scene) each(labels []string, of func(*actor) string) (all []string, who map[string]string) {
+	who = make(map[string]string)
 	for _, a := range s.running(labels) {
-		what := a.holds()
-		if who[what] == nil {
-			all = append(all, what)
+		what := of(a)
+		if who[what] == "" {
+			all, who[what] = append(all, what), a.label
+		} else {
+			who[what] += ", " + a.label
 		}
-		who[what] = append(who[what], a.label)
 	}
+	return all, who
+}
+
+func (s *scene) showHerd(labels []string) string {
+	var out strings.Builder
+	all, who := s.each(labels, func(a *actor) string {
+		var words []string
+		for _, n := range a.Herd() {
+			text := fmt.Sprintf("%s (clients %d", n.Name, n.Clients)
+			for _, l := range n.Links {
+				text += ", " + l.Peer + " " + l.State
+			}
+			if n.Age > 10 {
+				text += ", long ago"
+			}
+			words = append(words, text+")")
+		}
+		return strings.Join(words, " ")
+	})
+	for _, what := range all {
+		fmt.Fprintf(&out, "%s: %s\n", who[what], what)
+	}
+	return out.String()
+}
+
+func (s *scene) showKnown(labels []string) string {
+	all, who := s.each(labels, (*actor).holds)
 	var out strings.Builder
 	for _, what := range all {
-		names := strings.Join(who[what], ", ")
+		names := who[what]
 		switch n := strings.Count(what, "="); {
 		case n == 0:
 			what = "nothing"

@@ -39,6 +39,9 @@ func (l *link) health(began, now time.Time) status.Link {
 		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,
 		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
 	}
+	if !s.Compared.IsZero() {
+		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), s.Equal
+	}
 	for _, peer := range s.Lacking {
 		h.Lacking = append(h.Lacking, string(peer))
 	}
@@ -94,8 +97,11 @@ func (n *Node) Message(m bus.Message) {
 	}
 	if err != nil {
 		why := malformedMessage
-		if errors.Is(err, flood.ErrVersion) {
+		switch {
+		case errors.Is(err, flood.ErrVersion):
 			why = unknownVersion
+		case errors.Is(err, flood.ErrRecord):
+			why = refusedRecord
 		}
 		n.refusals.note(why, m.From, func() zap.Field { return zap.Error(err) })
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -30,7 +31,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP, TLS, Providers and Store is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers, Store and Version is required.
 type Config struct {
 	HerdName  string // for those who look at the node
 	Name      line.NodeName
@@ -48,6 +49,7 @@ type Config struct {
 	Retention time.Duration    // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
 	Log       *zap.Logger
+	Version   string // of the program, for [Node.Herd] at all nodes
 }
 
 // Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
@@ -112,7 +114,7 @@ func New(c Config) *Node {
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
 		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
-		Notice: n.notice,
+		Notice: n.notice, Version: cmp.Or(c.Version, "-"), Began: n.began,
 	}
 	if c.Store != nil {
 		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client

@@ -36,6 +36,7 @@ const (
 	overrun
 	malformedMessage
 	unknownVersion
+	refusedRecord
 	messagesMissing
 	cutoffAhead
 )
@@ -64,6 +65,7 @@ var reasons = [...]string{
 	overrun:            "messages came too fast",
 	malformedMessage:   "malformed message",
 	unknownVersion:     "message of unknown version",
+	refusedRecord:      "record of a node refused",
 	messagesMissing:    "messages missing",
 	cutoffAhead:        "cut-off too far ahead",
 }

@@ -101,7 +101,7 @@ func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.F
 		Places: finder, Providers: counters,
 		Store: s.store, Always: config.Store.Mode == "always",
 		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,
-		Log: logs.For(string(s.Name)),
+		Log: logs.For(string(s.Name)), Version: ownVersion(),
 	})
 }
 

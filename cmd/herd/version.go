@@ -109,6 +109,15 @@ func describe(info *debug.BuildInfo) build {
 	return b
 }
 
+// ownVersion returns the program's version in a word.
+func ownVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return describe(info).Version
+}
+
 // modules returns what is linked in, with the version that was in fact used.
 func modules(info *debug.BuildInfo) []module {
 	list := make([]module, len(info.Deps))

@@ -25,6 +25,8 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	s := e.see(l)
 	b.last, b.digest, b.clients = s.number, s.digest, s.clients
 	b.settled = s.empty && e.oldest == e.registry.oldest.Load()
+	e.record(now, &s)
+	b.records = l.nextRecords(now)
 	m.Kind, m.Payload = Heartbeat, b.append(m.Payload)
 	return true
 }
@@ -53,7 +55,7 @@ func (e *Engine) see(l *Link) (s sight) {
 
 // takeHeartbeat follows what a neighbour says of itself. Digests are compared only when they must be equal unless something was
 // lost: I have taken the neighbour's last message, it has taken mine, neither has anything left to send, and both have
-// forgotten as much.
+// forgotten as much. An ErrRecord says that all but some records was taken.
 func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	b, err := parseHeartbeat(string(payload))
 	if err != nil {
@@ -68,6 +70,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	l.heard = now
 	l.follow(now, &b)
 	h := l.hearing(now, b.incarnation, b.last)
+	anew := !h.beaten
 	h.beaten = true
 	returned := !l.alive
 	if returned {
@@ -91,8 +94,8 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	e.agree(l, now, &b)
 	if !lost && b.settled && b.echo == e.Incarnation && b.cutoff == e.oldest && e.oldest == e.registry.oldest.Load() {
 		if mine := e.see(l); mine.empty && b.processed == mine.number {
-			l.agreed = now
-			if b.digest == mine.digest {
+			l.agreed, l.compared, l.equal = now, now, b.digest == mine.digest
+			if l.equal {
 				l.wanted = false
 				e.caughtUp(l)
 			} else if e.walk == nil || e.walk.link != l { // else they are to differ
@@ -101,7 +104,10 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 		}
 	}
 	e.begin(now)
-	return nil
+	if returned || anew || b.echo != e.Incarnation { // it lacks what it was told, or may
+		l.oweAll()
+	}
+	return l.takeRecords(now, b.records)
 }
 
 // beatSoon has the neighbour hear a heartbeat now, but not all the time if it has a twin: if there are two of each, an answer calls for

@@ -21,6 +21,8 @@ type Config struct {
 	Retention   time.Duration // how long reports are kept; 0: for ever
 	Disk        *Queue        // gets all that changes the registry, or nil
 	Notice      func(Notice)  // is told what happens; must not call the engine. Or nil
+	Version     string        // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
+	Began       time.Time     // the node
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
@@ -39,11 +41,13 @@ type Engine struct {
 	print     uint64     // of the topology: its fingerprint
 	retention time.Duration
 	oldest    int64 // cut-off up to which the registry has been looked through
+	records   map[NodeName]*Record
+	recorded  time.Time // when the last one of this node was made for all
 }
 
 // NewEngine returns the engine of a node that knows nothing yet, and is not connected.
 func NewEngine(c Config) *Engine {
-	e := &Engine{Config: c, registry: NewRegistry(), retention: c.Retention, oldest: keepAll}
+	e := &Engine{Config: c, registry: NewRegistry(), retention: c.Retention, oldest: keepAll, records: make(map[NodeName]*Record)}
 	for _, b := range e.Incarnation[:4] { // questions of an earlier start have other numbers
 		e.asked = e.asked<<8 | uint64(b)
 	}
@@ -147,6 +151,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	e.forget(now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.forgetRecords(now)
 	next = now.Add(beat)
 	if e.retention > 0 {
 		next = earlier(next, now.Add(step(e.retention)-sinceStep(now, e.retention)))

@@ -24,9 +24,10 @@ type heartbeat struct {
 	digest      digest      // of the registry, 16 hexadecimal digits; only if settled
 	clients     int         // in the registry
 	retention   time.Duration
-	cutoff      int64  // reports received before are forgotten: nanoseconds since 1970, or keepAll
-	topology    uint64 // fingerprint of the topology as configured, 16 hexadecimal digits
-	links       string // links=…: that topology's links, for a neighbour that has another
+	cutoff      int64    // reports received before are forgotten: nanoseconds since 1970, or keepAll
+	topology    uint64   // fingerprint of the topology as configured, 16 hexadecimal digits
+	links       string   // links=…: that topology's links, for a neighbour that has another
+	records     []string // record=…, each: how a node is, see [Record]
 }
 
 const wireVersion = "1"
@@ -57,6 +58,9 @@ func (b *heartbeat) append(dst []byte) []byte {
 	dst = fmt.Appendf(dst, " %016x", b.topology)
 	if b.links != "" {
 		dst = append(append(dst, " links="...), b.links...)
+	}
+	for _, r := range b.records {
+		dst = append(append(dst, " record="...), r...)
 	}
 	return dst
 }
@@ -106,6 +110,8 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 	for more := range strings.SplitSeq(strings.Join(f[9:], ""), " ") {
 		if links, ok := strings.CutPrefix(more, "links="); ok && len(links) <= maxText {
 			b.links = links
+		} else if record, ok := strings.CutPrefix(more, "record="); ok {
+			b.records = append(b.records, record)
 		}
 	}
 	return b, nil

@@ -96,6 +96,9 @@ type Link struct {
 	shown     time.Time     // when that was
 	retention time.Duration // the neighbour's, as this node's or as noticed
 	warned    time.Time     // when it was noticed
+	compared  time.Time     // digests, last
+	equal     bool          // they were
+	owed      []NodeName    // whose records are to be told, in turn
 	counts    LinkCounts
 }
 
@@ -111,6 +114,7 @@ type LinkCounts struct {
 	RepairOut uint64 // bytes of repair sent
 	Unread    uint64 // questions thrown away because too many waited
 	Twins     uint64 // signs that two nodes have one name
+	Refused   uint64 // records of nodes, see [ErrRecord]
 }
 
 // hearing is how far one incarnation of the neighbour has been heard.
@@ -136,6 +140,8 @@ type LinkStatus struct {
 	Differences string     // else: what is known of them
 	Lacking     []NodeName // other neighbours whose topology has no such link
 	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
+	Compared    time.Time  // when digests were compared last, or zero: only at some heartbeats they can be
+	Equal       bool       // they were, then
 	LinkCounts
 }
 
@@ -146,7 +152,8 @@ func (l *Link) Status() LinkStatus {
 	defer e.mu.Unlock()
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
-		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin, LinkCounts: l.counts,
+		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
+		Compared: l.compared, Equal: l.equal, LinkCounts: l.counts,
 	}
 }
 

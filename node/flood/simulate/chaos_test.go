@@ -34,6 +34,8 @@ var (
 // than R's). A report that is less than that one is in S or not, and nobody can tell: it was superseded. So two comparisons
 // for each client decide. Without crashes every node is bound to all that it admitted, and R is the merge of all that is admitted.
 //
+// When they have been for some seconds, each node knows how each other is, though clocks differ and are set between two starts.
+//
 // That the registries end equal is asked for 15 s after the last fault, though delays are up to 0.3 s a way, and walks that were
 // under way may first have to be given up.
 //
@@ -126,7 +128,7 @@ func newChaos(seed uint64) *chaos {
 	if rng.IntN(3) == 0 {
 		limit = 1 + rng.IntN(4)
 	}
-	c.herd = newHerd(seed, settings{topology: topology, limit: limit, noticed: c.notice, changed: c.bind})
+	c.herd = newHerd(seed, settings{topology: topology, limit: limit, records: true, noticed: c.notice, changed: c.bind})
 	c.heard = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever its disk was told of it
 	for _, w := range c.ways {
 		w.delay = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond}[rng.IntN(3)]
@@ -201,8 +203,11 @@ func (c *chaos) run() error {
 	if c.suspected != nil || c.rng.IntN(8) > 0 {
 		return c.suspected
 	}
-	// A herd at rest stays at rest: no walk runs.
-	c.herd.run(c.now + 10*time.Second) // what was wanted before
+	// A herd at rest knows itself, and stays at rest: no walk runs.
+	c.herd.run(c.now + recordsTime + time.Duration(len(c.nodes))*hopTime) // what was wanted before
+	if err := c.recorded(); err != nil {
+		return err
+	}
 	before := c.walks()
 	c.herd.run(c.now + time.Minute)
 	c.n["herds at rest"]++

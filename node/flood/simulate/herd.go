@@ -36,6 +36,7 @@ type settings struct {
 	delay     time.Duration    // of every way at first
 	limit     int              // of queues
 	retention time.Duration
+	records   bool // nodes tell all others how they are
 	apart     bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them
 	hands     int  // that may run nodes at a time then; what they call has to bear that; 0: as many as there are processors
 

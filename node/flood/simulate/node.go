@@ -49,6 +49,9 @@ func (n *node) start() {
 	c := flood.Config{
 		Name: n.name, Incarnation: i, Topology: h.topology, Limit: h.limit, Retention: h.retention, Disk: n.changes,
 	}
+	if h.records {
+		c.Version, c.Began = "simulated", n.time()
+	}
 	c.Notice = func(what flood.Notice) {
 		n.news = true
 		if h.noticed != nil {

@@ -1,0 +1,321 @@
+package flood
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const someRecord = "Hands,AQIDAAAAAAAAAAAAAAAAAA,1700000000000000000,7,3,00000000000000ff,v1.2.3,Goloman:u,Wilkes:d"
+
+func recording(c *Config) { c.Version, c.Began = "v1.2.3", time.Unix(1_700_000_000, 0) }
+
+// What a node tells of itself is understood as it was meant.
+func TestRecordText(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	e := connected(Config{Name: "Hands", Incarnation: Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), Limit: 10, Version: "v1.2.3", Began: now.Add(-7500 * time.Millisecond)})
+	e.Links()[0].alive, e.Links()[0].caughtUp = true, true
+	e.Hear(at(t, "k", 1), Edge)
+	r := e.Records(now)[0]
+	sum, _ := e.registry.Digest()
+	want := fmt.Sprintf("Hands,AQIDAAAAAAAAAAAAAAAAAA,1700000000000000000,7,1,%016x,v1.2.3,Goloman:u,Wilkes:d", sum)
+	if r.text != want || r.told(now.Add(1500*time.Microsecond)) != "2,"+want {
+		t.Errorf("%q, told as %q, want %q", r.text, r.told(now.Add(1500*time.Microsecond)), want)
+	}
+	later := now.Add(time.Hour)
+	heard, err := parseRecord(later, "250,"+r.text)
+	r.Heard, r.Made = later, later.Add(-250*time.Millisecond)
+	if err != nil || !reflect.DeepEqual(*heard, r) {
+		t.Errorf("%v: %+v is understood as %+v", err, r, heard)
+	}
+}
+
+// What has no place in a record is left out of it.
+func TestRecordOfMuch(t *testing.T) {
+	var peers []NodeName
+	for i := range 200 {
+		peers = append(peers, NodeName(fmt.Sprintf("%032d", i)))
+	}
+	e := connected(Config{Name: "A", Incarnation: Incarnation{1}, Topology: star(t, "A", peers...), Limit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
+	r := e.Records(time.Time{})[0]
+	if r.Version != "v1_(gr__er__lter)"+strings.Repeat("x", 47) && len(r.Version) != maxVersion {
+		t.Errorf("version %q", r.Version)
+	}
+	if len(r.text) > maxRecord || len(r.text) < maxRecord-40 || len(r.Links) != strings.Count(r.text, ":d") {
+		t.Errorf("%d bytes, %d links", len(r.text), len(r.Links))
+	}
+	if heard, err := parseRecord(time.Time{}, "0,"+r.text); err != nil || !slices.Equal(heard.Links, r.Links) {
+		t.Errorf("%v: %+v", err, heard)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	now := time.Unix(1_700_000_000, 0)
+	for told, sound := range map[string]bool{
+		"0," + someRecord:                    true,
+		"599999," + someRecord:               true,
+		"18446744073709551615," + someRecord: true, // old
+		"0," + someRecord + ",new=1,other=":  true,
+		"":                                   false,
+		"0,":                                 false,
+		someRecord:                           false,
+		"-1," + someRecord:                   false,
+		"00," + someRecord:                   false,
+		"0," + someRecord + ",Hands:x":       false,
+		"0," + someRecord + ",Hands:":        false,
+		"0," + someRecord + ",Hands:ud":      false,
+		"0," + someRecord + ",new":           false,
+		"0," + someRecord + ",x=\x7f":        false,
+		"0," + someRecord + ",x=ä":           false,
+		"0," + someRecord + ",x=" + strings.Repeat("y", maxRecord):                         false,
+		"0," + strings.Replace(someRecord, "Hands", "", 1):                                 false,
+		"0," + strings.Replace(someRecord, "Hands", "Ha.ds", 1):                            false,
+		"0," + strings.Replace(someRecord, "AQID", "AAAA", 1):                              false, // no incarnation
+		"0," + strings.Replace(someRecord, "17", "9917", 1):                                false, // a time too large
+		"0," + strings.Replace(someRecord, ",7,", ",9999999999,", 1):                       false,
+		"0," + strings.Replace(someRecord, ",7,", ",-7,", 1):                               false,
+		"0," + strings.Replace(someRecord, ",3,", ",,", 1):                                 false,
+		"0," + strings.Replace(someRecord, "ff", "f", 1):                                   false,
+		"0," + strings.Replace(someRecord, "v1.2.3", "", 1):                                false,
+		"0," + strings.Replace(someRecord, "v1.2.3", strings.Repeat("v", maxVersion+1), 1): false,
+	} {
+		if _, err := parseRecord(now, told); (err == nil) != sound || err != nil && !errors.Is(err, ErrRecord) {
+			f.Errorf("%q: %v", told, err)
+		}
+		f.Add(told)
+	}
+	f.Fuzz(func(t *testing.T, told string) {
+		r, err := parseRecord(now, told)
+		if err != nil {
+			return
+		}
+		if _, text, _ := strings.Cut(told, ","); r.text != text || r.Made.After(now) || r.Time < 0 || r.Uptime < 0 || r.Clients < 0 {
+			t.Errorf("%q is understood as %+v", told, r)
+		}
+		again, err := parseRecord(now, r.told(now))
+		if err != nil || r.compare(again) != 0 || now.Sub(r.Made) < recordLife && !reflect.DeepEqual(again, r) {
+			t.Errorf("%v: %+v is told as %q, understood as %+v", err, r, r.told(now), again)
+		}
+	})
+}
+
+// beats has a node hear a heartbeat of a neighbour, with these records.
+func (n *net) beats(from, to NodeName, records ...string) error {
+	b := heartbeat{incarnation: Incarnation{9}, echo: n.engines[to].Incarnation, cutoff: keepAll, topology: n.topo.Fingerprint(), records: records}
+	return n.link(to, from).Take(n.now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil)
+}
+
+// said returns the records in the next heartbeat of a node to a neighbour.
+func (n *net) said(t *testing.T, from, to NodeName) []string {
+	var m Message
+	l := n.link(from, to)
+	l.due = n.now
+	if !l.Next(n.now, &m) || m.Kind != Heartbeat {
+		t.Fatal("no heartbeat")
+	}
+	b, err := parseHeartbeat(string(m.Payload))
+	if err != nil || len(m.Payload) > maxRecordText+1024 {
+		t.Fatal(err, len(m.Payload))
+	}
+	return b.records
+}
+
+func numbered(name string, number int) string {
+	return strings.Replace(strings.Replace(someRecord, "Hands", name, 1), "1700000000000000000", fmt.Sprint(number), 1)
+}
+
+// In whatever order records come, and however often, the same are left: those of the latest time, then the greatest.
+func TestLastRecordWins(t *testing.T) {
+	var all []string
+	for i := range 30 {
+		r := numbered(fmt.Sprint("n", i%3), 1000+i/18)
+		if i%2 == 0 {
+			r = strings.Replace(r, "AQID", "AQIE", 1)
+		}
+		all = append(all, "0,"+strings.Replace(r, "v1.2.3", fmt.Sprint("v", i), 1))
+	}
+	var want []Record
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		n := newNet(star(t, "A", "B", "C"))
+		for range 60 {
+			if err := n.beats([]NodeName{"B", "C"}[rng.IntN(2)], "A", all[rng.IntN(len(all))]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		for _, r := range all {
+			if err := n.beats("B", "A", r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := n.engines["A"].Records(n.now)
+		if want == nil {
+			want = got
+		}
+		if len(got) != 4 || !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d: %+v, want %+v", seed, got, want)
+		}
+	}
+	if r := want[1]; r.Time != 1001 || r.Incarnation[2] != 4 || r.Version != "v24" {
+		t.Errorf("%+v won", want[1])
+	}
+}
+
+// A link is told each record once, and not what it brought; who shows that it has an older one is told the later; who is new is told all.
+func TestRecordsToldOnce(t *testing.T) {
+	n := newNet(star(t, "A", "B", "C"), recording)
+	a := n.engines["A"]
+	_ = n.beats("B", "A") // so that it is no stranger
+	_ = n.beats("C", "A")
+	names := func(told []string) (names []string) {
+		for _, r := range told {
+			names = append(names, strings.Split(r, ",")[1])
+		}
+		return names
+	}
+	expect := func(to NodeName, want ...string) {
+		t.Helper()
+		if got := names(n.said(t, "A", to)); !slices.Equal(got, want) {
+			t.Errorf("%s is told %q, want %q", to, got, want)
+		}
+	}
+	expect("B", "A")
+	expect("B")
+	expect("C", "A")
+	_ = n.beats("B", "A", "0,"+numbered("x", 5))
+	expect("B")
+	expect("C", "x")
+	_ = n.beats("C", "A", "0,"+numbered("x", 5)) // it had that from elsewhere
+	expect("C")
+	_ = n.beats("C", "A", "0,"+numbered("x", 4))
+	expect("C", "x")
+	expect("C")
+	_ = n.beats("B", "A", "0,"+numbered("y", 1))
+	_ = n.beats("C", "A", "0,"+numbered("y", 2)) // before it was told
+	expect("C")
+	expect("B", "y")
+	n.now = n.now.Add(recordEvery - 1)
+	expect("B")
+	n.now = n.now.Add(1)
+	expect("B", "A")
+	expect("C", "A")
+	n.now = n.now.Add(2 * time.Second)
+	a.Disconnect(n.now)
+	a.Connect(n.now)
+	_ = n.beats("B", "A")
+	expect("B", "A", "x", "y")
+	expect("C")
+}
+
+// Of too many records each has its turn, a heartbeat stays small, and what is too many to keep is refused and counted. So is what is
+// malformed; the rest of the heartbeat is taken all the same.
+func TestRecordBounds(t *testing.T) {
+	n := newNet(star(t, "A", "B", "C"), recording)
+	const names = maxNames + 10
+	refused := 0
+	for i := 0; i < names; i += maxRecords / 2 {
+		var records []string
+		for j := i; j < min(i+maxRecords/2, names); j++ {
+			records = append(records, "0,"+numbered(fmt.Sprint("n", j), 1)+",x="+strings.Repeat("y", j%700))
+		}
+		if err := n.beats("B", "A", records...); err != nil {
+			if refused++; !errors.Is(err, ErrRecord) {
+				t.Fatal(err)
+			}
+		}
+	}
+	a, b := n.engines["A"], n.link("A", "B")
+	if got := len(a.Records(n.now)); got != maxNames+1 || b.Status().Refused != 10 || refused != 2 {
+		t.Errorf("%d names, %d refused, %d errors", got, b.Status().Refused, refused)
+	}
+	seen := make(map[string]int)
+	for beats := 0; len(seen) < maxNames+1; beats++ {
+		told := n.said(t, "A", "C")
+		if len(told) == 0 || len(told) > maxRecords || beats > 90 {
+			t.Fatalf("%d records in heartbeat %d, %d names so far", len(told), beats, len(seen))
+		}
+		for _, r := range told {
+			seen[strings.Split(r, ",")[1]]++
+		}
+		// Those that were told are renewed at once, and do not come before others.
+		var again []string
+		for _, r := range told {
+			if f := strings.Split(r, ","); f[1] != "A" {
+				again = append(again, "0,"+numbered(f[1], 2+beats))
+			}
+		}
+		if err := n.beats("B", "A", again...); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	n = newNet(star(t, "A", "B", "C"), recording)
+	var many []string
+	for i := range maxRecords + 3 {
+		many = append(many, "0,"+numbered(fmt.Sprint("n", i), 1))
+	}
+	many[3], many[5] = "0,nonsense", "700000,"+numbered("old", 1)
+	b = n.link("A", "B")
+	if err := n.beats("B", "A", many...); !errors.Is(err, ErrRecord) {
+		t.Errorf("error %v", err)
+	}
+	if got := len(n.engines["A"].Records(n.now)); got != 1+maxRecords-2 || b.Status().Refused != 4 || b.Status().State == Down {
+		t.Errorf("%d records, %+v", got, b.Status())
+	}
+}
+
+// Who says in a node's name what nothing can be later than silences it for 10 minutes, not for ever.
+func TestLastTimeThereIs(t *testing.T) {
+	n := newNet(star(t, "A", "B"), recording)
+	if err := n.beats("B", "A", "0,"+numbered("A", math.MaxInt64)); err != nil {
+		t.Fatal(err)
+	}
+	n.now = n.now.Add(recordLife - time.Second)
+	n.said(t, "A", "B") // the other one
+	if own := n.engines["A"].Records(n.now)[0]; own.Incarnation != n.engines["A"].Incarnation || own.Version != "v1.2.3" {
+		t.Errorf("a node takes itself for %+v", own)
+	}
+	if told := n.said(t, "A", "B"); len(told) != 0 {
+		t.Errorf("told %q", told)
+	}
+	n.now = n.now.Add(time.Second)
+	n.engines["A"].Tick(n.now)
+	if told := n.said(t, "A", "B"); len(told) != 1 || !strings.Contains(told[0], fmt.Sprint(",", n.now.UnixNano(), ",")) {
+		t.Errorf("told %q", told)
+	}
+}
+
+// A link says when digests were compared last, and what came of it.
+func TestCompared(t *testing.T) {
+	n := newNet(star(t, "A", "B"))
+	a := n.link("A", "B")
+	if s := a.Status(); !s.Compared.IsZero() || s.Equal {
+		t.Errorf("before: %+v", s)
+	}
+	n.pass(t, 10*time.Second)
+	if s := a.Status(); n.now.Sub(s.Compared) >= beat || !s.Equal {
+		t.Errorf("%s ago, equal %v", n.now.Sub(s.Compared), s.Equal)
+	}
+	n.engines["A"].registry.Merge(at(t, "k", 1)) // which nobody was told
+	for a.Status().Equal {
+		n.now = n.now.Add(time.Second / 4)
+		n.settle(t)
+	}
+	if s := a.Status(); s.Compared != n.now {
+		t.Errorf("compared %s ago", n.now.Sub(s.Compared))
+	}
+	n.pass(t, 3*time.Second)
+	compared := a.Status().Compared
+	n.cut("B")
+	n.pass(t, 10*time.Second)
+	if s := a.Status(); s.State != Down || !s.Equal || s.Compared.Sub(compared) > beat {
+		t.Errorf("cut off: %+v", s)
+	}
+}

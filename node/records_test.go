@@ -1,0 +1,47 @@
+package node
+
+import (
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+	"herd/node/status"
+)
+
+// A node tells how it is itself, now, and how its neighbour was when it last said so; and when their digests were compared.
+func TestHerd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		a := startFake(t, "A", []line.NodeName{"B"}, memory.Dialer("A"), newOracle(), func(c *Config) { c.Version = "v1.2.3" })
+		time.Sleep(100 * time.Millisecond)
+		b := startFake(t, "B", []line.NodeName{"A"}, memory.Dialer("B"), newOracle())
+		time.Sleep(12500 * time.Millisecond)
+		synctest.Wait()
+		describe := func(f *fake, version, peer string, self bool, age, uptime float64) status.Node {
+			return status.Node{
+				Name: string(f.Name), Self: self, Version: version, Incarnation: hex.EncodeToString(f.engine.Incarnation[:]),
+				Age: age, Uptime: uptime, Digest: fmt.Sprintf("%016x", 0), Links: []status.LinkState{{Peer: peer, State: "up"}},
+			}
+		}
+		// A made its records after 0, 5 and 10 s, as it did heartbeats.
+		for _, each := range []struct {
+			asked *fake
+			want  []status.Node
+		}{
+			{a, []status.Node{describe(a, "v1.2.3", "B", true, 0, 12), describe(b, "-", "A", false, 2.5, 10)}},
+			{b, []status.Node{describe(a, "v1.2.3", "B", false, 2.5, 10), describe(b, "-", "A", true, 0, 12)}},
+		} {
+			if got := each.asked.Herd(); !reflect.DeepEqual(got, each.want) {
+				t.Errorf("%s says\n%+v, want\n%+v", each.asked.Name, got, each.want)
+			}
+		}
+		if l := a.Health().Links[0]; l.Compared == nil || *l.Compared >= 1 || !l.Equal {
+			t.Errorf("compared %v, equal %v", l.Compared, l.Equal)
+		}
+	})
+}
