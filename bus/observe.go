@@ -2,9 +2,12 @@ package bus
 
 import (
 	"context"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
+
+const minObserverPause = 50 * time.Millisecond // before an observer that lost the bus tries again, at first
 
 // Seen is a message between two nodes, as an observer sees it.
 type Seen struct {
@@ -24,6 +27,33 @@ type Observer struct {
 	Ready   func()      // called once nothing more is missed
 	See     func(Seen)  // called with one message after the other
 	Trouble func(error) // called when messages are lost because See is too slow: [ErrOverrun]
+
+	server nats.InProcessConnProvider // instead of URL
+}
+
+// Keep observes until ctx ends, and outlasts a bus that goes away and comes back: it tries again after a pause of 50 ms, each twice as
+// long as the one before but at most the longest, until the bus is observed. Before each pause, lost is told why it is not, and
+// whether it was until now; an error of lost ends it and is returned.
+func (o *Observer) Keep(ctx context.Context, longest time.Duration, lost func(why error, seen bool) error) error {
+	for pause := minObserverPause; ; pause = min(2*pause, longest) {
+		seen, attempt := false, *o
+		attempt.Ready = func() {
+			seen, pause = true, minObserverPause
+			o.Ready()
+		}
+		why := attempt.Run(ctx)
+		if why == nil || ctx.Err() != nil {
+			return nil
+		}
+		if err := lost(why, seen); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (o *Observer) message(m *nats.Msg) {
@@ -42,7 +72,7 @@ func (o *Observer) Run(ctx context.Context) error {
 		to = anyNode
 	}
 	c := &natsConn{herd: o.Herd, done: make(chan struct{})}
-	if err := c.connect(ctx, &dialer{url: o.URL, credentials: o.Credentials}, "observer", o.Trouble); err != nil {
+	if err := c.connect(ctx, &dialer{url: o.URL, server: o.server, credentials: o.Credentials}, "observer", o.Trouble); err != nil {
 		return err
 	}
 	defer c.Close()

@@ -38,14 +38,19 @@ type ServerConfig struct {
 // links and nowhere else. On a loopback address, whoever connects without a key is an observer, who hears everything but repair
 // and may publish nothing; on any other, nobody gets in without a key.
 type Server struct {
-	config ServerConfig
-	nats   *server.Server
-	keys   map[string]nkeys.KeyPair
+	config   ServerConfig
+	nats     *server.Server
+	keys     map[string]nkeys.KeyPair
+	observer nkeys.KeyPair // of observers within the process, wherever it listens
 }
 
 // StartServer returns a server that is ready for connections.
 func StartServer(config ServerConfig) (*Server, error) {
 	s := &Server{config: config, keys: make(map[string]nkeys.KeyPair)}
+	var err error
+	if s.observer, err = nkeys.CreateUser(); err != nil {
+		return nil, fmt.Errorf("bus: key of the observer: %w", err)
+	}
 	options, err := s.options(config.Neighbours)
 	if err != nil {
 		return nil, err
@@ -118,7 +123,12 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 	if err != nil {
 		return nil, err
 	}
-	users := []*server.NkeyUser{{Nkey: observer, Permissions: observerPermissions(s.config.Herd, SeeFlood)}}
+	within, err := s.observer.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("bus: key of the observer: %w", err)
+	}
+	may := observerPermissions(s.config.Herd, SeeFlood)
+	users := []*server.NkeyUser{{Nkey: observer, Permissions: may}, {Nkey: within, Permissions: may}}
 	for node, peers := range neighbours {
 		public, err := s.public(node)
 		if err != nil {
@@ -165,6 +175,11 @@ func (s *Server) Dialer(node string) *NATS {
 	d := &NATS{Herd: s.config.Herd, Node: node, server: s.nats}
 	d.Identify(&Credentials{key: s.keys[node]})
 	return d
+}
+
+// Observer returns an observer of reports that connects within the process. It needs functions, and nothing else.
+func (s *Server) Observer() *Observer {
+	return &Observer{Herd: s.config.Herd, Kind: Propagate, Credentials: &Credentials{key: s.observer}, server: s.nats}
 }
 
 // URL returns where TCP clients connect, or "" if they cannot.

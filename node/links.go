@@ -129,6 +129,7 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 		message.Reports = append(message.Reports, r)
 	}
+	n.hop(l.Peer, n.Name, message.Reports)
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
 	_ = l.Take(time.Now(), message, func(r line.Report, news bool) { // which cannot fail
 		l.heard.Add(1)

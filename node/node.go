@@ -85,6 +85,8 @@ type Node struct {
 	linked    atomic.Pointer[[]*link] // to each neighbour, as in engine
 	relinking sync.Mutex              // held while that or talk changes
 	talk      *talk                   // with the neighbours, or nil
+	topology  atomic.Pointer[flood.Topology]
+	watched   atomic.Pointer[status.Watch] // who is told what happens; nil: nobody
 
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
@@ -157,7 +159,9 @@ func (n *Node) run(ctx context.Context) error {
 	defer fail(nil)
 	if n.HTTP != nil {
 		tasks.Go(func() {
-			fail(serveHTTP(failed, n.HTTP, status.New(status.Config{Source: n, Herd: n.HerdName, Options: n.Status}), n.Log))
+			fail(serveHTTP(failed, n.HTTP, status.New(status.Config{
+				Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Ending: failed.Done(), Options: n.Status,
+			}), n.Log))
 		})
 	}
 	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))

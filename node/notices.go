@@ -11,6 +11,9 @@ import (
 
 // notice logs what happens at the engine, and counts what was lost.
 func (n *Node) notice(e flood.Notice) {
+	if w := n.watched.Load(); w != nil {
+		w.Notice(e)
+	}
 	peer := zap.String("peer", string(e.Peer))
 	switch e.What {
 	case flood.LinkUp:

@@ -134,6 +134,7 @@ func (n *Node) Relink(topology *flood.Topology) {
 	defer n.relinking.Unlock()
 	before := n.links()
 	n.engine.Relink(time.Now(), topology, n.limits.Load().Queue)
+	n.topology.Store(topology)
 	after := make([]*link, 0, len(before))
 	for _, l := range n.engine.Links() {
 		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
@@ -220,6 +221,7 @@ func (n *Node) published(l *link, m *flood.Message, payload []byte) {
 	case flood.Reports:
 		l.told.Add(uint64(len(m.Reports)))
 		l.messages.Add(1)
+		n.hop(n.Name, l.Peer, m.Reports)
 		if n.Log.Core().Enabled(zap.InfoLevel) {
 			for told := range strings.SplitSeq(string(payload), "\n") {
 				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(told)))

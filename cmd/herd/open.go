@@ -10,6 +10,7 @@ import (
 	"herd/configs"
 	"herd/node"
 	"herd/node/flood"
+	"herd/node/status"
 	"herd/node/store"
 	"herd/places"
 )
@@ -94,10 +95,10 @@ func (h *opened) close() {
 }
 
 // node returns the server, ready to run.
-func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, counters *places.Counters, logs *node.Logs) *node.Node {
+func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, counters *places.Counters, logs *node.Logs, seen *status.Observer) *node.Node {
 	return node.New(node.Config{
 		HerdName: config.Herd, Name: s.Name, Topology: config.Topology(),
-		Listener: s.clients, HTTP: s.http, TLS: s.tls, Bus: dialer, Limits: limits(config),
+		Listener: s.clients, HTTP: s.http, Status: status.Options{Observer: seen}, TLS: s.tls, Bus: dialer, Limits: limits(config),
 		Places: finder, Providers: counters,
 		Store: s.store, Always: config.Store.Mode == "always",
 		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,

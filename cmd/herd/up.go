@@ -122,6 +122,10 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 	if err != nil {
 		return err
 	}
+	seen, err := observer(config, f.server)
+	if err != nil {
+		return err
+	}
 	for _, o := range h.open {
 		identity, err := credentials(config, o.Name)
 		if err == nil {
@@ -131,7 +135,7 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 			return fmt.Errorf("node %s: %w", o.Name, err)
 		}
 		d := f.dialer(o.Name, identity)
-		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs), d})
+		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs, seen), d})
 	}
 	return p.serve(ctx, f, func() { greet(h, url) })
 }

@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	minWatchPause = 50 * time.Millisecond
-	maxWatchPause = time.Second
-	maxColumn     = 40 // a longer client ID is shown, but does not move those of others
+	maxWatchPause = time.Second // between two attempts to reach the bus again
+	maxColumn     = 40          // a longer client ID is shown, but does not move those of others
 )
 
 // watcher shows the reports that travel on a bus.
@@ -129,35 +128,27 @@ func (w *watcher) keep(ctx context.Context) error {
 		return node
 	}
 	where := fmt.Sprintf("%s.%s.%s.%s on %s", w.config.Herd, bus.Propagate, name(w.from), name(w.to), redacted(w.config, w.url))
-	pause, watched := minWatchPause, false
-	for {
-		lost := false
-		observer := bus.Observer{
-			URL: w.url, Credentials: identity, Herd: w.config.Herd, Kind: bus.Propagate, From: w.from, To: w.to,
-			Ready: func() {
-				watched, lost, pause = true, true, minWatchPause
-				fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
-			},
-			See:     w.see,
-			Trouble: w.behind,
-		}
-		err := observer.Run(ctx)
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return nil
-		case !watched && errors.Is(err, bus.ErrRefused):
-			return fmt.Errorf("%w; does the bus let observers in? Give what it asks for with --bus-keys, or user and password in --bus-url", err)
-		case !watched:
-			return fmt.Errorf("%w; is the herd running? start it with 'herd up', or name its bus with --bus-url", err)
-		case lost:
-			fmt.Fprintf(w.stderr, "lost the bus, trying again: %v\n", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, maxWatchPause)
+	watched := false
+	observer := bus.Observer{
+		URL: w.url, Credentials: identity, Herd: w.config.Herd, Kind: bus.Propagate, From: w.from, To: w.to,
+		Ready: func() {
+			watched = true
+			fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
+		},
+		See:     w.see,
+		Trouble: w.behind,
 	}
+	return observer.Keep(ctx, maxWatchPause, func(why error, seen bool) error {
+		switch {
+		case !watched && errors.Is(why, bus.ErrRefused):
+			return fmt.Errorf("%w; does the bus let observers in? Give what it asks for with --bus-keys, or user and password in --bus-url", why)
+		case !watched:
+			return fmt.Errorf("%w; is the herd running? start it with 'herd up', or name its bus with --bus-url", why)
+		case seen:
+			fmt.Fprintf(w.stderr, "lost the bus, trying again: %v\n", why)
+		}
+		return nil
+	})
 }
 
 // behind says that messages were lost on the way to a slow terminal or pipe, at most once a second.

@@ -31,6 +31,8 @@ type Engine struct {
 	registry *Registry
 	links    atomic.Pointer[[]*Link]
 
+	followers atomic.Pointer[[]*Queue] // see Follow; nil: none
+
 	mu        sync.Mutex // held before locks of the registry and of queues
 	connected bool       // to the bus
 	walk      *walk      // into this node, or nil
@@ -110,6 +112,9 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 	}
 	if e.Disk != nil {
 		e.Disk.push(k.hash, r)
+	}
+	for _, q := range e.followed() {
+		q.push(k.hash, r)
 	}
 	return true
 }

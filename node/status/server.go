@@ -12,12 +12,20 @@ import (
 type Source interface {
 	Health() Health
 	Registry() *flood.Registry
+	Herd() []Node // as last told
+
+	Topology() *flood.Topology                            // as it is configured now: another pointer when it changes
+	Follow(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Follow]
+	Watch(w Watch) (stop func())                          // one at a time
 }
 
 // Config is what a server is made of.
 type Config struct {
-	Source Source
-	Herd   string // its name
+	Source  Source
+	Herd    string          // its name
+	Node    string          // likewise
+	Version string          // of the program
+	Ending  <-chan struct{} // closed when the node ends; or nil
 	Options
 }
 
@@ -25,20 +33,29 @@ type Config struct {
 type Options struct {
 	Token string // that whoever asks must show; "" for none
 	Pprof bool   // serve profiles of the process
+
+	Observer *Observer // of the whole herd, shared by all nodes of the process; or nil
 }
 
 // Server answers over HTTP for one node. Each of its parts has a file, and adds its own paths.
 type Server struct {
 	Config
 	mux *http.ServeMux
+	hub hub
 }
 
 // New returns the server of a node.
 func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
+	if s.Observer == nil {
+		s.Observer = Unobserved("there is no observer")
+	}
+	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.health()
 	s.mux.Handle("GET /{$}", page.Handler())
 	s.mux.Handle("GET /assets/", page.Handler())
+	s.events()
+	s.mapped()
 	return s
 }
 

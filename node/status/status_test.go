@@ -13,8 +13,12 @@ import (
 // told is a node that says what is written there.
 type told struct{ health *Health }
 
-func (t told) Health() Health            { return *t.health }
-func (t told) Registry() *flood.Registry { return flood.NewRegistry() }
+func (t told) Health() Health                    { return *t.health }
+func (t told) Registry() *flood.Registry         { return flood.NewRegistry() }
+func (t told) Herd() []Node                      { return nil }
+func (t told) Topology() *flood.Topology         { return nil }
+func (t told) Follow(int) (*flood.Queue, func()) { return flood.NewQueue(1), func() {} }
+func (t told) Watch(Watch) func()                { return func() {} }
 
 func TestHandler(t *testing.T) {
 	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", Told: 7}}, Refused: map[string]uint64{"x": 1}}

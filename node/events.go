@@ -1,0 +1,26 @@
+package node
+
+import (
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/status"
+)
+
+// Topology returns what the node was linked by last.
+func (n *Node) Topology() *flood.Topology { return n.topology.Load() }
+
+// Follow returns a queue that gets what changes the registry, see [flood.Engine.Follow].
+func (n *Node) Follow(limit int) (changed *flood.Queue, stop func()) { return n.engine.Follow(limit) }
+
+// Watch has somebody told what happens, until stop is called. There is one at a time.
+func (n *Node) Watch(w status.Watch) (stop func()) {
+	n.watched.Store(&w)
+	return func() { n.watched.Store(nil) }
+}
+
+// hop tells who watches of reports on a link of the node.
+func (n *Node) hop(from, to line.NodeName, reports []line.Report) {
+	if w := n.watched.Load(); w != nil {
+		w.Hop(from, to, reports)
+	}
+}

@@ -1,0 +1,100 @@
+package flood
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"herd/node/line"
+)
+
+// Who follows gets what changes the registry, and nothing else, until it stops.
+func TestFollow(t *testing.T) {
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), Limit: 8})
+	popped := func(q *Queue) (texts []string) {
+		for _, r := range q.Pop(nil, 100, 1<<20) {
+			texts = append(texts, r.String())
+		}
+		return texts
+	}
+	expect := func(what string, q *Queue, want ...string) {
+		t.Helper()
+		if got := popped(q); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	told := func(origin, client, time string) line.Report {
+		r, err := line.ParseReport(fmt.Sprintf("%s +0.000000000 %s +1+2 %s", origin, client, time))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	e.Hear(told("A", "before", "1"), Edge)
+	one, stopOne := e.Follow(100)
+	two, stopTwo := e.Follow(1)
+	e.Hear(told("A", "x", "2"), Edge)
+	e.Hear(told("A", "x", "2"), Edge) // no news
+	e.Hear(told("B", "x", "1"), "B")  // old
+	e.Hear(told("B", "y", "5"), "B")
+	e.Hear(told("A", "x", "3"), Edge)
+	expect("one", one, "A +0.000000000 x +1+2 3", "B +0.000000000 y +1+2 5")
+	expect("two, where there is room for one", two, "A +0.000000000 x +1+2 3")
+	if n := two.Counts().Emptied; n != 2 {
+		t.Errorf("two lost %d, want 2", n)
+	}
+	stopOne()
+	stopOne()
+	e.Hear(told("A", "z", "1"), Edge)
+	expect("one, stopped", one)
+	expect("two", two, "A +0.000000000 z +1+2 1")
+	stopTwo()
+	e.Hear(told("A", "z", "2"), Edge)
+	expect("two, stopped", two)
+	if e.followers.Load() != nil {
+		t.Error("somebody follows")
+	}
+}
+
+// A follower that reads the registry once misses nothing, whatever is heard meanwhile.
+func TestFollowMissesNothing(t *testing.T) {
+	const clients, rounds, hearers = 50, 200, 4
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), Limit: 8})
+	begin := make(chan struct{})
+	var hearing sync.WaitGroup
+	for h := range hearers {
+		hearing.Go(func() {
+			<-begin
+			for round := range rounds {
+				for c := range clients {
+					command := line.Parse(fmt.Appendf(nil, "IAMAT c%d-%d +1+2 %d", h, c, round))
+					e.Hear(line.NewReport("A", 0, &command), Edge)
+				}
+			}
+		})
+	}
+	close(begin)
+	known, fromAll := make(map[line.ClientID]line.Report), 0
+	q, stop := e.Follow(clients * hearers)
+	defer stop()
+	for r := range e.Registry().All() {
+		known[r.Client()] = r
+		fromAll++
+	}
+	hearing.Wait()
+	for _, r := range q.Pop(nil, 1<<20, 1<<30) {
+		if held, ok := known[r.Client()]; !ok || r.Compare(held) > 0 {
+			known[r.Client()] = r
+		}
+	}
+	if len(known) != clients*hearers || e.Registry().Len() != clients*hearers {
+		t.Fatalf("%d clients, want %d", len(known), clients*hearers)
+	}
+	for r := range e.Registry().All() {
+		if known[r.Client()] != r {
+			t.Errorf("knows %q, want %q", known[r.Client()], r)
+		}
+	}
+	t.Logf("%d read from the registry", fromAll)
+}

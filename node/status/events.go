@@ -1,0 +1,132 @@
+package status
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+const (
+	aliveTime = 15 * time.Second // without an event, a comment shows that the connection lives
+	takeTime  = 10 * time.Second // for a viewer to take what is written
+	retryTime = time.Second      // before a browser connects again
+)
+
+// Hello is what a viewer is told first, and again when it changes.
+type Hello struct {
+	Node      string `json:"node"`
+	Herd      string `json:"herd"`
+	Version   string `json:"version"`
+	Observing bool   `json:"observing"` // hops are those of the whole herd, else of this node's own links
+	Why       string `json:"why"`       // not
+	Topology  Graph  `json:"topology"`
+}
+
+// Graph is the herd as a node is configured to know it.
+type Graph struct {
+	Nodes []GraphNode         `json:"nodes"`
+	Links [][2]flood.NodeName `json:"links"`
+	Self  flood.NodeName      `json:"self"`
+}
+
+// GraphNode is a node of the graph.
+type GraphNode struct {
+	Name flood.NodeName `json:"name"`
+}
+
+func graph(t *flood.Topology, self string) Graph {
+	g := Graph{Nodes: []GraphNode{}, Links: append([][2]flood.NodeName{}, t.Links()...), Self: flood.NodeName(self)}
+	for _, n := range t.Nodes() {
+		g.Nodes = append(g.Nodes, GraphNode{n})
+	}
+	return g
+}
+
+// events adds /api/v1/events, the stream of what happens, in the form of server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+func (s *Server) events() {
+	s.mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) {
+		client := r.URL.Query().Get("client")
+		if client != "" && !line.ValidClient(client) {
+			fail(w, http.StatusBadRequest, "client is not a client's ID: 1 to 1024 bytes, none of them white space")
+			return
+		}
+		v := newViewer(line.ClientID(client))
+		if !s.hub.join(v) {
+			w.Header().Set("Retry-After", "5")
+			fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d viewers watch this node already; end one, or watch another node", maxViewers))
+			return
+		}
+		defer s.hub.leave(v)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Accel-Buffering", "no") // of nginx
+		s.stream(w, r, v)
+	})
+}
+
+// stream writes to a viewer what there is for it until one of both goes, or it takes nothing for too long.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, v *viewer) {
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Time{}) != nil { // else the server takes its end for that of the viewer
+		return
+	}
+	write := func(parts ...[]byte) bool {
+		if c.SetWriteDeadline(time.Now().Add(takeTime)) != nil {
+			return false
+		}
+		for _, p := range parts {
+			if _, err := w.Write(p); err != nil {
+				return false
+			}
+		}
+		return c.Flush() == nil
+	}
+	retry := fmt.Appendf(nil, "retry: %d\n\n", retryTime.Milliseconds())
+	if !write(retry, s.hub.picture()) {
+		return
+	}
+	alive := time.NewTimer(aliveTime)
+	defer alive.Stop()
+	for {
+		parts := [][]byte{[]byte(": \n\n")}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.Ending:
+			return
+		case parts = <-v.chunks:
+		case <-alive.C:
+		}
+		alive.Reset(aliveTime)
+		if !write(parts...) {
+			return
+		}
+	}
+}
+
+// appendEvent appends a server-sent event.
+func appendEvent(dst []byte, name string, what any) []byte {
+	text, err := json.Marshal(what) // which is one line
+	if err != nil {
+		panic(err) // what is told is made of texts and finite numbers
+	}
+	return appendRaw(dst, name, text)
+}
+
+func appendRaw(dst []byte, name string, data ...[]byte) []byte {
+	dst = append(append(append(dst, "event: "...), name...), "\ndata: "...)
+	for _, d := range data {
+		dst = append(dst, d...)
+	}
+	return append(dst, "\n\n"...)
+}
+
+// fail answers that a request failed, and why.
+func fail(w http.ResponseWriter, code int, why string) {
+	reply(w, code, map[string]string{"error": why})
+}
