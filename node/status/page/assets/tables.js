@@ -91,10 +91,10 @@ export class Links {
   }
 }
 
-// compared says when the digests of both ends were last found equal.
+// compared says when the digests of both ends could be compared at last, and how that went.
 function compared(l) {
-  if (l.equal === undefined || l.equal === null || l.equal < 0) return "not compared yet";
-  return `equal ${l.equal < 1.5 ? "now" : span(l.equal) + " ago"}`;
+  if (l.compared === undefined) return "not compared yet";
+  return `${l.equal ? "equal" : "differ"} ${span(l.compared)} ago`;
 }
 
 // remarks are what is wrong with a link, in words.
