@@ -171,6 +171,10 @@ type HTTP struct {
 	// Open lets everybody who reaches an address that is not of this machine alone look without a token.
 	Open bool `yaml:"open" help:"everybody who reaches the status page may look, without a token"`
 
+	// Hosts are names and addresses under which nodes are reached over HTTP besides their own, as a proxy in front of them has, with
+	// commas between. Asked for by any other name a node refuses: so no web page can have its visitors ask.
+	Hosts string `yaml:"hosts" is:"hosts or none" help:"names under which browsers reach the nodes, besides their own addresses, separated by commas"`
+
 	// Observe is whether the page shows what travels in the whole herd, as an observer of the bus: on, off, or auto, which is on in
 	// 'herd up' with a bus of its own.
 	Observe string `yaml:"observe" is:"observe" help:"show what travels in the whole herd, as an observer of the bus: auto (in herd up), on or off"`

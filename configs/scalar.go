@@ -83,6 +83,7 @@ var checks = map[string]func(string) error{
 	"endpoint or none":  orNone(checkEndpoint),
 	"collector or none": orNone(checkCollector),
 	"fields":            checkFields,
+	"hosts or none":     orNone(checkHosts),
 	"fallback":          oneOf("gazetteer", "none"),
 	"mode":              oneOf("interval", "always"),
 	"observe":           oneOf("auto", "on", "off"),
@@ -163,6 +164,16 @@ func checkFields(text string) error {
 	for field := range strings.SplitSeq(text, ",") {
 		if err := fields(strings.TrimSpace(field)); err != nil && text != "" {
 			return err
+		}
+	}
+	return nil
+}
+
+func checkHosts(text string) error {
+	for host := range strings.SplitSeq(text, ",") {
+		host = strings.TrimSpace(host)
+		if _, err := netip.ParseAddr(host); err != nil && (host == "" || !hostForm.MatchString(host)) {
+			return fmt.Errorf("%s is not a host; write names or IP addresses without ports, with commas between", quote(host))
 		}
 	}
 	return nil

@@ -96,7 +96,7 @@ func TestAddFlags(t *testing.T) {
 		return strings.Join(list, " ")
 	}
 	for keys, want := range map[string]string{
-		"":             "bus-keys bus-listen bus-micro bus-url herd http-observe http-open http-pprof http-token-file limits-catch-up limits-connections limits-future limits-idle limits-line limits-new-clients limits-per-address limits-queue limits-rate limits-retention limits-write log-dir log-format log-level places-endpoint places-fallback places-fields places-file places-key-file places-provider places-rate places-timeout store-dir store-mode tls-ca tls-cert tls-clients tls-key trace-endpoint trace-one-in",
+		"":             "bus-keys bus-listen bus-micro bus-url herd http-hosts http-observe http-open http-pprof http-token-file limits-catch-up limits-connections limits-future limits-idle limits-line limits-new-clients limits-per-address limits-queue limits-rate limits-retention limits-write log-dir log-format log-level places-endpoint places-fallback places-fields places-file places-key-file places-provider places-rate places-timeout store-dir store-mode tls-ca tls-cert tls-clients tls-key trace-endpoint trace-one-in",
 		"log":          "log-dir log-format log-level",
 		"bus.url herd": "bus-url herd",
 	} {

@@ -44,29 +44,6 @@ func TestHealthOverHTTP(t *testing.T) {
 	}
 }
 
-// Who holds many connections keeps nobody from asking for health: the oldest are ended.
-func TestHealthForAll(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	alone(t, func(c *Config) { c.HTTP = l })
-	var held []*client
-	for range 2 * maxHTTP {
-		held = append(held, dial(t, l.Addr().String()))
-	}
-	for i, c := range held[:maxHTTP] {
-		if b, err := c.in.ReadByte(); err == nil {
-			t.Errorf("connection %d gets %q", i, b)
-		}
-	}
-	newest := held[len(held)-1]
-	newest.send("GET /healthz HTTP/1.0\r\n\r\n")
-	if got, want := newest.read(len("HTTP/1.0 200 OK")), "HTTP/1.0 200 OK"; got != want {
-		t.Errorf("the newest gets %q", got)
-	}
-}
-
 // A node whose health listener fails ends with that error.
 func TestHTTPFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -75,6 +75,7 @@ type Node struct {
 	disk     *disk // nil: none
 	door     *door
 	quota    *quota
+	tries    *quota // to log in
 	refusals *refusals
 	tls      atomic.Pointer[TLS] // for new connections
 
@@ -102,6 +103,7 @@ func New(c Config) *Node {
 		began:    time.Now(),
 		door:     newDoor(),
 		quota:    new(quota),
+		tries:    new(quota),
 		refusals: newRefusals(c.Log),
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
@@ -159,9 +161,7 @@ func (n *Node) run(ctx context.Context) error {
 	defer fail(nil)
 	if n.HTTP != nil {
 		tasks.Go(func() {
-			fail(serveHTTP(failed, n.HTTP, status.New(status.Config{
-				Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Ending: failed.Done(), Options: n.Status,
-			}), n.Log))
+			fail(n.serveHTTP(failed))
 		})
 	}
 	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))

@@ -39,6 +39,10 @@ const (
 	refusedRecord
 	messagesMissing
 	cutoffAhead
+	wrongToken
+	foreignHost
+	crossSite
+	tooManyTries
 )
 
 var reasons = [...]string{
@@ -68,6 +72,10 @@ var reasons = [...]string{
 	refusedRecord:      "record of a node refused",
 	messagesMissing:    "messages missing",
 	cutoffAhead:        "cut-off too far ahead",
+	wrongToken:         "wrong token",
+	foreignHost:        "asked for by a foreign name",
+	crossSite:          "asked by another site's page",
+	tooManyTries:       "too many tries to log in",
 }
 
 const (

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
-	"herd/bus"
 	"herd/configs"
 	"herd/places"
 	"herd/places/file"
@@ -74,19 +72,14 @@ func gazetteers(watch places.Watch) places.Finder {
 
 // placesKey returns Google's API key.
 func placesKey(config *configs.Config) (string, error) {
-	key := config.PlacesKey()
-	if key == "" && config.Places.KeyFile != "" {
-		text, err := bus.ReadSecret(config.Places.KeyFile)
-		if err != nil {
-			return "", fmt.Errorf("places.key_file: %w", err)
-		}
-		key = string(bytes.TrimSpace(text))
-	}
+	key, err := secretText(config.PlacesKey(), "places.key_file", config.Places.KeyFile)
 	switch {
+	case err != nil:
+		return "", err
 	case key == "":
 		return "", fmt.Errorf("%s needs an API key: put it into the variable HERD_PLACES_KEY, or into a file and name that with --places-key-file",
 			config.Places.Provider)
-	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+	case !plain(key):
 		return "", errors.New("the API key for places has blanks or characters in it that no key has; give the key alone")
 	}
 	return key, nil

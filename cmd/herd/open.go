@@ -27,6 +27,7 @@ type server struct {
 	clients, http net.Listener // http may be nil
 	tls           *node.TLS    // for clients, or nil
 	store         *store.Store // or nil
+	look          status.Options
 }
 
 // open takes the addresses of the given nodes, the log files and the stores, or nothing.
@@ -40,7 +41,9 @@ func (p *program) open(config *configs.Config, nodes []configs.Node) (*opened, e
 		s := &server{Node: n, tls: secure}
 		h.open = append(h.open, s)
 		if s.clients, err = listen(n, n.Listen); err == nil && n.HTTP != "" {
-			s.http, err = listen(n, n.HTTP)
+			if s.http, err = listen(n, n.HTTP); err == nil {
+				s.look, err = looks(config, n, s.http)
+			}
 		}
 		if err != nil {
 			h.close()
@@ -96,9 +99,11 @@ func (h *opened) close() {
 
 // node returns the server, ready to run.
 func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, counters *places.Counters, logs *node.Logs, seen *status.Observer) *node.Node {
+	look := s.look
+	look.Observer = seen
 	return node.New(node.Config{
 		HerdName: config.Herd, Name: s.Name, Topology: config.Topology(),
-		Listener: s.clients, HTTP: s.http, Status: status.Options{Observer: seen}, TLS: s.tls, Bus: dialer, Limits: limits(config),
+		Listener: s.clients, HTTP: s.http, Status: look, TLS: s.tls, Bus: dialer, Limits: limits(config),
 		Places: finder, Providers: counters,
 		Store: s.store, Always: config.Store.Mode == "always",
 		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,

@@ -190,15 +190,15 @@ func (p *program) greet(config *configs.Config, h *opened, url string) {
 	fmt.Fprintf(p.stdout, "%d of %d servers of herd %q, %d links, bus %s\n", len(h.open), len(topology.Nodes()), config.Herd, len(topology.Links()), where)
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, o := range h.open {
-		health := "-"
+		page := "-"
 		if o.http != nil {
-			health = "http://" + o.http.Addr().String() + "/healthz"
+			page = "http://" + o.http.Addr().String() + "/"
 		}
 		var peers []string
 		for _, peer := range topology.Neighbours(o.Name) {
 			peers = append(peers, string(peer))
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", o.Name, o.clients.Addr(), health, strings.Join(peers, ", "))
+		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", o.Name, o.clients.Addr(), page, strings.Join(peers, ", "))
 	}
 	_ = table.Flush()                                      // an error shows with the next line
 	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	aliveTime = 15 * time.Second // without an event, a comment shows that the connection lives
+	aliveTime = 15 * time.Second // between two comments, which show that the connection lives
 	takeTime  = 10 * time.Second // for a viewer to take what is written
 	retryTime = time.Second      // before a browser connects again
 )
@@ -56,9 +57,14 @@ func (s *Server) events() {
 			return
 		}
 		v := newViewer(line.ClientID(client))
+		release, ok := s.stay(w, r)
+		if !ok {
+			return
+		}
+		defer release()
 		if !s.hub.join(v) {
 			w.Header().Set("Retry-After", "5")
-			fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d viewers watch this node already; end one, or watch another node", maxViewers))
+			fail(w, http.StatusServiceUnavailable, "%d viewers watch this node already; end one, or watch another node", maxViewers)
 			return
 		}
 		defer s.hub.leave(v)
@@ -75,8 +81,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, v *viewer) {
 	if c.SetReadDeadline(time.Time{}) != nil { // else the server takes its end for that of the viewer
 		return
 	}
+	ctx := r.Context()
 	write := func(parts ...[]byte) bool {
-		if c.SetWriteDeadline(time.Now().Add(takeTime)) != nil {
+		if c.SetWriteDeadline(time.Now().Add(takeTime)) != nil || ctx.Err() != nil { // asked in this order
 			return false
 		}
 		for _, p := range parts {
@@ -86,23 +93,21 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, v *viewer) {
 		}
 		return c.Flush() == nil
 	}
+	defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Now()) })() // a write that is stuck ends as well
 	retry := fmt.Appendf(nil, "retry: %d\n\n", retryTime.Milliseconds())
 	if !write(retry, s.hub.picture()) {
 		return
 	}
-	alive := time.NewTimer(aliveTime)
+	alive := time.NewTicker(aliveTime)
 	defer alive.Stop()
 	for {
 		parts := [][]byte{[]byte(": \n\n")}
 		select {
-		case <-r.Context().Done():
-			return
-		case <-s.Ending:
+		case <-ctx.Done():
 			return
 		case parts = <-v.chunks:
 		case <-alive.C:
 		}
-		alive.Reset(aliveTime)
 		if !write(parts...) {
 			return
 		}
@@ -124,9 +129,4 @@ func appendRaw(dst []byte, name string, data ...[]byte) []byte {
 		dst = append(dst, d...)
 	}
 	return append(dst, "\n\n"...)
-}
-
-// fail answers that a request failed, and why.
-func fail(w http.ResponseWriter, code int, why string) {
-	reply(w, code, map[string]string{"error": why})
 }

@@ -98,7 +98,7 @@ func (h *hops) add(from, to flood.NodeName, reports []line.Report) {
 	now, w := time.Now(), way{from, to}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.known[w] {
+	if !h.known[w] || len(reports) == 0 {
 		return
 	}
 	h.counts[w] += len(reports)

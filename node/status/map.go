@@ -20,7 +20,7 @@ func (s *Server) mapped() {
 		if text := r.URL.Query().Get("limit"); text != "" {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 || n > maxMap {
-				fail(w, http.StatusBadRequest, "limit is not a whole number from 1 to "+strconv.Itoa(maxMap))
+				fail(w, http.StatusBadRequest, "limit is not a whole number from 1 to %d", maxMap)
 				return
 			}
 			limit = n

@@ -5,27 +5,51 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"herd/node/flood"
 )
 
 // told is a node that says what is written there.
-type told struct{ health *Health }
+type told struct {
+	Source
+	health *Health
+	locked bool // nobody may try to log in
 
-func (t told) Health() Health                    { return *t.health }
-func (t told) Registry() *flood.Registry         { return flood.NewRegistry() }
-func (t told) Herd() []Node                      { return nil }
-func (t told) Topology() *flood.Topology         { return nil }
-func (t told) Follow(int) (*flood.Queue, func()) { return flood.NewQueue(1), func() {} }
-func (t told) Watch(Watch) func()                { return func() {} }
+	refused []Refusal
+}
+
+func (t *told) Health() Health            { return *t.health }
+func (t *told) Registry() *flood.Registry { return flood.NewRegistry() }
+func (t *told) Herd() []Node              { return nil }
+func (t *told) MayLogIn(string) bool      { return !t.locked }
+
+func (t *told) Refuse(why Refusal, _ string) { t.refused = append(t.refused, why) }
+
+// answer returns what a server says to a request that comes to an address of its own machine.
+func answer(s http.Handler, method, path string, adjust ...func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	r.Host = "localhost:8125"
+	for _, a := range adjust {
+		a(r)
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// header has a request come with a header.
+func header(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
 
 func TestHandler(t *testing.T) {
 	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", Told: 7}}, Refused: map[string]uint64{"x": 1}}
-	handler := New(Config{Source: told{&h}})
+	handler := New(Config{Source: &told{health: &h}, Options: Options{Open: true}})
 	get := func(method, path string) (int, Health) {
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		w := answer(handler, method, path)
 		var got Health
 		if w.Code == http.StatusOK || w.Code == http.StatusServiceUnavailable {
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
@@ -44,10 +68,67 @@ func TestHandler(t *testing.T) {
 			t.Errorf("ready %v: /healthz says %d %+v", ready, code, got)
 		}
 	}
-	if code, _ := get("GET", "/other"); code != 404 {
-		t.Errorf("/other says %d", code)
+	for _, c := range []struct {
+		method, path string
+		code         int
+		text         string
+	}{
+		{"GET", "/other", 404, "there is no /other; /openapi.json tells what there is"},
+		{"GET", "/api/v1/other", 404, "there is no /api/v1/other; /openapi.json tells what there is"},
+		{"POST", "/healthz", 405, "/healthz takes no POST, but GET, HEAD"},
+		{"GET", "/readyz?verbose=1", 400, `there is no "verbose" to ask for`},
+		{"GET", "/readyz?%zz", 400, "the query cannot be read; write what is special in a value as %XX"},
+		{"GET", "/debug/pprof/", 404, "there is no /debug/pprof/; /openapi.json tells what there is"},
+	} {
+		w := answer(handler, c.method, c.path)
+		var got Error
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != c.code || got.Error != c.text {
+			t.Errorf("%s %s says %d %s", c.method, c.path, w.Code, w.Body)
+		}
 	}
-	if code, _ := get("POST", "/healthz"); code != 405 {
-		t.Errorf("POST says %d", code)
+}
+
+func TestProfiles(t *testing.T) {
+	s := New(Config{Source: &told{health: &Health{}}, Options: Options{Open: true, Pprof: true}})
+	if w := answer(s, "GET", "/debug/pprof/goroutine?debug=1"); w.Code != 200 || !strings.HasPrefix(w.Body.String(), "goroutine profile: ") {
+		t.Errorf("%d %.80s", w.Code, w.Body)
+	}
+	if w := answer(s, "GET", "/debug/pprof/cmdline"); w.Code != 200 || !strings.Contains(w.Body.String(), "status.test") {
+		t.Errorf("%d %.80s", w.Code, w.Body)
+	}
+}
+
+// Every answer keeps a browser from what it need not do.
+func TestHeaders(t *testing.T) {
+	s := New(Config{Source: &told{health: &Health{}}, Options: Options{Open: true}})
+	for _, path := range []string{"/healthz", "/nowhere", "/login.css"} {
+		got := answer(s, "GET", path).Header()
+		got.Del("Content-Type")
+		want := http.Header{
+			"Content-Security-Policy": {"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+				"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"},
+			"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
+			"Cross-Origin-Resource-Policy": {"same-origin"}, "Cache-Control": {"no-store"},
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s has %v", path, got)
+		}
+	}
+}
+
+// A server answers to its own names only.
+func TestHosts(t *testing.T) {
+	source := &told{health: &Health{}}
+	s := New(Config{Source: source, Options: Options{Open: true, Hosts: []string{"herd.example", "192.0.2.9"}}})
+	for host, want := range map[string]int{
+		"localhost": 200, "LOCALHOST.:8125": 200, "127.0.0.1:8125": 200, "127.1.2.3": 200, "[::1]:8125": 200, "[::1]": 200, "": 200,
+		"[::ffff:127.0.0.1]:1": 200, "herd.example": 200, "Herd.Example:443": 200, "192.0.2.9:80": 200, "192.0.2.1:8125": 200,
+		"192.0.2.2:8125": 421, "evil.example": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example:8125": 421, "[fe80::1]:1": 421, "localhost:x:y": 421,
+	} {
+		source.refused = nil
+		w := answer(s, "GET", "/healthz", func(r *http.Request) { r.Host = host }, at("192.0.2.1:8125"))
+		if w.Code != want || (want == 421) != slices.Equal(source.refused, []Refusal{ForeignHost}) {
+			t.Errorf("%q: %d %s %v", host, w.Code, w.Body, source.refused)
+		}
 	}
 }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"herd/bus"
+	"herd/configs"
+	"herd/node/status"
+)
+
+// minToken is the length of the shortest token: nobody guesses 16 characters.
+const minToken = 16
+
+// looks returns who may look at a node over HTTP, which listens on l, and what there is to see.
+func looks(config *configs.Config, n configs.Node, l net.Listener) (status.Options, error) {
+	o := status.Options{Open: config.HTTP.Open, Pprof: config.HTTP.Pprof}
+	for host := range strings.SplitSeq(config.HTTP.Hosts, ",") {
+		if host = strings.TrimSpace(host); host != "" {
+			o.Hosts = append(o.Hosts, host)
+		}
+	}
+	if host, _, err := net.SplitHostPort(n.HTTP); err == nil && host != "" {
+		o.Hosts = append(o.Hosts, host)
+	}
+	var err error
+	if o.Token, err = httpToken(config); err != nil {
+		return o, err
+	}
+	to, ok := l.Addr().(*net.TCPAddr)
+	if o.Token == "" && !o.Open && !(ok && to.IP.IsLoopback()) {
+		return o, fmt.Errorf("node %s: others can reach its status page at %s, and it asks for no token: put one into the variable HERD_HTTP_TOKEN "+
+			"or a file named with --http-token-file, or let everybody look with --http-open, or listen on 127.0.0.1", n.Name, l.Addr())
+	}
+	return o, nil
+}
+
+// httpToken returns what those must show who look at nodes over HTTP, or nothing.
+func httpToken(config *configs.Config) (string, error) {
+	token, err := secretText(config.HTTPToken(), "http.token_file", config.HTTP.TokenFile)
+	switch {
+	case err != nil:
+		return "", err
+	case token == "" && config.HTTP.TokenFile != "":
+		return "", fmt.Errorf("http.token_file: %s is empty; write the token into it", config.HTTP.TokenFile)
+	case token == "":
+		return "", nil
+	case !plain(token):
+		return "", errors.New("the token for HTTP has blanks or characters in it that no header can have; make one with: openssl rand -hex 32")
+	case len(token) < minToken:
+		return "", fmt.Errorf("the token for HTTP has %d characters; it needs at least %d, so that nobody guesses it: make one with: openssl rand -hex 32",
+			len(token), minToken)
+	case config.HTTP.Open:
+		return "", errors.New("http.open lets everybody look, and there is a token for HTTP as well; remove one of the two")
+	}
+	return token, nil
+}
+
+// secretText returns a secret: its variable's value or, if that is empty, what the file holds that a key of the configuration names.
+func secretText(value, key, path string) (string, error) {
+	if value != "" || path == "" {
+		return value, nil
+	}
+	text, err := bus.ReadSecret(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", key, err)
+	}
+	return string(bytes.TrimSpace(text)), nil
+}
+
+// plain reports whether a text is all printable ASCII without blanks.
+func plain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}

@@ -1,0 +1,180 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/bus"
+	"herd/node/line"
+)
+
+// watch asks a listener in memory for events. What comes is the answer's status, and a function that returns the next event of one of
+// these names, as its lines.
+func (p *pipes) watch(t testing.TB, query string) (code int, next func(names ...string) string, stop func()) {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(t).Conn, nil }}
+	answer, err := (&http.Client{Transport: transport}).Get("http://localhost/api/v1/events" + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(answer.Body)
+	next = func(names ...string) string {
+		t.Helper()
+		for {
+			var text strings.Builder
+			for {
+				l, err := in.ReadString('\n')
+				if err != nil {
+					return err.Error()
+				}
+				if l == "\n" {
+					break
+				}
+				text.WriteString(l)
+			}
+			name, _, _ := strings.Cut(strings.TrimPrefix(text.String(), "event: "), "\n")
+			if slices.Contains(names, name) {
+				return text.String()
+			}
+		}
+	}
+	return answer.StatusCode, next, func() { _ = answer.Body.Close() }
+}
+
+// lookedAt runs Goloman and Hands, who are neighbours, and lets both be looked at.
+func lookedAt(t *testing.T) (m *bus.Memory, goloman, hands *fake, looks [2]*pipes) {
+	m, looks = bus.NewMemory(), [2]*pipes{newPipes(), newPipes()}
+	adjust := func(l net.Listener) func(*Config) {
+		return func(c *Config) { c.HTTP, c.HerdName, c.Version, c.Status.Open = l, "herd", "1", true }
+	}
+	goloman = startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), nil, adjust(looks[0]))
+	hands = startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), nil, adjust(looks[1]))
+	time.Sleep(2 * time.Second) // both have heard each other
+	return m, goloman, hands, looks
+}
+
+// What a client says shows at its node and at the neighbour, on the link between them from both ends.
+func TestEventsOverHTTP(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, goloman, hands, looks := lookedAt(t)
+		_, here, stop := looks[0].watch(t, "?client=k%FF")
+		defer stop()
+		_, there, stop2 := looks[1].watch(t, "")
+		defer stop2()
+		const hello = "event: hello\n" + `data: {"node":"Goloman","herd":"herd","version":"1","observing":false,"why":"there is no observer",` +
+			`"topology":{"nodes":[{"name":"Goloman"},{"name":"Hands"}],"links":[["Goloman","Hands"]],"self":"Goloman"}}` + "\n"
+		if got := here("hello", "health", "nodes"); got != hello {
+			t.Errorf("first comes %q", got)
+		}
+		client := goloman.doors.dial(t)
+		client.send("IAMAT k\xff +34.068930-118.445127 946684802\n")
+		client.line()
+		const (
+			clients = "event: clients\n" + `data: {"left_out":0,"total":1,"clients":[{"id":"k\ufffd","id_base64":"a/8=","origin":"Goloman","skew":"+0.000000000",` +
+				`"position":"+34.068930-118.445127","lat":34.06893,"lon":-118.445127,"time":"946684802","age":0.25,` +
+				`"line":"AT Goloman +0.000000000 k\ufffd +34.068930-118.445127 946684802"}]}` + "\n"
+			hops = "event: hops\n" + `data: {"left_out":0,"links":[{"from":"Goloman","to":"Hands","reports":1}],"hops":[` +
+				`{"at":946684802000,"from":"Goloman","to":"Hands","client":"k\ufffd","id_base64":"a/8=","origin":"Goloman","time":"946684802"}]}` + "\n"
+			path = "event: path\n" + `data: {"at":946684802000,"from":"Goloman","to":"Hands","origin":"Goloman","time":"946684802"}` + "\n"
+		)
+		for _, each := range []struct {
+			next func(names ...string) string
+			want []string
+		}{{here, []string{clients, hops, path}}, {there, []string{clients, hops}}} {
+			for _, want := range each.want {
+				if got := each.next("clients", "hops", "path"); got != want {
+					t.Errorf("told is  %q\nand not %q", got, want)
+				}
+			}
+		}
+
+		// A cut shows, and its end.
+		m.Cut("Hands", "Goloman")
+		if got := here("notice"); !strings.HasSuffix(got, `"kind":"link down","peer":"Hands","text":"silent"}`+"\n") {
+			t.Errorf("the cut is told as %q", got)
+		}
+		m.Heal("Hands", "Goloman")
+		for _, want := range []string{"link returned", "link up"} {
+			if got := here("notice"); !strings.Contains(got, `"kind":"`+want+`","peer":"Hands"`) {
+				t.Errorf("the return is told as %q", got)
+			}
+		}
+
+		// Another topology is told of, and the last viewer leaves nothing behind.
+		goloman.Relink(around(t, "Goloman", "Hands", "Welsh"))
+		if got := here("hello"); !strings.Contains(got, `"links":[["Goloman","Hands"],["Goloman","Welsh"]]`) {
+			t.Errorf("then comes %q", got)
+		}
+		stop()
+		synctest.Wait()
+		if goloman.watched.Load() != nil {
+			t.Error("Goloman tells somebody who is gone")
+		}
+		began := time.Now()
+		hands.stop()
+		if got := there("none"); got != io.EOF.Error() && got != io.ErrUnexpectedEOF.Error() {
+			t.Errorf("the stream of a node that ends ends with %q", got)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("its end waits %s for who watches", took)
+		}
+	})
+}
+
+// A stream lasts; who takes nothing of one is cut off after 10 s, and who is one too many is told so.
+func TestViewers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, goloman, _, looks := lookedAt(t)
+		stuck := looks[0].dial(t)
+		stuck.send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		synctest.Wait()
+		if goloman.watched.Load() == nil {
+			t.Error("nobody watches")
+		}
+		time.Sleep(10*time.Second - 1)
+		if synctest.Wait(); goloman.watched.Load() == nil {
+			t.Error("who takes nothing is cut off too early")
+		}
+		time.Sleep(1)
+		if synctest.Wait(); goloman.watched.Load() != nil {
+			t.Error("who takes nothing is not cut off")
+		}
+
+		_, next, stop := looks[0].watch(t, "")
+		began := time.Now()
+		for range 60 {
+			if got := next("health"); !strings.Contains(got, "Goloman") {
+				t.Fatalf("after %s: %q", time.Since(began), got)
+			}
+		}
+		var stops []func()
+		for range 31 {
+			code, _, stop := looks[0].watch(t, "")
+			if code != http.StatusOK {
+				t.Errorf("one of 32 gets %d", code)
+			}
+			stops = append(stops, stop)
+		}
+		for query, want := range map[string]int{"": http.StatusServiceUnavailable, "?client=a+b": http.StatusBadRequest} {
+			code, _, stop := looks[0].watch(t, query)
+			if code != want {
+				t.Errorf("the 33rd with %q gets %d", query, code)
+			}
+			stops = append(stops, stop)
+		}
+		for _, s := range append(stops, stop) {
+			s()
+		}
+		if synctest.Wait(); goloman.watched.Load() != nil {
+			t.Error("Goloman tells those who are gone")
+		}
+	})
+}

@@ -1,0 +1,428 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// rest is what nobody asks a stage for.
+type rest struct{ Source }
+
+// stage is a node without links that work, for those who watch it.
+type stage struct {
+	*flood.Engine
+	rest
+	topology atomic.Pointer[flood.Topology]
+	watch    *Watch // who watches
+	follows  int    // how many follow
+}
+
+func newStage(t testing.TB) *stage {
+	topology, err := flood.NewTopology([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"B", "C"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology, Limit: 1})}
+	s.topology.Store(topology)
+	return s
+}
+
+func (s *stage) Health() Health { return Health{Node: "A"} }
+func (s *stage) Herd() []Node {
+	return []Node{{Name: "A", Self: true, Uptime: float64(time.Now().Unix())}}
+}
+func (s *stage) Topology() *flood.Topology { return s.topology.Load() }
+
+func (s *stage) Watch(w Watch) (stop func()) {
+	s.watch = &w
+	return func() { s.watch = nil }
+}
+
+func (s *stage) Follow(limit int) (*flood.Queue, func()) {
+	q, stop := s.Engine.Follow(limit)
+	s.follows++
+	return q, func() { s.follows--; stop() }
+}
+
+// heard makes a report that B took at the beginning of the year 2000, and has the stage hear it.
+func (s *stage) heard(t testing.TB, client string, second int) line.Report {
+	r := report(t, "B", client, second)
+	if !s.Hear(r, "B") {
+		t.Fatalf("%s at %d is not news", client, second)
+	}
+	return r
+}
+
+func report(t testing.TB, origin, client string, second int) line.Report {
+	t.Helper()
+	r, err := line.ParseReport(fmt.Sprintf("%s +1.000000000 %s +34.5-118.25 %d", origin, client, second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// event is one event of a stream.
+type event struct{ name, data string }
+
+// parse takes whole events apart.
+func parse(t testing.TB, parts [][]byte) (events []event) {
+	t.Helper()
+	for each := range strings.SplitSeq(strings.TrimSuffix(string(bytes.Join(parts, nil)), "\n\n"), "\n\n") {
+		name, data, ok := strings.Cut(strings.TrimPrefix(each, "event: "), "\ndata: ")
+		if !ok || strings.Contains(data, "\n") || !json.Valid([]byte(data)) {
+			t.Fatalf("not an event: %q", each)
+		}
+		events = append(events, event{name, data})
+	}
+	return events
+}
+
+// next returns what the viewer is told at the next tick.
+func (v *viewer) next(t testing.TB) []event {
+	t.Helper()
+	time.Sleep(tick)
+	synctest.Wait()
+	select {
+	case parts := <-v.chunks:
+		return parse(t, parts)
+	default:
+		return nil
+	}
+}
+
+const epoch = 946684800 // when fake time begins
+
+func expect(t testing.TB, what string, got []event, want ...event) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\ngot  %q\nwant %q", what, got, want)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		server := New(Config{Source: s, Node: "A", Herd: "h", Version: "1"})
+		plain, follower := newViewer(""), newViewer("kiwi")
+		server.hub.join(plain)
+		server.hub.join(follower)
+		first := parse(t, [][]byte{server.hub.picture()})
+		if names := []string{first[0].name, first[1].name, first[2].name}; !slices.Equal(names, []string{"hello", "health", "nodes"}) {
+			t.Errorf("first come %v", names)
+		}
+		const graph = `"topology":{"nodes":[{"name":"A"},{"name":"B"},{"name":"C"}],"links":[["A","B"],["B","C"]],"self":"A"}}`
+		expect(t, "the first", first[:1], event{"hello", `{"node":"A","herd":"h","version":"1","observing":false,"why":"there is no observer",` + graph})
+		expect(t, "nothing happened", plain.next(t))
+		follower.next(t)
+
+		// Of two reports of a client the newer one is told; each hop is.
+		kiwi := s.heard(t, "kiwi", epoch)
+		s.watch.Hop("B", "A", []line.Report{kiwi, s.heard(t, "emu", epoch)})
+		kiwi = s.heard(t, "kiwi", epoch+1)
+		s.watch.Hop("B", "A", []line.Report{kiwi})
+		s.watch.Hop("A", "C", []line.Report{kiwi}) // where there is no link
+		s.watch.Notice(flood.Notice{Peer: "B", What: flood.Gap, Reports: 3})
+		const (
+			notice  = `{"at":946684800500,"kind":"gap","peer":"B","text":"3 messages are missing"}`
+			clients = `{"left_out":0,"total":2,"clients":[` +
+				`{"id":"kiwi","origin":"B","skew":"+1.000000000","position":"+34.5-118.25","lat":34.5,"lon":-118.25,"time":"946684801","age":-1.25,"line":"AT B +1.000000000 kiwi +34.5-118.25 946684801"},` +
+				`{"id":"emu","origin":"B","skew":"+1.000000000","position":"+34.5-118.25","lat":34.5,"lon":-118.25,"time":"946684800","age":-0.25,"line":"AT B +1.000000000 emu +34.5-118.25 946684800"}]}`
+			hops = `{"left_out":0,"links":[{"from":"B","to":"A","reports":3}],"hops":[` +
+				`{"at":946684800500,"from":"B","to":"A","client":"kiwi","origin":"B","time":"946684800"},` +
+				`{"at":946684800500,"from":"B","to":"A","client":"emu","origin":"B","time":"946684800"},` +
+				`{"at":946684800500,"from":"B","to":"A","client":"kiwi","origin":"B","time":"946684801"}]}`
+			old   = `{"at":946684800500,"from":"B","to":"A","origin":"B","time":"946684800"}`
+			newer = `{"at":946684800500,"from":"B","to":"A","origin":"B","time":"946684801"}`
+		)
+		told := []event{{"notice", notice}, {"clients", clients}, {"hops", hops}}
+		expect(t, "what happened", plain.next(t), told...)
+		expect(t, "what happened, and the path", parse(t, <-follower.chunks), append(told, event{"path", old}, event{"path", newer})...)
+
+		// Each second the node's health; a node's record when it is another one.
+		health := parse(t, [][]byte{appendEvent(nil, "health", s.Health())})[0]
+		expect(t, "the first second", plain.next(t)[:1], health)
+		for range 3 {
+			expect(t, "between", plain.next(t))
+		}
+		expect(t, "the next second", plain.next(t), health)
+
+		// A node that is given another topology says so.
+		less, err := flood.NewTopology([]line.NodeName{"A", "B"}, [][2]line.NodeName{{"A", "B"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.topology.Store(less)
+		expect(t, "another topology", plain.next(t), event{"hello", `{"node":"A","herd":"h","version":"1","observing":false,"why":"there is no observer",` +
+			`"topology":{"nodes":[{"name":"A"},{"name":"B"}],"links":[["A","B"]],"self":"A"}}`})
+		s.watch.Hop("B", "C", []line.Report{kiwi})
+		expect(t, "a link that is no more", plain.next(t))
+
+		server.hub.leave(plain)
+		server.hub.leave(follower)
+		if s.watch != nil || s.follows != 0 || len(server.hub.hops.followed) != 0 {
+			t.Errorf("when all have left: watched %v, %d follow, %v are followed", s.watch, s.follows, server.hub.hops.followed)
+		}
+	})
+}
+
+// What is too much is left out, and said to be: counts stay exact.
+func TestSampling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		server := New(Config{Source: s})
+		v := newViewer("7")
+		server.hub.join(v)
+		defer server.hub.leave(v)
+		for i := range 1200 {
+			r := s.heard(t, fmt.Sprint(i), epoch)
+			s.watch.Hop("B", "A", []line.Report{r})
+			s.watch.Hop("A", "B", []line.Report{r, r})
+		}
+		for range maxPath {
+			s.watch.Hop("C", "B", []line.Report{report(t, "B", "7", epoch)})
+		}
+		for range maxNotices + 5 {
+			s.watch.Notice(flood.Notice{What: flood.CaughtUp})
+		}
+		events := v.next(t)
+		var names []string
+		for _, e := range events {
+			names = append(names, e.name)
+		}
+		names = slices.Compact(names)
+		if want := []string{"left_out", "notice", "clients", "hops", "path"}; !slices.Equal(names, want) {
+			t.Errorf("events %v, want %v", names, want)
+		}
+		expect(t, "the path", events[:1], event{"left_out", `{"clients":0,"hops":0,"notices":0,"path":3}`})
+		if paths := len(events) - 1 - maxNotices - 2; paths != maxPath {
+			t.Errorf("a path of %d", paths)
+		}
+		var last Notice
+		decode(t, events[maxNotices], &last)
+		if last.LeftOut != 5 {
+			t.Errorf("%d notices left out", last.LeftOut)
+		}
+		var clients struct {
+			LeftOut int `json:"left_out"`
+			Total   int
+			Clients []Client
+		}
+		decode(t, events[maxNotices+1], &clients)
+		different := make(map[string]bool)
+		for _, c := range clients.Clients {
+			different[c.ID] = true
+		}
+		if clients.LeftOut != 700 || clients.Total != 1200 || len(clients.Clients) != 500 || len(different) != 500 {
+			t.Errorf("%d clients, %d different, %d left out of %d", len(clients.Clients), len(different), clients.LeftOut, clients.Total)
+		}
+		var hops struct {
+			LeftOut int `json:"left_out"`
+			Links   []Traffic
+			Hops    []Hop
+		}
+		decode(t, events[maxNotices+2], &hops)
+		if want := []Traffic{{"A", "B", 2400}, {"B", "A", 1200}, {"C", "B", 1000}}; !slices.Equal(hops.Links, want) {
+			t.Errorf("links %v", hops.Links)
+		}
+		if len(hops.Hops) != 200 || hops.LeftOut != 4400 {
+			t.Errorf("%d hops, %d left out", len(hops.Hops), hops.LeftOut)
+		}
+	})
+}
+
+func decode(t testing.TB, e event, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(e.data), into); err != nil {
+		t.Fatalf("%s: %v", e.name, err)
+	}
+}
+
+// A viewer who takes nothing delays nobody, and is told what it missed and how everything is then.
+func TestSlowViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		server := New(Config{Source: s, Node: "A"})
+		slow, quick := newViewer("kiwi"), newViewer("")
+		server.hub.join(slow)
+		server.hub.join(quick)
+		defer server.hub.leave(slow)
+		defer server.hub.leave(quick)
+		for i := range buffered + 10 {
+			r := s.heard(t, "kiwi", epoch+i)
+			s.watch.Hop("B", "A", []line.Report{r, r})
+			s.watch.Notice(flood.Notice{Peer: "B", What: flood.LinkUp})
+			if events := quick.next(t); len(events) < 3 {
+				t.Fatalf("the quick one gets %q", events)
+			}
+		}
+		for range buffered {
+			if events := parse(t, <-slow.chunks); len(events) < 5 {
+				t.Errorf("what waited is %q", events)
+			}
+		}
+		s.heard(t, "kiwi", epoch+100)
+		events := slow.next(t)
+		expect(t, "when it reads again", events[:1], event{"left_out", `{"clients":10,"hops":20,"notices":10,"path":20}`})
+		expect(t, "how everything is", events[1:4], parse(t, [][]byte{server.hub.picture()})...)
+		if events[4].name != "clients" || len(events) != 5 {
+			t.Errorf("then comes %q", events[4:])
+		}
+	})
+}
+
+// Whoever comes and goes leaves nothing behind. The bubble would notice a goroutine.
+func TestComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, observing := newStage(t), 0
+		observer := NewObserver(func(ctx context.Context, s Sight) {
+			observing++
+			s.Ready()
+			<-ctx.Done()
+			observing--
+		})
+		server := New(Config{Source: s, Options: Options{Observer: observer}})
+		for i := range 1000 {
+			v := newViewer(line.ClientID(fmt.Sprint(i % 3)))
+			server.hub.join(v)
+			if i%2 == 0 {
+				server.hub.join(newViewer("x")) // and is in no hurry
+			}
+			synctest.Wait()
+			if s.watch == nil || s.follows != 1 || observing != 1 {
+				t.Fatalf("watched: %v, %d follow, %d observe", s.watch != nil, s.follows, observing)
+			}
+			server.hub.leave(v)
+			for _, other := range server.hub.all() {
+				server.hub.leave(other)
+			}
+			if s.watch != nil || s.follows != 0 || observing != 0 {
+				t.Fatalf("nobody is there: watched: %v, %d follow, %d observe", s.watch != nil, s.follows, observing)
+			}
+		}
+	})
+}
+
+// While the bus is observed its messages count, else those of the node. All hubs of a process see the same.
+func TestObserver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sight Sight
+		observer := NewObserver(func(ctx context.Context, s Sight) { sight = s; <-ctx.Done() })
+		a, b := newStage(t), newStage(t)
+		first, second := New(Config{Source: a, Node: "A", Options: Options{Observer: observer}}), New(Config{Source: b, Options: Options{Observer: observer}})
+		v, w := newViewer(""), newViewer("")
+		first.hub.join(v)
+		second.hub.join(w)
+		synctest.Wait()
+		hello := func(observing bool, why string) event {
+			text, _ := json.Marshal(Hello{Node: "A", Observing: observing, Why: why, Topology: graph(a.Topology(), "A")})
+			return event{"hello", string(text)}
+		}
+		hops := func(from, to, client string) event {
+			return event{"hops", fmt.Sprintf(`{"left_out":0,"links":[{"from":%q,"to":%q,"reports":1}],"hops":[{"at":%d,"from":%q,"to":%q,"client":%q,"origin":"B","time":"946684800"}]}`,
+				from, to, time.Now().UnixMilli(), from, to, client)}
+		}
+		own := func() event {
+			a.watch.Hop("A", "B", []line.Report{report(t, "B", "own", epoch)})
+			return hops("A", "B", "own")
+		}
+		see := func(from, to string) event {
+			sight.See(from, to, []byte("PROPAGATE "+from+" B +1 emu +1+1 1\nPROPAGATE "+from+" B +1.000000000 all +1+1 946684800\nPROPAGATE X B +1.000000000 x +1+1 1\n\xff\n"))
+			return hops(from, to, "all")
+		}
+		want := own()
+		expect(t, "not yet", v.next(t), want)
+		sight.Ready()
+		own()
+		want = see("B", "C")
+		see("C", "A") // between whom there is no link
+		expect(t, "observed", v.next(t), hello(true, ""), want)
+		expect(t, "observed by the other", parse(t, <-w.chunks)[1:], want)
+		want = see("C", "B")
+		sight.Behind(errors.New("too slow"))
+		behind := event{"notice", fmt.Sprintf(`{"at":%d,"kind":"observer behind","peer":"","text":"too slow"}`, time.Now().UnixMilli())}
+		expect(t, "behind", v.next(t), behind, want)
+		expect(t, "behind, for the other", parse(t, <-w.chunks), behind, want)
+		sight.Lost(errors.New("the bus is away"))
+		want = own()
+		expect(t, "lost", v.next(t)[:2], hello(false, "the bus is away"), want)
+		first.hub.leave(v)
+		second.hub.leave(w)
+	})
+}
+
+// Whatever bytes an ID has, what is told is JSON that tells them all.
+func TestHostileIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids := []string{
+			`<script>alert(1)</script>`, `"'\&`, "\x00\x01\x1b[31m\x7f", "a\xffb\xc0\xaf", "\xed\xa0\x80", "é\u2028\u2029\U0010ffff", "\ufffd",
+			strings.Repeat("\xfe", line.MaxClient), strings.Repeat("\x01", line.MaxClient), "data:", ":event:",
+		}
+		s := newStage(t)
+		server := New(Config{Source: s})
+		v := newViewer("")
+		server.hub.join(v)
+		defer server.hub.leave(v)
+		for _, id := range ids {
+			s.watch.Hop("B", "A", []line.Report{s.heard(t, id, epoch)})
+		}
+		events := v.next(t)
+		var clients struct{ Clients []Client }
+		decode(t, events[0], &clients)
+		var hops struct{ Hops []Hop }
+		decode(t, events[1], &hops)
+		rows := mapOf(t, server, "")
+		for i, id := range ids {
+			c, h := clients.Clients[i], hops.Hops[i]
+			text := strings.ToValidUTF8(id, "\ufffd")
+			if text == id {
+				if c.ID != id || c.IDBase64 != nil || h.Client != id || h.IDBase64 != nil {
+					t.Errorf("%q is told as %q %q and %q %q", id, c.ID, c.IDBase64, h.Client, h.IDBase64)
+				}
+			} else if string(c.IDBase64) != id || string(h.IDBase64) != id || !strings.Contains(c.ID, "\ufffd") {
+				t.Errorf("%q is told as %q %q and %q", id, c.ID, c.IDBase64, h.IDBase64)
+			}
+			if !rows[id] {
+				t.Errorf("%q is not on the map", id)
+			}
+		}
+		if len(rows) != len(ids) {
+			t.Errorf("%d clients on the map", len(rows))
+		}
+	})
+}
+
+// Long IDs do not make long events: what does not fit is left out.
+func TestLongEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		server := New(Config{Source: s})
+		v := newViewer("")
+		server.hub.join(v)
+		defer server.hub.leave(v)
+		for i := range maxClients {
+			s.watch.Hop("B", "A", []line.Report{s.heard(t, fmt.Sprint(i, strings.Repeat("\x01", 1000)), epoch)})
+		}
+		for _, e := range v.next(t) {
+			var left struct {
+				LeftOut int `json:"left_out"`
+			}
+			decode(t, e, &left)
+			if len(e.data) < maxText || len(e.data) > maxText+maxText/16 || left.LeftOut == 0 {
+				t.Errorf("%s has %d bytes and leaves %d out", e.name, len(e.data), left.LeftOut)
+			}
+		}
+	})
+}

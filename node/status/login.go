@@ -1,0 +1,107 @@
+package status
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	cookieName  = "herd"
+	sessionTime = 12 * time.Hour // after which one has to log in again
+	maxForm     = 4 << 10        // bytes
+)
+
+//go:embed login/login.html
+var loginHTML string
+
+//go:embed login/login.css
+var loginCSS []byte
+
+var loginPage = template.Must(template.New("").Parse(loginHTML))
+
+// login adds the way in for people: a form that takes the token, and gives a cookie.
+func (s *Server) login() {
+	s.mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
+		if s.mayLook(r) {
+			http.Redirect(w, r, "/", http.StatusSeeOther)
+			return
+		}
+		s.form(w, http.StatusOK, "")
+	})
+	s.mux.HandleFunc("GET /login.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		_, _ = w.Write(loginCSS) // who asked is gone
+	})
+	s.mux.HandleFunc("POST /login", s.logIn)
+	s.mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, cookie(r, "", -1))
+		http.Redirect(w, r, "/login", http.StatusSeeOther)
+	})
+}
+
+func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	shown := strings.TrimSpace(r.PostFormValue("token")) // "" if the form cannot be read
+	switch {
+	case !s.Source.MayLogIn(r.RemoteAddr):
+		s.Source.Refuse(TooManyTries, r.RemoteAddr)
+		w.Header().Set("Retry-After", "60")
+		s.form(w, http.StatusTooManyRequests, "Too many tries from your address. Wait a minute.")
+	case !s.isToken(shown):
+		s.Source.Refuse(WrongToken, r.RemoteAddr)
+		s.form(w, http.StatusUnauthorized, "That is not the token.")
+	default:
+		http.SetCookie(w, cookie(r, s.seal(time.Now().Add(sessionTime)), int(sessionTime/time.Second)))
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	}
+}
+
+func (s *Server) form(w http.ResponseWriter, code int, complaint string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_ = loginPage.Execute(w, struct{ Herd, Node, Complaint string }{s.Herd, s.Source.Health().Node, complaint}) // who asked is gone
+}
+
+// cookie returns the cookie that holds a session. Where a proxy speaks TLS with the browser, it is for TLS only.
+func cookie(r *http.Request, value string, age int) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: r.Header.Get("X-Forwarded-Proto") == "https",
+	}
+}
+
+// seal makes a session: when it ends, and proof that who made it had the token. So a session holds at all nodes with that token, which a
+// browser takes for one when they differ by port alone, and outlasts their restarts; another token ends it.
+func (s *Server) seal(end time.Time) string {
+	text := strconv.FormatInt(end.Unix(), 10)
+	return text + "." + base64.RawURLEncoding.EncodeToString(s.mac(text))
+}
+
+func (s *Server) mac(text string) []byte {
+	h := hmac.New(sha256.New, []byte(s.Token))
+	_, _ = fmt.Fprintf(h, "herd session\n%s\n%s", s.Herd, text) // cannot fail
+	return h.Sum(nil)
+}
+
+// loggedIn reports whether a request comes with a session that has not ended.
+func (s *Server) loggedIn(r *http.Request) bool {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return false
+	}
+	text, sealed, _ := strings.Cut(c.Value, ".")
+	proof, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil || !hmac.Equal(proof, s.mac(text)) {
+		return false
+	}
+	end, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && time.Now().Before(time.Unix(end, 0))
+}

@@ -1,0 +1,82 @@
+package status
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// mapOf returns the IDs on the map.
+func mapOf(t testing.TB, s *Server, query string) map[string]bool {
+	t.Helper()
+	_, ids := mapped(t, s, query)
+	return ids
+}
+
+func mapped(t testing.TB, s *Server, query string) (leftOut int, ids map[string]bool) {
+	t.Helper()
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	s.mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/map"+query, nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+	}
+	var got struct {
+		LeftOut int      `json:"left_out"`
+		Origins []string `json:"origins"`
+		Clients [][]any  `json:"clients"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	ids = make(map[string]bool)
+	for _, c := range got.Clients {
+		id := c[0].(string)
+		if len(c) == 6 {
+			exact, err := base64.StdEncoding.DecodeString(c[5].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = string(exact)
+		}
+		ids[id] = true
+		if got.Origins[int(c[1].(float64))] != "B" || c[2] != 34.5 || c[3] != -118.25 || c[4] != "946684800" {
+			t.Errorf("row %v", c)
+		}
+	}
+	if len(ids) != len(got.Clients) {
+		t.Errorf("%d rows of %d clients", len(got.Clients), len(ids))
+	}
+	return got.LeftOut, ids
+}
+
+// deadlines is a recorder that takes deadlines, as a connection does.
+type deadlines struct{ *httptest.ResponseRecorder }
+
+func (deadlines) SetWriteDeadline(time.Time) error { return nil }
+
+func TestMap(t *testing.T) {
+	s := newStage(t)
+	server := New(Config{Source: s})
+	if left, ids := mapped(t, server, ""); left != 0 || len(ids) != 0 {
+		t.Errorf("an empty node shows %d clients and leaves %d out", len(ids), left)
+	}
+	for i := range 1000 {
+		s.heard(t, fmt.Sprint(i), epoch)
+	}
+	for query, want := range map[string]int{"": 1000, "?limit=100000": 1000, "?limit=1000": 1000, "?limit=999": 999, "?limit=1": 1} {
+		if left, ids := mapped(t, server, query); left != 1000-want || len(ids) != want {
+			t.Errorf("%s shows %d clients and leaves %d out", query, len(ids), left)
+		}
+	}
+	for _, query := range []string{"?limit=0", "?limit=100001", "?limit=-1", "?limit=x", "?limit=1e3"} {
+		w := httptest.NewRecorder()
+		server.mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/map"+query, nil))
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
