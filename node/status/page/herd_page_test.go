@@ -42,24 +42,10 @@ type member struct {
 
 // campus is what herd up runs.
 func campus(t *testing.T) *flood.Topology {
-	return topologyOf(t, [][2]line.NodeName{
+	t.Helper()
+	topology, err := flood.NewTopology([]line.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]line.NodeName{
 		{"Goloman", "Hands"}, {"Goloman", "Holiday"}, {"Goloman", "Wilkes"}, {"Hands", "Wilkes"}, {"Holiday", "Welsh"}, {"Holiday", "Wilkes"},
 	})
-}
-
-func topologyOf(t *testing.T, links [][2]line.NodeName) *flood.Topology {
-	t.Helper()
-	var names []line.NodeName
-	known := make(map[line.NodeName]bool)
-	for _, l := range links {
-		for _, n := range l {
-			if !known[n] {
-				known[n] = true
-				names = append(names, n)
-			}
-		}
-	}
-	topology, err := flood.NewTopology(names, links)
 	if err != nil {
 		t.Fatal(err)
 	}

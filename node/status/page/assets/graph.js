@@ -4,7 +4,7 @@ import { observeSize, soon } from "./frame.js";
 import { layout } from "./layout.js";
 import { count, rate, span } from "./text.js";
 
-const settling = 0.35; // how much of the newest tick is in a rate
+const settling = 0.4; // how much of the newest beat is in a rate
 const glow = 1200; // ms for which a direction stays lit after a report
 
 function svg(name, className, attributes = {}) {
@@ -37,7 +37,7 @@ export class Graph {
   #size = [0, 0];
   #nodes = new Map(); // parts of the picture, by name
   #lines = new Map(); // likewise, of links, by both ways
-  #lanes = new Map(); // of each way: {line, rate, lit}
+  #lanes = new Map(); // of each way: {line, rate, lit, waiting}
   #path = [];
   #paths;
   onchange = () => {}; // with a description for those who don't see it
@@ -90,7 +90,7 @@ export class Graph {
     this.#svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
     const point = new Map(this.#names.map((n, i) => [n, this.#points[i]]));
     const crowded = this.#names.length > 12, r = crowded ? 7 : 13;
-    const links = svg("g"), nodes = svg("g");
+    const links = svg("g"), rates = svg("g"), nodes = svg("g");
     this.#paths = svg("g");
     for (const [a, b] of this.#links) {
       const [pa, pb] = [point.get(a), point.get(b)], long = Math.hypot(pb[0] - pa[0], pb[1] - pa[1]) || 1;
@@ -103,15 +103,17 @@ export class Graph {
           x1: p[0] + dx * (r + 3) - dy * off, y1: p[1] + dy * (r + 3) + dx * off,
           x2: q[0] - dx * (r + 3) - dy * off, y2: q[1] - dy * (r + 3) + dx * off,
         });
-        this.#lanes.set(way(from, to), { line, rate: before.get(way(from, to))?.rate ?? 0, lit: before.get(way(from, to))?.lit ?? 0 });
+        const { rate, lit, waiting } = before.get(way(from, to)) ?? { rate: 0, lit: 0, waiting: 0 };
+        this.#lanes.set(way(from, to), { line, rate, lit, waiting });
         g.append(line);
       }
       const [mx, my] = [(pa[0] + pb[0]) / 2, (pa[1] + pb[1]) / 2];
       const label = svg("text", "rate", { x: mx, y: my });
       const title = svg("title");
       const cross = svg("path", "cross", { d: `M${mx - 5} ${my - 5}l10 10M${mx + 5} ${my - 5}l-10 10` });
-      g.append(cross, title, crowded ? "" : label);
+      g.append(cross, title);
       links.append(g);
+      if (!crowded) rates.append(label);
       const part = { a, b, g, label, title, state: "" };
       this.#lines.set(way(a, b), part);
       this.#lines.set(way(b, a), part);
@@ -136,11 +138,11 @@ export class Graph {
       nodes.append(g);
       this.#nodes.set(name, { g, title, detail });
     });
-    this.#svg.replaceChildren(links, this.#paths, nodes);
+    this.#svg.replaceChildren(links, rates, this.#paths, nodes);
     this.#state(this.#states ?? []);
     this.#fill(this.#details ?? new Map());
     this.follow(this.#path);
-    this.tick([], 0);
+    this.tick([]);
   }
 
   // beside finds room for the label of a node: above, below, left or right, where it covers least.
@@ -223,16 +225,25 @@ export class Graph {
     }
   }
 
-  // tick says what travelled in the last so many seconds: [{from, to, reports}].
-  tick(links, seconds) {
+  // tick says what travelled just now: [{from, to, reports}].
+  tick(links) {
     const now = performance.now(), of = new Map(links.map((l) => [way(l.from, l.to), l.reports]));
     for (const [key, lane] of this.#lanes) {
       const n = of.get(key) ?? 0;
       if (n > 0) lane.lit = now;
-      if (seconds > 0) lane.rate += settling * (n / seconds - lane.rate);
-      const lit = now - lane.lit < glow && lane.lit > 0;
-      lane.line.dataset.flow = !lit ? "0" : String(Math.min(4, 1 + Math.floor(Math.log10(Math.max(1, lane.rate)))));
+      lane.waiting += n;
+      const flow = now - lane.lit >= glow || lane.lit === 0 ? 0 : Math.min(4, 1 + Math.floor(Math.log10(Math.max(1, lane.rate))));
+      if (lane.line.dataset.flow !== String(flow)) lane.line.dataset.flow = flow;
     }
+  }
+
+  // beat makes rates of what travelled since the last beat, so many seconds ago.
+  beat(seconds) {
+    for (const lane of this.#lanes.values()) {
+      lane.rate += settling * (lane.waiting / seconds - lane.rate);
+      lane.waiting = 0;
+    }
+    this.tick([]);
     soon(this.#titles);
   }
 
@@ -240,7 +251,7 @@ export class Graph {
     for (const part of new Set(this.#lines.values())) {
       const there = this.#lanes.get(way(part.a, part.b)).rate, back = this.#lanes.get(way(part.b, part.a)).rate;
       const sum = there + back;
-      const label = sum < 0.5 ? "" : rate(sum) + "/s";
+      const label = sum < 0.5 || part.state === "down" ? "" : rate(sum) + "/s";
       if (part.label.textContent !== label) part.label.textContent = label;
       const title = `${part.a}–${part.b}: ${part.says}\n${part.a} → ${part.b} ${rate(there)} reports/s\n${part.b} → ${part.a} ${rate(back)} reports/s`;
       if (part.title.textContent !== title) part.title.textContent = title;

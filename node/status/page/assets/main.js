@@ -38,7 +38,8 @@ function theme(next) {
   const root = document.documentElement;
   if (next) root.dataset.theme = next;
   else delete root.dataset.theme;
-  $("theme").textContent = "Theme: " + (next || "system");
+  $("theme").textContent = { "": "◐ System", light: "○ Light", dark: "● Dark" }[next];
+  $("theme").setAttribute("aria-label", "Colours: " + (next || "as the system has them"));
   const scheme = getComputedStyle(root).colorScheme;
   palette.dark = scheme === "dark" || (scheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   map.redraw();
@@ -198,18 +199,15 @@ graph.onnode = (name) => {
 
 // what travels
 
-let before = 0;
 stream.on("hops", ({ left_out, links: told, hops }) => {
-  const now = performance.now();
-  graph.tick(told, before > 0 ? Math.min(2, (now - before) / 1000) : 0.25);
-  before = now;
+  graph.tick(told);
   log.add(hops.map((h) => ({ at: h.at, from: h.from, to: h.to, origin: h.origin, time: h.time, ...identify(h.client, h.id_base64) })), left_out);
 });
+let beat = performance.now();
 setInterval(() => {
-  if (performance.now() - before > 600 && before > 0) { // nothing travels
-    graph.tick([], 0.5);
-    log.add([], 0);
-  }
+  const now = performance.now();
+  graph.beat((now - beat) / 1000);
+  beat = now;
   reports();
 }, 500);
 
