@@ -25,7 +25,8 @@ export class Clients {
   x = new Float64Array(1024);
   y = new Float64Array(1024);
   origin = new Uint16Array(1024);
-  received = new Float64Array(1024); // ms since 1970 by the viewer's clock, NaN if not known
+  received = new Float64Array(1024); // by the origin, seconds since 1970 by its clock; NaN if not known
+  heard = new Float64Array(1024); // the same moment by the viewer's clock, in ms
   trails = new Map(); // from numbers to the places before the last; who moved last is last
 
   // clear forgets all but the trails' bound.
@@ -36,7 +37,7 @@ export class Clients {
   }
 
   #grow() {
-    for (const column of ["x", "y", "origin", "received"]) {
+    for (const column of ["x", "y", "origin", "received", "heard"]) {
       const wider = new this[column].constructor(this.x.length * 2);
       wider.set(this[column]);
       if (column !== "x") this[column] = wider;
@@ -47,7 +48,7 @@ export class Clients {
   }
 
   // put notes a report. It returns the client's number, and whether it was elsewhere before.
-  put(id, base64, origin, lat, lon, time, received) {
+  put(id, base64, origin, lat, lon, time, received, heard) {
     const { key, label } = identify(id, base64);
     const [x, y] = project(lat, lon);
     let i = this.index.get(key), moved = false;
@@ -71,6 +72,7 @@ export class Clients {
     this.origin[i] = origin;
     this.times[i] = time;
     this.received[i] = received;
+    this.heard[i] = heard;
     return [i, moved];
   }
 

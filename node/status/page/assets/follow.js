@@ -1,6 +1,6 @@
 // One client: its report, and the way of that along the links, hop by hop.
 
-import { clock, element, escaped, identify, named, set, short, span } from "./text.js";
+import { clock, element, escaped, identify, named, received, set, span } from "./text.js";
 
 // sameTime compares times as the protocol does: 1.0 is 1.00.
 function sameTime(a, b) {
@@ -72,6 +72,7 @@ export class Follow {
     dot.style.setProperty("background", this.#palette.css(this.#palette.of(client.origin)));
     part("server").replaceChildren(dot, element("bdi", "", client.origin));
     set(part("position"), client.position);
+    if (this.#hops.length > 0) this.#path();
     set(part("time"), client.time);
     set(part("skew"), client.skew);
     this.age();
@@ -104,7 +105,10 @@ export class Follow {
       set(says, "No hop of its report was seen: they are shown from its next report on.");
       return;
     }
-    const first = hops[0].at, known = new Set([hops[0].origin]);
+    const origin = hops[0].origin, known = new Set([origin]), taken = received(this.#report.time, this.#report.skew) * 1000;
+    // Counted from when the origin took it, where its clock and that of the node that tells of hops agree so far.
+    const agreed = sameTime(this.#report.time, this.#time) && hops[0].at >= taken && hops[0].at - taken < 10000;
+    const first = agreed ? taken : hops[0].at;
     const path = hops.map((h) => {
       const news = !known.has(h.to);
       known.add(h.to);
@@ -114,7 +118,7 @@ export class Follow {
       element("span", "way", element("bdi", "", h.from), " → ", element("bdi", "", h.to)),
       element("span", "after", "+" + span(h.after)),
       ...(h.news ? [] : [element("span", "remark", "known there")]))));
-    set(says, `First hop at ${clock(first)}; the report of ${short(this.#time, 24)}.`);
+    set(says, agreed ? `${origin} took it at ${clock(first)}, by its clock.` : `Counted from its first hop, at ${clock(first)}.`);
     this.#graph.follow(path);
   }
 }

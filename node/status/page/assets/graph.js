@@ -160,7 +160,10 @@ export class Graph {
     for (const [at, anchor, middle] of options) {
       let cost = options.findIndex((o) => o[0] === at) * 0.1;
       for (const [a, b] of this.#links) {
-        if (crosses(middle, wideAll, high, this.#points[this.#names.indexOf(a)], this.#points[this.#names.indexOf(b)])) cost += 2;
+        const [pa, pb] = [this.#points[this.#names.indexOf(a)], this.#points[this.#names.indexOf(b)]];
+        if (crosses(middle, wideAll, high, pa, pb)) cost += 2;
+        const overRate = Math.abs((pa[0] + pb[0]) / 2 - middle[0]) < wideAll / 2 + 22 && Math.abs((pa[1] + pb[1]) / 2 - middle[1]) < high / 2 + 7;
+        if (overRate && !crowded) cost += 3;
       }
       this.#points.forEach(([px, py], k) => {
         if (k !== i && Math.abs(px - middle[0]) < wideAll / 2 + r && Math.abs(py - middle[1]) < high / 2 + r) cost += 4;

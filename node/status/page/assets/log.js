@@ -113,11 +113,11 @@ export class Log {
       return row;
     }
     const way = element("span", "way", element("bdi", "", r.from), element("i", "", " → "), element("bdi", "", r.to));
-    const client = named(r.label, 40), dot = element("span", "dot");
+    const client = named(r.label, 48), dot = element("span", "dot");
     dot.style.setProperty("background", this.#palette.css(this.#palette.of(r.origin)));
     client.addEventListener("click", () => this.onclient(r.key));
-    dot.title = "heard first at " + r.origin;
-    row.append(way, dot, client, element("span", "stamp", r.time));
+    dot.title = `origin ${r.origin}, client’s time ${r.time}`;
+    row.append(way, dot, client);
     return row;
   }
 }

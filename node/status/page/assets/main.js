@@ -9,7 +9,7 @@ import { WorldMap } from "./map.js";
 import { Speak } from "./speak.js";
 import { Stream } from "./stream.js";
 import { Links, Nodes } from "./tables.js";
-import { count, element, escaped, identify, named, rate, set, span } from "./text.js";
+import { count, element, escaped, identify, named, rate, received, set, span } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const drawn = 100000; // clients on the map, at most
@@ -114,7 +114,7 @@ stream.on("state", () => {
 stream.on("hello", (h) => {
   hello = h;
   document.title = `${h.node} – herd`;
-  $("self").replaceChildren(element("bdi", "", h.node), " ", element("small", "", "of ", element("bdi", "", h.herd)));
+  $("self").replaceChildren(element("bdi", "", h.node), " ", element("small", "", "of ", element("bdi", "", h.herd === "herd" ? "herd" : "herd " + h.herd)));
   set($("version"), h.version);
   if (version !== null && version !== h.version) banner("version", `${h.node} now runs ${h.version}; this page is of ${version}. Reload it.`, true);
   version ??= h.version;
@@ -201,13 +201,19 @@ graph.onnode = (name) => {
 
 stream.on("hops", ({ left_out, links: told, hops }) => {
   graph.tick(told);
-  log.add(hops.map((h) => ({ at: h.at, from: h.from, to: h.to, origin: h.origin, time: h.time, ...identify(h.client, h.id_base64) })), left_out);
+  const seen = hops.map((h) => ({ at: h.at, from: h.from, to: h.to, origin: h.origin, time: h.time, ...identify(h.client, h.id_base64) }));
+  links.heard(seen.filter((h) => h.to === hello.node));
+  log.add(seen, left_out);
 });
 let beat = performance.now();
 setInterval(() => {
   const now = performance.now();
   graph.beat((now - beat) / 1000);
   beat = now;
+  links.lag((h) => {
+    const i = clients.index.get(h.key);
+    return i !== undefined && clients.times[i] === h.time ? clients.received[i] : NaN;
+  });
   reports();
 }, 500);
 
@@ -225,7 +231,7 @@ function reports() {
 }
 
 function report(c) {
-  const [i, moved] = clients.put(c.id, c.id_base64, palette.of(c.origin), c.lat, c.lon, c.time, Date.now() - 1000 * c.age);
+  const [i, moved] = clients.put(c.id, c.id_base64, palette.of(c.origin), c.lat, c.lon, c.time, received(c.time, c.skew), Date.now() - 1000 * c.age);
   if (moved || c.age < 2) map.pulse(i);
   return i;
 }
@@ -258,7 +264,7 @@ async function picture() {
     for (const [id, origin, lat, lon, time, base64] of list) {
       const i = clients.index.get(identify(id, base64).key);
       if (i === undefined || clients.times[i] !== time) {
-        if (i === undefined || !(clients.received[i] > Date.now() - 10000)) clients.put(id, base64, numbers[origin], lat, lon, time, NaN);
+        if (i === undefined || !(clients.heard[i] > Date.now() - 10000)) clients.put(id, base64, numbers[origin], lat, lon, time, NaN, NaN);
       }
     }
     missing = left_out;
@@ -283,7 +289,8 @@ map.onhover = (i, x, y) => {
   const tip = $("tip");
   tip.hidden = i < 0;
   if (i < 0) return;
-  const received = clients.received[i], age = Number.isNaN(received) ? `client’s time ${span(Date.now() / 1000 - Number(clients.times[i]))} ago` : span((Date.now() - received) / 1000) + " ago";
+  const heard = clients.heard[i];
+  const age = Number.isNaN(heard) ? `client’s time ${span(Date.now() / 1000 - Number(clients.times[i]))} ago` : span((Date.now() - heard) / 1000) + " ago";
   tip.replaceChildren(element("b", "", named(clients.labels[i], 60)), element("bdi", "", palette.names[clients.origin[i]]), ", " + age);
   const box = $("map").getBoundingClientRect();
   const left = Math.min(x + 12, box.width - tip.offsetWidth - 4), top = y + 12 + tip.offsetHeight > box.height ? y - 12 - tip.offsetHeight : y + 12;

@@ -22,9 +22,31 @@ export class Links {
   #body;
   #rows = new Map();
   #last = null;
+  #news = new Map(); // what the neighbours told of late: hops
 
   constructor(body) {
     this.#body = body;
+  }
+
+  // heard takes hops that ended here.
+  heard(hops) {
+    for (const h of hops) {
+      if (!this.#news.has(h.from)) this.#news.set(h.from, []);
+      const list = this.#news.get(h.from);
+      list.push(h);
+      if (list.length > 40) list.shift();
+    }
+  }
+
+  // lag shows how long what came of late was under way: the median. When a report was received at its origin, by that one's clock in
+  // seconds, is asked of received.
+  lag(received) {
+    for (const [peer, list] of this.#news) {
+      const lags = list.map((h) => h.at / 1000 - received(h)).filter((l) => !Number.isNaN(l)).sort((a, b) => a - b);
+      const row = this.#rows.get(peer);
+      if (lags.length > 0 && row) set(row.cells.lag, span(lags[lags.length >> 1]));
+    }
+    this.#news.clear();
   }
 
   #row(peer) {
@@ -79,7 +101,7 @@ export class Links {
       if (cells.state.textContent !== l.state) cells.state.replaceChildren(badge(l.state));
       cells.state.title = remarks(l);
       cells.state.classList.toggle("remarked", cells.state.title !== "");
-      set(cells.lag, l.lag === undefined ? "–" : span(l.lag));
+      if (cells.lag.textContent === "" || l.state === "down") set(cells.lag, "–");
       set(cells.queued, count(l.queued));
       set(cells.conflated, count(l.conflated));
       set(cells.pulled, count(l.pulled));

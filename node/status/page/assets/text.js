@@ -114,3 +114,6 @@ export function clock(ms) {
   const t = new Date(ms), two = (n) => String(n).padStart(2, "0");
   return two(t.getHours()) + ":" + two(t.getMinutes()) + ":" + two(t.getSeconds()) + "." + String(t.getMilliseconds()).padStart(3, "0");
 }
+
+// received returns when the origin took a report, by its clock, in seconds since 1970: the client's time and the skew.
+export const received = (time, skew) => Number(time) + Number(skew);
