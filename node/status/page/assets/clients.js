@@ -4,7 +4,7 @@ import { identify } from "./text.js";
 
 const widest = 1.25 * Math.log(Math.tan(Math.PI / 4 + 0.2 * Math.PI)); // of Miller's projection, at a pole
 const trailLength = 12; // last places of a client that moved
-const mostTrails = 1200; // of the clients that moved last
+const mostTrails = 20000; // of the clients that moved last
 
 // project returns a place in units of the width of the world, x to the east and y to the south (Miller's cylindrical projection).
 export function project(lat, lon) {

@@ -113,7 +113,7 @@ export class Graph {
       const cross = svg("path", "cross", { d: `M${mx - 5} ${my - 5}l10 10M${mx + 5} ${my - 5}l-10 10` });
       g.append(cross, title);
       links.append(g);
-      if (!crowded) rates.append(label);
+      if (!crowded && w >= 420) rates.append(label);
       const part = { a, b, g, label, title, state: "" };
       this.#lines.set(way(a, b), part);
       this.#lines.set(way(b, a), part);
@@ -163,7 +163,7 @@ export class Graph {
         const [pa, pb] = [this.#points[this.#names.indexOf(a)], this.#points[this.#names.indexOf(b)]];
         if (crosses(middle, wideAll, high, pa, pb)) cost += 2;
         const overRate = Math.abs((pa[0] + pb[0]) / 2 - middle[0]) < wideAll / 2 + 22 && Math.abs((pa[1] + pb[1]) / 2 - middle[1]) < high / 2 + 7;
-        if (overRate && !crowded) cost += 3;
+        if (overRate && !crowded && w >= 420) cost += 3;
       }
       this.#points.forEach(([px, py], k) => {
         if (k !== i && Math.abs(px - middle[0]) < wideAll / 2 + r && Math.abs(py - middle[1]) < high / 2 + r) cost += 4;

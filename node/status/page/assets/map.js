@@ -1,4 +1,4 @@
-// The map of clients: land below, then dots, then what moves. Each is a canvas of its own, drawn anew when it has changed.
+// The map of clients: land below, then trails, dots, and what moves. Each is a canvas of its own, drawn anew when it has changed.
 
 import { project, unproject } from "./clients.js";
 import { observeSize, soon, still } from "./frame.js";
@@ -9,6 +9,8 @@ import { short } from "./text.js";
 const home = [project(81, 0)[1], project(-57, 0)[1]]; // what of the world is shown at first: beyond live seals
 const pulseTime = 900; // ms
 const mostPulses = 160;
+const mostTrails = 2000; // drawn, where no more than some clients are: else they would hide what they are of
+const fewClients = 8000;
 const deepest = 20000; // times the whole world
 
 // rings returns the outlines of a country as rows of x and y.
@@ -45,8 +47,8 @@ export class WorldMap {
     this.#box = box;
     this.#clients = clients;
     this.#palette = palette;
-    const [base, dots, top] = box.querySelectorAll("canvas");
-    this.#layers = { base, dots, top };
+    const [base, trails, dots, top] = box.querySelectorAll("canvas");
+    this.#layers = { base, trails, dots, top };
     this.#dots = new Dots(dots);
     observeSize(box, (width, height) => this.#resize(width, height));
     new Gestures(box, {
@@ -189,7 +191,10 @@ export class WorldMap {
     const dirty = this.#dirty;
     this.#dirty = { base: false, dots: false, top: false };
     if (dirty.base) this.#drawBase();
-    if (dirty.dots) this.#drawDots();
+    if (dirty.dots) {
+      this.#drawTrails();
+      this.#drawDots();
+    }
     if (dirty.top) this.#drawTop(now);
   };
 
@@ -199,10 +204,7 @@ export class WorldMap {
   }
 
   #drawBase() {
-    const c = this.#layers.base.getContext("2d"), style = getComputedStyle(this.#box);
-    c.setTransform(1, 0, 0, 1, 0, 0);
-    c.clearRect(0, 0, c.canvas.width, c.canvas.height);
-    c.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
+    const c = this.#fresh(this.#layers.base), style = getComputedStyle(this.#box);
     c.beginPath();
     for (let lon = -180; lon <= 180; lon += 30) {
       const [x] = this.#place(project(0, lon)[0], 0);
@@ -230,7 +232,6 @@ export class WorldMap {
     c.fill();
     c.strokeStyle = style.getPropertyValue("--border");
     c.lineWidth = 0.75;
-    c.lineJoin = "round";
     c.stroke();
   }
 
@@ -252,21 +253,31 @@ export class WorldMap {
     }
   }
 
-  #drawTop(now) {
-    const c = this.#layers.top.getContext("2d"), clients = this.#clients, style = getComputedStyle(this.#box);
+  // fresh returns the context of a layer that has been wiped.
+  #fresh(layer) {
+    const c = layer.getContext("2d");
     c.setTransform(1, 0, 0, 1, 0, 0);
     c.clearRect(0, 0, c.canvas.width, c.canvas.height);
     c.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
     c.lineJoin = "round";
-    const lots = clients.size > 5000;
-    const byOrigin = Map.groupBy(lots ? [] : clients.trails.keys(), (i) => clients.origin[i]);
+    return c;
+  }
+
+  #drawTrails() {
+    const c = this.#fresh(this.#layers.trails), clients = this.#clients;
+    if (clients.size > fewClients) return;
     c.lineWidth = 1.25;
-    for (const [origin, list] of byOrigin) {
+    for (const [origin, list] of Map.groupBy([...clients.trails.keys()].slice(-mostTrails), (i) => clients.origin[i])) {
       c.beginPath();
       for (const i of list) this.#trail(c, i);
       c.strokeStyle = this.#palette.css(origin, 0.5);
       c.stroke();
     }
+  }
+
+  #drawTop(now) {
+    const c = this.#fresh(this.#layers.top), clients = this.#clients, style = getComputedStyle(this.#box);
+    c.lineWidth = 1.25;
     this.#pulses = this.#pulses.filter((p) => now - p.since < pulseTime && p.i < clients.size);
     for (const { i, since } of this.#pulses) {
       const part = Math.max(0, now - since) / pulseTime, [x, y] = this.placeOf(i);

@@ -52,8 +52,9 @@ export class Dots {
     let seen = 0;
     for (let i = 0; i < size; i++) {
       const px = ((x[i] - left) * scale) | 0, py = ((y[i] - top) * scale) | 0;
-      if (px < reach || py < reach || px >= right || py >= bottom) continue;
+      if (px < 0 || py < 0 || px >= width || py >= height) continue;
       seen++;
+      if (px < reach || py < reach || px >= right || py >= bottom) continue; // it would be cut
       const at = py * width + px, colour = colours[origin[i]];
       for (let c = 0; c < n; c++) {
         const p = at + offsets[c], cover = covers[c];
