@@ -63,7 +63,9 @@ func TestCut(t *testing.T) {
 	h := newHerd(t, campus(t))
 	b := open(t, h.nodes["Hands"].url, wide)
 	b.until(settled)
-	edge := func(state, link string) string { return fmt.Sprintf(`document.querySelector(".edge.%s[data-link=%s]")`, state, link) }
+	edge := func(state, link string) string {
+		return fmt.Sprintf(`document.querySelector(".edge.%s[data-link=%s]")`, state, link)
+	}
 	h.cut("Goloman", "Hands")
 	b.until(edge("down", "Goloman-Hands"))
 	b.until(`getComputedStyle(document.querySelector(".edge.down .wire")).stroke === "rgb(179, 32, 27)"`) // red, in light colours
