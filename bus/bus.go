@@ -15,13 +15,14 @@ const (
 	Repair    Kind = "repair"    // anti-entropy: may carry whole registries
 )
 
-// Message is what a neighbour sent. The receiver owns the payload. The stamp is as the sender wrote it, "" for none: whoever reads
-// one must expect any text.
+// Message is what a neighbour sent. The receiver owns the payload. Stamp and trace are as the sender wrote them, "" for none: whoever
+// reads one must expect any text.
 type Message struct {
 	Kind    Kind
 	From    string
 	Stamp   string
 	Payload []byte
+	Trace   string
 }
 
 // Handler is who takes what arrives on a connection.
@@ -61,6 +62,9 @@ type Conn interface {
 	// at most, the first longer than four; "" for none. Any other is [ErrStamp], and nothing is sent. Another error means that the
 	// connection is of no more use; no error does not mean that anybody got it.
 	Publish(kind Kind, to, stamp string, payload []byte) error
+
+	// PublishTraced does what Publish does, and sends a trace, which is text in one line, beside the payload.
+	PublishTraced(kind Kind, to, stamp, trace string, payload []byte) error
 
 	// Flush returns when the bus has taken all that was published.
 	Flush(ctx context.Context) error

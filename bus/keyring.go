@@ -17,6 +17,7 @@ import (
 //
 //	nodes/NODE/         credentials of one node, see [LoadCredentials]
 //	observer/           those of observers, if they need any
+//	query/              those of whoever asks micro services, if nodes are some
 //	servers/SERVER/     nats-server.conf and the server's certificate
 //	ca/                 the authority behind all certificates
 //
@@ -28,7 +29,8 @@ const serverConfig = "nats-server.conf"
 
 func (k Keyring) node(name string) string   { return filepath.Join(string(k), "nodes", name) }
 func (k Keyring) server(name string) string { return filepath.Join(string(k), "servers", name) }
-func (k Keyring) observer() string          { return filepath.Join(string(k), "observer") }
+func (k Keyring) observer() string          { return filepath.Join(string(k), observerName) }
+func (k Keyring) asker() string             { return filepath.Join(string(k), queryName) }
 
 // Node returns the credentials of a node.
 func (k Keyring) Node(name string) (*Credentials, error) { return LoadCredentials(k.node(name)) }
@@ -42,8 +44,15 @@ func (k Keyring) Observer() (*Credentials, error) {
 	return c, err
 }
 
-func (k Keyring) seed(node string) (nkeys.KeyPair, error) {
-	key, err := loadSeed(filepath.Join(k.node(node), seedFile))
+// Query returns the credentials of whoever asks micro services.
+func (k Keyring) Query() (*Credentials, error) { return LoadCredentials(k.asker()) }
+
+func (k Keyring) seed(node string) (nkeys.KeyPair, error) { return madeSeed(k.node(node)) }
+
+func (k Keyring) query() (nkeys.KeyPair, error) { return madeSeed(k.asker()) }
+
+func madeSeed(dir string) (nkeys.KeyPair, error) {
+	key, err := loadSeed(filepath.Join(dir, seedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; make it with 'herd bus keys'", err)
 	}
@@ -91,7 +100,7 @@ func (k Keyring) make(p Plan) (Made, error) {
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(p.Neighbours)) {
-		fresh, err := k.makeNode(w, p, ca, node)
+		fresh, err := makeKey(w, p, ca, k.node(node), node)
 		switch {
 		case err != nil:
 			return made, err
@@ -104,6 +113,11 @@ func (k Keyring) make(p Plan) (Made, error) {
 	if err := k.makeObserver(w, p, ca); err != nil {
 		return made, err
 	}
+	if p.Micro {
+		if _, err := makeKey(w, p, ca, k.asker(), queryName); err != nil {
+			return made, err
+		}
+	}
 	var err error
 	if made.Files, err = k.makeServers(w, p, ca); err != nil {
 		return made, err
@@ -114,7 +128,7 @@ func (k Keyring) make(p Plan) (Made, error) {
 
 // fits returns an error if there are keys of another mode: with those of two, nodes could not connect in either.
 func (k Keyring) fits(p Plan) error {
-	dirs := []string{k.observer()}
+	dirs := []string{k.observer(), k.asker()}
 	for node := range p.Neighbours {
 		dirs = append(dirs, k.node(node))
 	}
@@ -137,13 +151,13 @@ func (k Keyring) fits(p Plan) error {
 	return nil
 }
 
-func (k Keyring) makeNode(w *writer, p Plan, ca *authority, node string) (fresh bool, err error) {
-	dir := k.node(node)
+// makeKey makes a folder with the key or the certificate of a party.
+func makeKey(w *writer, p Plan, ca *authority, dir, name string) (fresh bool, err error) {
 	if err := w.folder(dir); err != nil {
 		return false, err
 	}
 	if p.Mode == MTLS {
-		return ca.issue(w, dir, node, nil)
+		return ca.issue(w, dir, name, nil)
 	}
 	if ca != nil {
 		if err := ca.introduce(w, dir); err != nil {

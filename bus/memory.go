@@ -135,6 +135,10 @@ func (c *memoryConn) deliver(in *mailbox) {
 }
 
 func (c *memoryConn) Publish(kind Kind, to, stamp string, payload []byte) error {
+	return c.PublishTraced(kind, to, stamp, "", payload)
+}
+
+func (c *memoryConn) PublishTraced(kind Kind, to, stamp, trace string, payload []byte) error {
 	if err := checkStamp(stamp); err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func (c *memoryConn) Publish(kind Kind, to, stamp string, payload []byte) error 
 		return nil
 	}
 	w := way{c.node, to}
-	msg := Message{kind, c.node, stamp, payload}
+	msg := Message{kind, c.node, stamp, payload, trace}
 	f := m.ways[w]
 	switch {
 	case f == nil:

@@ -33,6 +33,7 @@ type NATS struct {
 	Herd string
 	Node string
 
+	service     *Service // or nil
 	credentials atomic.Pointer[Credentials]
 	server      nats.InProcessConnProvider // instead of URL
 	connect     connect                    // nil: over the network
@@ -47,6 +48,9 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
 	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Trouble)
+	if err == nil && d.service != nil {
+		err = c.answer(d.service)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +75,7 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 		// One by one: a refusal does not come as an answer, and says only by its time and text what was refused.
 		sub, err := c.subscribe(ctx, subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
 			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
-				c.handler.Message(Message{kind, peer, m.Reply, m.Data})
+				c.handler.Message(message(kind, peer, m))
 			}
 		})
 		switch {
@@ -87,6 +91,13 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 		return refused
 	}
 	return nil
+}
+
+// traceHeader is the header of a message that holds its trace.
+const traceHeader = "Herd-Trace"
+
+func message(kind Kind, from string, m *nats.Msg) Message {
+	return Message{kind, from, m.Reply, m.Data, m.Header.Get(traceHeader)}
 }
 
 // trouble passes on an asynchronous error, but those that end the connection: they show in its Err.
@@ -181,15 +192,23 @@ func (c *natsConn) subscribe(ctx context.Context, subject string, take func(*nat
 	return sub, nil
 }
 
-// Publish sends the stamp as the subject to reply on, where nobody listens: that is the cheapest way.
 func (c *natsConn) Publish(kind Kind, to, stamp string, payload []byte) error {
+	return c.PublishTraced(kind, to, stamp, "", payload)
+}
+
+// PublishTraced sends the stamp as the subject to reply on, where nobody listens: that is the cheapest way. The few messages with a
+// trace have a header.
+func (c *natsConn) PublishTraced(kind Kind, to, stamp, trace string, payload []byte) error {
 	err := checkStamp(stamp)
 	if err != nil {
 		return err
 	}
-	if on := subject(c.herd, kind, c.node, to); stamp == "" {
+	switch on := subject(c.herd, kind, c.node, to); {
+	case trace != "":
+		err = c.nc.PublishMsg(&nats.Msg{Subject: on, Reply: stamp, Header: nats.Header{traceHeader: {trace}}, Data: payload})
+	case stamp == "":
 		err = c.nc.Publish(on, payload)
-	} else {
+	default:
 		err = c.nc.PublishRequest(on, stamp, payload)
 	}
 	if err != nil {

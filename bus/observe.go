@@ -58,7 +58,7 @@ func (o *Observer) Keep(ctx context.Context, longest time.Duration, lost func(wh
 
 func (o *Observer) message(m *nats.Msg) {
 	if _, kind, from, to, err := parseSubject(m.Subject); err == nil {
-		o.See(Seen{m.Subject, Message{kind, from, m.Reply, m.Data}, to})
+		o.See(Seen{m.Subject, message(kind, from, m), to})
 	}
 }
 

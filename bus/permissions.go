@@ -9,19 +9,32 @@ import (
 
 const everything = ">"
 
-// nodePermissions let a node publish on its links to its neighbours and hear theirs to it, whatever the kind.
-func nodePermissions(herd, node string, neighbours []string) *server.Permissions {
-	if len(neighbours) == 0 {
-		// Nothing allowed would mean nothing denied.
-		none := &server.SubjectPermission{Deny: []string{everything}}
-		return &server.Permissions{Publish: none, Subscribe: none}
-	}
+// nodePermissions let a node publish on its links to its neighbours and hear theirs to it, whatever the kind. As a micro service it also
+// hears questions, and may answer each once, wherever the asker wants the answer.
+func nodePermissions(herd, node string, neighbours []string, micro bool) *server.Permissions {
 	p := &server.Permissions{Publish: &server.SubjectPermission{}, Subscribe: &server.SubjectPermission{}}
 	for _, peer := range neighbours {
 		p.Publish.Allow = append(p.Publish.Allow, subject(herd, anyKind, node, peer))
 		p.Subscribe.Allow = append(p.Subscribe.Allow, subject(herd, anyKind, peer, node))
 	}
+	if micro {
+		p.Subscribe.Allow = append(p.Subscribe.Allow, services, whereSubject(herd), whereSubject(herd)+"."+node)
+		p.Response = &server.ResponsePermission{MaxMsgs: 1, Expires: answerTime}
+	}
+	for _, each := range []*server.SubjectPermission{p.Publish, p.Subscribe} {
+		if len(each.Allow) == 0 {
+			each.Deny = []string{everything} // nothing allowed would mean nothing denied
+		}
+	}
 	return p
+}
+
+// queryPermissions let whoever asks the micro services ask, and hear the answers.
+func queryPermissions(herd string) *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{services, whereSubject(herd), whereSubject(herd) + "." + anyNode}},
+		Subscribe: &server.SubjectPermission{Allow: []string{QueryInbox + "." + everything}},
+	}
 }
 
 // observerKey is the nkey of the user that a server takes anonymous connections for. It is a hash: nobody has its seed, so

@@ -30,6 +30,7 @@ func encrypted(p *Plan) { p.TLS = true }
 func accounted(p *Plan) { p.Account = "HERD" }
 func private(p *Plan)   { p.Observer = "" }
 func open(p *Plan)      { p.Observer = SeeAll }
+func asked(p *Plan)     { p.Micro = true }
 
 func makeKeys(t testing.TB, p Plan) Keyring {
 	t.Helper()
@@ -224,6 +225,8 @@ func TestPermissionsOfConfig(t *testing.T) {
 		"mtls, account":        {mutual, accounted},
 		"mtls, no observers":   {mutual, private},
 		"mtls, open, accounts": {mutual, open, accounted},
+		"nkeys, micro":         {asked},
+		"mtls, micro":          {mutual, asked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plan(adjust...)

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
 )
 
 // Mode is how nodes show a NATS server who they are.
@@ -38,6 +39,9 @@ const (
 // observerName is the user of observers where they have certificates.
 const observerName = "observer"
 
+// queryName is the user who may ask micro services.
+const queryName = "query"
+
 // Plan is what the keys and the NATS servers of a herd are made for.
 type Plan struct {
 	Herd       string
@@ -45,6 +49,7 @@ type Plan struct {
 	Mode       Mode
 	TLS        bool     // encrypt in mode nkeys too
 	Observer   Sight    // of whoever connects without a key or, in mode mtls, with the certificate of the observer; "": nobody does
+	Micro      bool     // nodes may answer as micro services, and the user query may ask them
 	Account    string   // NATS account that the herd has to itself; "": the server's only one
 	Servers    []string // hosts at which the servers of a cluster find each other; or one name
 	Hosts      []string // further hosts and addresses at which nodes find the servers, for the certificates
@@ -77,6 +82,8 @@ func (p *Plan) Check() error {
 	fault(p.Account == server.DEFAULT_SYSTEM_ACCOUNT, "account %s is the server's own", p.Account)
 	_, clash := p.Neighbours[observerName]
 	fault(p.Mode == MTLS && p.Observer != "" && clash, "a node called %s and observers with a certificate of that name exclude each other", observerName)
+	_, clash = p.Neighbours[queryName]
+	fault(p.Mode == MTLS && p.Micro && clash, "a node called %s and a certificate of that name for those who ask exclude each other; rename it", queryName)
 	for _, name := range slices.Concat(p.Servers, p.Hosts) {
 		_, clash := p.Neighbours[name]
 		fault(p.Mode == MTLS && clash, "%s is a node and a server or its host: with certificates the server could pass for the node; rename one", name)
@@ -128,6 +135,7 @@ func (k Keyring) Include(p Plan) ([]byte, error) {
 type user struct {
 	Who, Identity      string
 	Publish, Subscribe *server.SubjectPermission
+	Response           *server.ResponsePermission // nil: none
 }
 
 func (k Keyring) users(p Plan) (users []user, observer string, err error) {
@@ -136,22 +144,16 @@ func (k Keyring) users(p Plan) (users []user, observer string, err error) {
 		if p.Mode == MTLS {
 			identity = fmt.Sprintf("user: %q", name)
 		}
-		users = append(users, user{who, identity, may.Publish, may.Subscribe})
+		users = append(users, user{who, identity, may.Publish, may.Subscribe, may.Response})
 	}
 	for _, node := range slices.Sorted(maps.Keys(p.Neighbours)) {
-		public := ""
-		if p.Mode == Nkeys {
-			key, err := k.seed(node)
-			if err != nil {
-				return nil, "", err
-			}
-			if public, err = key.PublicKey(); err != nil {
-				return nil, "", err
-			}
+		public, err := publicKey(p, func() (nkeys.KeyPair, error) { return k.seed(node) })
+		if err != nil {
+			return nil, "", err
 		}
 		neighbours := p.Neighbours[node]
 		add(fmt.Sprintf("node %s, neighbours: %s", node, strings.Join(neighbours, ", ")), node, public,
-			nodePermissions(p.Herd, node, neighbours))
+			nodePermissions(p.Herd, node, neighbours, p.Micro))
 	}
 	if p.Observer != "" {
 		if observer, err = observerKey(); err != nil {
@@ -159,7 +161,26 @@ func (k Keyring) users(p Plan) (users []user, observer string, err error) {
 		}
 		add("observers: hear "+string(p.Observer)+", publish nothing", observerName, observer, observerPermissions(p.Herd, p.Observer))
 	}
+	if p.Micro {
+		public, err := publicKey(p, k.query)
+		if err != nil {
+			return nil, "", err
+		}
+		add("those who ask where a client is", queryName, public, queryPermissions(p.Herd))
+	}
 	return users, observer, nil
+}
+
+// publicKey returns that of a key, or "" where users have certificates.
+func publicKey(p Plan, load func() (nkeys.KeyPair, error)) (string, error) {
+	if p.Mode == MTLS {
+		return "", nil
+	}
+	key, err := load()
+	if err != nil {
+		return "", err
+	}
+	return key.PublicKey()
 }
 
 //go:embed nats-server.conf.tmpl

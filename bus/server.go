@@ -31,12 +31,14 @@ type ServerConfig struct {
 	Neighbours map[string][]string // of each node
 	Keys       Keyring             // with the keys of the nodes; empty: fresh ones, which no other process knows
 	Listen     string              // HOST:PORT for TCP clients; empty: none
+	Micro      bool                // nodes may answer as micro services, and the user query may ask them
 	Log        ServerLog
 }
 
 // Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and hear on its own
 // links and nowhere else. On a loopback address, whoever connects without a key is an observer, who hears everything but repair
-// and may publish nothing; on any other, nobody gets in without a key.
+// and may publish nothing; on any other, nobody gets in without a key. Whoever asks micro services has the key of the keyring or, on a
+// loopback address, user and password query.
 type Server struct {
 	config   ServerConfig
 	nats     *server.Server
@@ -107,9 +109,15 @@ func (s *Server) options(neighbours map[string][]string) (*server.Options, error
 	}
 	if loopback(options.Host) {
 		options.NoAuthUser, err = observerKey()
+		if s.config.Micro {
+			options.Users = []*server.User{{Username: queryName, Password: queryHash, Permissions: queryPermissions(s.config.Herd)}}
+		}
 	}
 	return options, err
 }
+
+// queryHash is the password of the user query, which is query, as bcrypt hashes it: of one in plain text the server would warn.
+const queryHash = "$2a$04$UxpMDtc3FueSFE58uS3WFO0Pl66iOjBkWWy7aS3c.9pqne56zEF7W"
 
 // loopback reports whether only this machine reaches a host.
 func loopback(host string) bool {
@@ -129,12 +137,23 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 	}
 	may := observerPermissions(s.config.Herd, SeeFlood)
 	users := []*server.NkeyUser{{Nkey: observer, Permissions: may}, {Nkey: within, Permissions: may}}
+	if s.config.Micro && s.config.Keys != "" {
+		key, err := s.config.Keys.query()
+		if err != nil {
+			return nil, err
+		}
+		public, err := key.PublicKey()
+		if err != nil {
+			return nil, fmt.Errorf("bus: key of those who ask: %w", err)
+		}
+		users = append(users, &server.NkeyUser{Nkey: public, Permissions: queryPermissions(s.config.Herd)})
+	}
 	for node, peers := range neighbours {
 		public, err := s.public(node)
 		if err != nil {
 			return nil, fmt.Errorf("bus: key of %s: %w", node, err)
 		}
-		users = append(users, &server.NkeyUser{Nkey: public, Permissions: nodePermissions(s.config.Herd, node, peers)})
+		users = append(users, &server.NkeyUser{Nkey: public, Permissions: nodePermissions(s.config.Herd, node, peers, s.config.Micro)})
 	}
 	return users, nil
 }

@@ -19,7 +19,9 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return status.New(status.Config{Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Options: n.Status, Log: complaints}).Serve(ctx, n.HTTP)
+	return status.New(status.Config{
+		Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Options: n.Status, Log: complaints,
+	}).Serve(ctx, n.HTTP)
 }
 
 // Refuse counts and logs that somebody who looks at the node was refused, for [status.Source].

@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/places"
 )
@@ -25,10 +24,20 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 	}
 	s.received(l)
 	r := line.NewReport(s.node.Name, now.UnixNano(), c)
-	s.node.engine.Hear(r, flood.Edge)
+	s.node.hear(r, now)
 	s.scratch = append(r.AppendAt(s.scratch[:0]), '\n')
 	s.replied(s.scratch)
 	return s.replies.add(s.scratch)
+}
+
+// Where returns the AT line of a client without its LF, and whether it is known, for [bus.Service].
+func (n *Node) Where(client string) (at []byte, known bool) {
+	r, known := n.engine.Registry().Get(line.ClientID(client))
+	if !known {
+		return nil, false
+	}
+	at = r.AppendAt(nil)
+	return at[:len(at)-1], true
 }
 
 // mayReport reports whether the client is known, or its address may introduce another.

@@ -112,14 +112,15 @@ func (s *scene) showHerd(labels []string) string {
 	all, who := s.each(labels, func(a *actor) string {
 		var words []string
 		for _, n := range a.Herd() {
-			text := fmt.Sprintf("%s (clients %d", n.Name, n.Clients)
+			var text strings.Builder
+			text.WriteString(fmt.Sprintf("%s (clients %d", n.Name, n.Clients))
 			for _, l := range n.Links {
-				text += ", " + l.Peer + " " + l.State
+				text.WriteString(", " + l.Peer + " " + l.State)
 			}
 			if n.Age > 10 {
-				text += ", long ago"
+				text.WriteString(", long ago")
 			}
-			words = append(words, text+")")
+			words = append(words, text.String()+")")
 		}
 		return strings.Join(words, " ")
 	})

@@ -40,7 +40,7 @@ func (l *link) health(began, now time.Time) status.Link {
 		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
 	}
 	if !s.Compared.IsZero() {
-		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), s.Equal
+		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), &s.Equal
 	}
 	for _, peer := range s.Lacking {
 		h.Lacking = append(h.Lacking, string(peer))
@@ -116,7 +116,9 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
 		}
 	}
+	lines := 0
 	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
+		lines++
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {
@@ -131,7 +133,7 @@ func (n *Node) reports(l *link, m bus.Message) {
 	}
 	n.hop(l.Peer, n.Name, message.Reports)
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
-	_ = l.Take(time.Now(), message, func(r line.Report, news bool) { // which cannot fail
+	take := func(r line.Report, news bool) {
 		l.heard.Add(1)
 		what := "heard"
 		if !news {
@@ -142,7 +144,12 @@ func (n *Node) reports(l *link, m bus.Message) {
 			told := string(line.AppendPropagate(nil, l.Peer, r))
 			n.Log.Info(what, zap.String("from", m.From), zap.String("line", quoted(told)))
 		}
-	})
+	}
+	if m.Trace != "" && n.Tracer != nil {
+		n.takeTraced(l, time.Now(), m.Trace, lines, message, take)
+		return
+	}
+	_ = l.Take(time.Now(), message, take) // which cannot fail
 }
 
 // Trouble hears what the bus denied or lost, for [bus.Handler].

@@ -31,7 +31,7 @@ const (
 	lingerPause = 20 * time.Millisecond
 )
 
-// Config is what a node is made of. All but HTTP, TLS, Providers, Store and Version is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers, Store, Tracer and Version is required.
 type Config struct {
 	HerdName  string // for those who look at the node
 	Name      line.NodeName
@@ -48,6 +48,7 @@ type Config struct {
 	Limits    Limits           // at first, see [Node.Limit]
 	Retention time.Duration    // how long reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
+	Tracer    *status.Tracer   // or nil
 	Log       *zap.Logger
 	Version   string // of the program, for [Node.Herd] at all nodes
 }
@@ -77,6 +78,7 @@ type Node struct {
 	quota    *quota
 	tries    *quota // to log in
 	refusals *refusals
+	tracing  sync.Mutex          // held while the engine hears reports that are traced
 	tls      atomic.Pointer[TLS] // for new connections
 
 	looking  chan struct{} // one slot: the clock looks again

@@ -40,7 +40,7 @@ func TestHerd(t *testing.T) {
 				t.Errorf("%s says\n%+v, want\n%+v", each.asked.Name, got, each.want)
 			}
 		}
-		if l := a.Health().Links[0]; l.Compared == nil || *l.Compared >= 1 || !l.Equal {
+		if l := a.Health().Links[0]; l.Compared == nil || *l.Compared >= 1 || !*l.Equal {
 			t.Errorf("compared %v, equal %v", l.Compared, l.Equal)
 		}
 	})

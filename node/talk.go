@@ -188,7 +188,7 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			payload, stamp = appendReports(payload[:0], n.Name, m.Reports), m.Stamp.Append(stamp)
 			said = payload
 		}
-		if err := t.conn.Publish(kinds[m.Kind], string(l.Peer), string(stamp), said); err != nil {
+		if err := t.publish(l, &m, string(stamp), said); err != nil {
 			l.telling.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
@@ -199,6 +199,13 @@ func (t *talk) tell(ctx context.Context, l *link) {
 		n.published(l, &m, said)
 	}
 	l.telling.Store(false)
+}
+
+func (t *talk) publish(l *link, m *flood.Message, stamp string, payload []byte) error {
+	if len(m.Traced) > 0 {
+		return t.publishTraced(l, m, stamp, payload)
+	}
+	return t.conn.Publish(kinds[m.Kind], string(l.Peer), stamp, payload)
 }
 
 // kinds are the engine's kinds of messages on the bus.

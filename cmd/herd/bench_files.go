@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,11 +10,6 @@ import (
 
 	"github.com/spf13/pflag"
 )
-
-//go:embed bench.html
-var benchHTML string
-
-var benchPage = template.Must(template.New("bench").Parse(benchHTML))
 
 // benchFiles are where a report goes.
 type benchFiles struct {
@@ -106,9 +99,7 @@ func (r *benchReport) page() ([]byte, error) {
 		fill.Remark = r.Farthest.remark()
 	}
 	for _, each := range r.figures() {
-		fill.Figures = append(fill.Figures, template.HTML(each.chart.SVG())) // of our own making, its texts escaped
+		fill.Figures = append(fill.Figures, inPage(each.chart.SVG()))
 	}
-	var page bytes.Buffer
-	err := benchPage.Execute(&page, fill)
-	return page.Bytes(), err
+	return fillPage("bench.html", fill)
 }

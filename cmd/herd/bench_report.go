@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"maps"
 	"runtime"
@@ -278,9 +277,5 @@ func distribution(name string, l load.Latency) plot.Series {
 
 // version says what was measured, and where.
 func (r *benchReport) version() string {
-	text := "herd " + cmp.Or(r.Version, "(devel)")
-	if r.Revision != "" {
-		text += " (" + r.Revision[:min(12, len(r.Revision))] + ")"
-	}
-	return fmt.Sprintf("%s, %s, %s, %s", text, r.Go, r.Platform, plural(r.CPUs, "processor"))
+	return madeBy(r.Version, r.Revision, r.Go, r.Platform) + ", " + plural(r.CPUs, "processor")
 }

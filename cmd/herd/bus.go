@@ -41,6 +41,7 @@ func (p *program) busKeys() *cobra.Command {
   nodes/NODE/seed                     the secret of one node's nkey
   servers/SERVER/nats-server.conf     permits each node its own links, and nothing else
   observer/                           what observers need to connect, if anything
+  query/                              with --bus-micro: what it takes to ask nodes where a client is
 
 or, with --mode mtls, certificates: nodes/NODE/tls.crt and tls.key, of an authority of its own in ca/. What is there is
 kept, so the command can be run again when a node joins; certificates are renewed in the last third of their year.
@@ -69,7 +70,7 @@ Give each machine its own folder of nodes/ alone, in the same place, and name DI
 	planFlags(c, plan)
 	c.Flags().BoolVar(&plan.Group, "group-readable", false, "let the group read the keys, for nodes that run as another user of it")
 	c.Flags().BoolVar(&asJSON, "json", false, "say as JSON what was made")
-	configs.AddFlags(c.Flags(), "herd")
+	configs.AddFlags(c.Flags(), "herd", "bus.micro")
 	return c
 }
 
@@ -114,7 +115,7 @@ password between the servers of a cluster.`,
 	planFlags(c, plan)
 	c.Flags().BoolVar(&include, "include", false, "only the account, for the accounts of a server's own configuration")
 	c.Flags().StringVar(&name, "server", "", "`NAME` of the server (default: the first of --servers)")
-	configs.AddFlags(c.Flags(), "herd")
+	configs.AddFlags(c.Flags(), "herd", "bus.micro")
 	return c
 }
 
@@ -124,7 +125,7 @@ func (p *program) fill(c *cobra.Command, plan *bus.Plan) error {
 	if err != nil {
 		return err
 	}
-	plan.Herd, plan.Neighbours = config.Herd, neighbours(config.Topology())
+	plan.Herd, plan.Neighbours, plan.Micro = config.Herd, neighbours(config.Topology()), config.Bus.Micro
 	if err := plan.Check(); err != nil {
 		return &usageError{err}
 	}

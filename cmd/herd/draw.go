@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,28 +13,40 @@ import (
 )
 
 func (p *program) topologyDraw() *cobra.Command {
-	var dot bool
+	var dot, svg bool
 	c := &cobra.Command{
 		Use:   "draw",
 		Short: "Draw the topology",
-		Long: `Draw the topology: each server with its neighbours, so that a link shows at both its ends; or, with --dot, as a graph
-for Graphviz.`,
+		Long: fmt.Sprintf(`Draw the topology: each server with its neighbours, so that a link shows at both its ends; with --svg, as a picture
+of up to %d servers that needs nothing else and in which links and servers stand out that the herd cannot do without; or, with --dot, as a
+graph for Graphviz. The same topology makes the same picture.`, maxDrawn),
 		Example: `  herd topology draw
+  herd topology draw --svg > topology.svg
+  herd topology draw --svg --config configs/regions.yaml > regions.svg
   herd topology draw --dot | dot -Tsvg > herd.svg`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if dot && svg {
+				return &usageError{errors.New("--dot and --svg exclude each other; give one of them")}
+			}
 			config, err := p.load(c)
 			if err != nil {
 				return err
 			}
-			if dot {
+			switch n := len(config.Nodes); {
+			case dot:
 				return p.print(drawDOT(config.Herd, config.Topology()))
+			case svg && n > maxDrawn:
+				return fmt.Errorf("--svg draws up to %d servers, and these are %d; try: herd topology draw --dot | sfdp -Tsvg", maxDrawn, n)
+			case svg:
+				return p.print(drawSVG(config.Herd, config.Topology()))
 			}
 			return p.print(drawText(config.Topology()))
 		},
 	}
 	c.Flags().BoolVar(&dot, "dot", false, "in the language of Graphviz")
+	c.Flags().BoolVar(&svg, "svg", false, "as a picture in SVG")
 	return c
 }
 

@@ -98,16 +98,14 @@ func (h *opened) close() {
 }
 
 // node returns the server, ready to run.
-func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, counters *places.Counters, logs *node.Logs, seen *status.Observer) *node.Node {
-	look := s.look
-	look.Observer = seen
+func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.Finder, counters *places.Counters, tracer *status.Tracer, logs *node.Logs) *node.Node {
 	return node.New(node.Config{
 		HerdName: config.Herd, Name: s.Name, Topology: config.Topology(),
-		Listener: s.clients, HTTP: s.http, Status: look, TLS: s.tls, Bus: dialer, Limits: limits(config),
+		Listener: s.clients, HTTP: s.http, Status: s.look, TLS: s.tls, Bus: dialer, Limits: limits(config),
 		Places: finder, Providers: counters,
 		Store: s.store, Always: config.Store.Mode == "always",
 		Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,
-		Log: logs.For(string(s.Name)), Version: ownVersion(),
+		Tracer: tracer, Log: logs.For(string(s.Name)), Version: ownVersion(),
 	})
 }
 

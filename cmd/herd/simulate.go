@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -20,6 +21,8 @@ type simulation struct {
 	shape         string
 	nodes, degree int
 	asJSON        bool
+	html          string // name of
+	file          *os.File
 }
 
 func (p *program) topologySimulate() *cobra.Command {
@@ -35,7 +38,8 @@ Regular gives every server --degree links, at random; scale-free gives each that
 		Example: `  herd topology simulate
   herd topology simulate --shape ring --nodes 50 --delay 5ms
   herd topology simulate --shape regular --nodes 1000 --degree 4 --reports 10000
-  herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --seed 7 --json`,
+  herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --seed 7 --json
+  herd topology simulate --loss 0.01 --cuts 2 --html simulation.html`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return p.simulate(c, &s) },
@@ -52,6 +56,7 @@ Regular gives every server --degree links, at random; scale-free gives each that
 	f.IntVar(&s.Cuts, "cuts", 0, "of links at random, each for 1 to 5 s")
 	f.Uint64Var(&s.Seed, "seed", 1, "of all that is random")
 	f.BoolVar(&s.asJSON, "json", false, "as JSON")
+	f.StringVar(&s.html, "html", "", "write a page with plots, which needs nothing else, to `FILE` as well")
 	shapes := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		for _, shape := range simulate.Shapes {
@@ -74,6 +79,14 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 		return err
 	}
 	s.Topology = topology
+	if s.html != "" { // made before, so that nothing is simulated in vain
+		file, err := os.Create(s.html)
+		if err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
+		defer file.Close()
+		s.file, s.Detail = file, true
+	}
 	var shown progress
 	if terminal(p.stderr) { // though the result may go there too, afterwards
 		shown.stderr = p.stderr
@@ -83,6 +96,15 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 	shown.end()
 	if err != nil {
 		return err
+	}
+	if s.file != nil {
+		page, err := s.page(&result)
+		if err == nil {
+			_, err = s.file.Write(page)
+		}
+		if err = errors.Join(err, s.file.Close()); err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
 	}
 	if s.asJSON {
 		return p.printJSON(result)

@@ -103,7 +103,7 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 	if url == "" {
 		f.server, err = bus.StartServer(bus.ServerConfig{
 			Herd: config.Herd, Neighbours: neighbours(config.Topology()), Keys: bus.Keyring(config.Bus.Keys),
-			Listen: config.Bus.Listen, Log: node.NewServerLog(h.logs.For("nats.server")),
+			Listen: config.Bus.Listen, Micro: config.Bus.Micro, Log: node.NewServerLog(h.logs.For("nats.server")),
 		})
 		if errors.Is(err, bus.ErrNotStarted) {
 			err = fmt.Errorf("%w; free %s or give another address with --bus-listen", err, config.Bus.Listen)
@@ -122,6 +122,11 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 	if err != nil {
 		return err
 	}
+	traces, err := openTraces(ctx, config, node.TracesLog(h.logs.For("traces")))
+	if err != nil {
+		return err
+	}
+	defer traces.close()
 	seen, err := observer(config, f.server)
 	if err != nil {
 		return err
@@ -134,8 +139,13 @@ func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *config
 		if err != nil {
 			return fmt.Errorf("node %s: %w", o.Name, err)
 		}
+		o.look.Observer = seen
 		d := f.dialer(o.Name, identity)
-		f.members = append(f.members, &member{o.node(config, d, finder, counters, h.logs, seen), d})
+		m := &member{o.node(config, d, finder, counters, traces.of(o.Name), h.logs), d}
+		if config.Bus.Micro {
+			d.Serve(&bus.Service{Version: ownVersion(), Where: m.Where})
+		}
+		f.members = append(f.members, m)
 	}
 	return p.serve(ctx, f, func() { greet(h, url) })
 }

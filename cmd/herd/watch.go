@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +28,18 @@ type watcher struct {
 	config           *configs.Config
 	url              string
 	from, to, client string // "": any
-	raw              bool
+	path             string // whose reports are followed; "": nobody's
+	raw, json        bool
+	colour           string // one of colourModes
 	stdout, stderr   io.Writer
-	fail             context.CancelCauseFunc // ends watching
-	widths           [4]int                  // of the columns, which grow with what they hold
-	complained       time.Time               // last, of messages lost
+
+	form       func(*bytes.Buffer, *sighting) // writes one line
+	terminal   bool                           // is what that goes to
+	ink        ink
+	follower   *follower               // of path, or nil
+	fail       context.CancelCauseFunc // ends watching
+	widths     [4]int                  // of the columns, which grow with what they hold
+	complained time.Time               // last, of messages lost
 }
 
 // watch returns the command that shows reports travel.
@@ -42,27 +50,77 @@ func (p *program) watch() *cobra.Command {
 		Short: "See reports travel between servers",
 		Long: `See reports travel between servers: a line for each report and link, with the time now, the link, the client, its
 position, and the server that took the report with its skew. A client ID that is not printable is quoted. It ends with
-Ctrl-C, and outlasts a bus that goes away and comes back.`,
+Ctrl-C, and outlasts a bus that goes away and comes back.
+
+On a terminal each server that took a report has a colour, unless TERM is dumb or NO_COLOR is set; in a pipe there are none.
+
+With --path the flood of each report of one client is shown as a tree, from the server that took it, when it is over: when as many
+messages were seen as a flood takes, or none for a second. Each line is a message: whom it told, and the time since the first message
+and since the one by which its sender learned. All times are when the messages were seen here.
+
+With --json each line is an object. What is not UTF-8 is in base64 instead, as client_base64, line_base64 or
+subject_base64; a line that is no report is under line.`,
 		Example: `  herd watch
   herd watch --to Welsh --client kiwi.cs.ucla.edu
+  herd watch --path kiwi.cs.ucla.edu                              # how its reports spread, hop by hop
+  herd watch --json | jq -r 'select(.lat > 60) | .client'
+  herd watch --color always | less -R
   herd watch --raw --bus-url nats://nats.example:4222
   herd watch --bus-url tls://nats.example:4222 --keys keys        # as the observer of 'herd bus keys'`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := w.check(); err != nil {
+				return &usageError{err}
+			}
 			config, err := p.load(c)
 			if err != nil {
 				return err
 			}
+			w.terminal = terminal(p.stdout)
+			w.ink = newInk(p.colourful(w.colour), config)
 			return w.run(c.Context(), config)
 		},
 	}
 	p.nodeFlag(c, &w.from, "from", "only what the node `NAME` tells")
 	p.nodeFlag(c, &w.to, "to", "only what the node `NAME` is told")
 	c.Flags().StringVar(&w.client, "client", "", "only reports of the client `ID`")
-	c.Flags().BoolVar(&w.raw, "raw", false, "subjects and lines as they are on the bus, whatever bytes they hold")
+	c.Flags().StringVar(&w.path, "path", "", "the way of each report of the client `ID`, hop by hop")
+	c.Flags().BoolVar(&w.raw, "raw", false, "subjects and lines as they are on the bus, in a pipe whatever bytes they hold")
+	c.Flags().BoolVar(&w.json, "json", false, "as JSON, an object a line")
+	c.Flags().StringVar(&w.colour, "color", "auto", "`WHEN` to colour: auto, always or never; --raw and --json never do")
 	busFlags(c, "herd", "bus")
+	if err := c.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colourModes, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // only if there is no such flag
+	}
 	return c
+}
+
+// check finds what is wrong with the flags, and chooses the form.
+func (w *watcher) check() error {
+	forms := 0
+	for _, wanted := range []bool{w.raw, w.json, w.path != ""} {
+		if wanted {
+			forms++
+		}
+	}
+	switch {
+	case forms > 1:
+		return errors.New("--raw, --json and --path exclude each other; give one of them")
+	case w.path != "" && w.from+w.to+w.client != "":
+		return errors.New("--path follows a client over all links; leave out --from, --to and --client")
+	case !slices.Contains(colourModes, w.colour):
+		return errors.New("--color is one of " + strings.Join(colourModes, ", "))
+	}
+	switch {
+	case w.raw:
+		w.form = w.asIs
+	case w.json:
+		w.form = w.inJSON
+	default:
+		w.form = w.inColumns
+	}
+	return nil
 }
 
 func (w *watcher) run(ctx context.Context, config *configs.Config) error {
@@ -84,9 +142,16 @@ func (w *watcher) run(ctx context.Context, config *configs.Config) error {
 		return err
 	}
 	watching, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
 	w.fail = fail
-	if err := w.keep(watching); err != nil || ctx.Err() != nil {
+	var following sync.WaitGroup
+	if w.path != "" {
+		w.client, w.follower = w.path, newFollower(config.Topology(), w.ink, w.print)
+		following.Go(func() { w.follower.run(watching) })
+	}
+	err = w.keep(watching)
+	fail(nil)
+	following.Wait()
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	return context.Cause(watching)
@@ -164,37 +229,21 @@ func (w *watcher) see(m bus.Seen) {
 	var text bytes.Buffer
 	now := time.Now()
 	for l := range strings.Lines(string(m.Payload)) {
-		l = strings.TrimSuffix(l, "\n")
-		_, r, err := line.ParsePropagate(l)
+		s := &sighting{at: now, message: m, line: strings.TrimSuffix(l, "\n")}
+		_, s.report, s.err = line.ParsePropagate(s.line)
 		switch {
-		case w.client != "" && (err != nil || string(r.Client()) != w.client):
-		case w.raw:
-			fmt.Fprintf(&text, "%s %s\n", m.Subject, l)
-		case err != nil:
-			fmt.Fprintf(&text, "%s  %s not a report: %q\n", now.Format(timeOfDay), w.link(m), l)
+		case w.client != "" && (s.err != nil || string(s.report.Client()) != w.client):
+		case w.follower != nil:
+			w.follower.see(hop{now, m.From, m.To, s.report})
 		default:
-			w.show(&text, now, m, r)
+			w.form(&text, s)
 		}
 	}
-	if _, err := w.stdout.Write(text.Bytes()); err != nil {
+	w.print(text.Bytes())
+}
+
+func (w *watcher) print(text []byte) {
+	if _, err := w.stdout.Write(text); err != nil {
 		w.fail(fmt.Errorf("write standard output: %w", err))
 	}
-}
-
-const timeOfDay = "15:04:05.000"
-
-func (w *watcher) show(text *bytes.Buffer, now time.Time, m bus.Seen, r line.Report) {
-	fmt.Fprintf(text, "%s  %s  %s  %s  %s %s\n", now.Format(timeOfDay), w.link(m),
-		w.pad(2, legible(string(r.Client()))), w.pad(3, r.Position()), r.Origin(), r.Skew())
-}
-
-func (w *watcher) link(m bus.Seen) string {
-	return w.pad(0, legible(m.From)) + " → " + w.pad(1, legible(m.To))
-}
-
-// pad fills a cell up to the width of its column.
-func (w *watcher) pad(column int, cell string) string {
-	width := utf8.RuneCountInString(cell)
-	w.widths[column] = max(w.widths[column], min(width, maxColumn))
-	return cell + strings.Repeat(" ", max(0, w.widths[column]-width))
 }

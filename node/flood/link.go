@@ -53,6 +53,7 @@ type Message struct {
 	Kind    Kind
 	Stamp   Stamp         // of Reports
 	Reports []line.Report // of Reports
+	Traced  []Traced      // of these, those that are followed
 	Payload []byte        // of the others
 }
 
@@ -182,7 +183,7 @@ func (l *Link) Due() time.Time {
 // Next makes the next message to the neighbour, in m, whose memory it uses again. It returns false when there is none before
 // Due, or before something comes to wake who waits for [Queue.Wake].
 func (l *Link) Next(now time.Time, m *Message) bool {
-	m.Reports, m.Payload = m.Reports[:0], m.Payload[:0]
+	m.Reports, m.Traced, m.Payload = m.Reports[:0], m.Traced[:0], m.Payload[:0]
 	if l.nextHeartbeat(now, m) {
 		return true
 	}
@@ -202,6 +203,7 @@ func (l *Link) nextReports(m *Message) bool {
 	if len(m.Reports) == 0 {
 		return false
 	}
+	m.Traced = l.Queue.tracedOf(m.Reports, m.Traced)
 	l.told(m.Stamp.Number, len(m.Reports))
 	return true
 }

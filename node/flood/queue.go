@@ -23,6 +23,7 @@ type Queue struct {
 	shut    bool   // nothing is taken: there is nobody to tell
 	number  uint64 // of the last message, or of the gap after it
 	gap     bool   // number is that of a gap which nobody was told of
+	traced  []traced
 }
 
 // QueueCounts says what became of reports that were pushed and not popped.

@@ -51,32 +51,31 @@ func graph(t *flood.Topology, self string) Graph {
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 func (s *Server) events() {
 	s.mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) {
-		client := r.URL.Query().Get("client")
-		if client != "" && !line.ValidClient(client) {
-			fail(w, http.StatusBadRequest, "client is not a client's ID: 1 to 1024 bytes, none of them white space")
+		values, ok := query(w, r, "client")
+		if !ok {
 			return
 		}
-		v := newViewer(line.ClientID(client))
-		release, ok := s.stay(w, r)
+		client := values.Get("client")
+		if client != "" && !line.ValidClient(client) {
+			fail(w, http.StatusBadRequest, "client is not the ID of a client: at most %d bytes, none of them white space", line.MaxClient)
+			return
+		}
+		release, ok := s.stream(w, r)
 		if !ok {
 			return
 		}
 		defer release()
-		if !s.hub.join(v) {
-			w.Header().Set("Retry-After", "5")
-			fail(w, http.StatusServiceUnavailable, "%d viewers watch this node already; end one, or watch another node", maxViewers)
-			return
-		}
+		v := newViewer(line.ClientID(client))
+		s.hub.join(v)
 		defer s.hub.leave(v)
 		w.Header().Set("Content-Type", "text/event-stream")
-		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // of nginx
-		s.stream(w, r, v)
+		s.feed(w, r, v)
 	})
 }
 
-// stream writes to a viewer what there is for it until one of both goes, or it takes nothing for too long.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, v *viewer) {
+// feed writes to a viewer what there is for it until one of both goes, or it takes nothing for too long.
+func (s *Server) feed(w http.ResponseWriter, r *http.Request, v *viewer) {
 	c := http.NewResponseController(w)
 	if c.SetReadDeadline(time.Time{}) != nil { // else the server takes its end for that of the viewer
 		return

@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	maxViewers = 32
-	tick       = 250 * time.Millisecond
-	slowTicks  = 4  // from one health to the next
-	buffered   = 16 // ticks that wait for a viewer: beyond that, what comes is left out
+	tick      = 250 * time.Millisecond
+	slowTicks = 4  // from one health to the next
+	buffered  = 16 // ticks that wait for a viewer: beyond that, what comes is left out
 )
 
 // Watch is who is told what happens at a node. Its functions never wait for anybody, and must not call the node.
@@ -65,24 +64,18 @@ type hub struct {
 	viewers map[*viewer]struct{}
 }
 
-// join has a viewer told what happens from now on, if there is room for it.
-func (h *hub) join(v *viewer) bool {
+// join has a viewer told what happens from now on, until it leaves. There are no more viewers than streams.
+func (h *hub) join(v *viewer) {
 	h.gate.Lock()
 	defer h.gate.Unlock()
 	h.mu.Lock()
+	h.viewers[v] = struct{}{}
 	n := len(h.viewers)
-	if n < maxViewers {
-		h.viewers[v] = struct{}{}
-	}
 	h.mu.Unlock()
-	if n == maxViewers {
-		return false
-	}
-	if n == 0 {
+	if n == 1 {
 		h.start()
 	}
 	h.hops.follow(v.client)
-	return true
 }
 
 func (h *hub) leave(v *viewer) {

@@ -17,13 +17,10 @@ import (
 	"herd/node/line"
 )
 
-// rest is what nobody asks a stage for.
-type rest struct{ Source }
-
 // stage is a node without links that work, for those who watch it.
 type stage struct {
+	Source
 	*flood.Engine
-	rest
 	topology atomic.Pointer[flood.Topology]
 	watch    *Watch // who watches
 	follows  int    // how many follow
@@ -43,6 +40,7 @@ func (s *stage) Health() Health { return Health{Node: "A"} }
 func (s *stage) Herd() []Node {
 	return []Node{{Name: "A", Self: true, Uptime: float64(time.Now().Unix())}}
 }
+func (s *stage) Registry() *flood.Registry { return s.Engine.Registry() }
 func (s *stage) Topology() *flood.Topology { return s.topology.Load() }
 
 func (s *stage) Watch(w Watch) (stop func()) {
@@ -371,7 +369,7 @@ func TestHostileIDs(t *testing.T) {
 			strings.Repeat("\xfe", line.MaxClient), strings.Repeat("\x01", line.MaxClient), "data:", ":event:",
 		}
 		s := newStage(t)
-		server := New(Config{Source: s})
+		server := New(Config{Source: s, Options: Options{Open: true}})
 		v := newViewer("")
 		server.hub.join(v)
 		defer server.hub.leave(v)

@@ -16,8 +16,12 @@ const maxMap = 100_000 // clients, also by default
 // mapped adds /api/v1/map, the places of all clients or a fair sample of them.
 func (s *Server) mapped() {
 	s.mux.HandleFunc("GET /api/v1/map", func(w http.ResponseWriter, r *http.Request) {
+		values, ok := query(w, r, "limit")
+		if !ok {
+			return
+		}
 		limit := maxMap
-		if text := r.URL.Query().Get("limit"); text != "" {
+		if text := values.Get("limit"); text != "" {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 || n > maxMap {
 				fail(w, http.StatusBadRequest, "limit is not a whole number from 1 to %d", maxMap)
@@ -26,7 +30,6 @@ func (s *Server) mapped() {
 			limit = n
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
 		s.writeMap(w, limit)
 	})
 }

@@ -20,7 +20,9 @@ func mapOf(t testing.TB, s *Server, query string) map[string]bool {
 func mapped(t testing.TB, s *Server, query string) (leftOut int, ids map[string]bool) {
 	t.Helper()
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-	s.mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/map"+query, nil))
+	r := httptest.NewRequest("GET", "/api/v1/map"+query, nil)
+	r.Host = "localhost"
+	s.ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		t.Fatalf("%s: %d %s", query, w.Code, w.Body)
 	}
@@ -60,7 +62,7 @@ func (deadlines) SetWriteDeadline(time.Time) error { return nil }
 
 func TestMap(t *testing.T) {
 	s := newStage(t)
-	server := New(Config{Source: s})
+	server := New(Config{Source: s, Options: Options{Open: true}})
 	if left, ids := mapped(t, server, ""); left != 0 || len(ids) != 0 {
 		t.Errorf("an empty node shows %d clients and leaves %d out", len(ids), left)
 	}
@@ -73,9 +75,7 @@ func TestMap(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"?limit=0", "?limit=100001", "?limit=-1", "?limit=x", "?limit=1e3"} {
-		w := httptest.NewRecorder()
-		server.mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/map"+query, nil))
-		if w.Code != http.StatusBadRequest {
+		if w := answer(server, "GET", "/api/v1/map"+query); w.Code != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
 	}

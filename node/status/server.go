@@ -17,7 +17,7 @@ import (
 // Source is the node that a server tells of.
 type Source interface {
 	Health() Health
-	Herd() []Node // as last told
+	Herd() []Node
 	Registry() *flood.Registry
 
 	Topology() *flood.Topology                            // as it is configured now: another pointer when it changes
@@ -65,14 +65,14 @@ func New(c Config) *Server {
 	}
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.health()
-	s.mux.Handle("GET /{$}", page.Handler())
-	s.mux.Handle("GET /assets/", page.Handler())
 	s.login()
 	s.events()
 	s.mapped()
 	if s.Pprof {
 		s.pprof()
 	}
+	s.mux.Handle("GET /{$}", page.Handler())
+	s.mux.Handle("GET /assets/", page.Handler())
 	return s
 }
 
@@ -93,7 +93,7 @@ func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Re
 	m.Handle(pattern, http.HandlerFunc(h))
 }
 
-// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stay].
+// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stream].
 const answerTime = 10 * time.Second
 
 // ServeHTTP answers one request, if who asks may ask.
@@ -137,7 +137,7 @@ func (s *Server) pprof() {
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			if release, ok := s.stay(w, r); ok { // it takes as many seconds as it is asked to
+			if release, ok := s.stream(w, r); ok { // it takes as many seconds as it is asked to
 				defer release()
 				h(w, r)
 			}

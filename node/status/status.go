@@ -46,8 +46,8 @@ type Link struct {
 	Unheard   bool     `json:"unheard,omitempty"`  // nothing came since the node is connected: does the neighbour run, and know of the link?
 	Topology  string   `json:"topology,omitempty"` // how the neighbour's differs from this node's
 	Lacking   []string `json:"lacking,omitempty"`  // other neighbours whose topology has no such link
-	Compared  *float64 `json:"compared,omitempty"` // seconds since digests could be compared at last
-	Equal     bool     `json:"equal"`              // they were, then
+	Compared  *float64 `json:"compared,omitempty"` // seconds since digests could be compared last; left out if they never could
+	Equal     *bool    `json:"equal,omitempty"`    // they were, then
 	Queued    int      `json:"queued"`             // reports waiting to be told
 	Told      uint64   `json:"told"`               // reports sent
 	Messages  uint64   `json:"messages"`           // in so many messages

@@ -43,6 +43,7 @@ type settings struct {
 	changed func(n *node, r line.Report)                  // the registry of n holds r now
 	heard   func(n, from *node, r line.Report, news bool) // in a message of reports
 	noticed func(n *node, what flood.Notice)
+	tells   func(n *node, r line.Report) // in a message to a neighbour
 }
 
 // counts is what went over all ways, and what became of it.

@@ -22,6 +22,7 @@ type Config struct {
 	Cuts     int           // of links at random, for 1 to 5 s
 	Seed     uint64
 	Progress func(reports int) // is told now and then how many were made, unless it is nil
+	Detail   bool              // is wanted, of each report
 
 	hands int // that simulate at a time, 0: as many as there are processors; the result is the same
 }
@@ -45,6 +46,7 @@ type Result struct {
 	RepairBytes       uint64  `json:"repair_bytes"`
 	HeartbeatBytes    uint64  `json:"heartbeat_bytes"`
 	Simulated         float64 `json:"simulated"`
+	Detail            *Detail `json:"-"` // nil unless it was wanted
 }
 
 // Hops is over how many links reports came to servers.
@@ -75,6 +77,7 @@ type load struct {
 	spare    []*path
 	accounts []account       // by server
 	took     []time.Duration // until the last server knew them
+	detail   *Detail         // or nil
 }
 
 // account is what came to a server, which no other writes in.
@@ -83,6 +86,10 @@ type account struct {
 	hops    int // over which they came
 	most    int
 	knew    []knew // since it was asked last
+
+	// If detail is wanted.
+	byHops []int // of what arrived
+	said   []int // reports that it told a neighbour since it was asked last
 }
 
 // knew is that a server came to know a report.
@@ -118,6 +125,9 @@ func newLoad(c Config) (*load, error) {
 	}
 	l.herd = newHerd(c.Seed, s)
 	l.accounts = make([]account, len(l.nodes))
+	if c.Detail {
+		l.withDetail()
+	}
 	return l, nil
 }
 
@@ -190,7 +200,7 @@ func (s *saying) happen() {
 func (l *load) report(ctx context.Context) error {
 	const ahead = 256
 	for i := range l.paths {
-		at := warmUp + time.Duration(i)*l.every
+		at := l.made(i)
 		l.paths[i] = l.begin()
 		n := l.nodes[l.rng.IntN(len(l.nodes))]
 		l.at(at, n, &saying{l, i, n, l.rng.IntN(l.Clients)})
@@ -248,6 +258,9 @@ func (l *load) hear(n, from *node, r line.Report, news bool) {
 	a.arrived++
 	a.hops += known + 1
 	a.most = max(a.most, known+1)
+	if l.detail != nil {
+		a.countHops(known + 1)
+	}
 }
 
 // arrive notes that a server knows a report.
@@ -264,14 +277,24 @@ func (l *load) ask() {
 			p := l.paths[k.report]
 			p.last = max(p.last, k.at)
 			if p.missing--; p.missing == 0 {
-				l.took = append(l.took, p.last-(warmUp+time.Duration(k.report)*l.every))
+				took := p.last - l.made(k.report)
+				l.took = append(l.took, took)
+				if l.detail != nil {
+					l.detail.ToLast[k.report] = took.Seconds()
+				}
 				l.paths[k.report] = nil
 				l.spare = append(l.spare, p)
 			}
 		}
 		a.knew = a.knew[:0]
 	}
+	if l.detail != nil {
+		l.askMore()
+	}
 }
+
+// made is when a report was.
+func (l *load) made(report int) time.Duration { return warmUp + time.Duration(report)*l.every }
 
 func (l *load) result(before counts, took time.Duration, equal bool) Result {
 	now, all := l.counts, account{}
@@ -286,7 +309,10 @@ func (l *load) result(before counts, took time.Duration, equal bool) Result {
 		Hops: Hops{Max: all.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
 		Converged: equal, Convergence: took.Seconds(),
 		ReportBytes: now.reportBytes - before.reportBytes, RepairBytes: now.repairBytes - before.repairBytes,
-		HeartbeatBytes: now.beatBytes - before.beatBytes, Simulated: l.now.Seconds(),
+		HeartbeatBytes: now.beatBytes - before.beatBytes, Simulated: l.now.Seconds(), Detail: l.detail,
+	}
+	if l.detail != nil {
+		l.sumDetail()
 	}
 	r.MessagesPerReport = float64(r.Messages) / float64(l.Reports)
 	if all.arrived > 0 {

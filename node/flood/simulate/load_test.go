@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -153,6 +154,47 @@ func BenchmarkThousand(b *testing.B) {
 		r, err := Run(b.Context(), Config{Topology: topo, Reports: 2000, Rate: 1000, Clients: 1000, Delay: 10 * time.Millisecond, Seed: 1})
 		if err != nil || !r.Converged {
 			b.Fatal(r, err)
+		}
+	}
+}
+
+// Detail says of each report what the sums say of all, and looking changes nothing.
+func TestDetail(t *testing.T) {
+	skipRacing(t)
+	for _, loss := range []float64{0, 0.05} {
+		c := Config{Topology: campus(t), Reports: 500, Rate: 1000, Clients: 50, Delay: 10 * time.Millisecond, Loss: loss, Seed: 9}
+		plain, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Detail = true
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := r.Detail
+		r.Detail = nil
+		if r != plain {
+			t.Errorf("%+v, and with detail %+v", plain, r)
+		}
+		messages, superseded, longest := 0, 0, 0.0
+		for i, n := range d.Messages {
+			messages += n
+			if math.IsNaN(d.ToLast[i]) {
+				superseded++
+			} else {
+				longest = max(longest, d.ToLast[i])
+			}
+		}
+		arrived, hops := 0, 0
+		for i, n := range d.Hops {
+			arrived += n
+			hops += i * n
+		}
+		// A message has more than one report now and then.
+		if messages < int(r.Messages) || messages > int(r.Messages)*11/10 || superseded != r.Superseded || longest != r.ToLast.Max ||
+			len(d.Hops)-1 != r.Hops.Max || math.Abs(float64(hops)/float64(arrived)-r.Hops.Mean) > 1e-9 || d.Every != 0.001 {
+			t.Errorf("loss %v: %d messages, %d superseded, %v to the last, hops %v; %+v", loss, messages, superseded, longest, d.Hops, r)
 		}
 	}
 }

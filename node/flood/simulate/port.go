@@ -44,6 +44,7 @@ func (p *port) pump() {
 	}
 	for p.link.Next(n.time(), &d.said) {
 		d.counts.count(n, &d.said)
+		n.herd.sentReports(n, &d.said)
 		for _, w := range p.ways {
 			w.send(&d.said)
 		}

@@ -66,6 +66,7 @@ func recordingCampus(t *testing.T, seed uint64) *herd {
 // A node tells how it is every 5 s, all others know it a heartbeat a hop later: three hops are the most of the campus. How old that is
 // everybody knows to the time that messages are on their way.
 func TestRecords(t *testing.T) {
+	skipRacing(t)
 	h := recordingCampus(t, 1)
 	h.run(20 * time.Second)
 	last := make(map[[2]flood.NodeName]int64)
@@ -230,6 +231,7 @@ func TestRecordsOfTwins(t *testing.T) {
 
 // What records cost a herd at rest: the bytes of its heartbeats, with and without them.
 func TestRecordBytes(t *testing.T) {
+	skipRacing(t)
 	fifty, err := NewTopology(Regular, 50, 4, 1)
 	if err != nil {
 		t.Fatal(err)

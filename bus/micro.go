@@ -1,0 +1,75 @@
+package bus
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+)
+
+const (
+	services   = "$SRV.>" // on which micro services are found
+	answerTime = 2 * time.Second
+
+	// QueryInbox is how the subjects begin on which the user query may hear answers.
+	QueryInbox = "_INBOX_query"
+)
+
+// whereSubject is where any one node of a herd answers; with a node's name behind it, that node does.
+func whereSubject(herd string) string { return herd + ".where" }
+
+// Service is what a node answers as a NATS micro service (ADR-32).
+type Service struct {
+	Version string // of the program
+
+	// Where returns what is known of a client, and whether anything is.
+	Where func(client string) (text []byte, known bool)
+}
+
+// Serve has the node answer from the next connection on.
+func (d *NATS) Serve(s *Service) { d.service = s }
+
+var semver = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+// answer makes the connection a micro service, until it ends. Subscriptions that the bus refuses show as trouble.
+func (c *natsConn) answer(s *Service) error {
+	version := s.Version
+	if len(version) > 0 && version[0] == 'v' {
+		version = version[1:]
+	}
+	if !semver.MatchString(version) {
+		version = "0.0.0" // of a development build; it must have the form
+	}
+	service, err := micro.AddService(c.nc, micro.Config{
+		Name: c.herd, Version: version, Description: "Where a client was last: its ID is the question, an AT line the answer.",
+		Metadata: map[string]string{"herd": c.herd, "node": c.node},
+	})
+	handler := micro.HandlerFunc(func(r micro.Request) { c.where(s, r) })
+	if err == nil {
+		err = service.AddEndpoint("where", handler, micro.WithEndpointSubject(whereSubject(c.herd)))
+	}
+	if err == nil {
+		err = service.AddEndpoint("where-"+c.node, handler, micro.WithEndpointSubject(whereSubject(c.herd)+"."+c.node), micro.WithEndpointQueueGroupDisabled())
+	}
+	if err != nil {
+		c.Close()
+		return fmt.Errorf("bus: micro service: %w", err)
+	}
+	return nil
+}
+
+func (c *natsConn) where(s *Service, r micro.Request) {
+	c.taking.RLock()
+	defer c.taking.RUnlock()
+	if c.closed {
+		return
+	}
+	var err error
+	if text, known := s.Where(string(r.Data())); known {
+		err = r.Respond(text)
+	} else {
+		err = r.Error("404", "client not known", nil)
+	}
+	_ = err // who asked gets no answer in time, and the service counts it
+}

@@ -1,0 +1,149 @@
+package bus
+
+import (
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// asker is a connection of the user query.
+func asker(t *testing.T, url string, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url, append(options, nats.CustomInboxPrefix(QueryInbox), nats.NoReconnect())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+func serve(t *testing.T, d *NATS) {
+	t.Helper()
+	d.Serve(&Service{Version: "v1.2.3", Where: func(client string) ([]byte, bool) {
+		return []byte("AT " + d.Node + " " + client), client != "unknown"
+	}})
+	c := dial(t, d, newInbox())
+	if err := c.Flush(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkMicro has the user query find the nodes, and ask them.
+func checkMicro(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	found, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.PublishRequest("$SRV.INFO.herd", found.Subject, nil); err != nil {
+		t.Fatal(err)
+	}
+	var nodes []string
+	for range 2 {
+		m, err := found.NextMsgWithContext(deadline(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info micro.Info
+		if err := json.Unmarshal(m.Data, &info); err != nil || info.Version != "1.2.3" || len(info.Endpoints) != 2 {
+			t.Fatalf("%v in %s", err, m.Data)
+		}
+		nodes = append(nodes, info.Metadata["node"])
+	}
+	slices.Sort(nodes)
+	if !slices.Equal(nodes, []string{"Goloman", "Hands"}) {
+		t.Errorf("found %v", nodes)
+	}
+	for subject, want := range map[string]string{
+		"herd.where.Goloman": "AT Goloman kiwi\xff", "herd.where.Hands": "AT Hands kiwi\xff", "herd.where": "AT either kiwi\xff",
+	} {
+		m, err := nc.RequestWithContext(deadline(t), subject, []byte("kiwi\xff"))
+		if err != nil {
+			t.Fatalf("%s: %v", subject, err)
+		}
+		if got := string(m.Data); got != want && (subject != "herd.where" || got != "AT Goloman kiwi\xff" && got != "AT Hands kiwi\xff") {
+			t.Errorf("%s answers %q", subject, got)
+		}
+	}
+	m, err := nc.RequestWithContext(deadline(t), "herd.where", []byte("unknown"))
+	if err != nil || len(m.Data) > 0 || m.Header.Get(micro.ErrorCodeHeader) != "404" || m.Header.Get(micro.ErrorHeader) != "client not known" {
+		t.Errorf("an unknown client: %v, %v", m, err)
+	}
+	if _, err := nc.RequestWithContext(deadline(t), "herd.where.Wilkes", nil); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("a node that does not run: %v", err)
+	}
+}
+
+// The user query asks nodes of the embedded server, and those of a real one with the configuration made for it, and can do nothing else.
+func TestMicro(t *testing.T) {
+	s, err := StartServer(ServerConfig{Herd: "herd", Neighbours: campus, Micro: true, Listen: "127.0.0.1:0", Log: silentLog{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	serve(t, s.Dialer("Goloman"))
+	serve(t, s.Dialer("Hands"))
+	checkMicro(t, asker(t, s.URL(), nats.UserInfo(queryName, queryName)))
+
+	for name, adjust := range map[string][]func(*Plan){"nkeys": {asked}, "TLS": {asked, encrypted}, "mtls": {asked, mutual, private}} {
+		t.Run(name, func(t *testing.T) {
+			k := makeKeys(t, plan(adjust...))
+			url := startFrom(t, filepath.Join(string(k), "servers", "nats", serverConfig)).ClientURL()
+			for _, node := range []string{"Goloman", "Hands"} {
+				d := &NATS{URL: url, Herd: "herd", Node: node}
+				c, err := k.Node(node)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.Identify(c)
+				serve(t, d)
+			}
+			c, err := k.Query()
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkMicro(t, asker(t, url, c.options()...))
+
+			m := join(t, "query", url, c.options())
+			for _, subject := range []string{"herd.>", "$SRV.>", "_INBOX.x", "herd.where"} {
+				if _, err := m.nc.SubscribeSync(subject); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, subject := range []string{"herd.propagate.Goloman.Hands", "_INBOX_query.x", "herd.where.Goloman.Hands"} {
+				if err := m.nc.Publish(subject, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.flush(t)
+			want := "hear $SRV.>, hear _INBOX.x, hear herd.>, hear herd.where, publish _INBOX_query.x, publish herd.propagate.Goloman.Hands, publish herd.where.Goloman.Hands"
+			if refused, _ := m.leave(t); strings.Join(refused, ", ") != want {
+				t.Errorf("refused %q, want %s", refused, want)
+			}
+		})
+	}
+}
+
+// Without it, there is nobody who may ask, and no node that may answer.
+func TestNoMicro(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	if nc, err := nats.Connect(s.URL(), nats.UserInfo(queryName, queryName)); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("%v, %v", nc, err)
+	}
+	in := newInbox()
+	d := s.Dialer("Goloman")
+	d.Serve(&Service{Where: func(string) ([]byte, bool) { return nil, false }})
+	c := dial(t, d, in)
+	if err := c.Flush(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-in.troubles; !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "Subscription to") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+	"strconv"
+
+	"herd/node/flood/simulate"
+	"herd/node/load/plot"
+)
+
+// card is a number on a page.
+type card struct {
+	Value, What string
+	Bad         bool
+}
+
+// page is what came of a simulation, in HTML.
+func (s *simulation) page(r *simulate.Result) ([]byte, error) {
+	fill := struct {
+		What, Load, Version string
+		Seed                uint64
+		Cards               []card
+		Figures             []template.HTML
+	}{
+		What: plural(r.Nodes, "server") + ", " + plural(r.Links, "link"), Load: s.faults(), Version: thisProgram(), Seed: r.Seed,
+		Cards: cards(r),
+	}
+	if s.shape != "" {
+		fill.What = s.shape + ": " + fill.What
+	}
+	for _, svg := range figuresOf(r) {
+		fill.Figures = append(fill.Figures, inPage(svg))
+	}
+	return fillPage("simulate.html", fill)
+}
+
+// faults says what was simulated.
+func (s *simulation) faults() string {
+	return fmt.Sprintf("%s of %s, %d a second; links of %s one way, %g %% of the messages lost, %s",
+		plural(s.Reports, "report"), plural(s.Clients, "client"), s.Rate, s.Delay, 100*s.Loss, plural(s.Cuts, "cut"))
+}
+
+func cards(r *simulate.Result) []card {
+	equal := card{plot.Seconds(r.Convergence), "from the last report or fault until all servers knew the same", false}
+	if !r.Converged {
+		equal = card{"never", "did all servers know the same", true}
+	}
+	return []card{
+		{fmt.Sprintf("%.2f", r.MessagesPerReport), fmt.Sprintf("messages over links per report; %d tell one to all when the herd is idle", r.FloodCost), false},
+		{fmt.Sprintf("%.2f", r.Hops.Mean), fmt.Sprintf("links from server to server on average, %d at most", r.Hops.Max), false},
+		{plot.Seconds(r.ToLast.P50), "from a report until all servers knew it, median; 99 %: " + plot.Seconds(r.ToLast.P99), false},
+		equal,
+		{strconv.Itoa(r.Superseded), "reports were superseded before all servers knew them", false},
+		{strconv.FormatUint(r.Detail.Conflated, 10), "reports were replaced by newer ones while they waited for a link", false},
+		{strconv.FormatUint(r.Lost, 10), "messages were lost", false},
+		{bytesOf(r.RepairBytes), "of repair, next to " + bytesOf(r.ReportBytes) + " of reports and " + bytesOf(r.HeartbeatBytes) + " of heartbeats", false},
+	}
+}
+
+func bytesOf(n uint64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return plot.Number(float64(n)) + "B"
+}
+
+// figuresOf draws what became of the reports.
+func figuresOf(r *simulate.Result) (figures [][]byte) {
+	d := r.Detail
+	messages := make([]int, slices.Max(d.Messages)+1)
+	for _, n := range d.Messages {
+		messages[n]++
+	}
+	messagesPlot := plot.Columns{
+		Title: "Messages per report", Note: fmt.Sprintf("2E − (N − 1) = %d", r.FloodCost), X: "messages over links", Y: "reports",
+		Columns: histogram(messages),
+	}
+	figures = append(figures, messagesPlot.SVG())
+	if len(d.Hops) > 0 {
+		hopsPlot := plot.Columns{
+			Title: "Hops", Note: "repaired reports not counted", X: "links over which a report came to a server", Y: "times",
+			Columns: histogram(d.Hops),
+		}
+		figures = append(figures, hopsPlot.SVG())
+	}
+	times := plot.Axis{Name: "time", Kind: plot.Log, Label: plot.Seconds}
+	var sorted []float64
+	for _, t := range d.ToLast {
+		if !math.IsNaN(t) {
+			sorted = append(sorted, t)
+		}
+	}
+	slices.Sort(sorted)
+	share := plot.Series{Name: "last server"}
+	for i, t := range sorted {
+		if i == len(sorted)-1 || t != sorted[i+1] { // so many are no slower
+			share.Points = append(share.Points, [2]float64{plot.Tail(min(float64(i+1), float64(len(sorted))-0.5) / float64(len(sorted))), t})
+		}
+	}
+	distribution := plot.Chart{
+		Title: "Until all servers know", X: plot.Axis{Name: "share of all that are no slower", Kind: plot.Percentile}, Y: times,
+		Series: []plot.Series{share},
+	}
+	figures = append(figures, distribution.SVG())
+	over, superseded := overTime(d)
+	overPlot := plot.Chart{
+		Title: "Until all servers know, over time", X: plot.Axis{Name: "seconds from the first report to when it was made"}, Y: times, Series: over,
+	}
+	supersededPlot := plot.Chart{
+		Title: "Superseded before all knew them", X: plot.Axis{Name: "seconds from the first report to when it was made"}, Y: plot.Axis{Name: "share of the reports, %"},
+		Series: []plot.Series{superseded},
+	}
+	return append(figures, overPlot.SVG(), supersededPlot.SVG())
+}
+
+// overTime divides the reports into as many parts as a plot can show, by when they were made.
+func overTime(d *simulate.Detail) (toLast []plot.Series, superseded plot.Series) {
+	const parts = 60
+	size := (len(d.ToLast) + parts - 1) / parts
+	median, longest := plot.Series{Name: "median", Dots: true}, plot.Series{Name: "longest", Dots: true}
+	superseded = plot.Series{Name: "superseded", Dots: true}
+	first := 0
+	for part := range slices.Chunk(d.ToLast, size) {
+		at := (float64(first) + float64(len(part))/2) * d.Every
+		first += len(part)
+		all := len(part)
+		part = slices.DeleteFunc(slices.Clone(part), math.IsNaN)
+		superseded.Points = append(superseded.Points, [2]float64{at, 100 * float64(all-len(part)) / float64(all)})
+		if len(part) > 0 {
+			slices.Sort(part)
+			median.Points = append(median.Points, [2]float64{at, part[len(part)/2]})
+			longest.Points = append(longest.Points, [2]float64{at, part[len(part)-1]})
+		}
+	}
+	return []plot.Series{median, longest}, superseded
+}
+
+// histogram returns columns of how often each number occurs, or each range of numbers if they are many.
+func histogram(times []int) (columns []plot.Column) {
+	const most, ranges = 16, 8 // whose names are longer
+	first := slices.IndexFunc(times, func(n int) bool { return n > 0 })
+	if first < 0 {
+		return nil
+	}
+	size := 1
+	if n := len(times) - first; n > most {
+		size = (n + ranges - 1) / ranges
+	}
+	for ; first < len(times); first += size {
+		last := min(first+size, len(times)) - 1
+		column := plot.Column{Name: strconv.Itoa(first)}
+		if last > first {
+			column.Name += "–" + strconv.Itoa(last)
+		}
+		for _, n := range times[first : last+1] {
+			column.Number += float64(n)
+		}
+		columns = append(columns, column)
+	}
+	return columns
+}

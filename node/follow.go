@@ -1,0 +1,80 @@
+package node
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/status"
+)
+
+// hear has the engine hear what a client of this node reports, and begins to trace one in so many.
+func (n *Node) hear(r line.Report, now time.Time) {
+	step := n.Tracer.Said(string(r.Client()), now)
+	if step == nil {
+		n.engine.Hear(r, flood.Edge)
+		return
+	}
+	n.tracing.Lock()
+	defer n.tracing.Unlock()
+	n.through(step, r, flood.Edge)(n.engine.Hear(r, flood.Edge))
+}
+
+// through has a report that the engine is about to hear keep its trace on the way through this node. What it returns is to be called with
+// what the engine makes of it.
+func (n *Node) through(step *status.Step, r line.Report, from flood.NodeName) (heard func(news bool)) {
+	done := n.engine.Trace(r, from, step)
+	return func(news bool) {
+		done(news)
+		step.Merged(news)
+	}
+}
+
+// takeTraced has a link take a message of reports, of which some may be traced: the message has so many lines, and not all of them need be
+// reports.
+func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m flood.Message, heard func(r line.Report, news bool)) {
+	traces, err := status.ParseTraces(header, lines)
+	if err != nil {
+		n.refusals.note(malformedMessage, string(l.Peer), func() zap.Field { return zap.String("trace", quoted(header[:min(len(header), maxLogged)])) })
+	}
+	n.tracing.Lock()
+	defer n.tracing.Unlock()
+	ends := make(map[int]func(news bool), len(traces))
+	for _, t := range traces {
+		if len(m.Reports) == lines { // else it would be another report's
+			ends[t.Line] = n.through(n.Tracer.Heard(t.Context, string(l.Peer), now), m.Reports[t.Line], l.Peer)
+		}
+	}
+	next := 0
+	_ = l.Take(now, m, func(r line.Report, news bool) { // which cannot fail
+		if end := ends[next]; end != nil {
+			end(news)
+		}
+		next++
+		heard(r, news)
+	})
+}
+
+// publishTraced publishes a message with reports that are followed.
+func (t *talk) publishTraced(l *link, m *flood.Message, stamp string, payload []byte) error {
+	var header []byte
+	steps := make([]*status.Step, len(m.Traced))
+	for i, traced := range m.Traced {
+		steps[i] = t.node.Tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
+		header = steps[i].AppendTrace(header, traced.Line)
+	}
+	err := t.conn.PublishTraced(kinds[m.Kind], string(l.Peer), stamp, string(header), payload)
+	for _, step := range steps {
+		step.Sent(err)
+	}
+	return err
+}
+
+// TracesLog returns what complains of spans that a collector does not take, at most once a minute.
+func TracesLog(log *zap.Logger) func(error) {
+	complain := rate.Sometimes{Interval: complaintGap}
+	return func(err error) { complain.Do(func() { log.Warn("traces are lost", zap.Error(err)) }) }
+}
