@@ -91,7 +91,7 @@ func (n *Node) admit(ctx context.Context, conn net.Conn, sessions *sync.WaitGrou
 		_ = conn.Close()
 		return
 	}
-	sessions.Go(func() { newSession(n, conn, host, sessions).run(ctx) })
+	sessions.Go(func() { newSession(n, conn, n.tls.Load(), host, sessions).run(ctx) })
 }
 
 // hostOf returns the address without port. Of IPv6 it is the network of 64 bits that one subscriber has: its addresses are

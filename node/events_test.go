@@ -123,7 +123,7 @@ func TestEventsOverHTTP(t *testing.T) {
 		if got := there("none"); got != io.EOF.Error() && got != io.ErrUnexpectedEOF.Error() {
 			t.Errorf("the stream of a node that ends ends with %q", got)
 		}
-		if took := time.Since(began); took > 0 {
+		if took := time.Since(began); took > 2*time.Millisecond { // after one of which net/http looks whether all have gone
 			t.Errorf("its end waits %s for who watches", took)
 		}
 	})

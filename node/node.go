@@ -161,10 +161,9 @@ func (n *Node) run(ctx context.Context) error {
 
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	var looking sync.WaitGroup // may report as well
 	if n.HTTP != nil {
-		tasks.Go(func() {
-			fail(n.serveHTTP(failed))
-		})
+		looking.Go(func() { fail(n.serveHTTP(failed)) })
 	}
 	n.Log.Info("listening", zap.String("address", n.Listener.Addr().String()))
 	err := n.accept(failed)
@@ -172,6 +171,7 @@ func (n *Node) run(ctx context.Context) error {
 		err = context.Cause(failed)
 	}
 	fail(nil)
+	looking.Wait()
 	n.drain()
 	stop()
 	tasks.Wait()
@@ -220,6 +220,7 @@ func (n *Node) Health() status.Health {
 	case <-n.ready:
 		h.Ready = true
 	default:
+		h.Missing = n.missing(time.Now())
 	}
 	if n.Providers != nil {
 		h.Places = providers(n.Providers.Counts())

@@ -18,21 +18,22 @@ import (
 
 // session is the conversation with one client.
 type session struct {
-	node    *Node
-	tasks   *sync.WaitGroup // its goroutines
-	conn    net.Conn        // closes at once
-	secure  *secure         // the same, if it is TLS; else nil
-	host    string          // of the client
-	peer    string          // the same with port, for the log
-	input   *input
-	replies *replies
-	scratch []byte
-	rate    *rate.Limiter // nil: none
-	heard   time.Time     // when the lines were read that are being answered
-	begun   time.Time     // when the line that is not complete began to arrive; zero if there is none
-	idle    time.Time     // when the client will have said nothing for too long; zero: never
-	brief   bool          // the wait is one for restTime
-	resting bool          // that is over
+	node     *Node
+	tasks    *sync.WaitGroup // its goroutines
+	conn     net.Conn        // closes at once
+	secure   *secure         // the same, if it is TLS; else nil
+	host     string          // of the client
+	peer     string          // the same with port, for the log
+	input    *input
+	replies  *replies
+	scratch  []byte
+	rate     *rate.Limiter // nil: none
+	heard    time.Time     // when the lines were read that are being answered
+	begun    time.Time     // when the line that is not complete began to arrive; zero if there is none
+	idle     time.Time     // when the client will have said nothing for too long; zero: never
+	restless bool          // the session does not rest
+	brief    bool          // the wait is one for restTime
+	resting  bool          // that is over
 
 	ctx     context.Context // ends when no more is to be read
 	asking  context.Context // for providers: ends with the session
@@ -42,12 +43,14 @@ type session struct {
 	hurried sync.WaitGroup  // that ctx has ended
 	late    *time.Timer     // then: for what has been read to be answered
 	release func()          // what waits for ctx
+	why     error           // it has ended, as for close
 }
 
-func newSession(n *Node, conn net.Conn, host string, tasks *sync.WaitGroup) *session {
+// newSession returns the conversation with a client of an address, over TLS unless t is nil.
+func newSession(n *Node, conn net.Conn, t *TLS, host string, tasks *sync.WaitGroup) *session {
 	s := &session{node: n, tasks: tasks, conn: conn, host: host, peer: conn.RemoteAddr().String()}
 	limit := func() time.Duration { return n.limits.Load().Write }
-	if t := n.tls.Load(); t != nil {
+	if t != nil {
 		s.secure = newSecure(conn, t, limit)
 		s.conn = s.secure
 	}
@@ -97,6 +100,7 @@ func (s *session) goOn(waited error) {
 
 // close takes leave of a client, for the reason err: io.EOF if it is done, nil if the node ends.
 func (s *session) close(err error) {
+	s.why = err
 	switch {
 	case errors.Is(err, io.EOF): // the client has ended it: who sees that the node has, too, may come again
 		s.node.door.leave(s.host)

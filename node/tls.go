@@ -65,6 +65,11 @@ func LoadTLS(files TLSFiles) (*TLS, error) {
 	return &TLS{c, cas}, nil
 }
 
+// requires reports whether clients need certificates.
+func (t *TLS) requires() bool {
+	return t != nil && t.config.ClientAuth == tls.RequireAndVerifyClientCert
+}
+
 // authorities returns the certificates of a file, all of which must be of CAs: any other would be trusted for itself.
 func authorities(path string) ([]*x509.Certificate, error) {
 	list, err := bus.LoadCertificates(path)

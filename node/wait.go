@@ -57,7 +57,7 @@ func (s *session) until(now time.Time, limits *Limits) (until time.Time) {
 	if limits.Idle > 0 {
 		s.idle = now.Add(limits.Idle)
 	}
-	s.brief = limits.Idle == 0 || limits.Idle > restTime
+	s.brief = !s.restless && (limits.Idle == 0 || limits.Idle > restTime)
 	if s.brief {
 		return now.Add(restTime)
 	}

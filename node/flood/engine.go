@@ -238,15 +238,18 @@ func (e *Engine) Oldest() int64 {
 }
 
 // CaughtUp reports whether the node knows what every neighbour knew that it can reach.
-func (e *Engine) CaughtUp(now time.Time) bool {
+func (e *Engine) CaughtUp(now time.Time) bool { return len(e.Behind(now)) == 0 }
+
+// Behind returns the links to the neighbours that know more, or may: those that have not been silent for long enough to be away.
+func (e *Engine) Behind(now time.Time) (behind []*Link) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, l := range e.Links() {
 		if state := e.state(l); state == CatchingUp || state == Down && now.Before(l.heard.Add(silence)) {
-			return false
+			behind = append(behind, l)
 		}
 	}
-	return true
+	return behind
 }
 
 func (e *Engine) state(l *Link) State {

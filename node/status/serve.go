@@ -19,7 +19,8 @@ const (
 // guest is a connection.
 type guest struct {
 	conn    net.Conn
-	streams bool // it lasts, and is not ended for another
+	ends    context.Context // with the server
+	streams bool            // it lasts, and is not ended for another
 }
 
 type guestKey struct{}
@@ -47,7 +48,7 @@ func (c *crowd) came(ctx context.Context, conn net.Conn) context.Context {
 			c.guests = slices.Delete(c.guests, i, i+1)
 		}
 	}
-	g := &guest{conn: conn}
+	g := &guest{conn: conn, ends: ctx}
 	c.guests = append(c.guests, g)
 	return context.WithValue(ctx, guestKey{}, g)
 }
@@ -77,6 +78,14 @@ func (c *crowd) hold(g *guest) (release func(), ok bool) {
 		c.streams--
 		g.streams = false
 	}, true
+}
+
+// whole returns a context that ends with the server, and not, like that of a request, also when the client does or is slow.
+func whole(r *http.Request) context.Context {
+	if g, known := r.Context().Value(guestKey{}).(*guest); known {
+		return g.ends
+	}
+	return r.Context()
 }
 
 // stream prepares an answer that lasts: it may take any time, and its connection is not ended in favour of others until release is called.
@@ -124,6 +133,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			defer answering.Unlock()
 		}
 	})
+	defer s.around.drop()
 	err := h.Serve(l)
 	if !stop() {
 		<-stopped

@@ -1,9 +1,11 @@
 package status
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -19,13 +21,15 @@ type Source interface {
 	Health() Health
 	Herd() []Node
 	Registry() *flood.Registry
+	Oldest() int64 // see [flood.Engine.Oldest]
 
 	Topology() *flood.Topology                            // as it is configured now: another pointer when it changes
 	Follow(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Follow]
 	Watch(w Watch) (stop func())                          // one at a time
 
-	Refuse(why Refusal, address string) // counts and logs that somebody at HOST:PORT was refused
-	MayLogIn(address string) bool       // or has tried too often
+	Converse(ctx context.Context, conn net.Conn) error // serves a client to its end, or says why not
+	Refuse(why Refusal, address string)                // counts and logs that somebody at HOST:PORT was refused
+	MayLogIn(address string) bool                      // or has tried too often
 }
 
 // Config is what a server is made of.
@@ -55,6 +59,8 @@ type Server struct {
 	cross *http.CrossOriginProtection
 	crowd *crowd
 	hub   hub
+
+	around around
 }
 
 // New returns the server of a node.
@@ -64,7 +70,11 @@ func New(c Config) *Server {
 		s.Observer = Unobserved("there is no observer")
 	}
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
+	s.around.source = c.Source
 	s.health()
+	s.clients()
+	s.herd()
+	s.reports()
 	s.login()
 	s.events()
 	s.mapped()

@@ -4,12 +4,13 @@ package status
 // Health is what a node says of itself.
 type Health struct {
 	Node     string            `json:"node"`
-	Ready    bool              `json:"ready"`    // once true it stays so: lost links do not end it
-	Bus      string            `json:"bus"`      // "connected", or why not
-	Uptime   float64           `json:"uptime"`   // seconds
-	Clients  int               `json:"clients"`  // devices whose last place is known
-	Digest   string            `json:"digest"`   // 16 hexadecimal digits: nodes with the same know the same of them
-	Sessions int               `json:"sessions"` // clients connected now
+	Ready    bool              `json:"ready"`             // once true it stays so: lost links do not end it
+	Missing  []string          `json:"missing,omitempty"` // for it to be ready
+	Bus      string            `json:"bus"`               // "connected", or why not
+	Uptime   float64           `json:"uptime"`            // seconds
+	Clients  int               `json:"clients"`           // devices whose last place is known
+	Digest   string            `json:"digest"`            // 16 hexadecimal digits: nodes with the same know the same of them
+	Sessions int               `json:"sessions"`          // clients connected now
 	Store    *Store            `json:"store,omitempty"`
 	Links    []Link            `json:"links"`   // one for each neighbour
 	Refused  map[string]uint64 `json:"refused"` // how often, by reason
