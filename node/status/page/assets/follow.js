@@ -18,6 +18,7 @@ export class Follow {
   #report = null;
   #read = 0; // when the report was
   #turn = 0;
+  #asked = false; // the node tells of its hops
   onchange = () => {}; // with the key of the client that is followed from now on, or null
 
   constructor(root, palette, graph) {
@@ -42,6 +43,7 @@ export class Follow {
       this.onchange(null);
       return true;
     }
+    if (/^\.\.?$/.test(key)) throw new Error("a browser takes . and .. for parts of the address, not for a client’s ID");
     const answer = await fetch("api/v1/clients/" + escaped(key));
     if (turn !== this.#turn) return true;
     if (answer.status === 404) return false;
@@ -52,6 +54,7 @@ export class Follow {
     this.#key = key;
     if (other) {
       this.#hops = [];
+      this.#asked = false;
       this.#time = client.time;
       this.#graph.follow([]);
       this.onchange(key);
@@ -60,6 +63,13 @@ export class Follow {
     this.update(client);
     this.#path();
     return true;
+  }
+
+  // asked notes that from now on the node tells of each hop of the client with a key, as it stands in a URL.
+  asked(key) {
+    if (this.#key === null || key !== escaped(this.#key)) return;
+    this.#asked = true;
+    this.#path();
   }
 
   // update shows a newer report of the client.
@@ -102,7 +112,7 @@ export class Follow {
     const hops = this.#hops.toSorted((a, b) => a.at - b.at);
     if (hops.length === 0) {
       list.replaceChildren();
-      set(says, "No hop of its report was seen: they are shown from its next report on.");
+      set(says, this.#asked ? "Its hops are shown from its next report on." : "Asking for its hops…");
       return;
     }
     const origin = hops[0].origin, known = new Set([origin]), taken = received(this.#report.time, this.#report.skew) * 1000;

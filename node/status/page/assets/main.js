@@ -218,6 +218,7 @@ setInterval(() => {
 }, 500);
 
 stream.on("notice", (n) => log.add([{ ...n, at: n.at > 1e11 ? n.at : Date.now() }], 0));
+stream.on("following", (client) => follow.asked(client));
 stream.on("path", (h) => follow.hop(h));
 log.onclient = (key) => find(key);
 

@@ -13,7 +13,8 @@ export class Stream {
   live = false;
   lost = 0; // when it was lost, 0 before it ever was there
 
-  // on calls f with the data of each event of that name. The name "state" is for when the stream is lost or back.
+  // on calls f with the data of each event of that name. The name "state" is for when the stream is lost or back, "following" for when
+  // it tells of another client.
   on(name, f) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, []);
     this.#listeners.get(name).push(f);
@@ -41,7 +42,7 @@ export class Stream {
   #replace() {
     clearTimeout(this.#retry);
     this.#next?.close();
-    const source = new EventSource("api/v1/events" + (this.#client ? "?client=" + this.#client : ""));
+    const client = this.#client, source = new EventSource("api/v1/events" + (client ? "?client=" + client : ""));
     this.#next = source;
     source.addEventListener("hello", () => {
       if (source !== this.#next) return;
@@ -49,6 +50,7 @@ export class Stream {
       this.#source = source;
       this.#next = null;
       this.#pause = 500;
+      this.#emit("following", client);
     });
     for (const name of ["hello", "health", "nodes", "clients", "hops", "notice", "path"]) {
       source.addEventListener(name, (e) => {
