@@ -102,7 +102,7 @@ func TestKeyboard(t *testing.T) {
 	to("#speak [name=send]")
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.until(`document.querySelector("#speak pre").textContent.startsWith("AT·Welsh·+")`)
-	if reply := value[string](b, `document.querySelector("#speak pre").textContent`); !strings.HasSuffix(reply, "}␊\n␊\n") || !strings.Contains(reply, "UCLA") {
+	if reply := value[string](b, `document.querySelector("#speak pre").textContent`); !strings.HasSuffix(reply, "}↵\n↵\n") || !strings.Contains(reply, "UCLA") {
 		t.Errorf("the reply is shown as %q", reply)
 	}
 }
@@ -123,7 +123,7 @@ func TestFollow(t *testing.T) {
 	find("kiwi.cs.ucla.edu")
 	b.until(`document.querySelector("#client .time").textContent === "1520023934.918963997" && document.querySelector("#client .says").textContent === "Its hops are shown from its next report on."`)
 	d.report("kiwi.cs.ucla.edu", 35, -118, stamp(time.Now()))
-	b.until(`document.querySelectorAll("#client li").length === 8`) // as many as a flood of the campus costs
+	b.until(`document.querySelector("#client li.old")?.textContent === "and 4 times to where it was known"`) // 8 in all: what a flood of the campus costs
 	if news := value[int](b, `document.querySelectorAll("#client li:not(.old)").length`); news != 4 {
 		t.Errorf("%d hops brought news, want one to each other server", news)
 	}

@@ -91,6 +91,11 @@ type crowd struct {
 
 func (h *herd) crowd(n int) *crowd {
 	c := &crowd{herd: h, all: travellers(n), devices: make(map[string]*device)}
+	for i := range c.all {
+		if h.nodes[c.all[i].server] == nil { // in another topology
+			c.all[i].server = string(h.topology.Nodes()[i%len(h.nodes)])
+		}
+	}
 	for name := range h.nodes {
 		c.devices[name] = h.device(name)
 	}

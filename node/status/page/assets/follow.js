@@ -29,6 +29,11 @@ export class Follow {
     root.addEventListener("keydown", (e) => e.key === "Escape" && this.follow(null));
   }
 
+  // report is the last one of the client that is followed.
+  get report() {
+    return this.#report;
+  }
+
   get key() {
     return this.#key;
   }
@@ -124,10 +129,14 @@ export class Follow {
       known.add(h.to);
       return { from: h.from, to: h.to, after: (h.at - first) / 1000, news };
     });
-    list.replaceChildren(...path.map((h) => element("li", h.news ? "" : "old",
-      element("span", "way", element("bdi", "", h.from), " → ", element("bdi", "", h.to)),
-      element("span", "after", "+" + span(h.after)),
-      ...(h.news ? [] : [element("span", "remark", "known there")]))));
+    const news = path.filter((h) => h.news), old = path.filter((h) => !h.news);
+    list.replaceChildren(...news.map((h) => element("li", "",
+      element("span", "way", element("bdi", "", h.from), " → ", element("bdi", "", h.to)), element("span", "after", "+" + span(h.after)))));
+    if (old.length > 0) {
+      const rest = element("li", "old", `and ${old.length} ${old.length === 1 ? "time" : "times"} to where it was known`);
+      rest.title = old.map((h) => `${h.from} → ${h.to} +${span(h.after)}`).join("\n");
+      list.append(rest);
+    }
     set(says, agreed ? `${origin} took it at ${clock(first)}, by its clock.` : `Counted from its first hop, at ${clock(first)}.`);
     this.#graph.follow(path);
   }

@@ -315,7 +315,10 @@ async function find(key) {
     set($("found"), "Not found out: " + fault.message);
     return;
   }
-  map.choose(clients.index.get(key) ?? -1, true);
+  if (follow.key !== key) return; // another was asked for meanwhile
+  if (clients.times[clients.index.get(key)] !== follow.report.time) report(follow.report);
+  map.choose(clients.index.get(key), true);
+  map.changed();
 }
 
 follow.onchange = (key) => {

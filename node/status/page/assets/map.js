@@ -283,7 +283,7 @@ export class WorldMap {
       const part = Math.max(0, now - since) / pulseTime, [x, y] = this.placeOf(i);
       if (x < -20 || y < -20 || x > this.#width + 20 || y > this.#height + 20) continue;
       c.beginPath();
-      c.arc(x, y, 2 + 9 * Math.sqrt(part), 0, 7);
+      c.arc(x, y, 2 + (this.#width < 600 ? 5 : 8) * Math.sqrt(part), 0, 7);
       c.strokeStyle = this.#palette.css(clients.origin[i], 0.9 * (1 - part));
       c.stroke();
     }

@@ -2,7 +2,7 @@
 
 import { count, element, fromBytes } from "./text.js";
 
-const marks = { "\n": "␊", "\r": "␍", "\t": "␉" };
+const marks = { "\n": "↵", "\r": "\\r", "\t": "→" };
 
 // spelled returns nodes for a reply, in which white space can be seen.
 function spelled(text) {

@@ -116,7 +116,7 @@ export class Links {
 // compared says when the digests of both ends could be compared at last, and how that went.
 function compared(l) {
   if (l.compared === undefined) return "not compared yet";
-  return `${l.equal ? "equal" : "differ"} ${span(l.compared)} ago`;
+  return `${l.equal ? "equal" : "differ"} ${l.compared < 1 ? "< 1 s" : span(l.compared)} ago`;
 }
 
 // remarks are what is wrong with a link, in words.
@@ -191,7 +191,7 @@ export class Nodes {
     set(cells.clients, count(n.clients));
     set(cells.digest, n.digest.slice(0, 8));
     cells.digest.title = n.digest + (own && !n.self ? (n.digest === own.digest ? ": as here" : ": another than here now, when it was told") : "");
-    cells.digest.classList.toggle("equal", Boolean(own) && n.digest === own.digest);
+    cells.digest.classList.toggle("equal", Boolean(own) && !n.self && n.digest === own.digest);
     const states = (n.links ?? []).map((l) => l.peer + " " + l.state).join(", ");
     if (cells.links.title !== states) {
       cells.links.title = states;

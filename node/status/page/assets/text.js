@@ -100,6 +100,7 @@ export function rate(n) {
 export function span(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   const s = Math.abs(seconds), sign = seconds < 0 ? "−" : "";
+  if (s < 0.0001) return sign + Math.round(s * 1e6) + " µs";
   if (s < 0.9995) return sign + (s * 1000).toFixed(s < 0.0995 ? 1 : 0) + " ms";
   if (s < 9.95) return sign + s.toFixed(1) + " s";
   if (s < 120) return sign + Math.round(s) + " s";
