@@ -2,11 +2,11 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,mutants,numbers,page,peers
+TAGS := attack,compose,engine,kill,mutants,numbers,page,peers,prometheus
 FUZZ ?= 160# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-page screenshots race fuzz attack kill mutants soak numbers bench bench-peers performance lint up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants soak numbers bench bench-peers bench-metrics performance lint up clean
 
 all: build lint test
 
@@ -24,12 +24,17 @@ test-compose:
 test-engine:
 	go test -tags engine -run '^TestEngineEnds$$' -count=1 -timeout 10m .
 
+# Debian's Prometheus scrapes a herd, and its tool checks metrics and alerts.
+test-prometheus:
+	@command -v promtool >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
+	go test -tags prometheus -run '^(TestPromtool|TestPrometheus)$$' -count=1 -timeout 5m ./cmd/herd
+
 race:
 	go test -race ./...
 
-CHROMIUM := command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+CHROMIUM := command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
-# The status page in a real browser, without a window.
+# The status page in a real browser, without a window: two minutes.
 test-page:
 	@$(CHROMIUM)
 	go test -tags page -count=1 -timeout 10m -v ./node/status/page
@@ -86,7 +91,13 @@ bench-peers:
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
 	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m -v ./cmd/herd $(PEERS)
 
-# The same, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
+BEFORE ?=# another herd, to be compared with
+
+# What metrics cost, scraped each second and not scraped, and beside BEFORE=herd-of-another-commit: five minutes on an idle machine.
+bench-metrics:
+	go test -tags peers -run '^TestMetricsCost$$' -count 1 -timeout 60m -v ./cmd/herd $(if $(BEFORE),-before $(abspath $(BEFORE)))
+
+# What bench-peers does, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
 performance:
 	$(MAKE) bench-peers PEERS="$(PEERS) -write"
 

@@ -52,6 +52,7 @@ var owners = map[string][]string{
 	"github.com/hashicorp/golang-lru": {"places"},
 	"github.com/sony/gobreaker":       {"places/upstream"},
 	"github.com/nats-io/":             {"bus"},
+	"github.com/prometheus/":          {"node/status"},
 	"github.com/spf13/viper":          {"configs"},
 	"github.com/spf13/cobra":          {"cmd/herd"},
 	"github.com/cockroachdb/":         {"node/store"},

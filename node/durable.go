@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"herd/node/flood"
-	"herd/node/line"
 	"herd/node/status"
 	"herd/node/store"
 )
@@ -21,7 +20,7 @@ const (
 	diskLag   = time.Second           // from which on it is said that the disk does not keep up
 	diskLook  = diskLag / 4           // between two looks at that
 
-	diskForget = time.Minute // between two times that reports too old are deleted from it
+	diskForget = time.Minute // between the beginnings of two sweeps for the sake of reports that are too old
 
 	minDiskPause = 100 * time.Millisecond // before a disk that failed is tried again
 	maxDiskPause = 10 * time.Second
@@ -30,18 +29,21 @@ const (
 // disk is a neighbour that never forgets. One goroutine writes what waits for it, in rounds: a round takes all that waits when it
 // begins, and what is pushed meanwhile is for the next.
 type disk struct {
-	store  *store.Store
-	always bool // clients wait for it
-	log    *zap.Logger
-	engine *flood.Engine
-	queue  *flood.Queue
-	asked  chan struct{} // one slot: somebody waits for the next round
+	store   *store.Store
+	always  bool // clients wait for it
+	log     *zap.Logger
+	engine  *flood.Engine
+	journal *journal
+	asked   chan struct{} // one slot: somebody waits for the next round
 
-	batch   []line.Report // of the goroutine that writes
-	writing atomic.Int64  // reports in it, of clients that may wait again already
+	sweep   sweep        // of the goroutine that writes, as is
+	text    []byte       // of the last round: memory for a next one
+	handed  bool         // the store was given some of the next round
+	lost    bool         // what was to be is not known any more
+	writing atomic.Int64 // reports of the round under way
 
-	oldest int64     // cut-off of what was deleted last, and
-	forgot time.Time // when that was; both of the goroutine that watches
+	forgotten atomic.Bool // the disk has something that is too old
+	stale     atomic.Bool // the disk is to be swept for that
 
 	mu           sync.Mutex
 	moved        sync.Cond // of mu: ended has grown, or dead is set
@@ -53,11 +55,11 @@ type disk struct {
 	dead         error     // why nothing is written any more
 }
 
-// newDisk returns the disk of a node whose engine has a queue for it.
-func newDisk(s *store.Store, always bool, log *zap.Logger, e *flood.Engine) *disk {
+// newDisk returns the disk of a node whose engine tells the journal what changes.
+func newDisk(s *store.Store, always bool, log *zap.Logger, e *flood.Engine, j *journal) *disk {
 	d := &disk{
-		store: s, always: always, log: log,
-		engine: e, queue: e.Disk, asked: make(chan struct{}, 1), clean: time.Now(), oldest: e.Oldest(),
+		store: s, always: always, log: log, engine: e, journal: j, asked: make(chan struct{}, 1), clean: time.Now(),
+		sweep: sweep{registry: e.Registry(), store: s, part: flood.Parts},
 	}
 	d.moved.L = &d.mu
 	return d
@@ -100,16 +102,23 @@ func (n *Node) Run(ctx context.Context) error {
 func (d *disk) load(ctx context.Context) error {
 	began := time.Now()
 	d.engine.Tick(began)
-	for r, err := range d.store.All() {
+	oldest, registry, reports := d.engine.Oldest(), d.engine.Registry(), int64(0)
+	for r, err := range d.store.Rounds() {
 		if err != nil {
 			return err
 		}
-		d.engine.Registry().Merge(r)
+		if registry.Merge(r); r.Received() < oldest {
+			d.forgotten.Store(true)
+		}
+		reports++
+		d.sweep.logged += int64(len(r.String())) + 1
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	d.log.Info("loaded", zap.Int("clients", d.engine.Registry().Len()), zap.Duration("took", time.Since(began)))
+	clients := registry.Len()
+	d.sweep.known = d.sweep.logged / max(reports, 1) * int64(clients) // or so
+	d.log.Info("loaded", zap.Int("clients", clients), zap.Duration("took", time.Since(began)))
 	return nil
 }
 
@@ -117,7 +126,10 @@ func (d *disk) load(ctx context.Context) error {
 func (d *disk) run(ctx context.Context) error {
 	for d.await(ctx) {
 		began := time.Now()
-		err := d.round()
+		err := d.round(false)
+		if err == nil {
+			err = d.pause(ctx, time.After(time.Until(began.Add(diskPause))))
+		}
 		switch {
 		case err != nil && d.always:
 			d.die(err)
@@ -125,27 +137,53 @@ func (d *disk) run(ctx context.Context) error {
 		case err != nil:
 			d.recover(ctx, err)
 		}
-		select {
-		case <-time.After(time.Until(began.Add(diskPause))):
-		case <-d.asked:
-			d.ask()
-		case <-ctx.Done():
-		}
 	}
 	return nil
 }
 
+// pause returns when the next round is to begin: when it is due, or somebody waits for it. Meanwhile it hands over what there is plenty of.
+func (d *disk) pause(ctx context.Context, due <-chan time.Time) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+			return nil
+		case <-d.asked:
+			d.ask()
+			return nil
+		case <-d.journal.full:
+			if err := d.hand(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// hand has the store take what waits, to be on disk when the next round has ended.
+func (d *disk) hand() error {
+	d.mu.Lock()
+	d.busy = true
+	d.mu.Unlock()
+	text, reports, lost := d.journal.take(d.text)
+	d.writing.Add(int64(reports))
+	d.handed, d.lost = true, d.lost || lost
+	d.text = text
+	return d.sweep.add(text)
+}
+
 // await returns when there is something to do, or false when ctx has ended.
 func (d *disk) await(ctx context.Context) bool {
-	if d.queue.Len() > 0 && ctx.Err() == nil {
+	if (!d.journal.rest() || d.handed || d.sweep.running()) && ctx.Err() == nil {
 		return true
 	}
+	d.text = nil
 	d.idle(true)
 	defer d.idle(false)
 	select {
 	case <-ctx.Done():
 		return false
-	case <-d.queue.Wake():
+	case <-d.journal.wake:
 	case <-d.asked:
 	case <-d.store.Failed():
 	}
@@ -166,19 +204,26 @@ func (d *disk) ask() {
 	}
 }
 
-// round writes what waits. After an error some of it is neither on disk nor in the queue.
-func (d *disk) round() error {
+// round writes what waits, or instead all that is known. After an error some of what waited is neither on disk nor in the journal.
+func (d *disk) round(all bool) error {
 	d.mu.Lock()
 	d.busy = true
 	d.begun++
 	d.mu.Unlock()
 	began := time.Now()
-	d.batch = d.queue.Swap(d.batch)
-	d.writing.Store(int64(len(d.batch)))
-	err := d.store.Write(d.batch)
-	clear(d.batch) // what nobody holds any more is not to be kept by an idle disk
-	if err != nil {
-		return err
+	text, reports, lost := d.journal.take(d.text)
+	d.writing.Add(int64(reports))
+	all = all || lost || d.lost
+	d.handed, d.lost = false, false
+	if d.stale.Swap(false) || all || d.sweep.due() {
+		d.sweep.begin()
+	}
+	for more := true; more; more = all && d.sweep.running() {
+		var err error
+		if d.text, err = d.sweep.write(text); err != nil {
+			return err
+		}
+		text = d.text[:0]
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -210,10 +255,7 @@ func (d *disk) rewrite() error {
 	if err := d.store.Reopen(); err != nil {
 		return err
 	}
-	for r := range d.engine.Registry().All() {
-		d.queue.Push(r)
-	}
-	return d.round()
+	return d.round(true)
 }
 
 func (d *disk) fails(err error) {
@@ -234,7 +276,7 @@ func (d *disk) die(err error) {
 func (d *disk) settle() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dead == nil && !d.busy && d.queue.Len() == 0 {
+	if d.dead == nil && !d.busy && d.journal.waiting() == 0 {
 		return nil
 	}
 	for next := d.begun + 1; d.ended < next && d.dead == nil; d.moved.Wait() {
@@ -247,7 +289,7 @@ func (d *disk) settle() error {
 func (d *disk) finish() error {
 	err := d.failing
 	if err == nil {
-		err = d.round()
+		err = d.round(false)
 	}
 	if err != nil && d.dead == nil {
 		err = d.rewrite() // it may be well now
@@ -262,10 +304,11 @@ func (d *disk) finish() error {
 	return closing
 }
 
-// watch says when the disk does not keep up, and when it does again, and deletes what is too old, until ctx ends.
+// watch says when the disk does not keep up, and when it does again, and asks for a round when something on it is too old, until ctx ends.
 func (d *disk) watch(ctx context.Context) {
 	tick := time.NewTicker(diskLook)
 	defer tick.Stop()
+	var forgot time.Time
 	for behind := false; ; {
 		select {
 		case <-ctx.Done():
@@ -281,23 +324,12 @@ func (d *disk) watch(ctx context.Context) {
 			d.log.Warn("disk keeps up again")
 			behind = false
 		}
-		d.forget()
+		if time.Since(forgot) >= diskForget && d.forgotten.Swap(false) {
+			forgot = time.Now()
+			d.stale.Store(true)
+			d.ask()
+		}
 	}
-}
-
-// forget deletes what the engine has forgotten. What is written again from the queue is deleted the next time.
-func (d *disk) forget() {
-	oldest := d.engine.Oldest()
-	if oldest <= d.oldest || time.Since(d.forgot) < diskForget {
-		return
-	}
-	n, err := d.store.Forget(func(r line.Report) bool { return r.Received() < oldest })
-	if d.forgot = time.Now(); err != nil {
-		d.log.Error("not forgotten on disk", zap.Error(err)) // until the next cut-off
-		return
-	}
-	d.oldest = oldest
-	d.log.Info("forgotten on disk", zap.Int("reports", n))
 }
 
 // States of a disk; that of one that fails is the error.
@@ -309,7 +341,7 @@ const (
 func (d *disk) health() *status.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := &status.Store{Mode: "interval", State: diskWell, Waiting: max(d.queue.Len(), int(d.writing.Load()))}
+	h := &status.Store{Mode: "interval", State: diskWell, Waiting: d.journal.waiting() + int(d.writing.Load())}
 	if d.always {
 		h.Mode = "always"
 	}

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/line"
 	"herd/node/store"
 )
 
@@ -65,8 +64,9 @@ func BenchmarkSync(b *testing.B) {
 	n := alone(b)
 	n.iamat(b, "kiwi +34.068930-118.445127 1")
 	r, _ := n.Registry().Get("kiwi")
+	text := []byte(r.String() + "\n")
 	for b.Loop() {
-		if err := s.Write([]line.Report{r}); err != nil {
+		if err := s.Write(text); err != nil {
 			b.Fatal(err)
 		}
 	}

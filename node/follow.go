@@ -11,16 +11,27 @@ import (
 	"herd/node/status"
 )
 
-// hear has the engine hear what a client of this node reports, and begins to trace one in so many.
-func (n *Node) hear(r line.Report, now time.Time) {
-	step := n.Tracer.Said(string(r.Client()), now)
-	if step == nil {
-		n.engine.Hear(r, flood.Edge)
-		return
+// hear has the engine hear what clients of this node report, and begins to trace one in so many. It calls heard as
+// [flood.Engine.HearAll] does.
+func (n *Node) hear(reports []line.Report, now time.Time, heard func(r line.Report, news bool)) {
+	begin := 0
+	for i, r := range reports {
+		if step := n.Tracer.Said(string(r.Client()), now); step != nil {
+			n.engine.HearAll(reports[begin:i], flood.Edge, heard)
+			heard(r, n.hearTraced(r, step))
+			begin = i + 1
+		}
 	}
+	n.engine.HearAll(reports[begin:], flood.Edge, heard)
+}
+
+func (n *Node) hearTraced(r line.Report, step *status.Step) (news bool) {
 	n.tracing.Lock()
 	defer n.tracing.Unlock()
-	n.through(step, r, flood.Edge)(n.engine.Hear(r, flood.Edge))
+	heard := n.through(step, r, flood.Edge)
+	news = n.engine.Hear(r, flood.Edge)
+	heard(news)
+	return news
 }
 
 // through has a report that the engine is about to hear keep its trace on the way through this node. What it returns is to be called with

@@ -9,6 +9,7 @@ import (
 type door struct {
 	mu    sync.Mutex
 	count int
+	total uint64 // that ever were let in
 	hosts map[string]int
 }
 
@@ -26,6 +27,7 @@ func (d *door) enter(host string, limit, perHost int) (why reason, ok bool) {
 		return tooManyFromAddress, false
 	}
 	d.count++
+	d.total++
 	d.hosts[host]++
 	return 0, true
 }
@@ -43,6 +45,12 @@ func (d *door) inside() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.count
+}
+
+func (d *door) opened() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.total
 }
 
 const maxHosts = 1 << 16 // that a quota tells apart; beyond it, others share one

@@ -20,6 +20,7 @@ const maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound
 type link struct {
 	*flood.Link
 	told, messages, heard, old atomic.Uint64
+	lag                        *status.Histogram // since the receipt at the origin
 
 	telling atomic.Bool // something was popped that is not published yet
 }
@@ -34,7 +35,7 @@ func (l *link) health(began, now time.Time) status.Link {
 	}
 	h := status.Link{
 		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Unheard: s.Unheard, Twin: now.Sub(s.Twin) < time.Minute, Queued: l.Queue.Len(),
-		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(),
+		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(), Duplicates: s.Duplicates,
 		Conflated: counts.Conflated, Emptied: counts.Emptied,
 		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,
 		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
@@ -116,9 +117,10 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
 		}
 	}
-	lines := 0
-	for told := range strings.SplitSeq(strings.TrimSuffix(string(m.Payload), "\n"), "\n") {
-		lines++
+	payload := strings.TrimSuffix(string(m.Payload), "\n")
+	lines := strings.Count(payload, "\n") + 1
+	message.Reports = make([]line.Report, 0, min(lines, flood.MaxReports))
+	for told := range strings.SplitSeq(payload, "\n") {
 		from, r, err := line.ParsePropagate(told)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {
@@ -133,12 +135,14 @@ func (n *Node) reports(l *link, m bus.Message) {
 	}
 	n.hop(l.Peer, n.Name, message.Reports)
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
+	now, old, first := time.Now(), 0, line.Report{}
 	take := func(r line.Report, news bool) {
-		l.heard.Add(1)
 		what := "heard"
 		if !news {
-			l.old.Add(1)
+			old++
 			what = "heard old"
+		} else if first.IsZero() {
+			first = r
 		}
 		if logged {
 			told := string(line.AppendPropagate(nil, l.Peer, r))
@@ -146,10 +150,21 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 	}
 	if m.Trace != "" && n.Tracer != nil {
-		n.takeTraced(l, time.Now(), m.Trace, lines, message, take)
-		return
+		n.takeTraced(l, now, m.Trace, lines, message, take)
+	} else {
+		_ = l.Take(now, message, take) // which cannot fail
 	}
-	_ = l.Take(time.Now(), message, take) // which cannot fail
+	l.heard.Add(uint64(len(message.Reports)))
+	l.old.Add(uint64(old))
+	if !first.IsZero() {
+		l.lag.Observe(secondsBetween(first.Received(), now))
+		n.tally.neighbourLag.Observe(secondsBetween(first.Nanos(), now))
+	}
+}
+
+// secondsBetween returns how long after a time in nanoseconds since 1970, which may be any, now is.
+func secondsBetween(nanos int64, now time.Time) float64 {
+	return (float64(now.UnixNano()) - float64(nanos)) / 1e9
 }
 
 // Trouble hears what the bus denied or lost, for [bus.Handler].

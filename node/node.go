@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"math"
 	"net"
 	"slices"
 	"sync"
@@ -78,6 +77,7 @@ type Node struct {
 	quota    *quota
 	tries    *quota // to log in
 	refusals *refusals
+	tally    *tally
 	tracing  sync.Mutex          // held while the engine hears reports that are traced
 	tls      atomic.Pointer[TLS] // for new connections
 
@@ -107,6 +107,7 @@ func New(c Config) *Node {
 		quota:    new(quota),
 		tries:    new(quota),
 		refusals: newRefusals(c.Log),
+		tally:    newTally(),
 		looking:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		idle:     make(chan struct{}, 1),
@@ -123,11 +124,12 @@ func New(c Config) *Node {
 		Notice: n.notice, Version: cmp.Or(c.Version, "-"), Began: n.began,
 	}
 	if c.Store != nil {
-		engine.Disk = flood.NewQueue(math.MaxInt) // nothing may be lost in it; it holds one report per client
-	}
-	n.engine = flood.NewEngine(engine)
-	if c.Store != nil {
-		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine)
+		changes := newJournal()
+		engine.Disk = changes.push
+		n.engine = flood.NewEngine(engine)
+		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine, changes)
+	} else {
+		n.engine = flood.NewEngine(engine)
 	}
 	n.Relink(c.Topology)
 	return n

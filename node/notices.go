@@ -44,6 +44,9 @@ func (n *Node) notice(e flood.Notice) {
 		n.Log.Info("repair given up", peer, zap.String("why", e.Text), zap.Duration("took", e.Took))
 	case flood.Forgot:
 		n.Log.Info("forgotten", zap.Int("reports", e.Reports))
+		if n.disk != nil {
+			n.disk.forgotten.Store(true)
+		}
 	case flood.NeighbourTwin:
 		n.Log.Error("two nodes have the name of this neighbour", peer)
 	case flood.Twin:

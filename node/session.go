@@ -27,6 +27,8 @@ type session struct {
 	input    *input
 	replies  *replies
 	scratch  []byte
+	reports  *[]line.Report // to be taken in together; nil: none
+	account  account
 	rate     *rate.Limiter // nil: none
 	heard    time.Time     // when the lines were read that are being answered
 	begun    time.Time     // when the line that is not complete began to arrive; zero if there is none
@@ -161,7 +163,9 @@ func (s *session) end(err error) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.cancel() // nobody is there to read the answers
 	}
+	_ = s.hear() // if it fails, so does flush
 	s.asked.Wait()
+	s.account.settle(s.node.tally)
 	if failed := s.replies.flush(); failed != nil {
 		err = failed
 	}
@@ -196,6 +200,8 @@ func (s *session) answer() error {
 			return err
 		}
 		if !ok {
+			_ = s.hear() // likewise
+			s.account.settle(s.node.tally)
 			return s.replies.flush()
 		}
 		s.begun = time.Time{}
@@ -226,7 +232,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 		return err
 	}
 	if tooLong {
-		return s.refuse(l, overlongLine)
+		return s.refuse(l, overlongLine, lineTooLong)
 	}
 	c := line.Parse(l)
 	switch c.Verb {
@@ -235,7 +241,7 @@ func (s *session) take(l []byte, tooLong bool) error {
 	case line.WhatsAt:
 		return s.whatsAt(l, &c)
 	default:
-		return s.refuse(l, invalidLine)
+		return s.refuse(l, invalidLine, lineInvalid)
 	}
 }
 
@@ -249,7 +255,11 @@ func (s *session) pace(lines int) error {
 }
 
 // refuse answers a line that is not taken.
-func (s *session) refuse(l []byte, why reason) error {
+func (s *session) refuse(l []byte, why reason, how outcome) error {
+	if err := s.hear(); err != nil {
+		return err
+	}
+	s.account.ended[how]++
 	s.node.refusals.note(why, s.host, func() zap.Field { return zap.String("line", quoted(l[:min(len(l), maxLogged)])) })
 	s.scratch = line.AppendInvalid(s.scratch[:0], l)
 	return s.replies.add(s.scratch)

@@ -13,6 +13,7 @@ import (
 	"herd/bus"
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/status"
 )
 
 const (
@@ -139,7 +140,7 @@ func (n *Node) Relink(topology *flood.Topology) {
 	for _, l := range n.engine.Links() {
 		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
 		if i < 0 {
-			after = append(after, &link{Link: l})
+			after = append(after, &link{Link: l, lag: status.NewLags()})
 		} else {
 			after = append(after, before[i])
 		}

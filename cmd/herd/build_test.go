@@ -1,4 +1,4 @@
-//go:build attack || kill || numbers || peers
+//go:build attack || kill || numbers || peers || prometheus
 
 package main
 

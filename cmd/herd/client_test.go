@@ -42,8 +42,8 @@ func TestNoReply(t *testing.T) {
 	}{
 		{"closed", "", false, "%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log"},
 		{"closed within", "AT Hands", false, "%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log"},
-		{"silent", "", true, "%s was silent for 30ms; give it more time with --timeout, or ask another node"},
-		{"silent within", "AT Hands +0.000000000 k +1+1 1\n", true, "%s was silent for 30ms; give it more time with --timeout, or ask another node"},
+		{"silent", "", true, "%s was silent for 1s; give it more time with --timeout, or ask another node"},
+		{"silent within", "AT Hands +0.000000000 k +1+1 1\n", true, "%s was silent for 1s; give it more time with --timeout, or ask another node"},
 		{"other protocol", "INFO {\"server_id\":\"NATS\"}\r\n", true, `%s answers "INFO {\"server_id\":\"NATS\"}\r\n", which is not the client protocol; is that the address of a node?`},
 	}
 	for _, tt := range tests {
@@ -56,8 +56,8 @@ func TestNoReply(t *testing.T) {
 				}
 			})
 			timeout := "1m" // not to be reached, however busy the machine
-			if tt.hang {
-				timeout = "30ms"
+			if strings.HasPrefix(tt.name, "silent") {
+				timeout = "1s"
 			}
 			code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address, "--timeout", timeout)
 			if want := fmt.Sprintf("herd: "+tt.want+"\n", address); code != exitFailed || stderr != want {
@@ -94,13 +94,14 @@ func TestRefusalOfNewClients(t *testing.T) {
 // A server that says nothing to a greeting in TLS probably speaks none; nor does one that answers in its own way.
 func TestNoTLS(t *testing.T) {
 	for _, tt := range []struct {
-		reply string
-		hang  bool
-		want  string
+		reply   string
+		hang    bool
+		timeout string // what is to pass is short, what is not is long
+		want    string
 	}{
-		{"", true, "%s completed no TLS handshake in 30ms; does it speak TLS? if not, leave out --tls, --ca, --cert and --key"},
-		{"", false, "%s closed the connection in the TLS handshake; it is stopping, hit a limit, or does not speak TLS: see its log"},
-		{"? \x16\x03\x01\n", true, "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node"},
+		{"", true, "1s", "%s completed no TLS handshake in 1s; does it speak TLS? if not, leave out --tls, --ca, --cert and --key"},
+		{"", false, "20s", "%s closed the connection in the TLS handshake; it is stopping, hit a limit, or does not speak TLS: see its log"},
+		{"? \x16\x03\x01\n", true, "20s", "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node"},
 	} {
 		address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
 			_, _ = in.Peek(1)
@@ -110,7 +111,7 @@ func TestNoTLS(t *testing.T) {
 				hangOn(in)
 			}
 		})
-		code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--tls", "--addr", address, "--timeout", "30ms")
+		code, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--tls", "--addr", address, "--timeout", tt.timeout)
 		if want := fmt.Sprintf("herd: "+tt.want+"\n", address); code != exitFailed || stderr != want {
 			t.Errorf("exit code %d, error %q, want %q", code, stderr, want)
 		}

@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"herd/configs"
 	"herd/node/line"
-	"herd/node/store"
 )
-
-// importBatch is how many reports are written at a time.
-const importBatch = 4096
 
 // imports returns the command that has a node know what was written down.
 func (p *program) imports() *cobra.Command {
@@ -58,9 +52,9 @@ imported.`,
 			if err != nil {
 				return err
 			}
-			if done.News, err = p.merge(s, reports); err != nil {
+			if done.News, err = s.Merge(reports); err != nil {
 				_ = s.Close() // the error says more
-				return fmt.Errorf("%w (imported before that: %s; to import all, do it again)", err, plural(done.News, "report"))
+				return fmt.Errorf("%w (some may be imported; to import all, do it again)", err)
 			}
 			if err := s.Close(); err != nil {
 				return err
@@ -129,26 +123,4 @@ func (p *program) readReports(in io.Reader, read *int) (map[line.ClientID]line.R
 		return nil, fmt.Errorf("nothing was imported, for %d of %d lines are no reports; a report is: SERVER SKEW CLIENT POSITION TIME", faults, number)
 	}
 	return reports, nil
-}
-
-// merge puts reports into a store, and returns how many were greater than what was there.
-func (p *program) merge(s *store.Store, reports map[line.ClientID]line.Report) (news int, err error) {
-	shown := p.progress(p.stdout)
-	done := 0
-	for clients := range slices.Chunk(slices.Sorted(maps.Keys(reports)), importBatch) {
-		batch := make([]line.Report, len(clients))
-		for i, client := range clients {
-			batch[i] = reports[client]
-		}
-		n, err := s.Merge(batch)
-		if err != nil {
-			shown.end()
-			return news, err
-		}
-		news += n
-		done += len(batch)
-		shown.tell(func() string { return fmt.Sprintf("imported %d%%", 100*done/len(reports)) })
-	}
-	shown.end()
-	return news, nil
 }

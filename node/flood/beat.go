@@ -141,7 +141,7 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 	if now.Sub(l.strange) > twinShows {
 		l.foreign, l.strange = 0, now
 	}
-	if l.foreign++; l.foreign >= 3 && now.Sub(l.strange) > echoTime { // longer than this node's last start may be echoed
+	if l.foreign++; l.foreign >= 3 && now.Sub(l.strange) > silence { // longer than its last start may be echoed by who still takes its reports
 		l.complain(now, Twin)
 	}
 }

@@ -15,14 +15,14 @@ const Edge NodeName = ""
 // Config is what an engine is made of.
 type Config struct {
 	Name        NodeName
-	Incarnation Incarnation   // another one for each start
-	Topology    *Topology     // at first, see [Engine.Relink]
-	Limit       int           // clients whose reports wait on a link
-	Retention   time.Duration // how long reports are kept; 0: for ever
-	Disk        *Queue        // gets all that changes the registry, or nil
-	Notice      func(Notice)  // is told what happens; must not call the engine. Or nil
-	Version     string        // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
-	Began       time.Time     // the node
+	Incarnation Incarnation       // another one for each start
+	Topology    *Topology         // at first, see [Engine.Relink]
+	Limit       int               // clients whose reports wait on a link
+	Retention   time.Duration     // how long reports are kept; 0: for ever
+	Disk        func(line.Report) // is told all that changes the registry, which is locked meanwhile; or nil
+	Notice      func(Notice)      // is told what happens; must not call the engine. Or nil
+	Version     string            // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
+	Began       time.Time         // the node
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
@@ -68,7 +68,7 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 	for _, peer := range t.Neighbours(e.Name) {
 		i := slices.IndexFunc(e.Links(), func(l *Link) bool { return l.Peer == peer })
 		if i < 0 {
-			l := &Link{Peer: peer, Queue: NewQueue(limit), engine: e, retention: -1}
+			l := &Link{Peer: peer, Queue: NewQueue(limit), engine: e, retention: -1, duplicates: new(atomic.Uint64)}
 			l.Queue.open(e.connected)
 			l.heard = now
 			links = append(links, l)
@@ -89,8 +89,10 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 // Hear takes a report in: one from [Edge] is admitted if its time is later than that of the report held, one from a neighbour is merged
 // (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
 // returns true.
-func (e *Engine) Hear(r line.Report, from NodeName) bool {
-	k, changed := keyOf(r.Client()), false
+func (e *Engine) Hear(r line.Report, from NodeName) bool { return e.hear(keyOf(r.Client()), r, from) }
+
+func (e *Engine) hear(k key, r line.Report, from NodeName) bool {
+	changed, given := false, r
 	s := e.registry.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
@@ -103,6 +105,9 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 		r, changed = s.merge(k, r)
 	}
 	if !changed {
+		if from != Edge && r == given {
+			e.repeated(from)
+		}
 		return false
 	}
 	for _, l := range e.Links() {
@@ -111,12 +116,21 @@ func (e *Engine) Hear(r line.Report, from NodeName) bool {
 		}
 	}
 	if e.Disk != nil {
-		e.Disk.push(k.hash, r)
+		e.Disk(r)
 	}
 	for _, q := range e.followed() {
 		q.push(k.hash, r)
 	}
 	return true
+}
+
+// repeated counts a report of a neighbour that was known to the letter. Only who takes messages of the neighbour calls it.
+func (e *Engine) repeated(from NodeName) {
+	for _, l := range e.Links() {
+		if l.Peer == from {
+			l.again++
+		}
+	}
 }
 
 // Registry returns what the node knows.

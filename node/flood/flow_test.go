@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"herd/node/line"
 )
 
 // What a neighbour has not taken yet keeps more from being sent, until it says that it has, which it does as soon as it has taken
@@ -62,5 +64,49 @@ func TestFlow(t *testing.T) {
 	p.engines["A"].Tick(p.now)
 	if _, reports := next(); reports != 2*maxUnderWay || len(a.flow.marks) != 0 {
 		t.Errorf("%d reports are sent to a neighbour that is down, want %d", reports, 2*maxUnderWay)
+	}
+}
+
+// While heartbeats wait behind reports, these are the sign that the neighbour lives: the link stays up, the neighbour is told what was taken, and so
+// what is under way stays bounded. They bring back no link that is down, and what an earlier start of the neighbour has sent is no sign.
+func TestReportsAreSignsOfLife(t *testing.T) {
+	p := newNet(star(t, "A", "B"))
+	p.pass(t, 3*time.Second)
+	a, b := p.link("A", "B"), p.link("B", "A")
+	number, _ := a.Queue.last()
+	take := func(from Incarnation) {
+		number++
+		m := Message{Kind: Reports, Stamp: Stamp{from, number}, Reports: []line.Report{at(t, "c", int(number))}}
+		if err := b.Take(p.now, m, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := func() State {
+		p.now = p.now.Add(time.Second)
+		p.engines["B"].Tick(p.now)
+		return b.Status().State
+	}
+	for i := range 10 {
+		take(p.engines["A"].Incarnation)
+		if got := state(); got != Up {
+			t.Fatalf("%v after %d s with reports", got, i+1)
+		}
+		var beat Message
+		if b.due = p.now; !b.Next(p.now, &beat) || beat.Kind != Heartbeat {
+			t.Fatal("no heartbeat")
+		}
+		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].Incarnation || h.processed != number {
+			t.Fatalf("%v: after %d s %d is said to be taken of %x, want %d", err, i+1, h.processed, h.echo, number)
+		}
+	}
+	var states []State
+	for range 3 {
+		take(Incarnation{99}) // an earlier start's
+		states = append(states, state())
+	}
+	since := b.Status().Since
+	take(p.engines["A"].Incarnation)
+	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down || b.Status().Since != since {
+		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().Since, since)
 	}
 }

@@ -44,6 +44,22 @@ func (x *index) find(h uint64, id line.ClientID, reports []line.Report) int {
 	}
 }
 
+// home returns the slot where the search for a hash begins. There must be some.
+func (x *index) home(h uint64) *slot { return &x.slots[int(uint32(h))&(len(x.slots)-1)] }
+
+// guess returns the place of the first client whose hash has these low bits, or −1.
+func (x *index) guess(h uint64) int {
+	if len(x.slots) == 0 {
+		return -1
+	}
+	mask := len(x.slots) - 1
+	for at := int(uint32(h)) & mask; ; at = (at + 1) & mask {
+		if s := x.slots[at]; s.place == 0 || s.hash == uint32(h) {
+			return int(s.place) - 1
+		}
+	}
+}
+
 // add notes that a client that is not in the index is at place.
 func (x *index) add(h uint64, place int) {
 	if (x.used+1)*4 > len(x.slots)*3 {

@@ -3,6 +3,7 @@ package flood
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"herd/node/line"
@@ -10,8 +11,8 @@ import (
 
 const (
 	beat      = time.Second             // between two heartbeats
-	echoTime  = 3 * beat / 2            // after a heartbeat, its sender is echoed so long
-	silence   = 3500 * time.Millisecond // without a heartbeat, a link is down
+	echoTime  = 3 * beat / 2            // after a sign of life, its sender is echoed so long
+	silence   = 3500 * time.Millisecond // without a sign of life, a link is down
 	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
 	idleBytes = 32 << 10                // of answers to that
 	retryTime = time.Second             // after a walk that was given up
@@ -19,12 +20,14 @@ const (
 	twinTime  = 30 * time.Second        // between two walks while the neighbour has a twin
 	twinShows = time.Minute             // after the last sign of a twin; and between two notices of one difference
 
-	maxReports = 256      // in a message
 	maxText    = 32 << 10 // bytes of reports in a message, with what stands around them; one report may have more
 	aroundText = len("PROPAGATE ") + line.MaxName + len(" \n")
 
 	incarnations = 4 // of a neighbour that are remembered
 )
+
+// MaxReports is the most reports in a message.
+const MaxReports = 256
 
 // State says how a link is.
 type State uint8
@@ -64,11 +67,14 @@ type Link struct {
 	engine *Engine
 	turn   bool // of repair, before reports; for Next only
 
+	again      uint64         // reports of the message being taken that were known to the letter; for Take only
+	duplicates *atomic.Uint64 // see [LinkStatus]
+
 	// The rest is guarded by engine.mu.
-	heard     time.Time // the last heartbeat, or the beginning of the connection
+	heard     time.Time // the last heartbeat or, if alive, message of reports; or the beginning of the connection
 	said      time.Time // when the last heartbeat was sent
 	due       time.Time // when the next is to be
-	alive     bool      // heartbeats come
+	alive     bool      // a heartbeat has come, and signs of life since
 	met       bool      // one has come since the beginning of the connection
 	missed    bool      // none has for so long that it was noted
 	caughtUp  bool      // since then
@@ -135,7 +141,7 @@ func (l *Link) reset(now time.Time) {
 // LinkStatus is how a link is now.
 type LinkStatus struct {
 	State       State
-	Since       time.Time  // of the last heartbeat, or of the beginning of the connection
+	Since       time.Time  // of the last sign of life, or of the beginning of the connection
 	Unheard     bool       // no heartbeat has come since the beginning of the connection, though it is time
 	Topology    bool       // the neighbour's is the same
 	Differences string     // else: what is known of them
@@ -143,6 +149,7 @@ type LinkStatus struct {
 	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
 	Compared    time.Time  // when digests were compared last, or zero: only at some heartbeats they can be
 	Equal       bool       // they were, then
+	Duplicates  uint64     // reports in messages of reports that were known to the letter
 	LinkCounts
 }
 
@@ -154,7 +161,7 @@ func (l *Link) Status() LinkStatus {
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
 		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
-		Compared: l.compared, Equal: l.equal, LinkCounts: l.counts,
+		Compared: l.compared, Equal: l.equal, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
 	}
 }
 
@@ -198,7 +205,7 @@ func (l *Link) nextReports(m *Message) bool {
 		return false
 	}
 	m.Kind = Reports
-	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, maxReports, maxText-maxReports*aroundText)
+	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*aroundText)
 	m.Stamp.Incarnation = l.engine.Incarnation
 	if len(m.Reports) == 0 {
 		return false
@@ -240,12 +247,9 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
 	case Reports:
-		for _, r := range m.Reports {
-			news := l.engine.Hear(r, l.Peer)
-			if heard != nil {
-				heard(r, news)
-			}
-		}
+		l.again = 0
+		l.engine.HearAll(m.Reports, l.Peer, heard)
+		l.duplicates.Add(l.again)
 		if m.Stamp.Number > 0 {
 			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}
@@ -264,6 +268,9 @@ func (l *Link) processed(now time.Time, s Stamp, reports int) {
 	defer e.mu.Unlock()
 	if l.flow.silent += reports; l.flow.silent >= tellTaken {
 		l.beatSoon(now)
+	}
+	if l.alive && s.Incarnation == l.current {
+		l.heard = now // as good as a heartbeat, which may have to wait behind thousands of reports
 	}
 	h := l.hearing(now, s.Incarnation, s.Number-1)
 	if s.Number <= h.last {

@@ -3,6 +3,8 @@ package flood
 import (
 	"slices"
 	"time"
+
+	"herd/node/line"
 )
 
 // want has a walk run over a link as soon as it may.
@@ -147,11 +149,11 @@ func (l *Link) read(s *scanner, text string, asks []ask, salt uint8) (next []ask
 			return nil, heard, news
 		}
 		heard += len(r.reports)
-		for _, r := range r.reports {
-			if e.Hear(r, l.Peer) {
+		e.HearAll(r.reports, l.Peer, func(_ line.Report, changed bool) {
+			if changed {
 				news++
 			}
-		}
+		})
 		next = append(next, e.registry.follow(a, &r, salt)...)
 	}
 	return next, heard, news

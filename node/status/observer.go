@@ -22,6 +22,8 @@ type Sight struct {
 	Behind func(why error)                       // messages are missed because See takes too long
 }
 
+const connecting = "connecting to the bus"
+
 // Observer shows the hops of the whole herd to all nodes of a process. It observes only while somebody watches.
 type Observer struct {
 	observe   Observe      // or nil
@@ -36,7 +38,7 @@ type Observer struct {
 
 // NewObserver returns an observer that observes in this way.
 func NewObserver(observe Observe) *Observer {
-	o := Unobserved("connecting to the bus")
+	o := Unobserved(connecting)
 	o.observe = observe
 	return o
 }
@@ -83,6 +85,7 @@ func (o *Observer) unwatch(t *teller) {
 }
 
 func (o *Observer) start() {
+	o.why.Store(connecting)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {

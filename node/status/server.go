@@ -19,6 +19,7 @@ import (
 // Source is the node that a server tells of.
 type Source interface {
 	Health() Health
+	Counts() Counts
 	Herd() []Node
 	Registry() *flood.Registry
 	Oldest() int64 // see [flood.Engine.Oldest]
@@ -72,9 +73,7 @@ func New(c Config) *Server {
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.around.source = c.Source
 	s.health()
-	s.clients()
-	s.herd()
-	s.reports()
+	s.metrics()
 	s.login()
 	s.events()
 	s.mapped()
@@ -103,7 +102,7 @@ func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Re
 	m.Handle(pattern, http.HandlerFunc(h))
 }
 
-// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stream].
+// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stay].
 const answerTime = 10 * time.Second
 
 // ServeHTTP answers one request, if who asks may ask.
@@ -147,7 +146,7 @@ func (s *Server) pprof() {
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			if release, ok := s.stream(w, r); ok { // it takes as many seconds as it is asked to
+			if release, ok := s.stay(w, r); ok { // it takes as many seconds as it is asked to
 				defer release()
 				h(w, r)
 			}

@@ -16,12 +16,14 @@ import (
 type told struct {
 	Source
 	health *Health
+	counts Counts
 	locked bool // nobody may try to log in
 
 	refused []Refusal
 }
 
 func (t *told) Health() Health            { return *t.health }
+func (t *told) Counts() Counts            { return t.counts }
 func (t *told) Registry() *flood.Registry { return flood.NewRegistry() }
 func (t *told) Herd() []Node              { return nil }
 func (t *told) MayLogIn(string) bool      { return !t.locked }

@@ -38,7 +38,7 @@ func (h *history) write(s *Store, clients []int) error {
 	}
 	now := maps.Clone(h.tried)
 	h.mu.Unlock()
-	if err := s.Write(batch); err != nil {
+	if err := s.Write(texts(batch...)); err != nil {
 		return err
 	}
 	h.mu.Lock()
@@ -83,12 +83,33 @@ func (h *history) work(s *Store) error { return h.writes(s, 12) }
 
 func (h *history) writes(s *Store, times int) error {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range times {
+	for n := range times {
 		if err := h.write(s, rnd.Perm(80)[:40]); err != nil {
 			return err
 		}
+		if n%4 == 3 {
+			if err := h.sweep(s); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// sweep writes all that there is anew, in two parts, and drops what was written before.
+func (h *history) sweep(s *Store) error {
+	first := s.Next()
+	var all []line.Report
+	for client, n := range h.snapshot().tried {
+		all = append(all, report(client, n))
+	}
+	if err := s.Append(texts(all[:len(all)/2]...)); err != nil {
+		return err
+	}
+	if err := s.Write(texts(all[len(all)/2:]...)); err != nil {
+		return err
+	}
+	return s.Drop(first)
 }
 
 // changes reports whether an operation does something to the disk.

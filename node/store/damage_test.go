@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -39,9 +40,9 @@ func files(t *testing.T, fs vfs.FS) map[string][]byte {
 }
 
 // disk makes a file system with these files.
-func disk(t *testing.T, all map[string][]byte) vfs.FS {
+func disk(t *testing.T, all map[string][]byte) *vfs.MemFS {
 	t.Helper()
-	fs := vfs.NewMem()
+	fs := vfs.NewCrashableMem()
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,14 @@ func disk(t *testing.T, all map[string][]byte) vfs.FS {
 		if _, err := f.Write(bytes.Clone(text)); err != nil {
 			t.Fatal(err)
 		}
-		_ = f.Close()
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, above := range []string{dir, "data", ""} {
+		if err := syncDir(fs, above); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return fs
 }
@@ -82,7 +90,7 @@ func TestDamage(t *testing.T) {
 	var last []line.Report
 	for client := range 9 { // more than one block of the log, less than is kept in memory
 		last = []line.Report{report(500+client, 1)}
-		if err := s.Write(last); err != nil {
+		if err := s.Write(texts(last...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -177,9 +185,9 @@ func TestRefused(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"another node's", used(), func(c *Config) { c.Node = "Welsh" }, "store data/Goloman: it belongs to others: it says herd store 1, " +
+		{"another node's", used(), func(c *Config) { c.Node = "Welsh" }, "store data/Goloman: it belongs to others: it says herd store 2, " +
 			"herd herd, node Goloman; give another directory with --store-dir, or move this one away"},
-		{"another herd's", used(), func(c *Config) { c.Herd = "flock" }, "store data/Goloman: it belongs to others: it says herd store 1, " +
+		{"another herd's", used(), func(c *Config) { c.Herd = "flock" }, "store data/Goloman: it belongs to others: it says herd store 2, " +
 			"herd herd, node Goloman; give another directory with --store-dir, or move this one away"},
 		{"in use", locked, nil, "store data/Goloman: another process has it open; end that, or give another directory with --store-dir"},
 		{"read-only", errorfs.Wrap(used(), readOnly), nil, "store data/Goloman: read-only file system; it must be a directory that this " +
@@ -208,7 +216,7 @@ func TestNotOurs(t *testing.T) {
 	if err := s.engine.Load().DB.Delete([]byte(identityKey), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Write([]line.Report{report(1, 1)}); err != nil {
+	if err := s.Write(texts(report(1, 1))); err != nil {
 		t.Fatal(err)
 	}
 	shut(t, s)
@@ -218,17 +226,19 @@ func TestNotOurs(t *testing.T) {
 	}
 }
 
-// TestNoReport comes upon a value that is no report, and one of another client.
+// TestNoReport comes upon what is not a round, of this form and of the old.
 func TestNoReport(t *testing.T) {
-	for value, want := range map[string]string{
-		"x":                   `store data/Goloman: damaged: what it has of client "kiwi" is not a report of it: "x"`,
-		report(1, 1).String(): `store data/Goloman: damaged: what it has of client "kiwi" is not a report of it: "Goloman +0.263873386 client-001.example +34.068930-118.445127 1.5"`,
+	for _, c := range []struct{ key, value, want string }{
+		{" r\x00\x00\x00\x00\x00\x00\x00\x07", "x\n", `what it has under " r\x00\x00\x00\x00\x00\x00\x00\a" is not a report: "x\n"`},
+		{" r\x00\x00\x00\x00\x00\x00\x00\x07", report(1, 1).String(), `what it has under " r\x00\x00\x00\x00\x00\x00\x00\a" is not a report: ` +
+			`"Goloman +0.263873386 client-001.example +34.068930-118.445127 1.5"`},
+		{"kiwi", "x\n", `what it has under "kiwi" is not a report: "x\n"`},
 	} {
 		s := open(t, small(vfs.NewMem()))
-		if err := s.engine.Load().DB.Set([]byte("kiwi"), []byte(value), nil); err != nil {
+		if err := s.engine.Load().DB.Set([]byte(c.key), []byte(c.value), nil); err != nil {
 			t.Fatal(err)
 		}
-		want += "; nothing was deleted: restore it from a copy, or move it away and start with an empty one"
+		want := "store data/Goloman: damaged: " + c.want + "; nothing was deleted: restore it from a copy, or move it away and start with an empty one"
 		if _, err := contents(s); err == nil || err.Error() != want {
 			t.Errorf("\ngot  %v\nwant %s", err, want)
 		}

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"herd/node/line"
 )
 
 // What an engine may keep in memory. Five nodes run in one process, and read nothing from disk but at their start.
@@ -12,19 +14,16 @@ const (
 	memTable   = 16 << 20 // bytes, of which it begins with 256 KiB
 	blockCache = 1 << 20  // bytes
 	openFiles  = 64
-)
-
-// How many tables wait to be merged, and at most. Clients report over and over: the more of them are merged at once, the less is written. Whoever
-// reads has to look into each, but that is only the start.
-const (
-	tables     = 16
-	mostTables = 64
+	pieces     = 128 // of rounds, for which a memory table has room
 )
 
 // engine is the database that a store works with until it is closed or its disk fails.
 type engine struct {
 	*pebble.DB
-	fence *fence
+	fence    *fence
+	piece    int    // bytes of a round that are one value
+	next     uint64 // number of the next round
+	unsynced bool   // some rounds may not be on disk
 
 	mu     sync.Mutex // held while the database is used, so that it is not closed meanwhile
 	closed bool
@@ -37,14 +36,12 @@ func start(c Config) (*engine, error) {
 	if err := inspect(c.FS, c.Dir); err != nil {
 		return nil, err
 	}
-	e := &engine{fence: newFence(c.FS), ended: make(chan struct{})}
+	e := &engine{fence: newFence(c.FS), piece: max(int(c.memTable/pieces), line.MaxReport+1), ended: make(chan struct{})}
 	cache := pebble.NewCache(blockCache)
 	defer cache.Unref()
 	options := &pebble.Options{
 		FS: e.fence, Cache: cache, MemTableSize: c.memTable, MaxOpenFiles: openFiles,
-		L0CompactionThreshold: tables, L0StopWritesThreshold: mostTables,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
-		DisableTableStats:  true,
 		Logger:             listener{e.fence, c.Log},
 		EventListener: &pebble.EventListener{
 			BackgroundError: e.fence.fail,
@@ -53,6 +50,7 @@ func start(c Config) (*engine, error) {
 			},
 		},
 	}
+	options.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	options.CompactionConcurrencyRange = func() (lower, upper int) { return 1, 1 }
 	db, err := pebble.Open(c.Dir, options)
 	if failed := e.fence.failure(); failed != nil {

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +22,14 @@ func report(client, n int) line.Report {
 		panic(err)
 	}
 	return r
+}
+
+// texts is what Write takes.
+func texts(reports ...line.Report) (text []byte) {
+	for _, r := range reports {
+		text = append(append(text, r.String()...), '\n')
+	}
+	return text
 }
 
 // small has the engine write and merge tables after a few reports.
@@ -73,38 +84,47 @@ func TestModel(t *testing.T) {
 		fs := vfs.NewCrashableMem()
 		s := open(t, small(fs))
 		model := make(map[line.ClientID]line.Report)
+		merge := func(r line.Report) (news bool) {
+			held, known := model[r.Client()]
+			if news = !known || r.Compare(held) > 0; news {
+				model[r.Client()] = r
+			}
+			return news
+		}
 		var done [6]int
 		for n := 1; n <= 300; n++ {
-			var batch []line.Report
+			batch := make(map[line.ClientID]line.Report)
 			for _, client := range rnd.Perm(200)[:rnd.IntN(60)] {
-				batch = append(batch, report(client, rnd.IntN(1000)))
+				r := report(client, rnd.IntN(1000))
+				batch[r.Client()] = r
 			}
 			what := rnd.IntN(len(done))
 			switch done[what]++; what {
 			case 0, 1, 2:
-				if err := s.Write(batch); err != nil {
+				if err := s.Write(texts(slices.Collect(maps.Values(batch))...)); err != nil {
 					t.Fatal(err)
 				}
 				for _, r := range batch {
-					model[r.Client()] = r
+					merge(r)
 				}
 			case 3:
 				want := 0
 				for _, r := range batch {
-					if held, known := model[r.Client()]; !known || r.Compare(held) > 0 {
-						model[r.Client()] = r
+					if merge(r) {
 						want++
 					}
 				}
-				if got, err := s.Merge(batch); err != nil || got != want {
+				if got, err := s.Merge(maps.Clone(batch)); err != nil || got != want {
 					t.Fatalf("seed %d, step %d: Merge returned %d, %v, want %d", seed, n, got, err, want)
 				}
-			case 4:
-				limit, before := report(0, rnd.IntN(300)), len(model)
-				old := func(r line.Report) bool { return limit.Later(r) }
-				maps.DeleteFunc(model, func(_ line.ClientID, r line.Report) bool { return old(r) })
-				if got, err := s.Forget(old); err != nil || got != before-len(model) {
-					t.Fatalf("seed %d, step %d: Forget returned %d, %v, want %d", seed, n, got, err, before-len(model))
+			case 4: // a sweep that forgets
+				limit, first := report(0, rnd.IntN(300)), s.Next()
+				maps.DeleteFunc(model, func(_ line.ClientID, r line.Report) bool { return limit.Later(r) })
+				if err := s.Write(texts(slices.Collect(maps.Values(model))...)); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Drop(first); err != nil {
+					t.Fatal(err)
 				}
 			case 5:
 				if rnd.IntN(2) == 0 {
@@ -130,44 +150,99 @@ func TestModel(t *testing.T) {
 func TestOrder(t *testing.T) {
 	s := open(t, small(vfs.NewMem()))
 	defer shut(t, s)
-	if err := s.Write([]line.Report{report(2, 1), report(0, 1), report(1, 1)}); err != nil {
+	if err := s.Write(texts(report(2, 1), report(0, 1), report(1, 2), report(1, 1))); err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for r, err := range s.All() {
-		if err != nil {
-			t.Fatal(err)
+	got := func(all iter.Seq2[line.Report, error]) (got []line.Report) {
+		t.Helper()
+		for r, err := range all {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, r); len(got) == 2 {
+				break
+			}
 		}
-		if got = append(got, string(r.Client())); len(got) == 2 {
-			break
-		}
+		return got
 	}
-	if want := "client-000.example client-001.example"; strings.Join(got, " ") != want {
+	if got, want := got(s.All()), []line.Report{report(0, 1), report(1, 2)}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := got(s.Rounds()), []line.Report{report(2, 1), report(0, 1)}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// TestForgetMany forgets more than is looked through at a time.
-func TestForgetMany(t *testing.T) {
-	s := open(t, Config{Dir: "d", Herd: "herd", Node: "Goloman", FS: vfs.NewMem()})
+// TestPieces writes a round that is more than one value, and one of reports that are as long as can be.
+func TestPieces(t *testing.T) {
+	s := open(t, small(vfs.NewMem()))
 	defer shut(t, s)
-	var all []line.Report
-	for i := range 3*chunk + 1 {
-		r, err := line.ParseReport(fmt.Sprintf("Goloman +0.000000000 %d +1+1 %d", i, i%2))
-		if err != nil {
-			t.Fatal(err)
+	want := make(map[line.ClientID]line.Report)
+	var round []byte
+	for i := range 40 {
+		for _, r := range []line.Report{report(i, 1), longest(t, i)} {
+			want[r.Client()] = r
+			round = append(round, texts(r)...)
 		}
-		all = append(all, r)
 	}
-	if err := s.Write(all); err != nil {
+	if err := s.Write(round); err != nil {
 		t.Fatal(err)
 	}
-	forgotten, err := s.Forget(func(r line.Report) bool { return r.Time() == "0" })
-	if want := (3*chunk + 2) / 2; err != nil || forgotten != want {
-		t.Errorf("forgot %d, %v, want %d", forgotten, err, want)
+	holds(t, s, want)
+	if got := s.Next(); got < 40 {
+		t.Errorf("%d values", got)
 	}
-	held, err := contents(s)
-	if want := (3*chunk + 1) / 2; err != nil || len(held) != want {
-		t.Errorf("%d are left, %v, want %d", len(held), err, want)
+}
+
+// longest makes a report as long as can be.
+func longest(t *testing.T, n int) line.Report {
+	t.Helper()
+	head := fmt.Sprintf("Goloman +0.000000000 long-%02d +1+1 1.", n)
+	r, err := line.ParseReport(head + strings.Repeat("1", line.MaxReport-len(head)))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return r
+}
+
+// TestRoom has rounds written and dropped for long, and looks at how much room the store takes.
+func TestRoom(t *testing.T) {
+	const round, kept, rounds = 64 << 10, 16, 1600
+	fs := vfs.NewMem()
+	s := open(t, Config{Dir: "d", Herd: "herd", Node: "Goloman", FS: fs, memTable: 256 << 10})
+	defer shut(t, s)
+	text := texts(report(1, 1))
+	text = bytes.Repeat(text, round/len(text))
+	first, peak := s.Next(), int64(0)
+	for n := range rounds {
+		if err := s.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if n%kept == kept-1 {
+			if err := s.Drop(first); err != nil {
+				t.Fatal(err)
+			}
+			first = s.Next()
+		}
+		peak = max(peak, size(t, fs))
+	}
+	t.Logf("%d bytes at most, of %d written", peak, rounds*round)
+	if most := int64(16 << 20); peak > most { // what is dropped is deleted a moment later
+		t.Errorf("takes %d bytes, want at most %d", peak, most)
+	}
+}
+
+// size returns how many bytes there are in the files of a store.
+func size(t *testing.T, fs vfs.FS) (sum int64) {
+	t.Helper()
+	names, err := fs.List("d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if info, err := fs.Stat(fs.PathJoin("d", name)); err == nil { // else it is gone meanwhile
+			sum += info.Size()
+		}
+	}
+	return sum
 }

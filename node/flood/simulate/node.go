@@ -47,7 +47,10 @@ func (n *node) start() {
 		n.changes = flood.NewQueue(1 << 30)
 	}
 	c := flood.Config{
-		Name: n.name, Incarnation: i, Topology: h.topology, Limit: h.limit, Retention: h.retention, Disk: n.changes,
+		Name: n.name, Incarnation: i, Topology: h.topology, Limit: h.limit, Retention: h.retention,
+	}
+	if n.changes != nil {
+		c.Disk = n.changes.Push
 	}
 	if h.records {
 		c.Version, c.Began = "simulated", n.time()

@@ -1,0 +1,65 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Within the process an observer is let in wherever the server listens, hears no repair, and stays when permissions change.
+func TestObserverWithin(t *testing.T) {
+	for _, listen := range []string{"", ":0", "127.0.0.1:0"} {
+		s := startServer(t, listen)
+		ctx, cancel := context.WithCancel(t.Context())
+		ready, seen, ended := make(chan struct{}), make(chan Seen, 10), make(chan error)
+		o := s.Observer()
+		o.Ready, o.See, o.Trouble = func() { close(ready) }, func(m Seen) { seen <- m }, func(err error) { t.Error(err) }
+		go func() { ended <- o.Run(ctx) }()
+		<-ready
+		if err := s.Permit(campus); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox()), Propagate, "Hands", "open")
+		if m := <-seen; m.From != "Goloman" || m.To != "Hands" || string(m.Payload) != "open" {
+			t.Errorf("listening on %q, it observes %+v", listen, m)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("listening on %q, observing ended with %v", listen, err)
+		}
+		curious := s.Observer()
+		curious.Kind, curious.Ready, curious.Trouble = Repair, func() {}, func(error) {}
+		if err := curious.Run(t.Context()); !errors.Is(err, ErrRefused) {
+			t.Errorf("listening on %q, repair is observed: %v", listen, err)
+		}
+	}
+}
+
+// An observer tries again after pauses that grow to the longest, until it is told to stop.
+func TestObserverKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &Observer{URL: "nats://nowhere:x", Herd: "herd", Kind: Propagate, Ready: func() { t.Error("ready") }, Trouble: func(error) {}}
+		var at []time.Duration
+		began, enough := time.Now(), errors.New("enough")
+		err := o.Keep(t.Context(), 300*time.Millisecond, func(_ error, seen bool) error {
+			if at = append(at, time.Since(began)); len(at) == 6 {
+				return enough
+			}
+			if seen {
+				t.Error("nothing was seen")
+			}
+			return nil
+		})
+		want := []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond, 350 * time.Millisecond, 650 * time.Millisecond, 950 * time.Millisecond}
+		if !slices.Equal(at, want) || err != enough {
+			t.Errorf("tried at %v, ended with %v", at, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := o.Keep(ctx, time.Second, func(error, bool) error { cancel(); return nil }); err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}

@@ -1,0 +1,105 @@
+package flood
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"herd/node/line"
+)
+
+// Taken in together or one by one, reports have the same effects in the same order: some clients are in a batch several times, and
+// some reports are old, conflict, or are older than what is kept.
+func TestHearAll(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var disks [2][]line.Report
+	made := func(disk *[]line.Report) *Engine {
+		return connected(Config{
+			Name: "A", Topology: star(t, "A", "B", "C", "D"), Limit: 300, Disk: func(r line.Report) { *disk = append(*disk, r) },
+		})
+	}
+	together, single := made(&disks[0]), made(&disks[1])
+	type told struct {
+		text string
+		news bool
+	}
+	var news, old int
+	for range 2000 {
+		from := []NodeName{Edge, "B", "C"}[random.IntN(3)]
+		if random.IntN(500) == 0 {
+			together.raise(int64(random.IntN(40)) * 1e9)
+			single.raise(together.registry.oldest.Load())
+		}
+		var batch []line.Report
+		for range random.IntN(100) {
+			batch = append(batch, report(t, fmt.Sprintf("%c +0.000000000 client%d +1-1 %d", 'A'+rune(random.IntN(3)), random.IntN(2000), random.IntN(100))))
+		}
+		var got, want []told
+		together.HearAll(batch, from, func(r line.Report, news bool) { got = append(got, told{r.String(), news}) })
+		for _, r := range batch {
+			changed := single.Hear(r, from)
+			want = append(want, told{r.String(), changed})
+			if changed {
+				news++
+			} else {
+				old++
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("told %v, want %v", got, want)
+		}
+		if random.IntN(5) == 0 {
+			for i, l := range together.Links() {
+				if got, want := l.Queue.Pop(nil, 64, maxText), single.Links()[i].Queue.Pop(nil, 64, maxText); !slices.Equal(got, want) {
+					t.Fatalf("%s is told %v, want %v", l.Peer, got, want)
+				}
+			}
+		}
+	}
+	for i, l := range together.Links() {
+		if got, want := l.Queue.Counts(), single.Links()[i].Queue.Counts(); got != want || got.Conflated == 0 || got.Emptied == 0 {
+			t.Errorf("%s: %+v, want %+v and none 0", l.Peer, got, want)
+		}
+	}
+	if got, want := disks[0], disks[1]; !reflect.DeepEqual(got, want) {
+		t.Error("other reports for the disk")
+	}
+	sum, clients := together.Registry().Digest()
+	if want, n := single.Registry().Digest(); sum != want || clients != n {
+		t.Errorf("digest %x of %d clients, want %x of %d", sum, clients, want, n)
+	}
+	if news < 1000 || old < 1000 {
+		t.Errorf("%d news, %d old: hardly tried", news, old)
+	}
+}
+
+// Many may be taking reports in at the same time, of the same clients, while the registry grows and is looked through.
+func TestHearAllAtOnce(t *testing.T) {
+	const batches, clients = 200, 5000
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), Limit: 100})
+	var all sync.WaitGroup
+	for from := range 4 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(from)))
+			for at := range batches {
+				var batch []line.Report
+				for range 50 {
+					batch = append(batch, report(t, fmt.Sprintf("A +0.000000000 client%d +1-1 %d", random.IntN(clients), 1000*at)))
+				}
+				e.HearAll(batch, []NodeName{Edge, "B", "C"}[from%3], nil)
+				e.registry.forget(int64(at) * 500e9)
+			}
+		})
+	}
+	all.Wait()
+	var sum digest
+	for r := range e.Registry().All() {
+		sum += digestOf(r)
+	}
+	if got, _ := e.Registry().Digest(); got != sum || e.Registry().Len() < 1000 {
+		t.Errorf("digest %x of %d clients, want %x", got, e.Registry().Len(), sum)
+	}
+}
