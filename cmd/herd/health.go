@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/configs"
 	"herd/node/status"
 )
 
@@ -30,7 +32,8 @@ func (p *program) health() *cobra.Command {
 		Use:   "health [NODE...]",
 		Short: "Ask servers how they are",
 		Long: `Ask servers how they are: those named, or all that the configuration gives an address for HTTP. The exit code is 0
-only when all of them are ready. A server that has lost its bus or a link stays ready: it goes on answering from memory.`,
+only when all of them are ready. A server that has lost its bus or a link stays ready: it goes on answering from memory.
+Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN or the file of http.token_file.`,
 		Example: `  herd health
   herd health Goloman Welsh --json
   herd health --addr 127.0.0.1:8125 --timeout 500ms     # in a container`,
@@ -39,19 +42,27 @@ only when all of them are ready. A server that has lost its bus or a link stays 
 			if timeout <= 0 {
 				return &usageError{fmt.Errorf("--timeout %s is too short; write for example 2s", timeout)}
 			}
+			config, err := p.load(c)
+			if err != nil {
+				return err
+			}
+			token, err := httpToken(config)
+			if err != nil {
+				return err
+			}
 			var asked []*patient
-			var err error
 			if addr != "" {
 				asked, err = one(addr, names)
 			} else {
-				asked, err = p.patients(c, names)
+				asked, err = patients(config, names)
 			}
 			if err != nil {
 				return err
 			}
-			return p.examine(c.Context(), asked, timeout, asJSON)
+			return p.examine(c.Context(), asked, token, timeout, asJSON)
 		},
 	}
+	configs.AddFlags(c.Flags(), "http.token_file")
 	c.Flags().StringVar(&addr, "addr", "", "`HOST:PORT` of a server's HTTP, instead of names")
 	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON list, with all that each server says of itself")
 	c.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for answers")
@@ -79,11 +90,7 @@ func one(addr string, names []string) ([]*patient, error) {
 }
 
 // patients are the nodes with these names or, when there are none, all that have an address for HTTP.
-func (p *program) patients(c *cobra.Command, names []string) ([]*patient, error) {
-	config, err := p.load(c)
-	if err != nil {
-		return nil, err
-	}
+func patients(config *configs.Config, names []string) ([]*patient, error) {
 	if len(names) == 0 {
 		for _, n := range config.Nodes {
 			if n.HTTP != "" {
@@ -113,7 +120,7 @@ func (p *program) patients(c *cobra.Command, names []string) ([]*patient, error)
 }
 
 // examine asks all at once and prints their answers.
-func (p *program) examine(ctx context.Context, asked []*patient, timeout time.Duration, asJSON bool) error {
+func (p *program) examine(ctx context.Context, asked []*patient, token string, timeout time.Duration, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := &http.Client{
@@ -122,7 +129,7 @@ func (p *program) examine(ctx context.Context, asked []*patient, timeout time.Du
 	}
 	var asking sync.WaitGroup
 	for _, a := range asked {
-		asking.Go(func() { a.err = a.ask(ctx, client) })
+		asking.Go(func() { a.err = a.ask(ctx, client, token) })
 	}
 	asking.Wait()
 	var err error
@@ -149,10 +156,13 @@ func (p *program) examine(ctx context.Context, asked []*patient, timeout time.Du
 	return err
 }
 
-func (a *patient) ask(ctx context.Context, client *http.Client) error {
+func (a *patient) ask(ctx context.Context, client *http.Client, token string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.address+"/readyz", nil)
 	if err != nil {
 		return err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -165,13 +175,16 @@ func (a *patient) ask(ctx context.Context, client *http.Client) error {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
+	var said struct{ Ready *bool }
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %s", a.address, reason(err))
+	case response.StatusCode == http.StatusMisdirectedRequest:
+		return fmt.Errorf("%s: it is not reached by that name; list the name in its http.hosts, or give its address", a.address)
 	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable,
-		json.Unmarshal(body, &a.health) != nil, a.health.Node == "":
+		json.Unmarshal(body, &said) != nil, said.Ready == nil, json.Unmarshal(body, &a.health) != nil:
 		return fmt.Errorf("%s: not a node of a herd, it answers %s", a.address, response.Status)
-	case a.name != "" && a.name != a.health.Node:
+	case a.name != "" && a.health.Node != "" && a.name != a.health.Node:
 		return fmt.Errorf("%s: that is %s", a.address, a.health.Node)
 	}
 	return nil
@@ -179,7 +192,13 @@ func (a *patient) ask(ctx context.Context, client *http.Client) error {
 
 // json is what a server said of itself, or why it did not.
 func (a *patient) json() any {
-	if a.err == nil {
+	switch {
+	case a.err == nil && a.health.Node == "":
+		return struct {
+			Node  string `json:"node"`
+			Ready bool   `json:"ready"`
+		}{a.name, a.health.Ready}
+	case a.err == nil:
 		return a.health
 	}
 	return struct {
@@ -192,15 +211,17 @@ func (a *patient) json() any {
 // row is what a server said of itself, in cells that tabs end.
 func (a *patient) row() string {
 	if a.err != nil {
-		name := a.name
-		if name == "" {
-			name = a.address
-		}
-		return name + "\tunreachable\t" + legible(a.err.Error())
+		return cmp.Or(a.name, a.address) + "\tunreachable\t" + legible(a.err.Error())
 	}
 	h, state := a.health, "not ready"
 	if h.Ready {
 		state = "ready"
+	}
+	if h.Node == "" {
+		return cmp.Or(a.name, a.address) + "\t" + state + "\tit tells more to who has its token: see HERD_HTTP_TOKEN"
+	}
+	if len(h.Missing) > 0 {
+		state += ", misses " + legible(strings.Join(h.Missing, ", "))
 	}
 	links := make([]string, len(h.Links))
 	for i, l := range h.Links {

@@ -60,7 +60,7 @@ func (s *Server) events() {
 			fail(w, http.StatusBadRequest, "client is not the ID of a client: at most %d bytes, none of them white space", line.MaxClient)
 			return
 		}
-		release, ok := s.stay(w, r)
+		release, ok := s.stream(w, r)
 		if !ok {
 			return
 		}
@@ -70,12 +70,12 @@ func (s *Server) events() {
 		defer s.hub.leave(v)
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no") // of nginx
-		s.stream(w, r, v)
+		s.feed(w, r, v)
 	})
 }
 
-// stream writes to a viewer what there is for it until one of both goes, or it takes nothing for too long.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, v *viewer) {
+// feed writes to a viewer what there is for it until one of both goes, or it takes nothing for too long.
+func (s *Server) feed(w http.ResponseWriter, r *http.Request, v *viewer) {
 	c := http.NewResponseController(w)
 	if c.SetReadDeadline(time.Time{}) != nil { // else the server takes its end for that of the viewer
 		return

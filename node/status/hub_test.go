@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,44 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 )
+
+// event is one event of a stream.
+type event struct{ name, data string }
+
+// parse takes whole events apart.
+func parse(t testing.TB, parts [][]byte) (events []event) {
+	t.Helper()
+	for each := range strings.SplitSeq(strings.TrimSuffix(string(bytes.Join(parts, nil)), "\n\n"), "\n\n") {
+		name, data, ok := strings.Cut(strings.TrimPrefix(each, "event: "), "\ndata: ")
+		if !ok || strings.Contains(data, "\n") || !json.Valid([]byte(data)) {
+			t.Fatalf("not an event: %q", each)
+		}
+		events = append(events, event{name, data})
+	}
+	return events
+}
+
+// next returns what the viewer is told at the next tick.
+func (v *viewer) next(t testing.TB) []event {
+	t.Helper()
+	time.Sleep(tick)
+	synctest.Wait()
+	select {
+	case parts := <-v.chunks:
+		return parse(t, parts)
+	default:
+		return nil
+	}
+}
+
+const epoch = 946684800 // when fake time begins
+
+func expect(t testing.TB, what string, got []event, want ...event) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\ngot  %q\nwant %q", what, got, want)
+	}
+}
 
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -144,6 +183,13 @@ func TestSampling(t *testing.T) {
 			t.Errorf("%d hops, %d left out", len(hops.Hops), hops.LeftOut)
 		}
 	})
+}
+
+func decode(t testing.TB, e event, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(e.data), into); err != nil {
+		t.Fatalf("%s: %v", e.name, err)
+	}
 }
 
 // A viewer who takes nothing delays nobody, and is told what it missed and how everything is then.

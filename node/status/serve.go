@@ -88,10 +88,10 @@ func whole(r *http.Request) context.Context {
 	return r.Context()
 }
 
-// stay prepares an answer that lasts: it may take any time, and its connection is not ended in favour of others until release is called.
+// stream prepares an answer that lasts: it may take any time, and its connection is not ended in favour of others until release is called.
 // If there are too many it says so to who asks, and ok is false. The request's context ends when the client is gone, or the server.
 // Each write should have a deadline of its own: see [http.ResponseController].
-func (s *Server) stay(w http.ResponseWriter, r *http.Request) (release func(), ok bool) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request) (release func(), ok bool) {
 	release = func() {}
 	if g, known := r.Context().Value(guestKey{}).(*guest); known {
 		if release, ok = s.crowd.hold(g); !ok {

@@ -67,7 +67,7 @@ func (c *connection) get(t *testing.T, path string) int {
 func TestCrowd(t *testing.T) {
 	s := New(Config{Source: &told{health: &Health{}}})
 	s.mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
-		release, ok := s.stay(w, r)
+		release, ok := s.stream(w, r)
 		if !ok {
 			return
 		}

@@ -73,6 +73,10 @@ func New(c Config) *Server {
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
 	s.around.source = c.Source
 	s.health()
+	s.clients()
+	s.herd()
+	s.reports()
+	s.document()
 	s.metrics()
 	s.login()
 	s.events()
@@ -102,7 +106,7 @@ func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Re
 	m.Handle(pattern, http.HandlerFunc(h))
 }
 
-// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stay].
+// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stream].
 const answerTime = 10 * time.Second
 
 // ServeHTTP answers one request, if who asks may ask.
@@ -146,7 +150,7 @@ func (s *Server) pprof() {
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			if release, ok := s.stay(w, r); ok { // it takes as many seconds as it is asked to
+			if release, ok := s.stream(w, r); ok { // it takes as many seconds as it is asked to
 				defer release()
 				h(w, r)
 			}

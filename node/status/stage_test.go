@@ -1,26 +1,18 @@
 package status
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"herd/node/flood"
 	"herd/node/line"
 )
 
-// others are what nobody asks a stage for.
-type others struct{ Source }
-
 // stage is a node without links that work, for those who watch it.
 type stage struct {
-	others
+	Source
 	*flood.Engine
 	topology atomic.Pointer[flood.Topology]
 	watch    *Watch // who watches
@@ -41,6 +33,7 @@ func (s *stage) Health() Health { return Health{Node: "A"} }
 func (s *stage) Herd() []Node {
 	return []Node{{Name: "A", Self: true, Uptime: float64(time.Now().Unix())}}
 }
+func (s *stage) Registry() *flood.Registry { return s.Engine.Registry() }
 func (s *stage) Topology() *flood.Topology { return s.topology.Load() }
 
 func (s *stage) Watch(w Watch) (stop func()) {
@@ -70,49 +63,4 @@ func report(t testing.TB, origin, client string, second int) line.Report {
 		t.Fatal(err)
 	}
 	return r
-}
-
-// event is one event of a stream.
-type event struct{ name, data string }
-
-// parse takes whole events apart.
-func parse(t testing.TB, parts [][]byte) (events []event) {
-	t.Helper()
-	for each := range strings.SplitSeq(strings.TrimSuffix(string(bytes.Join(parts, nil)), "\n\n"), "\n\n") {
-		name, data, ok := strings.Cut(strings.TrimPrefix(each, "event: "), "\ndata: ")
-		if !ok || strings.Contains(data, "\n") || !json.Valid([]byte(data)) {
-			t.Fatalf("not an event: %q", each)
-		}
-		events = append(events, event{name, data})
-	}
-	return events
-}
-
-// next returns what the viewer is told at the next tick.
-func (v *viewer) next(t testing.TB) []event {
-	t.Helper()
-	time.Sleep(tick)
-	synctest.Wait()
-	select {
-	case parts := <-v.chunks:
-		return parse(t, parts)
-	default:
-		return nil
-	}
-}
-
-const epoch = 946684800 // when fake time begins
-
-func expect(t testing.TB, what string, got []event, want ...event) {
-	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Errorf("%s:\ngot  %q\nwant %q", what, got, want)
-	}
-}
-
-func decode(t testing.TB, e event, into any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(e.data), into); err != nil {
-		t.Fatalf("%s: %v", e.name, err)
-	}
 }

@@ -1,0 +1,216 @@
+package status
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+	"herd/places"
+)
+
+func (s *stage) Oldest() int64 { return s.Engine.Oldest() }
+
+// nearest asks a server, and looks at all that its node knows.
+func nearest(t *testing.T, server *Server, lat, lon, radius float64, limit int) (got, want []string) {
+	t.Helper()
+	w := answer(server.mux, "GET", fmt.Sprintf("/api/v1/clients?near=%v,%v&radius=%v&limit=%d", lat, lon, radius, limit))
+	var found Nearest
+	if err := json.Unmarshal(w.Body.Bytes(), &found); err != nil || w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for _, c := range found.Clients {
+		got = append(got, fmt.Sprint(c.ID, " ", c.Distance, " ", c.Line))
+	}
+	type hit struct {
+		id       line.ClientID
+		distance float64
+		text     string
+	}
+	var all []hit
+	for r := range server.Source.Registry().All() {
+		lat2, lon2 := r.Coordinates()
+		if d := places.Distance(places.Point{Lat: lat, Lng: lon}, places.Point{Lat: lat2, Lng: lon2}); d <= radius {
+			all = append(all, hit{r.Client(), d, r.String()})
+		}
+	}
+	slices.SortFunc(all, func(a, b hit) int { return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.id, b.id)) })
+	if more := len(all) > limit; more != found.More {
+		t.Errorf("more: %v, of %d with a limit of %d", found.More, len(all), limit)
+	}
+	for _, h := range all[:min(limit, len(all))] {
+		want = append(want, fmt.Sprint(h.id, " ", h.distance, " AT ", h.text))
+	}
+	return got, want
+}
+
+func somewhere(t testing.TB, client string, second int) line.Report {
+	t.Helper()
+	position := fmt.Sprintf("%+.4f%+.4f", 170*rand.Float64()-85, 359*rand.Float64()-179.5)
+	r, err := line.ParseReport(fmt.Sprintf("B +1.000000000 %s %s %d", client, position, second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// What is near is exact at the time of the question, however the registry changes, and costs nothing when nobody asks.
+func TestNear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		server := New(Config{Source: s})
+		check := func(when string) {
+			t.Helper()
+			for range 20 {
+				lat, lon := 180*rand.Float64()-90, 360*rand.Float64()-180
+				if got, want := nearest(t, server, lat, lon, 20_016*math.Pow(rand.Float64(), 2), 1+rand.IntN(30)); !slices.Equal(got, want) {
+					t.Fatalf("%s: got %q, want %q", when, got, want)
+				}
+			}
+		}
+		following := func() (follows int, made bool) {
+			server.around.mu.Lock()
+			defer server.around.mu.Unlock()
+			return s.follows, server.around.index != nil
+		}
+		check("empty")
+		for round := range 20 {
+			for range 200 {
+				s.Hear(somewhere(t, fmt.Sprint("c", rand.IntN(1000)), epoch+round), "B")
+			}
+			check("changed")
+		}
+		if follows, _ := following(); follows != 1 {
+			t.Errorf("%d follow", follows)
+		}
+		for i := range 2000 { // more than the queue has room for
+			s.Hear(somewhere(t, fmt.Sprint("d", i), epoch), "B")
+			if i == 1000 {
+				server.around.changed.Limit(10)
+			}
+		}
+		check("too much changed")
+		time.Sleep(keepIndex - time.Second)
+		check("after a while")
+		time.Sleep(keepIndex - 1)
+		synctest.Wait()
+		if follows, made := following(); follows != 1 || !made {
+			t.Error("the index is given back too early")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if follows, made := following(); follows != 0 || made {
+			t.Error("the index is not given back")
+		}
+		check("again")
+		server.around.drop()
+		if follows, _ := following(); follows != 0 {
+			t.Error("the server ends, and follows")
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+// What retention has forgotten is near nothing.
+func TestNearForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.Engine = flood.NewEngine(flood.Config{Name: "A", Topology: s.topology.Load(), Limit: 1, Retention: time.Minute})
+		server := New(Config{Source: s})
+		for i := range 100 {
+			s.Hear(somewhere(t, fmt.Sprint("c", i), epoch+i), "B")
+		}
+		for second := range 200 {
+			s.Tick(time.Now())
+			got, want := nearest(t, server, 0, 0, 30_000, 1000)
+			if !slices.Equal(got, want) {
+				t.Fatalf("second %d: got %d, want %d", second, len(got), len(want))
+			}
+			if second == 150 && len(want) >= 100 || second == 0 && len(want) != 100 || second == 199 && len(want) != 0 {
+				t.Errorf("second %d: %d clients", second, len(want))
+			}
+			time.Sleep(time.Second)
+		}
+		server.around.drop()
+	})
+}
+
+// Questions and reports at the same time do not disturb each other.
+func TestNearConcurrently(t *testing.T) {
+	s := newStage(t)
+	server := New(Config{Source: s})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			for i := range 300 {
+				s.Hear(somewhere(t, fmt.Sprint("c", rand.IntN(50)), epoch+i), "B")
+			}
+		})
+		all.Go(func() {
+			for range 50 {
+				if w := answer(server.mux, "GET", "/api/v1/clients?near=0,0"); w.Code != 200 {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+				server.around.drop()
+			}
+		})
+	}
+	all.Wait()
+	if got, want := nearest(t, server, 0, 0, 30_000, 1000); !slices.Equal(got, want) {
+		t.Errorf("in the end: got %d, want %d", len(got), len(want))
+	}
+}
+
+// A client is found by its ID, byte for byte, and questions that make no sense are told so.
+func TestClients(t *testing.T) {
+	s := newStage(t)
+	server := New(Config{Source: s})
+	for _, id := range []string{"a", "%41", "a/b", "a//b", "..", ".", "<script>", "k\xff\x00", "ä?#", "a+b", strings.Repeat("x", line.MaxClient)} {
+		s.heard(t, id, 1)
+		w := answer(server.mux, "GET", "/api/v1/clients/"+url.PathEscape(id))
+		if id == "." || id == ".." {
+			w = answer(server.mux, "GET", "/api/v1/clients/"+strings.Repeat("%2E", len(id)))
+		}
+		var c Client
+		if err := json.Unmarshal(w.Body.Bytes(), &c); err != nil || w.Code != 200 || c.ID != strings.ToValidUTF8(id, "\ufffd") ||
+			(c.IDBase64 != nil) != (id == "k\xff\x00") || c.IDBase64 != nil && string(c.IDBase64) != id || c.Lat != 34.5 || c.Lon != -118.25 {
+			t.Errorf("%q: %d %s", id, w.Code, w.Body)
+		}
+	}
+	for path, want := range map[string]string{
+		"/api/v1/clients/a%20b":             "that is no client's ID: 1 to 1024 bytes, none of them white space",
+		"/api/v1/clients/nobody":            "no client with that ID has been heard of",
+		"/api/v1/clients/a?near=1":          `there is no "near" to ask for`,
+		"/api/v1/clients":                   "near is to be a point, LAT,LON in degrees, as in near=34.06893,-118.445127",
+		"/api/v1/clients?near=1,2&near=3,4": "near is there twice",
+	} {
+		var e Error
+		if w := answer(server.mux, "GET", path); json.Unmarshal(w.Body.Bytes(), &e) != nil || w.Code < 400 || e.Error != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for _, query := range []string{
+		"near=", "near=1", "near=1,", "near=91,0", "near=0,180.1", "near=NaN,0", "near=1e1,0", "near=0x1,0", "near=1,2,3", "near=1;2", "near= 1, 2x",
+		"near=1,2&radius=", "near=1,2&radius=-1", "near=1,2&radius=Inf", "near=1,2&radius=1e3", "near=1,2&radius=x",
+		"near=1,2&limit=", "near=1,2&limit=0", "near=1,2&limit=1001", "near=1,2&limit=-1", "near=1,2&limit=9999999999999999999",
+	} {
+		if w := answer(server.mux, "GET", "/api/v1/clients?"+strings.ReplaceAll(query, " ", "%20")); w.Code != 400 {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+	for _, query := range []string{"near=90,180", "near=-90,-180", "near=+1.5,+2", "near=%2B1.5,-2&radius=0&limit=1000", "near=0,0&radius=99999999999"} {
+		if w := answer(server.mux, "GET", "/api/v1/clients?"+query); w.Code != 200 {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
