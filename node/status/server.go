@@ -84,8 +84,8 @@ func New(c Config) *Server {
 	if s.Pprof {
 		s.pprof()
 	}
-	s.mux.Handle("GET /{$}", page.Handler())
-	s.mux.Handle("GET /assets/", page.Handler())
+	s.mux.Handle("GET /{$}", page.Handler(s.Token != ""))
+	s.mux.Handle("GET /assets/", page.Handler(s.Token != ""))
 	return s
 }
 

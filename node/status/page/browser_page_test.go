@@ -162,24 +162,30 @@ func value[T any](b *browser, expression string) T {
 	return v
 }
 
-// until waits for an expression to be true, looked at before each frame. It returns the time that took, by the page's clock, in
-// milliseconds.
-func (b *browser) until(expression string) float64 {
+// until waits for an expression to be true, looked at before each frame, on this page or one that it leads to.
+func (b *browser) until(expression string) {
 	b.Helper()
-	took := value[float64](b, `new Promise((done) => {
-		const began = performance.now();
-		const look = () => {
-			const passed = performance.now() - began;
-			if (`+expression+`) done(passed);
-			else if (passed > 30000) done(-1);
-			else requestAnimationFrame(look);
-		};
-		look();
-	})`)
-	if took < 0 {
-		b.Fatalf("not in half a minute: %s\nthe page says:\n%s", expression, value[string](b, `document.body.innerText.slice(0, 3000)`))
+	ctx, cancel := context.WithTimeout(b.ctx, 40*time.Second)
+	defer cancel()
+	for {
+		met, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`new Promise((done) => {
+			const began = performance.now();
+			const look = () => {
+				if (document.readyState === "complete" && (`+expression+`)) done(true);
+				else if (performance.now() - began > 30000) done(false);
+				else requestAnimationFrame(look);
+			};
+			look();
+		})`, chromedp.EvalAwaitPromise))
+		switch {
+		case met:
+			return
+		case err == nil:
+			b.Fatalf("not in half a minute: %s\nthe page says:\n%s", expression, value[string](b, `document.body.innerText.slice(0, 3000)`))
+		case !strings.Contains(err.Error(), "navigated"): // else the next page is looked at
+			b.Fatalf("%s: %v", expression, err)
+		}
 	}
-	return took
 }
 
 // screenshot returns a PNG of what is in the window.

@@ -38,7 +38,9 @@ type file struct {
 	tag, zippedTag string // ETags: of each form its own
 }
 
-// files are all assets by their paths, "/" among them.
+const wayOut = `method="post"` // the form of the page that logs out, but for those who did not have to log in
+
+// files are all assets by their paths, "/" among them, and "/ and out" for those who logged in.
 var files = sync.OnceValue(func() map[string]file {
 	all := make(map[string]file)
 	err := fs.WalkDir(assets, "assets", func(name string, d fs.DirEntry, err error) error {
@@ -49,24 +51,12 @@ var files = sync.OnceValue(func() map[string]file {
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(text)
-		f := file{kind: types[path.Ext(name)], plain: text, tag: `"` + hex.EncodeToString(sum[:12]) + `"`}
-		var zipped bytes.Buffer
-		w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
-		if err != nil {
-			return err
-		}
-		if _, err := w.Write(text); err != nil {
-			return err
-		}
-		if err := w.Close(); err != nil {
-			return err
-		}
-		f.zipped, f.zippedTag = zipped.Bytes(), strings.TrimSuffix(f.tag, `"`)+`-gzip"`
+		kind, url := types[path.Ext(name)], "/"+name
 		if name == "assets/index.html" {
-			name = ""
+			all["/ and out"] = newFile(kind, bytes.Replace(text, []byte(wayOut+" hidden"), []byte(wayOut), 1))
+			url = "/"
 		}
-		all["/"+name] = f
+		all[url] = newFile(kind, text)
 		return nil
 	})
 	if err != nil {
@@ -75,10 +65,27 @@ var files = sync.OnceValue(func() map[string]file {
 	return all
 })
 
-// Handler serves the page at / and what it is made of at /assets/. A browser asks each time whether it has changed.
-func Handler() http.Handler {
+// newFile returns a file in its two forms.
+func newFile(kind string, text []byte) file {
+	sum := sha256.Sum256(text)
+	f := file{kind: kind, plain: text, tag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	_, _ = w.Write(text) // a buffer takes it all
+	_ = w.Close()
+	f.zipped, f.zippedTag = zipped.Bytes(), strings.TrimSuffix(f.tag, `"`)+`-gzip"`
+	return f
+}
+
+// Handler serves the page at / and what it is made of at /assets/. A browser asks each time whether it has changed. The page has a
+// way to log out if one has to log in.
+func Handler(login bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, ok := files()[r.URL.Path]
+		name := r.URL.Path
+		if name == "/" && login {
+			name = "/ and out"
+		}
+		f, ok := files()[name]
 		if !ok {
 			http.NotFound(w, r)
 			return

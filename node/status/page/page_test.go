@@ -16,12 +16,15 @@ func get(t *testing.T, name string, headers ...string) *httptest.ResponseRecorde
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, r)
+	Handler(false).ServeHTTP(w, r)
 	return w
 }
 
 func TestHandler(t *testing.T) {
 	for name, f := range files() {
+		if name == "/ and out" {
+			continue
+		}
 		w := get(t, name)
 		if want := types[path.Ext(name)]; name != "/" && (want == "" || w.Header().Get("Content-Type") != want) {
 			t.Errorf("%s is %q, want %q", name, w.Header().Get("Content-Type"), want)
@@ -69,6 +72,17 @@ func TestComplete(t *testing.T) {
 			if w := get(t, "/assets/"+found[1]); w.Code != http.StatusOK {
 				t.Errorf("%s wants %s: %d", name, found[1], w.Code)
 			}
+		}
+	}
+}
+
+// Only who had to log in can log out.
+func TestWayOut(t *testing.T) {
+	for _, login := range []bool{false, true} {
+		w := httptest.NewRecorder()
+		Handler(login).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if hidden := strings.Contains(w.Body.String(), `action="logout" method="post" hidden>`); hidden == login {
+			t.Errorf("with a login %v, the way out is hidden: %v", login, hidden)
 		}
 	}
 }
