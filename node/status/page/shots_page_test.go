@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
-var shots = flag.String("shots", "", "write pictures of the page to this `folder`")
-var busy = flag.Duration("busy", 70*time.Second, "how long clients move before that, for charts to be full")
+var (
+	shots = flag.String("shots", "", "write pictures of the page to this `folder`")
+	busy  = flag.Duration("busy", 70*time.Second, "how long clients move before that, for charts to be full")
+)
 
 // TestScreenshots takes the pictures of docs: make screenshots.
 func TestScreenshots(t *testing.T) {
