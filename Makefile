@@ -3,7 +3,7 @@
 
 TOOL := go tool -modfile=tools.mod
 TAGS := attack,compose,engine,kill,mutants,numbers,page,peers,prometheus
-FUZZ ?= 160# thousand executions of each fuzz target
+FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
 .PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants soak numbers bench bench-peers bench-metrics performance lint up clean
