@@ -64,7 +64,7 @@ func testUp(t *testing.T) {
 	if got, want := services(t), running("nats"); !slices.Equal(got, want) {
 		t.Errorf("there is %v, want %v", got, want)
 	}
-	if size := inspect[int](t, "herd-goloman", ".Size"); size > 40_000_000 {
+	if size := inspect[int](t, "herd-goloman", ".Size"); size > 50_000_000 {
 		t.Errorf("the image has %d bytes", size)
 	}
 	for i, n := range campus { // the pages are published, for this machine alone
