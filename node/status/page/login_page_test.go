@@ -32,3 +32,21 @@ func TestLogin(t *testing.T) {
 	value[bool](b, `(document.querySelector("#logout").requestSubmit(), true)`)
 	b.until(`document.title === "Hands – log in"`)
 }
+
+// The policy is in force, and the tests would hear of what is against it.
+func TestPolicy(t *testing.T) {
+	h := newHerd(t, campus(t))
+	b := open(t, h.nodes["Hands"].url, wide)
+	b.until(settled)
+	b.pardon("Content Security Policy")
+	value[bool](b, `(document.body.insertAdjacentHTML("beforeend", "<img src='data:,' onerror='window.ran = true'>"), document.body.append(Object.assign(document.createElement("script"), { textContent: "window.ran = true" })), true)`)
+	b.until(`document.querySelector("#live").textContent === "live" && performance.now() > 0`)
+	if value[bool](b, `Boolean(window.ran)`) {
+		t.Error("an inline script ran")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.complaints) == 0 {
+		t.Error("nobody complained of an inline script")
+	}
+}
