@@ -173,6 +173,9 @@ func TestLogIn(t *testing.T) {
 		if w = answer(s, "POST", "/logout", with(c.Value)); w.Code != 303 || w.Result().Cookies()[0].MaxAge != -1 {
 			t.Errorf("logging out says %d %v", w.Code, w.Header())
 		}
+		if w = answer(s, "POST", "/logout"); w.Code != 303 || w.Header().Get("Location") != "/login" {
+			t.Errorf("logging out after the session's end says %d %s", w.Code, w.Body)
+		}
 		time.Sleep(sessionTime - time.Since(time.Now().Truncate(time.Second)) - time.Second)
 		if !in(s, c.Value) {
 			t.Error("out too early")
