@@ -2,7 +2,7 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,mutants,numbers,page,peers,prometheus
+TAGS := attack,compose,engine,kill,mutants,numbers,page,peers,prometheus,shots
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
@@ -42,7 +42,7 @@ test-page:
 # The pictures of the status page in docs/: two minutes.
 screenshots:
 	@$(CHROMIUM)
-	go test -tags page -run '^TestScreenshots$$' -count=1 -timeout 10m -v ./node/status/page -shots $(CURDIR)/docs
+	go test -tags page,shots -run '^TestScreenshots$$' -count=1 -timeout 10m -v ./node/status/page -shots $(CURDIR)/docs
 
 # Each fuzz target in turn. They are counted, not timed: before Go 1.27 a target whose time is up may fail (go.dev/issue/75804).
 fuzz:
