@@ -2,11 +2,11 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,mutants,numbers,peers,prometheus
-FUZZ ?= 160# thousand executions of each fuzz target
+TAGS := attack,compose,engine,kill,mutants,numbers,page,peers,prometheus,shots
+FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus race fuzz attack kill mutants soak numbers bench bench-peers bench-metrics performance lint up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants soak numbers bench bench-peers bench-metrics performance lint up clean
 
 all: build lint test
 
@@ -31,6 +31,18 @@ test-prometheus:
 
 race:
 	go test -race ./...
+
+CHROMIUM := command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+
+# The status page in a real browser, without a window: two minutes.
+test-page:
+	@$(CHROMIUM)
+	go test -tags page -count=1 -timeout 10m -v ./node/status/page
+
+# The pictures of the status page in docs/: two minutes.
+screenshots:
+	@$(CHROMIUM)
+	go test -tags page,shots -run '^TestScreenshots$$' -count=1 -timeout 10m -v ./node/status/page -shots $(CURDIR)/docs
 
 # Each fuzz target in turn. They are counted, not timed: before Go 1.27 a target whose time is up may fail (go.dev/issue/75804).
 fuzz:

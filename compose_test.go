@@ -4,6 +4,7 @@ package herd_test
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,8 +64,25 @@ func testUp(t *testing.T) {
 	if got, want := services(t), running("nats"); !slices.Equal(got, want) {
 		t.Errorf("there is %v, want %v", got, want)
 	}
-	if size := inspect[int](t, "herd-goloman", ".Size"); size > 40_000_000 {
+	if size := inspect[int](t, "herd-goloman", ".Size"); size > 50_000_000 {
 		t.Errorf("the image has %d bytes", size)
+	}
+	for i, n := range campus { // the pages are published, for this machine alone
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", 8125+i), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]int{r.Host: http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
+			r.Host = host
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatalf("%s: %v", n.name, err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != want {
+				t.Errorf("%s, asked for as %s, says %s", n.name, host, answer.Status)
+			}
+		}
 	}
 	before := docker(t, "ps", "--quiet")
 	compose(t, "up", "--wait")

@@ -24,7 +24,8 @@ var imports = map[string][]string{
 	"node/load/plot":              {},
 	"node/store":                  {"node/line"},
 	"node/near":                   {"node/line", "places"},
-	"node/status":                 {"node/line", "node/flood", "node/near", "places"},
+	"node/status":                 {"node/line", "node/flood", "node/near", "node/status/page", "places"},
+	"node/status/page":            {},
 	"bus":                         {},
 	"places":                      {},
 	"places/osm":                  {"places"},
@@ -43,7 +44,7 @@ var imports = map[string][]string{
 	"places/gazetteer/pack":       {"places/gazetteer"},
 	"configs":                     {"node/flood"},
 	"node":                        {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/layout", "node/flood/simulate", "node/load", "node/load/plot", "node/store", "node/status", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
+	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/layout", "node/flood/simulate", "node/load", "node/load/plot", "node/store", "node/status", "node/status/page", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
 }
 
 // owners says which packages may import a heavy dependency.

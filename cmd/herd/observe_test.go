@@ -20,10 +20,6 @@ import (
 func lookAt(t *testing.T, args ...string) (next func(name string, into any)) {
 	t.Helper()
 	r := start(t, nil, append(args, "--log-dir", t.TempDir())...)
-	t.Cleanup(func() { // before the run's own
-		r.stop()
-		r.rest()
-	})
 	var url string
 	for address := regexp.MustCompile(`http://127\.0\.0\.1:\d+`); url == ""; {
 		url = address.FindString(r.next(r.stdout))
@@ -33,7 +29,16 @@ func lookAt(t *testing.T, args ...string) (next func(name string, into any)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = answer.Body.Close() })
-	go func() { _, _ = io.Copy(io.Discard, r.stdout) }() // the rest of what it says, until it ends
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		_, _ = io.Copy(io.Discard, r.stdout) // the rest of what it says, until it ends
+	}()
+	t.Cleanup(func() { // before the run's own
+		r.stop()
+		<-said
+		<-r.code
+	})
 	in := bufio.NewReader(answer.Body)
 	return func(name string, into any) {
 		t.Helper()

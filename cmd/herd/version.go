@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/node/status/page"
 	"herd/places/gazetteer"
 )
 
@@ -70,7 +71,7 @@ type licences struct {
 	Modules []module `json:"modules"`
 }
 
-// data is a source of the places that are built in.
+// data is a source of the places and outlines that are built in.
 type data struct {
 	Source  string `json:"source"`
 	Licence string `json:"licence"`
@@ -135,6 +136,7 @@ func licencesOf(info *debug.BuildInfo) *licences {
 	for _, a := range gazetteer.Attributions() {
 		l.Data = append(l.Data, data{a.Source, a.Licence, a.URL, a.Text})
 	}
+	l.Data = append(l.Data, data{"naturalearth", "public domain", "https://www.naturalearthdata.com/about/terms-of-use/", page.Outlines})
 	return l
 }
 
@@ -161,7 +163,7 @@ func (b build) text() []byte {
 }
 
 func (l *licences) write(text *bytes.Buffer) {
-	fmt.Fprintf(text, "\nherd is licensed under %s.\n\nplaces built in:\n", l.Herd)
+	fmt.Fprintf(text, "\nherd is licensed under %s.\n\ndata built in:\n", l.Herd)
 	for _, d := range l.Data {
 		fmt.Fprintf(text, "  %s\n    %s, %s\n", d.Text, d.Licence, d.URL)
 	}

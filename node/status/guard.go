@@ -59,10 +59,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// public reports whether a path is for those as well who may not look: whether the node is well, the way in, and what the program's own
+// public reports whether a path is for those as well who may not look: whether the node is well, the way in and out, and what the program's own
 // pages are made of.
 func public(path string) bool {
-	return slices.Contains([]string{"/healthz", "/readyz", "/login", "/login.css"}, path) || strings.HasPrefix(path, "/assets/")
+	return slices.Contains([]string{"/healthz", "/readyz", "/login", "/logout"}, path) || strings.HasPrefix(path, "/assets/")
 }
 
 // embedded reports whether a page of another site asks in passing, for a picture or a stream. What it got would be kept from it; but its

@@ -112,10 +112,10 @@ func TestLogIn(t *testing.T) {
 		if w.Code != 303 || w.Header().Get("Location") != "/login" {
 			t.Fatalf("the page says %d %v", w.Code, w.Header())
 		}
-		if w = answer(s, "GET", "/login", page); w.Code != 200 || !strings.Contains(w.Body.String(), "<h1>Goloman&lt;script&gt;</h1>") {
+		if w = answer(s, "GET", "/login", page); w.Code != 200 || !strings.Contains(w.Body.String(), ">Goloman&lt;script&gt;</h1>") {
 			t.Fatalf("the form is %d %s", w.Code, w.Body)
 		}
-		if w = answer(s, "GET", "/login.css"); w.Code != 200 || w.Header().Get("Content-Type") != "text/css; charset=utf-8" {
+		if w = answer(s, "GET", "/assets/page.css"); w.Code != 200 || w.Header().Get("Content-Type") != "text/css; charset=utf-8" {
 			t.Fatalf("its style is %d %v", w.Code, w.Header())
 		}
 		try := func(shown string, more ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -172,6 +172,9 @@ func TestLogIn(t *testing.T) {
 		}
 		if w = answer(s, "POST", "/logout", with(c.Value)); w.Code != 303 || w.Result().Cookies()[0].MaxAge != -1 {
 			t.Errorf("logging out says %d %v", w.Code, w.Header())
+		}
+		if w = answer(s, "POST", "/logout"); w.Code != 303 || w.Header().Get("Location") != "/login" {
+			t.Errorf("logging out after the session's end says %d %s", w.Code, w.Body)
 		}
 		time.Sleep(sessionTime - time.Since(time.Now().Truncate(time.Second)) - time.Second)
 		if !in(s, c.Value) {

@@ -22,9 +22,6 @@ const (
 //go:embed login/login.html
 var loginHTML string
 
-//go:embed login/login.css
-var loginCSS []byte
-
 var loginPage = template.Must(template.New("").Parse(loginHTML))
 
 // login adds the way in for people: a form that takes the token, and gives a cookie.
@@ -35,10 +32,6 @@ func (s *Server) login() {
 			return
 		}
 		s.form(w, http.StatusOK, "")
-	})
-	s.mux.HandleFunc("GET /login.css", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		_, _ = w.Write(loginCSS) // who asked is gone
 	})
 	s.mux.HandleFunc("POST /login", s.logIn)
 	s.mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {

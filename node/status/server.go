@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"herd/node/flood"
+	"herd/node/status/page"
 )
 
 // Source is the node that a server tells of.
@@ -83,6 +84,8 @@ func New(c Config) *Server {
 	if s.Pprof {
 		s.pprof()
 	}
+	s.mux.Handle("GET /{$}", page.Handler(s.Token != ""))
+	s.mux.Handle("GET /assets/", page.Handler(s.Token != ""))
 	return s
 }
 

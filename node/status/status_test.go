@@ -103,7 +103,7 @@ func TestProfiles(t *testing.T) {
 // Every answer keeps a browser from what it need not do.
 func TestHeaders(t *testing.T) {
 	s := New(Config{Source: &told{health: &Health{}}, Options: Options{Open: true}})
-	for _, path := range []string{"/healthz", "/nowhere", "/login.css"} {
+	for _, path := range []string{"/healthz", "/nowhere"} {
 		got := answer(s, "GET", path).Header()
 		got.Del("Content-Type")
 		want := http.Header{

@@ -54,8 +54,7 @@ type Tracer struct {
 }
 
 // NewTracer returns the tracer of a node. It begins a trace with one in so many of its clients' reports. Spans wait for the exporter in
-// a bounded queue; what does not fit there is lost. Whoever made
-// the exporter shuts it down when all tracers are closed.
+// a bounded queue; what does not fit there is lost. Whoever made the exporter shuts it down when all tracers are closed.
 func NewTracer(out Exporter, herd, node, version string, oneIn int) *Tracer {
 	about := resource.NewSchemaless(
 		attribute.String("service.name", herd), attribute.String("service.instance.id", node), attribute.String("service.version", version))
@@ -142,12 +141,13 @@ type TracedLine struct {
 
 var errTrace = errors.New("status: not a row of traces")
 
-// ParseTraces understands the header that AppendTrace makes, for a message with so many lines.
+// ParseTraces understands the header that AppendTrace makes, for a message with so many lines. They come in their order, each once: of a
+// line with two traces, one would never end.
 func ParseTraces(text string, lines int) (all []TracedLine, err error) {
 	for part := range strings.SplitSeq(text, ", ") {
 		number, parent, _ := strings.Cut(part, " ")
 		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || n >= lines || len(parent) != 55 || parent[:3] != "00-" || parent[35] != '-' || parent[52:] != "-01" || len(all) == maxTraces {
+		if err != nil || n < 0 || n >= lines || len(all) > 0 && n <= all[len(all)-1].Line || len(parent) != 55 || parent[:3] != "00-" || parent[35] != '-' || parent[52:] != "-01" || len(all) == maxTraces {
 			return nil, errTrace
 		}
 		id, noID := trace.TraceIDFromHex(parent[3:35])

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,11 +33,22 @@ func TestTraceHeader(t *testing.T) {
 	for _, bad := range []string{
 		"", "0", "1 " + parent, "-1 " + parent, "0  " + parent, "0 " + parent + ",", "0 01" + parent[2:], "0 " + parent[:53] + "00",
 		"0 " + strings.Replace(parent, "b7ad6b7169203331", "0000000000000000", 1), "0 " + strings.Replace(parent, "0af7", "0AF7", 1) + "x",
-		strings.Repeat("0 "+parent+", ", maxTraces) + "0 " + parent,
+		"0 " + parent + ", 0 " + parent, "1 " + parent + ", 0 " + parent,
 	} {
-		if got, err := ParseTraces(bad, 1); err == nil {
+		lines := 1 + strings.Count(bad, ", ")
+		if got, err := ParseTraces(bad, lines); err == nil {
 			t.Errorf("%q reads %v", bad, got)
 		}
+	}
+	var many []string
+	for i := range maxTraces + 1 {
+		many = append(many, fmt.Sprint(i, " ", parent))
+	}
+	if _, err := ParseTraces(strings.Join(many[1:], ", "), len(many)); err != nil {
+		t.Errorf("%d traces: %v", maxTraces, err)
+	}
+	if _, err := ParseTraces(strings.Join(many, ", "), len(many)); err == nil {
+		t.Errorf("%d traces are read", len(many))
 	}
 }
 

@@ -232,7 +232,7 @@ func longest(t *testing.T, n int) line.Report {
 
 // TestRoom has rounds written and dropped for long, and looks at how much room the store takes.
 func TestRoom(t *testing.T) {
-	const round, kept, rounds = 64 << 10, 16, 1600
+	const round, kept, rounds = 64 << 10, 16, 640
 	fs := vfs.NewMem()
 	s := open(t, Config{Dir: "d", Herd: "herd", Node: "Goloman", FS: fs, memTable: 256 << 10})
 	defer shut(t, s)
