@@ -3,8 +3,6 @@
 package page_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -21,11 +19,6 @@ func TestLogin(t *testing.T) {
 	b.until(`document.activeElement.id === "token" && document.title === "Hands – log in"`)
 	b.do(chromedp.KeyEvent("another"), chromedp.KeyEvent(kb.Enter))
 	b.until(`document.querySelector(".fault")?.textContent === "That is not the token."`)
-	if *shots != "" {
-		if err := os.WriteFile(filepath.Join(*shots, "login.png"), b.screenshot(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	b.do(chromedp.KeyEvent("a token that nobody guesses"), chromedp.KeyEvent(kb.Enter))
 	b.until(`location.pathname === "/" && ` + settled)
 	b.until(`!document.querySelector("#logout").hidden`)
