@@ -94,20 +94,26 @@ func withoutSkew(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Answers leave while a client still reports.
-func TestReportsStream(t *testing.T) {
-	n := lookAt(t)
+// reporting begins to report with the line first: in takes more, the answers are in what is read.
+func reporting(t *testing.T, url string) (in *io.PipeWriter, answer *http.Response) {
+	t.Helper()
 	out, in := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", n.url+"/api/v1/reports", out)
+	r, err := http.NewRequestWithContext(t.Context(), "POST", url+"/api/v1/reports", out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.WriteString(in, "first\n") }()
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
+	if answer, err = http.DefaultClient.Do(r); err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	return in, answer
+}
+
+// Answers leave while a client still reports.
+func TestReportsStream(t *testing.T) {
+	n := lookAt(t)
+	in, answer := reporting(t, n.url)
 	for _, l := range []string{"first", "second", "third"} {
 		got := make([]byte, len("? "+l+"\n"))
 		if _, err := io.ReadFull(answer.Body, got); err != nil || string(got) != "? "+l+"\n" {
@@ -186,17 +192,7 @@ func TestReportsLimits(t *testing.T) {
 // A node that ends answers what it has read, and waits for that.
 func TestReportsAtTheEnd(t *testing.T) {
 	n := lookAt(t)
-	out, in := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", n.url+"/api/v1/reports", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _, _ = io.WriteString(in, "first\n") }()
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
+	in, answer := reporting(t, n.url)
 	n.stop()
 	if got, err := io.ReadAll(answer.Body); string(got) != "? first\n" || err == nil {
 		t.Errorf("%q, %v", got, err)

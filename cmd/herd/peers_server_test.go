@@ -97,20 +97,6 @@ func (b *safeBuffer) String() string {
 	return b.text.String()
 }
 
-// freeAddresses are so many that nobody listens at.
-func freeAddresses(t testing.TB, n int) (all []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }() // not before all are found
-		all = append(all, l.Addr().String())
-	}
-	return all
-}
-
 // serve starts a program and returns when it takes connections.
 func (s *peer) serve(program string, args ...string) *peer {
 	s.t.Helper()

@@ -80,7 +80,7 @@ func startMonitored(t *testing.T) *monitored {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := unusedAddresses(t, 2*len(config.Nodes)+2)
+	free := freeAddresses(t, 2*len(config.Nodes)+2)
 	bus, prometheus := free[0], free[1]
 	var targets []string
 	for i := range config.Nodes {
@@ -136,20 +136,6 @@ func (m *monitored) start(program string, args ...string) *exec.Cmd {
 		_ = c.Wait() // it was killed
 	})
 	return c
-}
-
-// unusedAddresses are so many that nobody listens at.
-func unusedAddresses(t *testing.T, n int) (all []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }() // not before all are found
-		all = append(all, l.Addr().String())
-	}
-	return all
 }
 
 // report has so many clients report to a node, and waits for the replies.
