@@ -17,14 +17,14 @@ import (
 // imports says which of our packages each package may import. A new package is a new row here and in ARCHITECTURE.md.
 var imports = map[string][]string{
 	"node/line":                   {},
-	"node/flood":                  {"node/line"},
-	"node/flood/layout":           {},
-	"node/flood/simulate":         {"node/flood", "node/line"},
+	"node/topology":               {"node/line"},
+	"node/flood":                  {"node/line", "node/topology"},
+	"node/flood/simulate":         {"node/flood", "node/line", "node/topology"},
 	"node/load":                   {},
 	"node/load/plot":              {},
 	"node/store":                  {"node/line"},
 	"node/near":                   {"node/line", "places"},
-	"node/status":                 {"node/line", "node/flood", "node/near", "node/status/page", "places"},
+	"node/status":                 {"node/line", "node/flood", "node/topology", "node/near", "node/status/page", "places"},
 	"node/status/page":            {},
 	"bus":                         {},
 	"places":                      {},
@@ -42,9 +42,9 @@ var imports = map[string][]string{
 	"places/importer/pbf":         {},
 	"places/importer/pbf/pbftest": {"places/importer/pbf"},
 	"places/gazetteer/pack":       {"places/gazetteer"},
-	"configs":                     {"node/flood"},
-	"node":                        {"node/line", "node/flood", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/flood/layout", "node/flood/simulate", "node/load", "node/load/plot", "node/store", "node/status", "node/status/page", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
+	"configs":                     {"node/line", "node/topology"},
+	"node":                        {"node/line", "node/flood", "node/topology", "node/store", "node/status", "bus", "places"},
+	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/topology", "node/flood/simulate", "node/load", "node/load/plot", "node/store", "node/status", "node/status/page", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
 }
 
 // owners says which packages may import a heavy dependency.

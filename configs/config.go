@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
+	"herd/node/line"
 )
 
 // Config is a whole configuration, as Load returns it: every value set, in range, and the topology sound.
@@ -20,7 +22,7 @@ type Config struct {
 	Nodes []Node `yaml:"nodes" live:"true"`
 
 	// Links are the pairs of nodes that tell each other what is new. A link works both ways and is listed once.
-	Links [][2]flood.NodeName `yaml:"links" live:"true"`
+	Links [][2]line.NodeName `yaml:"links" live:"true"`
 
 	Bus    Bus    `yaml:"bus"`
 	TLS    TLS    `yaml:"tls"`
@@ -31,7 +33,7 @@ type Config struct {
 	Trace  Trace  `yaml:"trace"`
 	Log    Log    `yaml:"log"`
 
-	topology *flood.Topology
+	topology *topology.Topology
 	sources  map[string]Source // by dotted key
 
 	placesKey, httpToken string
@@ -40,7 +42,7 @@ type Config struct {
 // Node is one server of the herd.
 type Node struct {
 	// Name is what clients see in AT lines. 1 to 32 letters, digits, _ and -.
-	Name flood.NodeName `yaml:"name"`
+	Name line.NodeName `yaml:"name"`
 
 	// Listen is the HOST:PORT for clients. An empty host means all interfaces, port 0 any free one.
 	Listen string `yaml:"listen" is:"address"`
@@ -205,7 +207,7 @@ type Log struct {
 }
 
 // Topology returns the graph of Nodes and Links.
-func (c *Config) Topology() *flood.Topology { return c.topology }
+func (c *Config) Topology() *topology.Topology { return c.topology }
 
 // PlacesKey returns Google's API key as HERD_PLACES_KEY holds it, or nothing.
 func (c *Config) PlacesKey() string { return c.placesKey }
@@ -214,7 +216,7 @@ func (c *Config) PlacesKey() string { return c.placesKey }
 func (c *Config) HTTPToken() string { return c.httpToken }
 
 // Node returns the node called name, and whether there is one.
-func (c *Config) Node(name flood.NodeName) (Node, bool) {
+func (c *Config) Node(name line.NodeName) (Node, bool) {
 	i := slices.IndexFunc(c.Nodes, func(n Node) bool { return n.Name == name })
 	if i < 0 {
 		return Node{}, false

@@ -7,18 +7,20 @@ import (
 	"strconv"
 	"strings"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
+	"herd/node/line"
 )
 
 // connect builds the topology, and returns what is wrong with it and with the addresses taken together.
 func (c *Config) connect() []fault {
 	faults := c.clashes()
-	names := make([]flood.NodeName, len(c.Nodes))
+	names := make([]line.NodeName, len(c.Nodes))
 	for i, n := range c.Nodes {
 		names[i] = n.Name
 	}
 	var err error
-	c.topology, err = flood.NewTopology(names, c.Links)
+	c.topology, err = topology.New(names, c.Links)
 	for _, e := range parts(err) {
 		faults = append(faults, fault{source: c.sources["links"], key: "nodes and links", text: e.Error()})
 	}

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"reflect"
 
-	"go.yaml.in/yaml/v3"
+	"herd/node/line"
 
-	"herd/node/flood"
+	"go.yaml.in/yaml/v3"
 )
 
 // nodes reads the list of nodes. Whether the names are valid is left to the topology.
@@ -52,7 +52,7 @@ func (d document) node(n *yaml.Node, at string) Node {
 	if _, named := texts["name"]; !named {
 		d.torn = true
 	}
-	return Node{Name: flood.NodeName(texts["name"]), Listen: texts["listen"], HTTP: texts["http"]}
+	return Node{Name: line.NodeName(texts["name"]), Listen: texts["listen"], HTTP: texts["http"]}
 }
 
 // links reads the list of links. Whether there are such nodes is left to the topology.
@@ -64,7 +64,7 @@ func (d document) links(n *yaml.Node) {
 		d.fault(n, "links", "is not a list; %s", form)
 		return
 	}
-	links := make([][2]flood.NodeName, len(n.Content))
+	links := make([][2]line.NodeName, len(n.Content))
 	for i, entry := range n.Content {
 		entry = target(entry)
 		at := fmt.Sprintf("links[%d]", i)
@@ -74,12 +74,12 @@ func (d document) links(n *yaml.Node) {
 			continue
 		}
 		for j, end := range entry.Content {
-			name, ok := d.scalar(end, key{typ: reflect.TypeFor[flood.NodeName]()}, at)
+			name, ok := d.scalar(end, key{typ: reflect.TypeFor[line.NodeName]()}, at)
 			if !ok {
 				d.torn = true
 				continue
 			}
-			links[i][j] = flood.NodeName(name.(string))
+			links[i][j] = line.NodeName(name.(string))
 		}
 	}
 	d.set("links", links, d.source)

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"herd/node/line"
 
-	"herd/node/flood"
+	"go.yaml.in/yaml/v3"
 )
 
 var campus = []Node{
@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Herd:  "herd",
 		Nodes: campus,
-		Links: [][2]flood.NodeName{
+		Links: [][2]line.NodeName{
 			{"Goloman", "Hands"},
 			{"Goloman", "Holiday"},
 			{"Goloman", "Wilkes"},
@@ -137,11 +137,11 @@ func TestRegions(t *testing.T) {
 	if bridges, vertices := c.Topology().Weak(); len(c.Nodes) != 20 || len(bridges)+len(vertices) > 0 {
 		t.Errorf("%d nodes, bridges %v, cut vertices %v", len(c.Nodes), bridges, vertices)
 	}
-	east := make(map[flood.NodeName]bool)
+	east := make(map[line.NodeName]bool)
 	for _, n := range c.Nodes[10:] {
 		east[n.Name] = true
 	}
-	ends := make(map[flood.NodeName]int)
+	ends := make(map[line.NodeName]int)
 	crossing := 0
 	for _, l := range c.Links {
 		if east[l[0]] != east[l[1]] {

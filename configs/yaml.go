@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"herd/node/line"
 
-	"herd/node/flood"
+	"go.yaml.in/yaml/v3"
 )
 
 // document reads one YAML file into a layer.
@@ -35,7 +35,7 @@ func readYAML(data []byte, source Source) *layer {
 	}
 	d.section(root.Content[0], "")
 	if _, nodes := d.values["nodes"]; nodes && d.values["links"] == nil {
-		d.set("links", [][2]flood.NodeName{}, source)
+		d.set("links", [][2]line.NodeName{}, source)
 	}
 	switch err := decoder.Decode(&next); {
 	case err == nil:

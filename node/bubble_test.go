@@ -11,12 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/node/topology"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"herd/bus"
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/places"
 )
@@ -82,13 +83,13 @@ func (p *phone) line() string {
 }
 
 // around returns the topology of a node with these neighbours.
-func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *flood.Topology {
+func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.Topology {
 	t.Helper()
 	var links [][2]line.NodeName
 	for _, peer := range peers {
 		links = append(links, [2]line.NodeName{name, peer})
 	}
-	topo, err := flood.NewTopology(append([]line.NodeName{name}, peers...), links)
+	topo, err := topology.New(append([]line.NodeName{name}, peers...), links)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,11 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
+	"herd/node/topology"
 )
 
 // Topology returns what the node was linked by last.
-func (n *Node) Topology() *flood.Topology { return n.topology.Load() }
+func (n *Node) Topology() *topology.Topology { return n.topology.Load() }
 
 // Follow returns a queue that gets what changes the registry, see [flood.Engine.Follow].
 func (n *Node) Follow(limit int) (changed *flood.Queue, stop func()) { return n.engine.Follow(limit) }

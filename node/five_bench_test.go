@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/bus"
-	"herd/node/flood"
 	driver "herd/node/load"
 )
 
@@ -42,7 +43,7 @@ func (m *member) engineDigest() (s state) {
 }
 
 // overNATS runs a topology in one process, as herd up does, its log at warn.
-func overNATS(t testing.TB, topo *flood.Topology, log func(*Config)) *herd {
+func overNATS(t testing.TB, topo *topology.Topology, log func(*Config)) *herd {
 	s := startServer(t, topo)
 	return newHerd(t, topo).startAll(func(name string) bus.Dialer { return s.Dialer(name) }, log)
 }

@@ -7,18 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"herd/bus"
-	"herd/node/flood"
 	"herd/node/line"
 )
 
 // These tests run nodes as they are used: clients over TCP, the embedded NATS server between the nodes.
 
 // startServer runs an embedded NATS server for a topology, on a free port.
-func startServer(t testing.TB, topo *flood.Topology) *bus.Server {
+func startServer(t testing.TB, topo *topology.Topology) *bus.Server {
 	t.Helper()
 	s, err := bus.StartServer(bus.ServerConfig{
 		Herd: "herd", Neighbours: neighbours(topo), Listen: "127.0.0.1:0", Log: NewServerLog(zap.NewNop()),

@@ -36,7 +36,7 @@ func (n *Node) hearTraced(r line.Report, step *status.Step) (news bool) {
 
 // through has a report that the engine is about to hear keep its trace on the way through this node. What it returns is to be called with
 // what the engine makes of it.
-func (n *Node) through(step *status.Step, r line.Report, from flood.NodeName) (heard func(news bool)) {
+func (n *Node) through(step *status.Step, r line.Report, from line.NodeName) (heard func(news bool)) {
 	done := n.engine.Trace(r, from, step)
 	return func(news bool) {
 		done(news)

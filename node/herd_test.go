@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"go.uber.org/zap"
 
 	"herd/bus"
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/places/gazetteer"
 )
@@ -27,7 +28,7 @@ var defaultLimits = Limits{
 	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Queue: 65536, Places: 2 * time.Second,
 }
 
-func newTopology(t testing.TB, links ...[2]line.NodeName) *flood.Topology {
+func newTopology(t testing.TB, links ...[2]line.NodeName) *topology.Topology {
 	t.Helper()
 	var nodes []line.NodeName
 	seen := make(map[line.NodeName]bool)
@@ -39,14 +40,14 @@ func newTopology(t testing.TB, links ...[2]line.NodeName) *flood.Topology {
 			}
 		}
 	}
-	topo, err := flood.NewTopology(nodes, links)
+	topo, err := topology.New(nodes, links)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return topo
 }
 
-func campus(t testing.TB) *flood.Topology {
+func campus(t testing.TB) *topology.Topology {
 	return newTopology(t, [][2]line.NodeName{
 		{"Goloman", "Hands"},
 		{"Goloman", "Holiday"},
@@ -60,7 +61,7 @@ func campus(t testing.TB) *flood.Topology {
 // herd is a set of running nodes. Every message that a node has taken in is told on activity.
 type herd struct {
 	t        testing.TB
-	topo     *flood.Topology
+	topo     *topology.Topology
 	nodes    map[line.NodeName]*member
 	mu       sync.Mutex
 	messages int // taken in, by all nodes
@@ -74,7 +75,7 @@ type member struct {
 	stop    func()      // and wait
 }
 
-func newHerd(t testing.TB, topo *flood.Topology) *herd {
+func newHerd(t testing.TB, topo *topology.Topology) *herd {
 	return &herd{t: t, topo: topo, nodes: make(map[line.NodeName]*member), activity: make(chan struct{}, 1)}
 }
 
@@ -162,7 +163,7 @@ func (h *herd) startAll(dialer func(name string) bus.Dialer, adjust ...func(*Con
 // alone runs one node without neighbours.
 func alone(t testing.TB, adjust ...func(*Config)) *member {
 	t.Helper()
-	topo, err := flood.NewTopology([]line.NodeName{"Goloman"}, nil)
+	topo, err := topology.New([]line.NodeName{"Goloman"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func alone(t testing.TB, adjust ...func(*Config)) *member {
 }
 
 // memory returns dialers of a new memory bus for a topology.
-func memory(topo *flood.Topology) (*bus.Memory, func(name string) bus.Dialer) {
+func memory(topo *topology.Topology) (*bus.Memory, func(name string) bus.Dialer) {
 	m := bus.NewMemory()
 	return m, func(name string) bus.Dialer { return m.Dialer(name) }
 }
@@ -191,7 +192,7 @@ func hear(t testing.TB, d bus.Dialer, h bus.Handler, neighbours ...string) bus.C
 	return c
 }
 
-func neighbours(topo *flood.Topology) map[string][]string {
+func neighbours(topo *topology.Topology) map[string][]string {
 	all := make(map[string][]string)
 	for _, n := range topo.Nodes() {
 		all[string(n)] = nil

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/node/topology"
+
 	"go.uber.org/zap"
 
 	"herd/bus"
@@ -34,11 +36,11 @@ const (
 type Config struct {
 	HerdName  string // for those who look at the node
 	Name      line.NodeName
-	Topology  *flood.Topology // at first, see [Node.Relink]
-	Listener  net.Listener    // for clients; Run closes it
-	HTTP      net.Listener    // for the status page, API, metrics and health, or nil; Run closes it
-	Status    status.Options  // of what HTTP serves
-	TLS       *TLS            // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
+	Topology  *topology.Topology // at first, see [Node.Relink]
+	Listener  net.Listener       // for clients; Run closes it
+	HTTP      net.Listener       // for the status page, API, metrics and health, or nil; Run closes it
+	Status    status.Options     // of what HTTP serves
+	TLS       *TLS               // on Listener, or nil: plain TCP; at first, see [Node.SetTLS]
 	Bus       bus.Dialer
 	Places    places.Finder
 	Providers *places.Counters // of what Places asks, or nil
@@ -88,7 +90,7 @@ type Node struct {
 	linked    atomic.Pointer[[]*link] // to each neighbour, as in engine
 	relinking sync.Mutex              // held while that or talk changes
 	talk      *talk                   // with the neighbours, or nil
-	topology  atomic.Pointer[flood.Topology]
+	topology  atomic.Pointer[topology.Topology]
 	watched   atomic.Pointer[status.Watch] // who is told what happens; nil: nobody
 
 	busState   atomic.Value  // string: "connected", or why not

@@ -9,8 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/bus"
-	"herd/node/flood"
 	"herd/node/line"
 )
 
@@ -33,7 +34,7 @@ type actor struct {
 	*fake    // nil if it does not run
 	label    string
 	name     line.NodeName
-	topology *flood.Topology // nil: that of the scene
+	topology *topology.Topology // nil: that of the scene
 	began    time.Time
 	logged   int // entries that were printed or passed over
 }
@@ -116,9 +117,9 @@ func (s *scene) pairs(words []string) (links [][2]line.NodeName) {
 }
 
 // topology returns the graph of some links.
-func (s *scene) topology(links [][2]line.NodeName) *flood.Topology {
+func (s *scene) topology(links [][2]line.NodeName) *topology.Topology {
 	if len(links) == 0 {
-		topo, err := flood.NewTopology(s.names[:1], nil)
+		topo, err := topology.New(s.names[:1], nil)
 		if err != nil {
 			s.Fatal(err)
 		}

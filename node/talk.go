@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"herd/node/topology"
+
 	"go.uber.org/zap"
 
 	"herd/bus"
@@ -130,7 +132,7 @@ func (n *Node) links() []*link { return *n.linked.Load() }
 
 // Relink has the node talk with the neighbours that a topology gives it and no others, from now on and without a gap for those
 // that stay. What waited for a neighbour that is none any more is thrown away.
-func (n *Node) Relink(topology *flood.Topology) {
+func (n *Node) Relink(topology *topology.Topology) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
 	before := n.links()

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"herd/configs"
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/load"
 	"herd/node/load/plot"
@@ -30,8 +29,8 @@ type bench struct {
 	files         benchFiles
 
 	config *configs.Config
-	taker  flood.NodeName // the node that takes the load; "": several, or not one of the configuration
-	url    string         // of the bus
+	taker  line.NodeName // the node that takes the load; "": several, or not one of the configuration
+	url    string        // of the bus
 }
 
 // bench returns the command that measures servers under load.

@@ -11,7 +11,7 @@ import (
 
 	"herd/bus"
 	"herd/configs"
-	"herd/node/flood"
+	"herd/node/line"
 	"herd/node/load"
 )
 
@@ -150,7 +150,7 @@ func TestFarthestNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		taker    flood.NodeName
+		taker    line.NodeName
 		farthest string
 		want     string
 		hops     int

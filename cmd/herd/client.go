@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"herd/configs"
-	"herd/node/flood"
+	"herd/node/line"
 )
 
 const space = " \t\n\v\f\r" // white space of the client protocol
@@ -88,7 +88,7 @@ func (p *program) address(c *cobra.Command, t *target) (string, error) {
 
 // named returns the node of that name, or an error about its use.
 func named(config *configs.Config, name string) (configs.Node, error) {
-	n, ok := config.Node(flood.NodeName(name))
+	n, ok := config.Node(line.NodeName(name))
 	if !ok {
 		return n, &usageError{fmt.Errorf("no node is named %q; 'herd topology check' lists them", name)}
 	}

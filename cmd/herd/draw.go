@@ -7,9 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"herd/node/line"
+	"herd/node/topology"
 
-	"herd/node/flood"
+	"github.com/spf13/cobra"
 )
 
 func (p *program) topologyDraw() *cobra.Command {
@@ -51,7 +52,7 @@ graph for Graphviz. The same topology makes the same picture.`, maxDrawn),
 }
 
 // drawText draws each server and the lines to its neighbours.
-func drawText(t *flood.Topology) []byte {
+func drawText(t *topology.Topology) []byte {
 	width := 0
 	for _, n := range t.Nodes() {
 		width = max(width, len(n))
@@ -81,9 +82,9 @@ func drawText(t *flood.Topology) []byte {
 
 // drawDOT returns an undirected graph in the language of Graphviz (graphviz.org/doc/info/lang.html). Names are quoted:
 // the language has words of its own, and no dash in names without quotes.
-func drawDOT(herd string, t *flood.Topology) []byte {
+func drawDOT(herd string, t *topology.Topology) []byte {
 	var text bytes.Buffer
-	quote := func(n flood.NodeName) string { return strconv.Quote(string(n)) }
+	quote := func(n line.NodeName) string { return strconv.Quote(string(n)) }
 	fmt.Fprintf(&text, "graph %q {\n", herd)
 	for _, n := range t.Nodes() {
 		fmt.Fprintf(&text, "\t%s;\n", quote(n))

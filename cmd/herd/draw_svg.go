@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"herd/node/flood"
-	"herd/node/flood/layout"
+	"herd/node/line"
+	"herd/node/topology"
 )
 
 // maxDrawn is how many servers --svg draws: of more, Graphviz draws better pictures.
@@ -35,15 +35,15 @@ const pictureStyle = `.ground{fill:#fff}.link{stroke:#8892a3;stroke-width:2}.box
 
 // picture is a topology with its places.
 type picture struct {
-	*flood.Topology
+	*topology.Topology
 	a             assessment
-	at            map[flood.NodeName][2]int // centres
+	at            map[line.NodeName][2]int // centres
 	boxWidth      int
 	width, height int
 }
 
 // drawSVG draws servers and links, and marks those that the herd cannot do without. The picture needs nothing else.
-func drawSVG(herd string, t *flood.Topology) []byte {
+func drawSVG(herd string, t *topology.Topology) []byte {
 	p := newPicture(t)
 	legend := p.legend()
 	if p.height += len(legend) * lineStep; len(legend) > 0 {
@@ -81,9 +81,9 @@ func drawSVG(herd string, t *flood.Topology) []byte {
 	return b.Bytes()
 }
 
-func newPicture(t *flood.Topology) *picture {
-	p := &picture{Topology: t, a: assess(t), at: make(map[flood.NodeName][2]int)}
-	index := make(map[flood.NodeName]int)
+func newPicture(t *topology.Topology) *picture {
+	p := &picture{Topology: t, a: assess(t), at: make(map[line.NodeName][2]int)}
+	index := make(map[line.NodeName]int)
 	for i, n := range p.a.Nodes {
 		index[n] = i
 		p.boxWidth = max(p.boxWidth, textWidth(string(n))+2*boxPadding)
@@ -93,7 +93,7 @@ func newPicture(t *flood.Topology) *picture {
 		links = append(links, [2]int{index[l[0]], index[l[1]]})
 	}
 	column := (p.boxWidth + boxGap) / 2
-	places := layout.Place(len(p.a.Nodes), links, (pictureWidth-2*border-p.boxWidth)/column+1)
+	places := topology.Place(len(p.a.Nodes), links, (pictureWidth-2*border-p.boxWidth)/column+1)
 	for i, n := range p.a.Nodes {
 		x, y := border+p.boxWidth/2+places[i].Column*column, border+boxHeight/2+places[i].Row*rowStep
 		p.at[n] = [2]int{x, y}

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
+	"herd/node/line"
 )
 
 // The picture in README.md is what the command prints.
@@ -33,14 +35,14 @@ func TestPictureIsCurrent(t *testing.T) {
 
 // A picture is well-formed, as wide as fits a page, names every server, marks what is weak, and needs nothing from elsewhere.
 func TestDrawSVG(t *testing.T) {
-	wide := flood.NodeName(strings.Repeat("W", 32))
-	nodes := []flood.NodeName{wide, "hub", "-_-"}
-	links := [][2]flood.NodeName{{wide, "hub"}, {"hub", "-_-"}}
+	wide := line.NodeName(strings.Repeat("W", 32))
+	nodes := []line.NodeName{wide, "hub", "-_-"}
+	links := [][2]line.NodeName{{wide, "hub"}, {"hub", "-_-"}}
 	for i := range 8 {
-		nodes = append(nodes, flood.NodeName(fmt.Sprintf("n%d", i)))
-		links = append(links, [2]flood.NodeName{"hub", nodes[len(nodes)-1]})
+		nodes = append(nodes, line.NodeName(fmt.Sprintf("n%d", i)))
+		links = append(links, [2]line.NodeName{"hub", nodes[len(nodes)-1]})
 	}
-	topology, err := flood.NewTopology(nodes, links)
+	topology, err := topology.New(nodes, links)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
-	"herd/node/flood"
+	"herd/node/line"
 	"herd/node/status"
 	"herd/node/store"
 	"herd/places"
@@ -68,7 +68,7 @@ func (p *program) open(config *configs.Config, nodes []configs.Node) (*opened, e
 }
 
 // openStore opens what keeps a node's registry, if anything does.
-func openStore(config *configs.Config, name flood.NodeName, log store.Logger) (*store.Store, error) {
+func openStore(config *configs.Config, name line.NodeName, log store.Logger) (*store.Store, error) {
 	if config.Store.Dir == "" {
 		return nil, nil
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"herd/configs"
-	"herd/node/flood"
+	"herd/node/line"
 )
 
 // shape is nodes and their links.
@@ -69,7 +69,7 @@ func newHerds(t testing.TB, program string, s shape, more string) *herds {
 	text.WriteString("nodes:\n")
 	free := freeAddresses(t, 2*len(s.nodes))
 	for i, name := range s.nodes {
-		n := configs.Node{Name: flood.NodeName(name), Listen: free[2*i], HTTP: free[2*i+1]}
+		n := configs.Node{Name: line.NodeName(name), Listen: free[2*i], HTTP: free[2*i+1]}
 		h.nodes = append(h.nodes, n)
 		fmt.Fprintf(&text, "  - {name: %s, listen: %q, http: %q}\n", name, n.Listen, n.HTTP)
 	}

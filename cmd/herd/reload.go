@@ -13,7 +13,8 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
-	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/topology"
 )
 
 // fleet is what this process runs.
@@ -152,7 +153,7 @@ func (f *fleet) permit(neighbours map[string][]string) error {
 }
 
 // dialer returns how a node connects.
-func (f *fleet) dialer(name flood.NodeName, identity *bus.Credentials) *bus.NATS {
+func (f *fleet) dialer(name line.NodeName, identity *bus.Credentials) *bus.NATS {
 	if f.server != nil {
 		return f.server.Dialer(string(name))
 	}
@@ -162,7 +163,7 @@ func (f *fleet) dialer(name flood.NodeName, identity *bus.Credentials) *bus.NATS
 }
 
 // credentials returns how a node shows the configured bus who it is: nil if it does not.
-func credentials(config *configs.Config, name flood.NodeName) (*bus.Credentials, error) {
+func credentials(config *configs.Config, name line.NodeName) (*bus.Credentials, error) {
 	if config.Bus.Keys == "" {
 		return nil, nil
 	}
@@ -170,7 +171,7 @@ func credentials(config *configs.Config, name flood.NodeName) (*bus.Credentials,
 }
 
 // neighbours returns the topology in the bus's terms.
-func neighbours(t *flood.Topology) map[string][]string {
+func neighbours(t *topology.Topology) map[string][]string {
 	all := make(map[string][]string)
 	for _, n := range t.Nodes() {
 		all[string(n)] = nil

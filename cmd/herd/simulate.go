@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"herd/node/flood"
 	"herd/node/flood/simulate"
+	"herd/node/topology"
 )
 
 // simulation is what the flags of topology simulate say.
@@ -136,7 +136,7 @@ func (s *simulation) check() error {
 }
 
 // simulated returns the topology to simulate.
-func (p *program) simulated(c *cobra.Command, s *simulation) (*flood.Topology, error) {
+func (p *program) simulated(c *cobra.Command, s *simulation) (*topology.Topology, error) {
 	if s.shape == "" {
 		for _, flag := range []string{"nodes", "degree"} {
 			if c.Flags().Changed(flag) {

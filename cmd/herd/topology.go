@@ -7,9 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/spf13/cobra"
+	"herd/node/line"
+	"herd/node/topology"
 
-	"herd/node/flood"
+	"github.com/spf13/cobra"
 )
 
 // topology returns the commands about who talks to whom.
@@ -54,49 +55,49 @@ the herd cannot do without.`,
 
 // assessment is what there is to know of a sound topology.
 type assessment struct {
-	Nodes       []flood.NodeName    `json:"nodes"`
-	Links       [][2]flood.NodeName `json:"links"`
-	Diameter    int                 `json:"diameter"` // links between the two servers farthest apart
-	Messages    int                 `json:"messages"` // that tell one report to every server
-	Bridges     []loss              `json:"bridges"`
-	CutVertices []loss              `json:"cut_vertices"`
+	Nodes       []line.NodeName    `json:"nodes"`
+	Links       [][2]line.NodeName `json:"links"`
+	Diameter    int                `json:"diameter"` // links between the two servers farthest apart
+	Messages    int                `json:"messages"` // that tell one report to every server
+	Bridges     []loss             `json:"bridges"`
+	CutVertices []loss             `json:"cut_vertices"`
 }
 
 // loss is what the herd cannot do without, and whom it then loses.
 type loss struct {
-	Link   *[2]flood.NodeName `json:"link,omitempty"`
-	Node   flood.NodeName     `json:"node,omitempty"`
-	CutOff []flood.NodeName   `json:"cut_off"` // from most of the others
+	Link   *[2]line.NodeName `json:"link,omitempty"`
+	Node   line.NodeName     `json:"node,omitempty"`
+	CutOff []line.NodeName   `json:"cut_off"` // from most of the others
 }
 
-func assess(t *flood.Topology) assessment {
+func assess(t *topology.Topology) assessment {
 	a := assessment{
 		Nodes: t.Nodes(), Links: t.Links(), Diameter: t.Diameter(), Messages: t.FloodCost(),
 		Bridges: []loss{}, CutVertices: []loss{},
 	}
 	if a.Links == nil {
-		a.Links = [][2]flood.NodeName{}
+		a.Links = [][2]line.NodeName{}
 	}
 	bridges, vertices := t.Weak()
 	for _, b := range bridges {
-		whole := func(from, to flood.NodeName) bool {
-			return [2]flood.NodeName{from, to} != b && [2]flood.NodeName{to, from} != b
+		whole := func(from, to line.NodeName) bool {
+			return [2]line.NodeName{from, to} != b && [2]line.NodeName{to, from} != b
 		}
 		a.Bridges = append(a.Bridges, loss{Link: &b, CutOff: cutOff(t, "", whole)})
 	}
 	for _, v := range vertices {
-		whole := func(_, to flood.NodeName) bool { return to != v }
+		whole := func(_, to line.NodeName) bool { return to != v }
 		a.CutVertices = append(a.CutVertices, loss{Node: v, CutOff: cutOff(t, v, whole)})
 	}
 	return a
 }
 
 // cutOff returns the servers outside the largest part that stays connected without one server, over the links that are whole.
-func cutOff(t *flood.Topology, without flood.NodeName, whole func(from, to flood.NodeName) bool) []flood.NodeName {
-	part := make(map[flood.NodeName]flood.NodeName) // by its first server
-	size := make(map[flood.NodeName]int)
-	var visit func(n, first flood.NodeName)
-	visit = func(n, first flood.NodeName) {
+func cutOff(t *topology.Topology, without line.NodeName, whole func(from, to line.NodeName) bool) []line.NodeName {
+	part := make(map[line.NodeName]line.NodeName) // by its first server
+	size := make(map[line.NodeName]int)
+	var visit func(n, first line.NodeName)
+	visit = func(n, first line.NodeName) {
 		if part[n] != "" {
 			return
 		}
@@ -108,7 +109,7 @@ func cutOff(t *flood.Topology, without flood.NodeName, whole func(from, to flood
 			}
 		}
 	}
-	var largest flood.NodeName
+	var largest line.NodeName
 	for _, n := range t.Nodes() {
 		if n != without {
 			visit(n, n)
@@ -117,7 +118,7 @@ func cutOff(t *flood.Topology, without flood.NodeName, whole func(from, to flood
 			largest = part[n]
 		}
 	}
-	var lost []flood.NodeName
+	var lost []line.NodeName
 	for _, n := range t.Nodes() {
 		if n != without && part[n] != largest {
 			lost = append(lost, n)
@@ -152,9 +153,9 @@ func (a assessment) text() []byte {
 	return text.Bytes()
 }
 
-func linkName(l [2]flood.NodeName) string { return string(l[0]) + "–" + string(l[1]) }
+func linkName(l [2]line.NodeName) string { return string(l[0]) + "–" + string(l[1]) }
 
-func names(nodes []flood.NodeName) string {
+func names(nodes []line.NodeName) string {
 	texts := make([]string, len(nodes))
 	for i, n := range nodes {
 		texts[i] = string(n)
@@ -163,7 +164,7 @@ func names(nodes []flood.NodeName) string {
 }
 
 // are returns servers as the subject of a sentence, by name unless they are many.
-func are(nodes []flood.NodeName) string {
+func are(nodes []line.NodeName) string {
 	switch {
 	case len(nodes) == 1:
 		return string(nodes[0]) + " is"

@@ -6,17 +6,19 @@ import (
 	"strings"
 	"testing"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
+	"herd/node/line"
 )
 
 // Names that are words or no words at all in the language of Graphviz still make a graph: quoted, they are names.
 func TestDrawDOT(t *testing.T) {
-	nodes := []flood.NodeName{"graph", "node", "strict", "a-b", "-1", "9lives", "_", "Edge"}
-	var links [][2]flood.NodeName
+	nodes := []line.NodeName{"graph", "node", "strict", "a-b", "-1", "9lives", "_", "Edge"}
+	var links [][2]line.NodeName
 	for _, n := range nodes[1:] {
-		links = append(links, [2]flood.NodeName{n, nodes[0]})
+		links = append(links, [2]line.NodeName{n, nodes[0]})
 	}
-	topology, err := flood.NewTopology(nodes, links)
+	topology, err := topology.New(nodes, links)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +42,9 @@ func TestDrawDOT(t *testing.T) {
 
 // Every link is drawn at both its ends, in a column of its own.
 func TestDrawText(t *testing.T) {
-	topology, err := flood.NewTopology(
-		[]flood.NodeName{"A", "LongName", "Bo"},
-		[][2]flood.NodeName{{"A", "LongName"}, {"LongName", "Bo"}},
+	topology, err := topology.New(
+		[]line.NodeName{"A", "LongName", "Bo"},
+		[][2]line.NodeName{{"A", "LongName"}, {"LongName", "Bo"}},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -58,13 +60,13 @@ Bo ───────── LongName
 }
 
 func TestManyAreCutOff(t *testing.T) {
-	nodes := []flood.NodeName{"hub"}
-	var links [][2]flood.NodeName
+	nodes := []line.NodeName{"hub"}
+	var links [][2]line.NodeName
 	for i := range 10 {
-		n := flood.NodeName(fmt.Sprintf("n%d", i))
-		nodes, links = append(nodes, n), append(links, [2]flood.NodeName{"hub", n})
+		n := line.NodeName(fmt.Sprintf("n%d", i))
+		nodes, links = append(nodes, n), append(links, [2]line.NodeName{"hub", n})
 	}
-	topology, err := flood.NewTopology(nodes, links)
+	topology, err := topology.New(nodes, links)
 	if err != nil {
 		t.Fatal(err)
 	}

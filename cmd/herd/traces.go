@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"herd/configs"
-	"herd/node/flood"
+	"herd/node/line"
 	"herd/node/status"
 )
 
@@ -32,7 +32,7 @@ func openTraces(ctx context.Context, config *configs.Config, failed func(error))
 }
 
 // of returns the tracer of a node.
-func (t *traces) of(name flood.NodeName) *status.Tracer {
+func (t *traces) of(name line.NodeName) *status.Tracer {
 	if t == nil {
 		return nil
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 // follower shows the floods of one client's reports, each as a tree when it is over: when all messages that it takes were seen, or none came
 // for a quiet moment. Times are when the observer saw a message, which is not when its neighbour did.
 type follower struct {
-	topology *flood.Topology
+	topology *topology.Topology
 	ink      ink
 	print    func(text []byte)
 	seen     chan hop
@@ -39,11 +39,11 @@ type hop struct {
 // spread is what was seen of the flood of one report.
 type spread struct {
 	report   line.Report
-	hops     []hop           // in the order in which they were seen
-	topology *flood.Topology // nil: it is another than that of the configuration
+	hops     []hop              // in the order in which they were seen
+	topology *topology.Topology // nil: it is another than that of the configuration
 }
 
-func newFollower(t *flood.Topology, i ink, print func(text []byte)) *follower {
+func newFollower(t *topology.Topology, i ink, print func(text []byte)) *follower {
 	return &follower{topology: t, ink: i, print: print, seen: make(chan hop), done: make(chan struct{})}
 }
 
@@ -87,7 +87,7 @@ func (f *follower) take(h hop) {
 	}
 	s := f.underWay[at]
 	s.hops = append(s.hops, h)
-	if s.topology != nil && !(s.topology.Has(flood.NodeName(h.from)) && s.topology.Has(flood.NodeName(h.to))) {
+	if s.topology != nil && !(s.topology.Has(line.NodeName(h.from)) && s.topology.Has(line.NodeName(h.to))) {
 		s.topology = nil
 	}
 	if len(s.hops) >= s.most() {

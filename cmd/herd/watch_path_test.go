@@ -13,8 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/configs"
-	"herd/node/flood"
 	"herd/node/line"
 )
 
@@ -132,7 +133,7 @@ Oak, who learned otherwise
 
 // However many floods are under way, and however many messages they take, memory is bounded.
 func TestFollowBounds(t *testing.T) {
-	topology, err := flood.NewTopology([]flood.NodeName{"A", "B"}, [][2]flood.NodeName{{"A", "B"}})
+	topology, err := topology.New([]line.NodeName{"A", "B"}, [][2]line.NodeName{{"A", "B"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"herd/node/flood"
+	"herd/node/line"
 )
 
 // learned returns by which hop each server learned of the report, by index. A server tells it, once it knows, to every neighbour but
@@ -163,7 +163,7 @@ func (t *tree) last() (last *hop) {
 }
 
 // missing returns the servers that neither told nor were told.
-func (t *tree) missing() (missing []flood.NodeName) {
+func (t *tree) missing() (missing []line.NodeName) {
 	if t.topology == nil {
 		return nil
 	}

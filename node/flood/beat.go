@@ -2,6 +2,8 @@ package flood
 
 import (
 	"time"
+
+	"herd/node/topology"
 )
 
 // nextHeartbeat makes a heartbeat if one is due. It sees registry, queue and what was heard of the neighbour at one moment, and nothing
@@ -171,7 +173,7 @@ func (e *Engine) agreeOnTopology(l *Link, now time.Time, b *heartbeat) {
 	case !l.differs && b.links == "": // it is about to see that they differ, and to tell its own
 	case (!l.named || l.prints != prints || l.links != b.links) && now.Sub(l.shown) >= twinShows:
 		l.shown = now
-		e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: differences(e.text, b.links)})
+		e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: topology.Differences(e.text, b.links)})
 		l.named, l.prints = true, prints
 	}
 	l.differs, l.links = differs, b.links

@@ -6,23 +6,25 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
 // Edge is where reports of a node's own clients come from: no neighbour.
-const Edge NodeName = ""
+const Edge line.NodeName = ""
 
 // Config is what an engine is made of.
 type Config struct {
-	Name        NodeName
-	Incarnation Incarnation       // another one for each start
-	Topology    *Topology         // at first, see [Engine.Relink]
-	Limit       int               // clients whose reports wait on a link
-	Retention   time.Duration     // how long reports are kept; 0: for ever
-	Disk        func(line.Report) // is told all that changes the registry, which is locked meanwhile; or nil
-	Notice      func(Notice)      // is told what happens; must not call the engine. Or nil
-	Version     string            // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
-	Began       time.Time         // the node
+	Name        line.NodeName
+	Incarnation Incarnation        // another one for each start
+	Topology    *topology.Topology // at first, see [Engine.Relink]
+	Limit       int                // clients whose reports wait on a link
+	Retention   time.Duration      // how long reports are kept; 0: for ever
+	Disk        func(line.Report)  // is told all that changes the registry, which is locked meanwhile; or nil
+	Notice      func(Notice)       // is told what happens; must not call the engine. Or nil
+	Version     string             // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
+	Began       time.Time          // the node
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
@@ -43,13 +45,13 @@ type Engine struct {
 	print     uint64     // of the topology: its fingerprint
 	retention time.Duration
 	oldest    int64 // cut-off up to which the registry has been looked through
-	records   map[NodeName]*Record
+	records   map[line.NodeName]*Record
 	recorded  time.Time // when the last one of this node was made for all
 }
 
 // NewEngine returns the engine of a node that knows nothing yet, and is not connected.
 func NewEngine(c Config) *Engine {
-	e := &Engine{Config: c, registry: NewRegistry(), retention: c.Retention, oldest: keepAll, records: make(map[NodeName]*Record)}
+	e := &Engine{Config: c, registry: NewRegistry(), retention: c.Retention, oldest: keepAll, records: make(map[line.NodeName]*Record)}
 	for _, b := range e.Incarnation[:4] { // questions of an earlier start have other numbers
 		e.asked = e.asked<<8 | uint64(b)
 	}
@@ -61,7 +63,7 @@ func NewEngine(c Config) *Engine {
 
 // Relink has the engine know the neighbours that a topology gives it, and no others. Those that stay keep their links with what
 // waits there. It must not be called concurrently with itself.
-func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
+func (e *Engine) Relink(now time.Time, t *topology.Topology, limit int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var links []*Link
@@ -89,9 +91,11 @@ func (e *Engine) Relink(now time.Time, t *Topology, limit int) {
 // Hear takes a report in: one from [Edge] is admitted if its time is later than that of the report held, one from a neighbour is merged
 // (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
 // returns true.
-func (e *Engine) Hear(r line.Report, from NodeName) bool { return e.hear(keyOf(r.Client()), r, from) }
+func (e *Engine) Hear(r line.Report, from line.NodeName) bool {
+	return e.hear(keyOf(r.Client()), r, from)
+}
 
-func (e *Engine) hear(k key, r line.Report, from NodeName) bool {
+func (e *Engine) hear(k key, r line.Report, from line.NodeName) bool {
 	changed, given := false, r
 	s := e.registry.shard(k)
 	s.mu.Lock()
@@ -125,7 +129,7 @@ func (e *Engine) hear(k key, r line.Report, from NodeName) bool {
 }
 
 // repeated counts a report of a neighbour that was known to the letter. Only who takes messages of the neighbour calls it.
-func (e *Engine) repeated(from NodeName) {
+func (e *Engine) repeated(from line.NodeName) {
 	for _, l := range e.Links() {
 		if l.Peer == from {
 			l.again++

@@ -11,29 +11,31 @@ import (
 	"time"
 
 	"herd/node/line"
+	"herd/node/topology"
 )
 
-func topology(t testing.TB, nodes int, links ...[2]int) *Topology {
+// graph returns the topology of nodes n0, n1, … and the links between their indices.
+func graph(t testing.TB, nodes int, links ...[2]int) *topology.Topology {
 	t.Helper()
-	name := func(i int) NodeName { return NodeName("n" + strconv.Itoa(i)) }
-	var names []NodeName
+	name := func(i int) line.NodeName { return line.NodeName("n" + strconv.Itoa(i)) }
+	var names []line.NodeName
 	for i := range nodes {
 		names = append(names, name(i))
 	}
-	var pairs [][2]NodeName
+	var pairs [][2]line.NodeName
 	for _, l := range links {
-		pairs = append(pairs, [2]NodeName{name(l[0]), name(l[1])})
+		pairs = append(pairs, [2]line.NodeName{name(l[0]), name(l[1])})
 	}
-	topo, err := NewTopology(names, pairs)
+	topo, err := topology.New(names, pairs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return topo
 }
 
-func campus(t testing.TB) *Topology {
+func campus(t testing.TB) *topology.Topology {
 	t.Helper()
-	topo, err := NewTopology([]NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]NodeName{
+	topo, err := topology.New([]line.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]line.NodeName{
 		{"Goloman", "Hands"},
 		{"Goloman", "Holiday"},
 		{"Goloman", "Wilkes"},
@@ -47,7 +49,7 @@ func campus(t testing.TB) *Topology {
 	return topo
 }
 
-func shapes(t testing.TB) map[string]*Topology {
+func shapes(t testing.TB) map[string]*topology.Topology {
 	var line, ring, star, mesh [][2]int
 	const n = 7
 	for i := range n {
@@ -60,20 +62,20 @@ func shapes(t testing.TB) map[string]*Topology {
 			mesh = append(mesh, [2]int{i, j})
 		}
 	}
-	return map[string]*Topology{
-		"alone": topology(t, 1), "line": topology(t, n, line...), "ring": topology(t, n, ring...),
-		"star": topology(t, n, star...), "mesh": topology(t, n, mesh...), "campus": campus(t),
+	return map[string]*topology.Topology{
+		"alone": graph(t, 1), "line": graph(t, n, line...), "ring": graph(t, n, ring...),
+		"star": graph(t, n, star...), "mesh": graph(t, n, mesh...), "campus": campus(t),
 	}
 }
 
 // star returns the topology of a node with these neighbours.
-func star(t testing.TB, name NodeName, peers ...NodeName) *Topology {
+func star(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.Topology {
 	t.Helper()
-	var links [][2]NodeName
+	var links [][2]line.NodeName
 	for _, peer := range peers {
-		links = append(links, [2]NodeName{name, peer})
+		links = append(links, [2]line.NodeName{name, peer})
 	}
-	topo, err := NewTopology(append([]NodeName{name}, peers...), links)
+	topo, err := topology.New(append([]line.NodeName{name}, peers...), links)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,19 +91,19 @@ func connected(c Config) *Engine {
 
 // herd is a set of engines, and a seeded scheduler that carries what they queue, one message at a time.
 type herd struct {
-	topo     *Topology
-	engines  map[NodeName]*Engine
+	topo     *topology.Topology
+	engines  map[line.NodeName]*Engine
 	rng      *rand.Rand
 	batch    int // reports a message at most
 	messages int
-	reports  map[string]int       // link messages by report
-	heard    map[[2]NodeName]bool // by report's receiver and sender: it was news
+	reports  map[string]int            // link messages by report
+	heard    map[[2]line.NodeName]bool // by report's receiver and sender: it was news
 }
 
-func newHerd(topo *Topology, seed uint64, batch int) *herd {
+func newHerd(topo *topology.Topology, seed uint64, batch int) *herd {
 	h := &herd{
-		topo: topo, engines: make(map[NodeName]*Engine), rng: rand.New(rand.NewPCG(seed, 3)), batch: batch,
-		reports: make(map[string]int), heard: make(map[[2]NodeName]bool),
+		topo: topo, engines: make(map[line.NodeName]*Engine), rng: rand.New(rand.NewPCG(seed, 3)), batch: batch,
+		reports: make(map[string]int), heard: make(map[[2]line.NodeName]bool),
 	}
 	for _, n := range topo.Nodes() {
 		h.engines[n] = connected(Config{Name: n, Topology: topo, Limit: 1000})
@@ -112,7 +114,7 @@ func newHerd(topo *Topology, seed uint64, batch int) *herd {
 // deliver carries one message of a randomly chosen link, and reports whether there was any.
 func (h *herd) deliver(t testing.TB) bool {
 	type way struct {
-		from NodeName
+		from line.NodeName
 		link *Link
 	}
 	var ready []way
@@ -130,11 +132,11 @@ func (h *herd) deliver(t testing.TB) bool {
 	h.messages++
 	for _, r := range w.link.Queue.Pop(nil, h.batch, 1<<20) {
 		h.reports[r.String()]++
-		if h.heard[[2]NodeName{w.from, w.link.Peer}] {
+		if h.heard[[2]line.NodeName{w.from, w.link.Peer}] {
 			t.Fatalf("%s tells %s what it heard there first", w.from, w.link.Peer)
 		}
 		if h.engines[w.link.Peer].Hear(r, w.from) {
-			h.heard[[2]NodeName{w.link.Peer, w.from}] = true
+			h.heard[[2]line.NodeName{w.link.Peer, w.from}] = true
 		}
 	}
 	return true
@@ -234,7 +236,7 @@ func TestHearAdmitsAndMerges(t *testing.T) {
 	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
 	steps := []struct {
 		r    line.Report
-		from NodeName
+		from line.NodeName
 		want bool
 	}{{older, Edge, true}, {newer, Edge, false}, {newer, "B", true}, {newer, "C", false}, {older, "C", false}}
 	for i, s := range steps {
@@ -319,8 +321,8 @@ func TestRelink(t *testing.T) {
 			t.Fatalf("%s is no news", client)
 		}
 	}
-	waiting := func() map[NodeName][]string {
-		clients := make(map[NodeName][]string)
+	waiting := func() map[line.NodeName][]string {
+		clients := make(map[line.NodeName][]string)
 		for _, l := range e.Links() {
 			clients[l.Peer] = nil
 			for _, r := range l.Queue.waiting[l.Queue.head:] {
@@ -332,12 +334,12 @@ func TestRelink(t *testing.T) {
 	hear("1")
 	e.Relink(time.Time{}, star(t, "A", "C", "D"), 2)
 	hear("2")
-	if got, want := waiting(), map[NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
+	if got, want := waiting(), map[line.NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("waiting %v, want %v", got, want)
 	}
 	e.Relink(time.Time{}, star(t, "A", "C", "B", "D"), 1)
 	hear("3")
-	if got, want := waiting(), map[NodeName][]string{"C": {"3"}, "B": {"3"}, "D": {"3"}}; !reflect.DeepEqual(got, want) {
+	if got, want := waiting(), map[line.NodeName][]string{"C": {"3"}, "B": {"3"}, "D": {"3"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("with a smaller limit, waiting %v, want %v", got, want)
 	}
 	e.Relink(time.Time{}, star(t, "A"), 1)

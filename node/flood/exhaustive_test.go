@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
@@ -29,11 +31,11 @@ var deep = flag.Bool("deep", false, "TestExhaustive looks at more states, for mi
 //
 // What is told first is less than what go test ./... has time for; with -deep there is more.
 func TestExhaustive(t *testing.T) {
-	line := topology(t, 3, [2]int{0, 1}, [2]int{1, 2})
-	triangle := topology(t, 3, [2]int{0, 1}, [2]int{1, 2}, [2]int{0, 2})
+	line := graph(t, 3, [2]int{0, 1}, [2]int{1, 2})
+	triangle := graph(t, 3, [2]int{0, 1}, [2]int{1, 2}, [2]int{0, 2})
 	type herd struct {
 		name   string
-		topo   *Topology
+		topo   *topology.Topology
 		bounds bounds
 		least  int // states
 	}
@@ -100,7 +102,7 @@ func (u spent) more(kind spent) spent { return u | kind&-kind<<(u&kind).count() 
 // depend on the order in which goroutines find them; it would if their keys did not tell all that decides what follows.
 type exploration struct {
 	*testing.T
-	topo    *Topology
+	topo    *topology.Topology
 	bounds  bounds
 	ways    [][2]int // from and to; link i is ways 2i and 2i+1
 	reports []line.Report
@@ -125,7 +127,7 @@ type found struct {
 	passes bool // a second does on the way to next
 }
 
-func explore(t *testing.T, topo *Topology, b bounds) *exploration {
+func explore(t *testing.T, topo *topology.Topology, b bounds) *exploration {
 	x := &exploration{T: t, topo: topo, bounds: b, ids: make(map[[16]byte]int32)}
 	for _, l := range topo.Links() {
 		a, b := slices.Index(topo.Nodes(), l[0]), slices.Index(topo.Nodes(), l[1])

@@ -12,7 +12,7 @@ const together = 32
 // HearAll does with each report in turn what [Engine.Hear] does, and calls heard, unless that is nil, with it and whether it was news.
 //
 // It takes half as long for many clients in random order, since the memory that all of them need is fetched first, at the same time.
-func (e *Engine) HearAll(reports []line.Report, from NodeName, heard func(r line.Report, news bool)) {
+func (e *Engine) HearAll(reports []line.Report, from line.NodeName, heard func(r line.Report, news bool)) {
 	var keys [together]key
 	for len(reports) > 0 {
 		some := reports[:min(len(reports), together)]

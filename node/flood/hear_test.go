@@ -28,7 +28,7 @@ func TestHearAll(t *testing.T) {
 	}
 	var news, old int
 	for range 2000 {
-		from := []NodeName{Edge, "B", "C"}[random.IntN(3)]
+		from := []line.NodeName{Edge, "B", "C"}[random.IntN(3)]
 		if random.IntN(500) == 0 {
 			together.raise(int64(random.IntN(40)) * 1e9)
 			single.raise(together.registry.oldest.Load())
@@ -89,7 +89,7 @@ func TestHearAllAtOnce(t *testing.T) {
 				for range 50 {
 					batch = append(batch, report(t, fmt.Sprintf("A +0.000000000 client%d +1-1 %d", random.IntN(clients), 1000*at)))
 				}
-				e.HearAll(batch, []NodeName{Edge, "B", "C"}[from%3], nil)
+				e.HearAll(batch, []line.NodeName{Edge, "B", "C"}[from%3], nil)
 				e.registry.forget(int64(at) * 500e9)
 			}
 		})

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
@@ -63,7 +65,7 @@ type Message struct {
 
 // Link is the way to one neighbour. Next is for one goroutine at a time, Take for another one.
 type Link struct {
-	Peer   NodeName
+	Peer   line.NodeName
 	Queue  *Queue // what waits to be told
 	engine *Engine
 	turn   bool // of repair, before reports; for Next only
@@ -98,16 +100,16 @@ type Link struct {
 	agreed    time.Time // when digests could be compared, a walk ended, or the link came up
 	questions []asking  // to be answered
 
-	differs   bool          // the neighbour's topology
-	links     string        // of it, if it told them
-	named     bool          // that was noticed
-	prints    [2]uint64     // of this node's and of the neighbour's, then
-	shown     time.Time     // when that was
-	retention time.Duration // the neighbour's, as this node's or as noticed
-	warned    time.Time     // when it was noticed
-	compared  time.Time     // digests, last
-	equal     bool          // they were
-	owed      []NodeName    // whose records are to be told, in turn
+	differs   bool            // the neighbour's topology
+	links     string          // of it, if it told them
+	named     bool            // that was noticed
+	prints    [2]uint64       // of this node's and of the neighbour's, then
+	shown     time.Time       // when that was
+	retention time.Duration   // the neighbour's, as this node's or as noticed
+	warned    time.Time       // when it was noticed
+	compared  time.Time       // digests, last
+	equal     bool            // they were
+	owed      []line.NodeName // whose records are to be told, in turn
 	counts    LinkCounts
 }
 
@@ -143,15 +145,15 @@ func (l *Link) reset(now time.Time) {
 // LinkStatus is how a link is now.
 type LinkStatus struct {
 	State       State
-	Since       time.Time  // of the last sign of life, or of the beginning of the connection
-	Unheard     bool       // no heartbeat has come since the beginning of the connection, though it is time
-	Topology    bool       // the neighbour's is the same
-	Differences string     // else: what is known of them
-	Lacking     []NodeName // other neighbours whose topology has no such link
-	Twin        time.Time  // of the last sign that two nodes have one name, the neighbour's or this one's
-	Compared    time.Time  // when digests were compared last, or zero: only at some heartbeats they can be
-	Equal       bool       // they were, then
-	Duplicates  uint64     // reports in messages of reports that were known to the letter
+	Since       time.Time       // of the last sign of life, or of the beginning of the connection
+	Unheard     bool            // no heartbeat has come since the beginning of the connection, though it is time
+	Topology    bool            // the neighbour's is the same
+	Differences string          // else: what is known of them
+	Lacking     []line.NodeName // other neighbours whose topology has no such link
+	Twin        time.Time       // of the last sign that two nodes have one name, the neighbour's or this one's
+	Compared    time.Time       // when digests were compared last, or zero: only at some heartbeats they can be
+	Equal       bool            // they were, then
+	Duplicates  uint64          // reports in messages of reports that were known to the letter
 	LinkCounts
 }
 
@@ -162,14 +164,14 @@ func (l *Link) Status() LinkStatus {
 	defer e.mu.Unlock()
 	return LinkStatus{
 		State: e.state(l), Since: l.heard, Unheard: l.missed,
-		Topology: !l.differs, Differences: differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
+		Topology: !l.differs, Differences: topology.Differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
 		Compared: l.compared, Equal: l.equal, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
 	}
 }
 
 // lacking returns the neighbours that are known to have a topology without this link.
-func (e *Engine) lacking(l *Link) (names []NodeName) {
-	this := linkText(e.Name, l.Peer)
+func (e *Engine) lacking(l *Link) (names []line.NodeName) {
+	this := topology.LinkText(e.Name, l.Peer)
 	for _, other := range e.Links() {
 		if other != l && other.differs && other.links != "" && !slices.Contains(strings.Split(other.links, ","), this) {
 			names = append(names, other.Peer)

@@ -1,10 +1,14 @@
 package flood
 
-import "time"
+import (
+	"time"
+
+	"herd/node/line"
+)
 
 // Notice is something that happened at an engine.
 type Notice struct {
-	Peer    NodeName // of the link, if it is about one
+	Peer    line.NodeName // of the link, if it is about one
 	What    What
 	Text    string        // more about it
 	Reports int           // Forgot; Gap: messages; Walked: those that came

@@ -33,7 +33,7 @@ var ErrRecord = errors.New("flood: record of a node refused")
 //
 // where states are d, c and u. It travels as it was made, with what follows and is not understood.
 type Record struct {
-	Name        NodeName
+	Name        line.NodeName
 	Incarnation Incarnation
 	Time        int64         // nanoseconds since 1970 by the clock of the node, or more: later than that of each record before, of any start
 	Uptime      time.Duration // of the node, in whole seconds, when it was made
@@ -49,7 +49,7 @@ type Record struct {
 
 // LinkState is how a node says that a link of its own is.
 type LinkState struct {
-	Peer  NodeName
+	Peer  line.NodeName
 	State State
 }
 
@@ -90,7 +90,7 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	if len(f) < 7 {
 		return refused("too few fields")
 	}
-	r := &Record{Name: NodeName(f[0]), Version: f[6], Heard: now, text: strings.Clone(text)} // for it is part of a message
+	r := &Record{Name: line.NodeName(f[0]), Version: f[6], Heard: now, text: strings.Clone(text)} // for it is part of a message
 	var faults [6]error
 	var numbers [4]uint64
 	r.Incarnation, faults[0] = ParseIncarnation(f[1])
@@ -109,7 +109,7 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	}
 	r.Time, r.Uptime, r.Clients = int64(numbers[1]), time.Duration(numbers[2])*time.Second, int(numbers[3])
 	r.Made = now.Add(-time.Duration(min(numbers[0], uint64(recordLife/time.Millisecond))) * time.Millisecond)
-	r.Name, r.Version = NodeName(r.text[:len(f[0])]), strings.Clone(r.Version)
+	r.Name, r.Version = line.NodeName(r.text[:len(f[0])]), strings.Clone(r.Version)
 	for _, word := range f[7:] {
 		if strings.Contains(word, "=") {
 			continue // of a later form
@@ -119,7 +119,7 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 		if !line.ValidName(peer) || len(letter) != 1 || state < 0 {
 			return refused("a link is malformed")
 		}
-		r.Links = append(r.Links, LinkState{NodeName(strings.Clone(peer)), State(state)})
+		r.Links = append(r.Links, LinkState{line.NodeName(strings.Clone(peer)), State(state)})
 	}
 	return r, nil
 }

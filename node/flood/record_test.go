@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"herd/node/line"
 )
 
 const someRecord = "Hands,AQIDAAAAAAAAAAAAAAAAAA,1700000000000000000,7,3,00000000000000ff,v1.2.3,Goloman:u,Wilkes:d"
@@ -38,9 +40,9 @@ func TestRecordText(t *testing.T) {
 
 // What has no place in a record is left out of it.
 func TestRecordOfMuch(t *testing.T) {
-	var peers []NodeName
+	var peers []line.NodeName
 	for i := range 200 {
-		peers = append(peers, NodeName(fmt.Sprintf("%032d", i)))
+		peers = append(peers, line.NodeName(fmt.Sprintf("%032d", i)))
 	}
 	e := connected(Config{Name: "A", Incarnation: Incarnation{1}, Topology: star(t, "A", peers...), Limit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
 	r := e.Records(time.Time{})[0]
@@ -106,13 +108,13 @@ func FuzzRecord(f *testing.F) {
 }
 
 // beats has a node hear a heartbeat of a neighbour, with these records.
-func (n *net) beats(from, to NodeName, records ...string) error {
+func (n *net) beats(from, to line.NodeName, records ...string) error {
 	b := heartbeat{incarnation: Incarnation{9}, echo: n.engines[to].Incarnation, cutoff: keepAll, topology: n.topo.Fingerprint(), records: records}
 	return n.link(to, from).Take(n.now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil)
 }
 
 // said returns the records in the next heartbeat of a node to a neighbour.
-func (n *net) said(t *testing.T, from, to NodeName) []string {
+func (n *net) said(t *testing.T, from, to line.NodeName) []string {
 	var m Message
 	l := n.link(from, to)
 	l.due = n.now
@@ -145,7 +147,7 @@ func TestLastRecordWins(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		n := newNet(star(t, "A", "B", "C"))
 		for range 60 {
-			if err := n.beats([]NodeName{"B", "C"}[rng.IntN(2)], "A", all[rng.IntN(len(all))]); err != nil {
+			if err := n.beats([]line.NodeName{"B", "C"}[rng.IntN(2)], "A", all[rng.IntN(len(all))]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -180,7 +182,7 @@ func TestRecordsToldOnce(t *testing.T) {
 		}
 		return names
 	}
-	expect := func(to NodeName, want ...string) {
+	expect := func(to line.NodeName, want ...string) {
 		t.Helper()
 		if got := names(n.said(t, "A", to)); !slices.Equal(got, want) {
 			t.Errorf("%s is told %q, want %q", to, got, want)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"herd/node/line"
 )
 
 // Records returns how all nodes are, as far as is known, in the order of their names. That of the node itself is made now.
@@ -61,7 +63,7 @@ func (e *Engine) keep(r *Record, from *Link) {
 }
 
 // owe notes whether the neighbour is to be told the record of a node.
-func (l *Link) owe(name NodeName, owed bool) {
+func (l *Link) owe(name line.NodeName, owed bool) {
 	at := slices.Index(l.owed, name)
 	switch {
 	case owed && at < 0:

@@ -9,25 +9,27 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
 // net is the engines of a topology, and what is under way between them. Nothing takes time but what pass says.
 type net struct {
 	now     time.Time
-	topo    *Topology
-	engines map[NodeName]*Engine
-	wires   map[[2]NodeName][]Message // from, to
-	lose    func(from, to NodeName, m *Message) bool
-	repair  map[NodeName]int // bytes of repair into each
-	notices []Notice         // of all
+	topo    *topology.Topology
+	engines map[line.NodeName]*Engine
+	wires   map[[2]line.NodeName][]Message // from, to
+	lose    func(from, to line.NodeName, m *Message) bool
+	repair  map[line.NodeName]int // bytes of repair into each
+	notices []Notice              // of all
 }
 
-func newNet(topo *Topology, adjust ...func(*Config)) *net {
+func newNet(topo *topology.Topology, adjust ...func(*Config)) *net {
 	n := &net{
-		now: time.Unix(1_700_000_000, 0), topo: topo, engines: make(map[NodeName]*Engine),
-		wires: make(map[[2]NodeName][]Message), lose: func(NodeName, NodeName, *Message) bool { return false },
-		repair: make(map[NodeName]int),
+		now: time.Unix(1_700_000_000, 0), topo: topo, engines: make(map[line.NodeName]*Engine),
+		wires: make(map[[2]line.NodeName][]Message), lose: func(line.NodeName, line.NodeName, *Message) bool { return false },
+		repair: make(map[line.NodeName]int),
 	}
 	for i, name := range topo.Nodes() {
 		n.start(name, Incarnation{byte(i + 1)}, adjust...)
@@ -36,7 +38,7 @@ func newNet(topo *Topology, adjust ...func(*Config)) *net {
 }
 
 // start has a node run that knows nothing.
-func (n *net) start(name NodeName, i Incarnation, adjust ...func(*Config)) {
+func (n *net) start(name line.NodeName, i Incarnation, adjust ...func(*Config)) {
 	c := Config{
 		Name: name, Incarnation: i, Topology: n.topo, Limit: 1 << 16,
 		Notice: func(each Notice) { n.notices = append(n.notices, each) },
@@ -49,7 +51,7 @@ func (n *net) start(name NodeName, i Incarnation, adjust ...func(*Config)) {
 }
 
 // link returns one node's link to another.
-func (n *net) link(from, to NodeName) *Link { return linkTo(n.engines[from], to) }
+func (n *net) link(from, to line.NodeName) *Link { return linkTo(n.engines[from], to) }
 
 // settle carries messages until nothing more is to be said now.
 func (n *net) settle(t testing.TB) {
@@ -61,7 +63,7 @@ func (n *net) settle(t testing.TB) {
 				for l.Next(n.now, &m) {
 					busy = true
 					if !n.lose(from, l.Peer, &m) {
-						n.wires[[2]NodeName{from, l.Peer}] = append(n.wires[[2]NodeName{from, l.Peer}], m)
+						n.wires[[2]line.NodeName{from, l.Peer}] = append(n.wires[[2]line.NodeName{from, l.Peer}], m)
 					}
 					m = Message{}
 				}
@@ -69,7 +71,7 @@ func (n *net) settle(t testing.TB) {
 		}
 		for _, from := range n.topo.Nodes() {
 			for _, to := range n.topo.Neighbours(from) {
-				way := [2]NodeName{from, to}
+				way := [2]line.NodeName{from, to}
 				for _, m := range n.wires[way] {
 					if m.Kind == Repair {
 						n.repair[to] += len(m.Payload)
@@ -96,11 +98,11 @@ func (n *net) pass(t testing.TB, d time.Duration) {
 }
 
 // cut makes everything vanish that goes to a node and comes from it.
-func (n *net) cut(node NodeName) {
-	n.lose = func(from, to NodeName, _ *Message) bool { return from == node || to == node }
+func (n *net) cut(node line.NodeName) {
+	n.lose = func(from, to line.NodeName, _ *Message) bool { return from == node || to == node }
 }
 
-func (n *net) heal() { n.lose = func(NodeName, NodeName, *Message) bool { return false } }
+func (n *net) heal() { n.lose = func(line.NodeName, line.NodeName, *Message) bool { return false } }
 
 // equal fails the test unless all nodes know the same; it returns that.
 func (n *net) equal(t testing.TB) map[line.ClientID]string {
@@ -177,7 +179,7 @@ func TestRepairBytes(t *testing.T) {
 }
 
 // linkTo returns an engine's link to a neighbour.
-func linkTo(e *Engine, peer NodeName) *Link {
+func linkTo(e *Engine, peer line.NodeName) *Link {
 	links := e.Links()
 	return links[slices.IndexFunc(links, func(l *Link) bool { return l.Peer == peer })]
 }
@@ -188,7 +190,7 @@ func TestWalksTakeTurns(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	began := now
 	e.Connect(now)
-	turns, from := 0, NodeName("")
+	turns, from := 0, line.NodeName("")
 	var m Message
 	for ; now.Sub(began) < time.Minute; now = now.Add(time.Second / 4) {
 		for i, l := range e.Links() {

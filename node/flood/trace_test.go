@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
@@ -20,7 +22,7 @@ func tracedReport(t *testing.T, client string, at int) line.Report {
 
 // A report keeps its trace as long as it waits, and loses it where a newer one takes its place, where it is no news, and where too many wait.
 func TestTraced(t *testing.T) {
-	topo, err := NewTopology([]NodeName{"A", "B", "C"}, [][2]NodeName{{"A", "B"}, {"A", "C"}})
+	topo, err := topology.New([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"A", "C"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func TestTraced(t *testing.T) {
 		}
 		return m
 	}
-	say := func(client string, at int, from NodeName, trace any) {
+	say := func(client string, at int, from line.NodeName, trace any) {
 		r := tracedReport(t, client, at)
 		e.Trace(r, from, trace)(e.Hear(r, from))
 	}

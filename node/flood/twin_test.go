@@ -3,6 +3,8 @@ package flood
 import (
 	"testing"
 	"time"
+
+	"herd/node/line"
 )
 
 // A node that starts anew, and is not heard for a cut of one way, is not taken for a twin though its neighbour knows only its last
@@ -11,7 +13,7 @@ func TestStartIsNoTwin(t *testing.T) {
 	n := newNet(star(t, "A", "B"))
 	n.pass(t, 2*time.Second)
 	n.start("B", Incarnation{9})
-	n.lose = func(_, to NodeName, _ *Message) bool { return to == "A" }
+	n.lose = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
 	n.pass(t, 10*time.Second)
 	if got := n.count(Twin) + n.count(NeighbourTwin); got != 0 {
 		t.Errorf("%d twins", got)
@@ -31,7 +33,7 @@ func TestTwinHerds(t *testing.T) {
 	now, said := time.Unix(1_000_000, 0), 0
 	var as, bs []*Link
 	for i := range byte(4) {
-		name := NodeName("A")
+		name := line.NodeName("A")
 		if i >= 2 {
 			name = "B"
 		}

@@ -7,7 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
@@ -29,18 +30,18 @@ type Hello struct {
 
 // Graph is the herd as a node is configured to know it.
 type Graph struct {
-	Nodes []GraphNode         `json:"nodes"`
-	Links [][2]flood.NodeName `json:"links"`
-	Self  flood.NodeName      `json:"self"`
+	Nodes []GraphNode        `json:"nodes"`
+	Links [][2]line.NodeName `json:"links"`
+	Self  line.NodeName      `json:"self"`
 }
 
 // GraphNode is a node of the graph.
 type GraphNode struct {
-	Name flood.NodeName `json:"name"`
+	Name line.NodeName `json:"name"`
 }
 
-func graph(t *flood.Topology, self string) Graph {
-	g := Graph{Nodes: []GraphNode{}, Links: append([][2]flood.NodeName{}, t.Links()...), Self: flood.NodeName(self)}
+func graph(t *topology.Topology, self string) Graph {
+	g := Graph{Nodes: []GraphNode{}, Links: append([][2]line.NodeName{}, t.Links()...), Self: line.NodeName(self)}
 	for _, n := range t.Nodes() {
 		g.Nodes = append(g.Nodes, GraphNode{n})
 	}

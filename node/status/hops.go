@@ -10,7 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
@@ -32,7 +33,7 @@ type hops struct {
 }
 
 // way is a link, as one of its ends tells the other.
-type way struct{ from, to flood.NodeName }
+type way struct{ from, to line.NodeName }
 
 // hop is a report on a way.
 type hop struct {
@@ -57,7 +58,7 @@ type path struct {
 func newHops() *hops { return &hops{counts: make(map[way]int)} }
 
 // know has these links count.
-func (h *hops) know(t *flood.Topology) {
+func (h *hops) know(t *topology.Topology) {
 	known := make(map[way]bool, 2*len(t.Links()))
 	for _, l := range t.Links() {
 		known[way{l[0], l[1]}], known[way{l[1], l[0]}] = true, true
@@ -94,7 +95,7 @@ func (h *hops) unfollow(id line.ClientID) {
 }
 
 // add takes reports that travel.
-func (h *hops) add(from, to flood.NodeName, reports []line.Report) {
+func (h *hops) add(from, to line.NodeName, reports []line.Report) {
 	now, w := time.Now(), way{from, to}
 	h.mu.Lock()
 	defer h.mu.Unlock()

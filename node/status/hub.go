@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -20,7 +22,7 @@ const (
 
 // Watch is who is told what happens at a node. Its functions never wait for anybody, and must not call the node.
 type Watch struct {
-	Hop    func(from, to flood.NodeName, reports []line.Report) // on a link of the node: told or heard
+	Hop    func(from, to line.NodeName, reports []line.Report) // on a link of the node: told or heard
 	Notice func(flood.Notice)
 }
 
@@ -107,7 +109,7 @@ func (h *hub) start() {
 	changed, unfollow := source.Follow(maxChanged)
 	t.changed = changed
 	unwatch := source.Watch(Watch{
-		Hop: func(from, to flood.NodeName, reports []line.Report) {
+		Hop: func(from, to line.NodeName, reports []line.Report) {
 			if !observer.observing.Load() {
 				t.hops.add(from, to, reports)
 			}
@@ -150,8 +152,8 @@ type teller struct {
 
 	ticks    int
 	greeting Hello
-	topology *flood.Topology // of greeting
-	nodes    []Node          // as told last
+	topology *topology.Topology // of greeting
+	nodes    []Node             // as told last
 	spare    []line.Report
 }
 

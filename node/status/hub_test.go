@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -63,7 +65,7 @@ func TestEvents(t *testing.T) {
 		expect(t, "the next second", plain.next(t), health)
 
 		// A node that is given another topology says so.
-		less, err := flood.NewTopology([]line.NodeName{"A", "B"}, [][2]line.NodeName{{"A", "B"}})
+		less, err := topology.New([]line.NodeName{"A", "B"}, [][2]line.NodeName{{"A", "B"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"herd/node/flood"
+	"herd/node/line"
 )
 
 const maxNotices = 100 // told in a tick
 
 // Notice is something that happened at the node.
 type Notice struct {
-	At      float64        `json:"at"` // milliseconds since 1970
-	Kind    string         `json:"kind"`
-	Peer    flood.NodeName `json:"peer"` // at the other end of the link that it is about; "": about none
-	Text    string         `json:"text"`
-	LeftOut int            `json:"left_out,omitempty"` // of the last one: how many more there were
+	At      float64       `json:"at"` // milliseconds since 1970
+	Kind    string        `json:"kind"`
+	Peer    line.NodeName `json:"peer"` // at the other end of the link that it is about; "": about none
+	Text    string        `json:"text"`
+	LeftOut int           `json:"left_out,omitempty"` // of the last one: how many more there were
 }
 
 // notices collects what happens, from one tick to the next.
@@ -31,7 +32,7 @@ func (n *notices) take(e flood.Notice) {
 	n.put(kind, e.Peer, text)
 }
 
-func (n *notices) put(kind string, peer flood.NodeName, text string) {
+func (n *notices) put(kind string, peer line.NodeName, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.waiting) == maxNotices {

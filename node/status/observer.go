@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"herd/node/flood"
 	"herd/node/line"
 )
 
@@ -107,7 +106,7 @@ func (o *Observer) see(from, to string, payload []byte) {
 		}
 	}
 	for _, t := range *o.tellers.Load() {
-		t.hops.add(flood.NodeName(from), flood.NodeName(to), reports)
+		t.hops.add(line.NodeName(from), line.NodeName(to), reports)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
 	"herd/node/status/page"
 )
@@ -24,7 +26,7 @@ type Source interface {
 	Registry() *flood.Registry
 	Oldest() int64 // see [flood.Engine.Oldest]
 
-	Topology() *flood.Topology                            // as it is configured now: another pointer when it changes
+	Topology() *topology.Topology                         // as it is configured now: another pointer when it changes
 	Follow(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Follow]
 	Watch(w Watch) (stop func())                          // one at a time
 

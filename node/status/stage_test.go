@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -22,13 +24,13 @@ type others struct{ Source }
 type stage struct {
 	others
 	*flood.Engine
-	topology atomic.Pointer[flood.Topology]
+	topology atomic.Pointer[topology.Topology]
 	watch    *Watch // who watches
 	follows  int    // how many follow
 }
 
 func newStage(t testing.TB) *stage {
-	topology, err := flood.NewTopology([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"B", "C"}})
+	topology, err := topology.New([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"B", "C"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,7 @@ func (s *stage) Health() Health { return Health{Node: "A"} }
 func (s *stage) Herd() []Node {
 	return []Node{{Name: "A", Self: true, Uptime: float64(time.Now().Unix())}}
 }
-func (s *stage) Topology() *flood.Topology { return s.topology.Load() }
+func (s *stage) Topology() *topology.Topology { return s.topology.Load() }
 
 func (s *stage) Watch(w Watch) (stop func()) {
 	s.watch = &w

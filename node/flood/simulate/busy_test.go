@@ -6,14 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
 	"herd/node/line"
 )
 
 // campus is the topology of the demo herd.
-func campus(t testing.TB) *flood.Topology {
+func campus(t testing.TB) *topology.Topology {
 	t.Helper()
-	topo, err := flood.NewTopology([]flood.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]flood.NodeName{
+	topo, err := topology.New([]line.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]line.NodeName{
 		{"Goloman", "Hands"},
 		{"Goloman", "Holiday"},
 		{"Goloman", "Wilkes"},

@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
@@ -149,7 +150,7 @@ func newChaos(seed uint64) *chaos {
 	return c
 }
 
-var single = func() *flood.Topology {
+var single = func() *topology.Topology {
 	t, err := named(1, nil)
 	if err != nil {
 		panic(err)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -31,10 +33,10 @@ type herd struct {
 
 // settings are what the nodes of a herd have in common, and who wants to know what happens.
 type settings struct {
-	topology  *flood.Topology
-	twins     []flood.NodeName // names that a second node has
-	delay     time.Duration    // of every way at first
-	limit     int              // of queues
+	topology  *topology.Topology
+	twins     []line.NodeName // names that a second node has
+	delay     time.Duration   // of every way at first
+	limit     int             // of queues
 	retention time.Duration
 	records   bool // nodes tell all others how they are
 	apart     bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them

@@ -7,13 +7,14 @@ import (
 	"slices"
 	"time"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
 	"herd/node/line"
 )
 
 // Config says what is to be simulated.
 type Config struct {
-	Topology *flood.Topology
+	Topology *topology.Topology
 	Reports  int
 	Rate     int           // reports a second
 	Clients  int           // that move, each from server to server

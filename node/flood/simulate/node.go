@@ -11,7 +11,7 @@ import (
 // node is a server: the shell around an engine.
 type node struct {
 	herd  *herd
-	name  flood.NodeName
+	name  line.NodeName
 	index int
 	ways  [][]*way // to the neighbours, in the order of the engine's links
 	disk  *disk    // or nil

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"herd/node/flood"
+	"herd/node/line"
 )
 
 const (
@@ -69,8 +72,8 @@ func TestRecords(t *testing.T) {
 	skipRacing(t)
 	h := recordingCampus(t, 1)
 	h.run(20 * time.Second)
-	last := make(map[[2]flood.NodeName]int64)
-	made := make(map[flood.NodeName]map[int64]bool)
+	last := make(map[[2]line.NodeName]int64)
+	made := make(map[line.NodeName]map[int64]bool)
 	oldest := time.Duration(0)
 	const minute = time.Minute
 	for end := h.now + minute; h.now < end; h.run(h.now + 50*time.Millisecond) {
@@ -83,7 +86,7 @@ func TestRecords(t *testing.T) {
 					continue
 				}
 				r := n.known(of)
-				if way := [2]flood.NodeName{n.name, of.name}; r.Time < last[way] {
+				if way := [2]line.NodeName{n.name, of.name}; r.Time < last[way] {
 					t.Fatalf("%s knew a later record of %s", n.name, of.name)
 				} else {
 					last[way] = r.Time
@@ -201,7 +204,7 @@ func TestRecordsOfARestart(t *testing.T) {
 // and each knows itself.
 func TestRecordsOfTwins(t *testing.T) {
 	h := newHerd(4, settings{
-		topology: campus(t), twins: []flood.NodeName{"Hands"}, limit: 1 << 16, delay: 10 * time.Millisecond, records: true,
+		topology: campus(t), twins: []line.NodeName{"Hands"}, limit: 1 << 16, delay: 10 * time.Millisecond, records: true,
 	})
 	for i, n := range h.nodes {
 		h.at(time.Duration(i)*500*time.Millisecond, nil, call(n.start))
@@ -236,7 +239,7 @@ func TestRecordBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, topo := range []*flood.Topology{campus(t), fifty} {
+	for _, topo := range []*topology.Topology{campus(t), fifty} {
 		var bytes [2]float64 // a second
 		for i, records := range []bool{false, true} {
 			h := newHerd(5, settings{topology: topo, limit: 1 << 16, delay: 10 * time.Millisecond, records: records})

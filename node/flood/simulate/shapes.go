@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strconv"
 
-	"herd/node/flood"
+	"herd/node/topology"
+
+	"herd/node/line"
 )
 
 // Shape is a kind of topology that can be made for any number of nodes.
@@ -28,7 +30,7 @@ var Shapes = []Shape{Line, Ring, Star, Tree, Regular, ScaleFree}
 
 // NewTopology returns a topology of a shape. Degree is the number of links of each node if it is regular, and of each node that is added
 // if it is scale-free; the other shapes do without. The same seed makes the same topology.
-func NewTopology(shape Shape, nodes, degree int, seed uint64) (*flood.Topology, error) {
+func NewTopology(shape Shape, nodes, degree int, seed uint64) (*topology.Topology, error) {
 	if nodes < 1 {
 		return nil, errors.New("a herd has at least one node")
 	}
@@ -70,16 +72,16 @@ func NewTopology(shape Shape, nodes, degree int, seed uint64) (*flood.Topology, 
 }
 
 // named returns the topology of nodes n1, n2 and so on.
-func named(nodes int, links [][2]int) (*flood.Topology, error) {
-	names := make([]flood.NodeName, nodes)
+func named(nodes int, links [][2]int) (*topology.Topology, error) {
+	names := make([]line.NodeName, nodes)
 	for i := range names {
-		names[i] = flood.NodeName("n" + strconv.Itoa(i+1))
+		names[i] = line.NodeName("n" + strconv.Itoa(i+1))
 	}
-	pairs := make([][2]flood.NodeName, len(links))
+	pairs := make([][2]line.NodeName, len(links))
 	for i, l := range links {
-		pairs[i] = [2]flood.NodeName{names[l[0]], names[l[1]]}
+		pairs[i] = [2]line.NodeName{names[l[0]], names[l[1]]}
 	}
-	return flood.NewTopology(names, pairs)
+	return topology.New(names, pairs)
 }
 
 // regular returns the links of a random connected graph in which each node has degree of them: the ends of links are joined at random,

@@ -5,14 +5,14 @@ import (
 	"slices"
 	"testing"
 
-	"herd/node/flood"
+	"herd/node/topology"
 )
 
-// Topologies are connected, which flood.NewTopology checks, and have the links that their shape promises; the same seed makes the same.
+// Topologies are connected, which topology.New checks, and have the links that their shape promises; the same seed makes the same.
 func TestShapes(t *testing.T) {
 	skipRacing(t)
 	const nodes = 100
-	degrees := func(topo *flood.Topology) []int {
+	degrees := func(topo *topology.Topology) []int {
 		var d []int
 		for _, n := range topo.Nodes() {
 			d = append(d, len(topo.Neighbours(n)))

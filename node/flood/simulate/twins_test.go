@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"herd/node/flood"
+	"herd/node/line"
 )
 
 // Two nodes with one name stop nobody: what is reported at any of the others reaches everybody at once, what is reported at one of the
@@ -14,7 +15,7 @@ func TestTwins(t *testing.T) {
 	skipRacing(t)
 	type told struct {
 		node int
-		peer flood.NodeName
+		peer line.NodeName
 		what flood.What
 	}
 	times := make(map[told][]time.Duration)
@@ -25,7 +26,7 @@ func TestTwins(t *testing.T) {
 	}
 	const first, second = 1, 5 // both are Hands, between Goloman, 0, and Wilkes, 4
 	h = newHerd(3, settings{
-		topology: campus(t), twins: []flood.NodeName{"Hands"}, limit: 1 << 16, delay: 5 * time.Millisecond, noticed: notice,
+		topology: campus(t), twins: []line.NodeName{"Hands"}, limit: 1 << 16, delay: 5 * time.Millisecond, noticed: notice,
 	})
 	const minutes = 5
 	const alone = 20 * time.Second

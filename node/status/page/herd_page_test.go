@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/topology"
+
 	"go.uber.org/zap"
 
 	"herd/bus"
 	"herd/node"
-	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
 	"herd/places/gazetteer"
@@ -24,7 +25,7 @@ import (
 // herd is a set of nodes on an embedded NATS server, as herd up runs them, with links that can be cut.
 type herd struct {
 	*testing.T
-	topology *flood.Topology
+	topology *topology.Topology
 	server   *bus.Server
 	seen     *status.Observer
 	nodes    map[string]*member
@@ -41,9 +42,9 @@ type member struct {
 }
 
 // campus is what herd up runs.
-func campus(t *testing.T) *flood.Topology {
+func campus(t *testing.T) *topology.Topology {
 	t.Helper()
-	topology, err := flood.NewTopology([]line.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]line.NodeName{
+	topology, err := topology.New([]line.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]line.NodeName{
 		{"Goloman", "Hands"}, {"Goloman", "Holiday"}, {"Goloman", "Wilkes"}, {"Hands", "Wilkes"}, {"Holiday", "Welsh"}, {"Holiday", "Wilkes"},
 	})
 	if err != nil {
@@ -53,7 +54,7 @@ func campus(t *testing.T) *flood.Topology {
 }
 
 // newHerd runs all nodes of a topology. Some of what they are made of may be other than usual.
-func newHerd(t *testing.T, topology *flood.Topology, adjust ...func(*node.Config)) *herd {
+func newHerd(t *testing.T, topology *topology.Topology, adjust ...func(*node.Config)) *herd {
 	t.Helper()
 	neighbours := make(map[string][]string)
 	for _, n := range topology.Nodes() {

@@ -1,7 +1,4 @@
-// Package layout finds places for the servers of a topology in a picture: on a grid, so that links are about as long as servers are
-// links apart, and few cross each other or run behind a server. It reckons in whole numbers, and the same topology has the same
-// places on every machine.
-package layout
+package topology
 
 import (
 	"math"
@@ -32,7 +29,9 @@ type search struct {
 	rng           *rand.Rand
 }
 
-// Place returns a place for each of so many servers, which links join, on a grid of so many columns and as many rows as it takes.
+// Place lays servers out for a picture: on a grid with the given number of columns and as many rows as it takes, so that links are about
+// as long as servers are links apart, and few cross each other or run behind a server. Links are pairs of indices of servers. All
+// arithmetic is in whole numbers, so the same topology has the same layout on every machine.
 func Place(servers int, links [][2]int, columns int) []Point {
 	columns = max(columns, 1)
 	inRow := (columns + 1) / 2

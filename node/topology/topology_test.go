@@ -1,16 +1,18 @@
-package flood
+package topology
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"herd/node/line"
 )
 
 func TestTopologyFaults(t *testing.T) {
-	_, err := NewTopology([]NodeName{"A", "B", "A", "x y", ""}, [][2]NodeName{
+	_, err := New([]line.NodeName{"A", "B", "A", "x y", ""}, [][2]line.NodeName{
 		{"A", "B"}, {"B", "A"}, {"A", "A"}, {"A", "Z"}, {"Q", "Z"},
 	})
 	want := `node A is given twice
@@ -24,17 +26,27 @@ link Q–Z: no node is named "Z"`
 	if err == nil || err.Error() != want {
 		t.Errorf("faults:\n%v\nwant:\n%s", err, want)
 	}
-	_, err = NewTopology([]NodeName{"A", "B", "C", "D", "E"}, [][2]NodeName{{"A", "C"}, {"B", "D"}})
+	_, err = New([]line.NodeName{"A", "B", "C", "D", "E"}, [][2]line.NodeName{{"A", "C"}, {"B", "D"}})
 	if want := "no link joins B, D to A\nno link joins E to A"; err == nil || err.Error() != want {
 		t.Errorf("islands: %v, want %s", err, want)
 	}
-	if _, err = NewTopology(nil, nil); err == nil || err.Error() != "no nodes" {
+	if _, err = New(nil, nil); err == nil || err.Error() != "no nodes" {
 		t.Errorf("no nodes: %v", err)
 	}
 }
 
 func TestCampus(t *testing.T) {
-	topo := campus(t)
+	topo, err := New([]line.NodeName{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"}, [][2]line.NodeName{
+		{"Goloman", "Hands"},
+		{"Goloman", "Holiday"},
+		{"Goloman", "Wilkes"},
+		{"Hands", "Wilkes"},
+		{"Holiday", "Welsh"},
+		{"Holiday", "Wilkes"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	bridges, vertices := topo.Weak()
 	got := fmt.Sprint(topo.Neighbours("Goloman"), topo.Neighbours("Wilkes"), topo.Diameter(), topo.Hops("Hands", "Welsh"), bridges, vertices)
 	want := "[Hands Holiday Wilkes] [Goloman Hands Holiday] 3 3 [[Holiday Welsh]] [Holiday]"
@@ -47,8 +59,8 @@ func TestCampus(t *testing.T) {
 }
 
 // without returns whether the graph stays whole without one node or one link.
-func without(topo *Topology, node NodeName, link [2]NodeName) bool {
-	rest := &Topology{neighbours: make(map[NodeName][]NodeName)}
+func without(topo *Topology, node line.NodeName, link [2]line.NodeName) bool {
+	rest := &Topology{neighbours: make(map[line.NodeName][]line.NodeName)}
 	for _, n := range topo.nodes {
 		if n != node {
 			rest.nodes = append(rest.nodes, n)
@@ -79,16 +91,27 @@ func TestWeakAgainstRemoval(t *testing.T) {
 				links = append(links, [2]int{a, b})
 			}
 		}
-		topo := topology(t, n, links...)
-		var bridges [][2]NodeName
-		var vertices []NodeName
+		names := make([]line.NodeName, n)
+		for i := range names {
+			names[i] = line.NodeName("n" + strconv.Itoa(i))
+		}
+		pairs := make([][2]line.NodeName, len(links))
+		for i, l := range links {
+			pairs[i] = [2]line.NodeName{names[l[0]], names[l[1]]}
+		}
+		topo, err := New(names, pairs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bridges [][2]line.NodeName
+		var vertices []line.NodeName
 		for _, l := range topo.links {
 			if !without(topo, "", l) {
 				bridges = append(bridges, l)
 			}
 		}
 		for _, v := range topo.nodes {
-			if !without(topo, v, [2]NodeName{}) {
+			if !without(topo, v, [2]line.NodeName{}) {
 				vertices = append(vertices, v)
 			}
 		}
@@ -134,35 +157,6 @@ func diameter(n int, links [][2]int) int {
 	return longest
 }
 
-// A neighbour that says of each heartbeat something else, as twins do or who means ill, does not fill the log.
-func TestNoticesBounded(t *testing.T) {
-	var notices []Notice
-	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), Notice: func(n Notice) { notices = append(notices, n) }})
-	now := time.Unix(1_700_000_000, 0)
-	e.Connect(now)
-	for i := range 600 {
-		b := heartbeat{incarnation: Incarnation{1}, cutoff: keepAll, topology: uint64(i), retention: time.Duration(i % 2)}
-		payload := append(b.append(nil), " links="+strings.Repeat(strings.Repeat("x", i)+",", 40)...)
-		if err := e.Links()[0].Take(now, Message{Kind: Heartbeat, Payload: payload}, nil); err != nil {
-			t.Fatal(err)
-		}
-		now = now.Add(100 * time.Millisecond)
-	}
-	count := make(map[What]int)
-	for _, n := range notices {
-		count[n.What]++
-		if len(n.Text) > 4000 {
-			t.Errorf("a notice of %d bytes", len(n.Text))
-		}
-	}
-	if count[OtherTopology] != 1 || count[OtherRetention] != 1 {
-		t.Errorf("in a minute %d notices of topology, %d of retention", count[OtherTopology], count[OtherRetention])
-	}
-	if s := e.Links()[0].Status(); s.Topology || len(s.Differences) > 4000 {
-		t.Errorf("status %+v", s)
-	}
-}
-
 func TestDifferences(t *testing.T) {
 	for _, c := range []struct{ ours, theirs, want string }{
 		{"A:B", "", ""},
@@ -170,7 +164,7 @@ func TestDifferences(t *testing.T) {
 		{"A:B", strings.Repeat("x,", 40) + "A:B", strings.Repeat("x only there, ", 32) + "8 more"},
 		{"A:B", "A:B," + strings.Repeat("x", 100), strings.Repeat("x", 65) + " only there"},
 	} {
-		if got := differences(c.ours, c.theirs); got != c.want {
+		if got := Differences(c.ours, c.theirs); got != c.want {
 			t.Errorf("%q and %q: %q, want %q", c.ours, c.theirs, got, c.want)
 		}
 	}

@@ -1,4 +1,6 @@
-package flood
+// Package topology is the graph of a herd: the names of its servers, the links between them, questions to that graph, and its layout in
+// pictures.
+package topology
 
 import (
 	"errors"
@@ -11,21 +13,18 @@ import (
 	"herd/node/line"
 )
 
-// NodeName names a server, as in package line.
-type NodeName = line.NodeName
-
 // Topology is the graph of a herd: which servers talk to which. It is connected and does not change.
 type Topology struct {
-	nodes      []NodeName
-	links      [][2]NodeName
-	neighbours map[NodeName][]NodeName
+	nodes      []line.NodeName
+	links      [][2]line.NodeName
+	neighbours map[line.NodeName][]line.NodeName
 }
 
-// NewTopology returns the graph of these nodes and links. Its error joins everything that is wrong with them: no nodes,
+// New returns the graph of these nodes and links. Its error joins everything that is wrong with them: no nodes,
 // names that are not valid, nodes and links given twice (a link has no direction), links of a node to itself or to
 // an unknown one, and, when all that is right, parts that no link joins to the rest.
-func NewTopology(nodes []NodeName, links [][2]NodeName) (*Topology, error) {
-	t := &Topology{neighbours: make(map[NodeName][]NodeName)}
+func New(nodes []line.NodeName, links [][2]line.NodeName) (*Topology, error) {
+	t := &Topology{neighbours: make(map[line.NodeName][]line.NodeName)}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(nodes) == 0 {
@@ -42,7 +41,7 @@ func NewTopology(nodes []NodeName, links [][2]NodeName) (*Topology, error) {
 		t.nodes = append(t.nodes, n)
 		t.neighbours[n] = nil
 	}
-	seen := make(map[[2]NodeName]bool)
+	seen := make(map[[2]line.NodeName]bool)
 	for _, l := range links {
 		a, b := l[0], l[1]
 		known := true
@@ -56,7 +55,7 @@ func NewTopology(nodes []NodeName, links [][2]NodeName) (*Topology, error) {
 		case !known:
 		case a == b:
 			fault("link %s–%s joins a node to itself", a, b)
-		case seen[l] || seen[[2]NodeName{b, a}]:
+		case seen[l] || seen[[2]line.NodeName{b, a}]:
 			fault("link %s–%s is given twice", a, b)
 		default:
 			seen[l] = true
@@ -76,7 +75,7 @@ func NewTopology(nodes []NodeName, links [][2]NodeName) (*Topology, error) {
 	return t, nil
 }
 
-func join(names []NodeName) string {
+func join(names []line.NodeName) string {
 	var s []string
 	for _, n := range names {
 		s = append(s, string(n))
@@ -85,16 +84,16 @@ func join(names []NodeName) string {
 }
 
 // Nodes returns the servers, in the order they were given in.
-func (t *Topology) Nodes() []NodeName { return t.nodes }
+func (t *Topology) Nodes() []line.NodeName { return t.nodes }
 
 // Links returns the links, in the order they were given in.
-func (t *Topology) Links() [][2]NodeName { return t.links }
+func (t *Topology) Links() [][2]line.NodeName { return t.links }
 
 // Neighbours returns whom a server talks to, in the order of the links.
-func (t *Topology) Neighbours(n NodeName) []NodeName { return t.neighbours[n] }
+func (t *Topology) Neighbours(n line.NodeName) []line.NodeName { return t.neighbours[n] }
 
 // Has reports whether n is a server of the herd.
-func (t *Topology) Has(n NodeName) bool {
+func (t *Topology) Has(n line.NodeName) bool {
 	_, ok := t.neighbours[n]
 	return ok
 }
@@ -107,7 +106,7 @@ func (t *Topology) FloodCost() int { return 2*len(t.links) - (len(t.nodes) - 1) 
 func (t *Topology) Text() string {
 	var words []string
 	for _, l := range t.links {
-		words = append(words, linkText(l[0], l[1]))
+		words = append(words, LinkText(l[0], l[1]))
 	}
 	for _, n := range t.nodes {
 		if len(t.neighbours[n]) == 0 {
@@ -118,15 +117,16 @@ func (t *Topology) Text() string {
 	return strings.Join(words, ",")
 }
 
-func linkText(a, b NodeName) string { return string(min(a, b)) + ":" + string(max(a, b)) }
+// LinkText writes a link as Text does: its ends in alphabetical order, with a colon between them.
+func LinkText(a, b line.NodeName) string { return string(min(a, b)) + ":" + string(max(a, b)) }
 
 // Fingerprint returns the xxHash64 of Text.
 func (t *Topology) Fingerprint() uint64 { return xxhash.Sum64String(t.Text()) }
 
 const shownLinks = 32 // of those that differ
 
-// differences says which links only one of two texts has, ours or a neighbour's: some of them, if they are many or too long to be links.
-func differences(ours, theirs string) string {
+// Differences says which links only one of two texts has, ours or a neighbour's: some of them, if they are many or too long to be links.
+func Differences(ours, theirs string) string {
 	if theirs == "" {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package layout
+package topology
 
 // turn tells on which side of the line from a to b a point is: > 0, < 0, or 0 if on it.
 func turn(a, b, p Point) int {

@@ -1,9 +1,11 @@
-package flood
+package topology
+
+import "herd/node/line"
 
 // hops returns the distance in links of every node that can be reached from one, and those nodes, nearest first.
-func (t *Topology) hops(from NodeName) (map[NodeName]int, []NodeName) {
-	distance := map[NodeName]int{from: 0}
-	reached := []NodeName{from}
+func (t *Topology) hops(from line.NodeName) (map[line.NodeName]int, []line.NodeName) {
+	distance := map[line.NodeName]int{from: 0}
+	reached := []line.NodeName{from}
 	for i := 0; i < len(reached); i++ {
 		n := reached[i]
 		for _, peer := range t.neighbours[n] {
@@ -17,9 +19,9 @@ func (t *Topology) hops(from NodeName) (map[NodeName]int, []NodeName) {
 }
 
 // islands returns the connected parts of the graph, each in the order of the nodes.
-func (t *Topology) islands() [][]NodeName {
-	var parts [][]NodeName
-	part := make(map[NodeName]int)
+func (t *Topology) islands() [][]line.NodeName {
+	var parts [][]line.NodeName
+	part := make(map[line.NodeName]int)
 	for _, n := range t.nodes {
 		i, ok := part[n]
 		if !ok {
@@ -36,7 +38,7 @@ func (t *Topology) islands() [][]NodeName {
 }
 
 // Hops returns how many links a report crosses on the shortest way from one server to another.
-func (t *Topology) Hops(from, to NodeName) int {
+func (t *Topology) Hops(from, to line.NodeName) int {
 	distance, _ := t.hops(from)
 	return distance[to]
 }
@@ -57,13 +59,13 @@ func (t *Topology) Diameter() int {
 // The algorithm is that of Hopcroft and Tarjan (Algorithm 447, CACM 16, 1973): in a depth-first search, low is the
 // earliest node that a subtree has a link to. A subtree that reaches no earlier than its parent hangs on that parent; one
 // that does not even reach the parent by another link hangs on the link.
-func (t *Topology) Weak() (bridges [][2]NodeName, vertices []NodeName) {
-	order := make(map[NodeName]int)
-	low := make(map[NodeName]int)
-	bridge := make(map[[2]NodeName]bool)
-	cut := make(map[NodeName]bool)
-	var visit func(n, parent NodeName)
-	visit = func(n, parent NodeName) {
+func (t *Topology) Weak() (bridges [][2]line.NodeName, vertices []line.NodeName) {
+	order := make(map[line.NodeName]int)
+	low := make(map[line.NodeName]int)
+	bridge := make(map[[2]line.NodeName]bool)
+	cut := make(map[line.NodeName]bool)
+	var visit func(n, parent line.NodeName)
+	visit = func(n, parent line.NodeName) {
 		order[n] = len(order) + 1
 		low[n] = order[n]
 		children := 0
@@ -79,7 +81,7 @@ func (t *Topology) Weak() (bridges [][2]NodeName, vertices []NodeName) {
 			visit(peer, n)
 			low[n] = min(low[n], low[peer])
 			if low[peer] > order[n] {
-				bridge[[2]NodeName{n, peer}], bridge[[2]NodeName{peer, n}] = true, true
+				bridge[[2]line.NodeName{n, peer}], bridge[[2]line.NodeName{peer, n}] = true, true
 			}
 			if parent != "" && low[peer] >= order[n] {
 				cut[n] = true
