@@ -8,58 +8,64 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// imports says which of our packages each package may import. A new package is a new row here and in ARCHITECTURE.md.
-var imports = map[string][]string{
-	"node/line":                   {},
-	"node/topology":               {"node/line"},
-	"node/flood":                  {"node/line", "node/topology"},
-	"node/flood/simulate":         {"node/flood", "node/line", "node/topology"},
-	"node/load":                   {},
-	"node/load/plot":              {},
-	"node/store":                  {"node/line"},
-	"node/near":                   {"node/line", "places"},
-	"node/status":                 {"node/line", "node/flood", "node/topology", "node/near", "node/status/page", "places"},
-	"node/status/page":            {},
-	"bus":                         {},
-	"places":                      {},
-	"places/osm":                  {"places"},
-	"places/upstream":             {"places"},
-	"places/google":               {"places", "places/upstream"},
-	"places/overpass":             {"places", "places/osm", "places/upstream"},
-	"places/conformance":          {"places"},
-	"places/replay":               {"places"},
-	"places/replay/cmd":           {"places/replay"},
-	"places/index":                {"places"},
-	"places/gazetteer":            {"places", "places/index"},
-	"places/file":                 {"places", "places/index"},
-	"places/importer":             {"places", "places/file", "places/index", "places/osm", "places/importer/pbf"},
-	"places/importer/pbf":         {},
-	"places/importer/pbf/pbftest": {"places/importer/pbf"},
-	"places/gazetteer/pack":       {"places/gazetteer"},
-	"configs":                     {"node/line", "node/topology"},
-	"node":                        {"node/line", "node/flood", "node/topology", "node/store", "node/status", "bus", "places"},
-	"cmd/herd":                    {"configs", "node", "node/line", "node/flood", "node/topology", "node/flood/simulate", "node/load", "node/load/plot", "node/store", "node/status", "node/status/page", "bus", "places", "places/file", "places/gazetteer", "places/google", "places/importer", "places/overpass", "places/upstream"},
+// rules is the table of packages in ARCHITECTURE.md.
+type rules struct {
+	imports map[string][]string // for each package of ours, those of ours that it may import
+	owners  map[string][]string // for the beginning of each import path of others that has owners, those packages of ours
 }
 
-// owners says which packages may import a heavy dependency.
-var owners = map[string][]string{
-	"github.com/hashicorp/golang-lru": {"places"},
-	"github.com/sony/gobreaker":       {"places/upstream"},
-	"github.com/nats-io/":             {"bus"},
-	"github.com/prometheus/":          {"node/status"},
-	"github.com/spf13/viper":          {"configs"},
-	"github.com/spf13/cobra":          {"cmd/herd"},
-	"github.com/cockroachdb/":         {"node/store"},
-	"github.com/HdrHistogram/":        {"node/load"},
-	"go.uber.org/zap":                 {"node"},
-	"gopkg.in/natefinch":              {"node"},
-	"github.com/klauspost/compress":   {"places/gazetteer", "places/file", "places/importer/pbf"},
+var quoted = regexp.MustCompile("`([^`]+)`")
+
+// names returns what a cell of a table has between backquotes.
+func names(cell string) (all []string) {
+	for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// readRules reads the table, whose rows are: package, what lives there, what it may import, what it owns.
+func readRules(t *testing.T) rules {
+	t.Helper()
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rules{make(map[string][]string), make(map[string][]string)}
+	_, table, found := strings.Cut(string(text), "\n| package | what lives there | may import (ours) | owns |\n|---|---|---|---|\n")
+	if !found {
+		t.Fatal("ARCHITECTURE.md has no table of packages")
+	}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 4 || len(names(cells[0])) != 1 {
+			t.Fatalf("ARCHITECTURE.md: the row %q does not name one package in the first of four cells", line)
+		}
+		name := names(cells[0])[0]
+		if _, twice := r.imports[name]; twice {
+			t.Errorf("ARCHITECTURE.md: package %s has two rows", name)
+		}
+		r.imports[name] = names(cells[2])
+		for _, dependency := range names(cells[3]) {
+			r.owners[dependency] = append(r.owners[dependency], name)
+		}
+	}
+	for _, heavy := range []string{"go.opentelemetry.io", "github.com/prometheus", "github.com/spf13/cobra", "github.com/spf13/viper", "go.uber.org/zap"} {
+		if len(r.owners[heavy]) == 0 {
+			t.Errorf("ARCHITECTURE.md: nobody owns %s", heavy)
+		}
+	}
+	return r
 }
 
 const longest = 400 // lines of a file
@@ -89,16 +95,21 @@ func sources(t *testing.T, visit func(path string, text []byte)) {
 }
 
 func TestImports(t *testing.T) {
+	rules := readRules(t)
 	seen := make(map[string]bool)
+	used := make(map[string]map[string]bool) // by package: what it imports of ours, and what it owns
 	sources(t, func(path string, text []byte) {
 		if strings.HasSuffix(path, "_test.go") {
 			return
 		}
 		folder := filepath.ToSlash(filepath.Dir(path))
-		seen[folder] = true
-		allowed, known := imports[folder]
+		if !seen[folder] {
+			seen[folder] = true
+			used[folder] = make(map[string]bool)
+		}
+		allowed, known := rules.imports[folder]
 		if !known {
-			t.Errorf("%s: package %s is not in the table of imports", path, folder)
+			t.Errorf("%s: package %s has no row in ARCHITECTURE.md", path, folder)
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ImportsOnly)
 		if err != nil {
@@ -109,21 +120,45 @@ func TestImports(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ours, ok := strings.CutPrefix(name, "herd/"); ok && !slices.Contains(allowed, ours) {
-				t.Errorf("%s: %s may not import %s", path, folder, ours)
+			if ours, ok := strings.CutPrefix(name, "herd/"); ok {
+				used[folder][ours] = true
+				if !slices.Contains(allowed, ours) {
+					t.Errorf("%s: by ARCHITECTURE.md %s may not import %s", path, folder, ours)
+				}
 			}
-			for dependency, who := range owners {
-				if strings.HasPrefix(name, dependency) && !slices.Contains(who, folder) {
-					t.Errorf("%s: %s belongs to %v", path, name, who)
+			for dependency, who := range rules.owners {
+				if within(name, dependency) {
+					used[folder][dependency] = true
+					if !slices.Contains(who, folder) {
+						t.Errorf("%s: by ARCHITECTURE.md %s belongs to %v", path, name, who)
+					}
 				}
 			}
 		}
 	})
-	for folder := range imports {
+	for folder, allowed := range rules.imports {
 		if !seen[folder] {
-			t.Errorf("package %s is in the table of imports, but not there", folder)
+			t.Errorf("ARCHITECTURE.md has a row for package %s, which does not exist", folder)
+			continue
+		}
+		for _, other := range allowed {
+			if !used[folder][other] {
+				t.Errorf("ARCHITECTURE.md: %s does not import %s", folder, other)
+			}
 		}
 	}
+	for dependency, who := range rules.owners {
+		for _, folder := range who {
+			if seen[folder] && !used[folder][dependency] {
+				t.Errorf("ARCHITECTURE.md: %s does not import %s, which it owns", folder, dependency)
+			}
+		}
+	}
+}
+
+// within reports whether an import path is that of a module or folder, or of something in it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
 func TestFileLength(t *testing.T) {
