@@ -16,7 +16,7 @@ import (
 func testPlaces(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "replay")
 	t.Setenv("CGO_ENABLED", "0") // the image has no libraries
-	if _, err := run("go", "build", "-o", program, "./places/replay/cmd"); err != nil {
+	if _, err := run("go", "build", "-o", program, "./places/placestest/cmd"); err != nil {
 		t.Fatal(err)
 	}
 	const provider = "herd-test-overpass"
@@ -24,10 +24,10 @@ func testPlaces(t *testing.T) {
 		"--publish", "127.0.0.1::8080", "--volume", program+":/replay:ro", "--entrypoint", "/replay", "herd-goloman")
 	defer docker(t, "rm", "--force", "--volumes", provider)
 	address := strings.Fields(docker(t, "port", provider, "8080"))[0]
-	behave := func(way string) {
+	behave := func(fault string) {
 		t.Helper()
 		eventually(t, patience, func() error {
-			r, err := http.Post("http://"+address+"/behave?way="+way, "", nil)
+			r, err := http.Post("http://"+address+"/behave?fault="+fault, "", nil)
 			if err == nil {
 				err = cmp.Or(r.Body.Close(), status(r))
 			}

@@ -24,7 +24,7 @@ import (
 	"herd/node"
 	"herd/node/status"
 	"herd/places/gazetteer"
-	"herd/places/replay"
+	"herd/places/placestest"
 )
 
 const patience = 20 * time.Second
@@ -39,7 +39,7 @@ type scriptHerd struct {
 	config *configs.Config
 	stop   func() // and wait
 
-	places replay.Server
+	places placestest.Server
 	before int // requests that this had before the last provider command
 }
 
@@ -115,11 +115,11 @@ func (h *scriptHerd) connected(ts *testscript.TestScript, _ []string) {
 	}
 }
 
-// provide makes the provider of places answer in these ways.
+// provide makes the provider of places fail in these ways, one request each.
 func (h *scriptHerd) provide(_ *testscript.TestScript, ways []string) {
-	var next []replay.Way
+	var next []placestest.Fault
 	for _, w := range ways {
-		next = append(next, replay.Way(w))
+		next = append(next, placestest.Fault(w))
 	}
 	h.places.Behave(next...)
 	h.before, _ = h.places.Seen()

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"herd/places"
-	"herd/places/replay"
+	"herd/places/placestest"
 	"herd/places/upstream"
 )
 
@@ -20,10 +20,10 @@ var (
 )
 
 // serve returns a server and how to ask it.
-func serve(t *testing.T) (*replay.Server, Config) {
+func serve(t *testing.T) (*placestest.Server, Config) {
 	t.Helper()
-	server := new(replay.Server)
-	n := replay.NewNetwork(server)
+	server := new(placestest.Server)
+	n := placestest.NewNetwork(server)
 	t.Cleanup(n.Close)
 	return server, Config{Key: key, Endpoint: "http://google.example/", Upstream: upstream.Config{Transport: n.Transport()}}
 }
@@ -194,7 +194,7 @@ func TestRefused(t *testing.T) {
 // Every place that is decoded can be given to a client, if need be without some.
 func FuzzNew(f *testing.F) {
 	for _, name := range []string{"new_searchnearby_ok.json", "new_searchnearby_zero.json", "new_error_403.json", "legacy_ok.json"} {
-		f.Add(string(replay.Fixture(name)))
+		f.Add(string(placestest.Fixture(name)))
 	}
 	f.Fuzz(func(t *testing.T, text string) { sound(t, text, decode) })
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"herd/places"
-	"herd/places/replay"
+	"herd/places/placestest"
 	"herd/places/upstream"
 )
 
@@ -141,7 +141,7 @@ func TestLegacyHidesTheKey(t *testing.T) {
 
 // Nor is it in what comes as a place.
 func TestLegacyHidesTheKeyInPlaces(t *testing.T) {
-	n := replay.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	n := placestest.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"status":"OK","results":[{"name":"%s","geometry":{"location":{"lat":34.07,"lng":-118.44}}}]}`, r.FormValue("key"))
 	}))
 	defer n.Close()
@@ -165,7 +165,7 @@ func (failing) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func FuzzLegacy(f *testing.F) {
 	for _, name := range []string{"legacy_ok.json", "legacy_zero_results.json", "legacy_request_denied.json", "new_searchnearby_ok.json"} {
-		f.Add(string(replay.Fixture(name)))
+		f.Add(string(placestest.Fixture(name)))
 	}
 	f.Fuzz(func(t *testing.T, text string) { sound(t, text, decodeLegacy) })
 }

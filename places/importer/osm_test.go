@@ -16,10 +16,10 @@ import (
 	"testing"
 
 	"herd/places"
-	"herd/places/conformance"
 	"herd/places/file"
 	"herd/places/importer/pbf"
 	"herd/places/importer/pbf/pbftest"
+	"herd/places/placestest"
 )
 
 const andorra = "testdata/andorra-poi.osm.pbf"
@@ -92,7 +92,7 @@ type element struct {
 func TestConformance(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "andorra.tsv.zst")
 	imported(t, Config{Input: andorra, Output: out})
-	conformance.Test(t, file.Open(out), conformance.Sample{
+	placestest.Test(t, file.Open(out), placestest.Sample{
 		At: places.Point{Lat: 42.5078, Lng: 1.5211}, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40},
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 	"herd/places"
 	"herd/places/osm"
-	"herd/places/replay"
+	"herd/places/placestest"
 	"herd/places/upstream"
 )
 
@@ -22,7 +22,7 @@ var centre = places.Point{Lat: 42.5078, Lng: 1.5211} // of Andorra la Vella
 // finder returns a Finder that asks h.
 func finder(t *testing.T, h http.Handler) *Finder {
 	t.Helper()
-	n := replay.NewNetwork(h)
+	n := placestest.NewNetwork(h)
 	t.Cleanup(n.Close)
 	f, err := New(Config{Endpoint: "http://overpass.example/api/", Upstream: upstream.Config{Transport: n.Transport(), Attempts: 1, Agent: "herd/1.0"}})
 	if err != nil {
@@ -33,7 +33,7 @@ func finder(t *testing.T, h http.Handler) *Finder {
 }
 
 func TestFind(t *testing.T) {
-	server := new(replay.Server)
+	server := new(placestest.Server)
 	f := finder(t, server)
 	a, err := f.Find(t.Context(), places.Query{At: centre, Radius: 50, Bound: 5})
 	if err != nil {
@@ -120,8 +120,8 @@ func TestRadii(t *testing.T) {
 func TestInFlight(t *testing.T) {
 	for _, configured := range []int{0, 1, 2, 50} {
 		synctest.Test(t, func(t *testing.T) {
-			server := new(replay.Server)
-			n := replay.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server := new(placestest.Server)
+			n := placestest.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				time.Sleep(time.Second) // of the bubble
 				server.ServeHTTP(w, r)
 			}))
@@ -191,9 +191,9 @@ func TestMessage(t *testing.T) {
 	for page, want := range map[string]string{
 		"":                                      "",
 		"<html><body>Bad Gateway</body></html>": "",
-		string(replay.Fixture("overpass_400.html")): `line 1: parse error: Unknown type "nod"; line 1: parse error: An empty query is not allowed`,
-		string(replay.Fixture("overpass_429.html")): "runtime error: open64: 0 Success /osm3s_osm_base Dispatcher_Client::request_read_and_idx::rate_limited. Please check /api/status for the quota of your IP address.",
-		string(replay.Fixture("overpass_504.html")): "runtime error: open64: 0 Success /osm3s_osm_base Dispatcher_Client::request_read_and_idx::timeout. The server is probably too busy to handle your request.",
+		string(placestest.Fixture("overpass_400.html")): `line 1: parse error: Unknown type "nod"; line 1: parse error: An empty query is not allowed`,
+		string(placestest.Fixture("overpass_429.html")): "runtime error: open64: 0 Success /osm3s_osm_base Dispatcher_Client::request_read_and_idx::rate_limited. Please check /api/status for the quota of your IP address.",
+		string(placestest.Fixture("overpass_504.html")): "runtime error: open64: 0 Success /osm3s_osm_base Dispatcher_Client::request_read_and_idx::timeout. The server is probably too busy to handle your request.",
 	} {
 		if got := message([]byte(page)); got != want {
 			t.Errorf("%s: %s, want %s", page, got, want)
@@ -232,6 +232,6 @@ func FuzzOverpass(f *testing.F) {
 }
 
 func FuzzOverpassPage(f *testing.F) {
-	f.Add(string(replay.Fixture("overpass_400.html")))
+	f.Add(string(placestest.Fixture("overpass_400.html")))
 	f.Fuzz(func(t *testing.T, page string) { message([]byte(page)) })
 }

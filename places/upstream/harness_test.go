@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"herd/places"
-	"herd/places/replay"
+	"herd/places/placestest"
 )
 
 // secret has what is escaped in a URL, in a regular expression and in JSON.
@@ -62,7 +62,7 @@ func silent(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 type bench struct {
 	*Client
 	server *script
-	net    *replay.Network
+	net    *placestest.Network
 
 	mu     sync.Mutex
 	events []string
@@ -74,7 +74,7 @@ func run(t *testing.T, c Config, test func(t *testing.T, b *bench), next ...http
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{server: &script{next: next}}
-		b.net = replay.NewNetwork(b.server)
+		b.net = placestest.NewNetwork(b.server)
 		c.Provider, c.Transport, c.Watch = "test", b.net.Transport(), b.watch
 		b.Client = New(c)
 		b.jitter = func(most time.Duration) time.Duration { return most }

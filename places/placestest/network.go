@@ -1,4 +1,4 @@
-package replay
+package placestest
 
 import (
 	"context"
@@ -8,8 +8,7 @@ import (
 	"sync"
 )
 
-// Network is a network of one server in memory. Time in it is that of the goroutines that use it, and so can be that of
-// a bubble of testing/synctest.
+// Network connects clients to one server in memory. It may be used in a bubble of testing/synctest, whose clock it then follows.
 type Network struct {
 	server http.Server
 	conns  chan net.Conn
@@ -21,7 +20,7 @@ type Network struct {
 	open map[net.Conn]bool
 }
 
-// NewNetwork starts a server with that handler. Close ends it.
+// NewNetwork starts a server with that handler, which runs until Close.
 func NewNetwork(h http.Handler) *Network {
 	n := &Network{
 		conns: make(chan net.Conn), closed: make(chan struct{}), done: make(chan struct{}), open: make(map[net.Conn]bool),
@@ -39,12 +38,12 @@ func NewNetwork(h http.Handler) *Network {
 	}
 	go func() {
 		defer close(n.done)
-		_ = n.server.Serve(listener{n}) // always says that it was closed
+		_ = n.server.Serve(listener{n}) // its error says that the server was closed
 	}()
 	return n
 }
 
-// Transport returns a way to the server, whatever host is asked for.
+// Transport returns a transport that reaches the server under every host name.
 func (n *Network) Transport() *http.Transport {
 	return &http.Transport{DialContext: n.dial, MaxIdleConnsPerHost: 100}
 }
@@ -68,7 +67,7 @@ func (n *Network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case n.conns <- far:
 		return near, nil
 	case <-n.closed:
-		return nil, errors.New("the server is gone")
+		return nil, errors.New("the server is closed")
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -1,10 +1,8 @@
-// Replay serves the answers of package replay, for a herd that is to be tried
-// without a network.
+// Command cmd serves a placestest.Server over TCP, for a herd in containers.
 //
-//	replay [-listen ADDRESS] [-way WAY]
+//	cmd [-listen ADDRESS] [-fault FAULT]
 //
-// POST /behave?way=WAY changes how it behaves, GET /seen tells how many requests
-// there were.
+// POST /behave?fault=FAULT changes the fault of the answers, GET /seen returns the number of requests so far.
 package main
 
 import (
@@ -20,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"herd/places/replay"
+	"herd/places/placestest"
 )
 
 func main() {
@@ -31,34 +29,34 @@ func main() {
 
 func run() error {
 	listen := flag.String("listen", ":8080", "`address` to listen on")
-	way := flag.String("way", string(replay.Well), "how to answer: well, or one of "+fmt.Sprint(replay.Ways()))
+	fault := flag.String("fault", string(placestest.Well), "well, or the fault of the answers, one of "+fmt.Sprint(placestest.Faults()))
 	flag.Parse()
-	if err := known(*way); err != nil {
+	if err := known(*fault); err != nil {
 		return err
 	}
-	var providers replay.Server
-	providers.Behave(replay.Way(*way))
+	var providers placestest.Server
+	providers.Behave(placestest.Fault(*fault))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	server := http.Server{Addr: *listen, Handler: handler(&providers), ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() }) // whoever is being answered is a test
+	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
-// handler serves the providers, and how they behave.
-func handler(providers *replay.Server) http.Handler {
+// handler serves the provider, /behave and /seen.
+func handler(providers *placestest.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", providers)
 	mux.HandleFunc("POST /behave", func(w http.ResponseWriter, r *http.Request) {
-		way := r.FormValue("way")
-		if err := known(way); err != nil {
+		fault := r.FormValue("fault")
+		if err := known(fault); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		providers.Behave(replay.Way(way))
+		providers.Behave(placestest.Fault(fault))
 	})
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, _ *http.Request) {
 		requests, _ := providers.Seen()
@@ -67,9 +65,9 @@ func handler(providers *replay.Server) http.Handler {
 	return mux
 }
 
-func known(way string) error {
-	if way == string(replay.Well) || slices.Contains(replay.Ways(), replay.Way(way)) {
+func known(fault string) error {
+	if fault == string(placestest.Well) || slices.Contains(placestest.Faults(), placestest.Fault(fault)) {
 		return nil
 	}
-	return fmt.Errorf("replay: no such way: %q; there are well and %v", way, replay.Ways())
+	return fmt.Errorf("no such fault: %q; want well or one of %v", fault, placestest.Faults())
 }

@@ -1,11 +1,11 @@
-// Package replay is a server that stands in for the providers of places: it
-// replays answers, and misbehaves in all the ways in which a provider can. It is
-// for tests; a program of its own (places/replay/cmd) serves them to a herd in
-// containers.
+// Package placestest holds what tests of places share: Server, which stands in for Google and Overpass and has every Fault that
+// they can have; Network, on which it is reached in memory; and Test, which every places.Finder has to pass.
 //
-// Google's new and legacy API and Overpass are told apart by path. Overpass is
-// asked for real: it answers with the objects in the circle of the query.
-package replay
+// Server tells the APIs apart by the path of the request. To Overpass queries it answers with the recorded objects in the circle of
+// the query, to the others with a fixed answer. Package cmd makes a program of it, for tests in containers.
+//
+// The package's own tests run Test on all providers, and each provider behind a network on all faults.
+package placestest
 
 import (
 	"embed"
@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ import (
 //go:embed fixtures
 var fixtures embed.FS
 
-// Fixture returns the text of a file of fixtures.
+// Fixture returns the content of a file in the folder fixtures.
 func Fixture(name string) []byte {
 	text, err := fixtures.ReadFile("fixtures/" + name)
 	if err != nil {
@@ -33,76 +34,76 @@ func Fixture(name string) []byte {
 	return text
 }
 
-// Server replays answers. It is safe for concurrent use; its zero value is ready.
+// Server stands in for a provider of places. It is safe for concurrent use; its zero value is ready and has no fault.
 type Server struct {
-	mu    sync.Mutex
-	ways  []Way
-	seen  int
-	most  int // at a time
-	now   int
-	texts []string
+	mu       sync.Mutex
+	faults   []Fault // of the next requests, in order; the last stays
+	total    int     // requests so far
+	current  int     // requests that are being answered
+	most     int     // the greatest value that current had
+	requests []string
 }
 
-// Behave makes the server answer the next requests in these ways, one each, and all later ones in the last of them.
-// Without ways it answers well.
-func (s *Server) Behave(ways ...Way) {
+// Behave gives each of the next requests one of these faults, and all later requests the last of them. Without faults the server
+// answers well.
+func (s *Server) Behave(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ways = ways
+	s.faults = faults
 }
 
-// Seen returns how many requests there were, and how many at a time at most.
+// Seen returns how many requests there were, and how many at most at a time.
 func (s *Server) Seen() (requests, together int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.seen, s.most
+	return s.total, s.most
 }
 
-// Requests returns what was asked: of each request the method, the URI, some headers and the body.
+// Requests returns the method, the URI, some headers and the body of each of the first 100 requests.
 func (s *Server) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.texts...)
+	return slices.Clone(s.requests)
 }
 
-// enter notes a request and returns how to answer it.
-func (s *Server) enter(text string) Way {
+// enter counts a request and returns its fault.
+func (s *Server) enter(request string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen++
-	s.now++
-	s.most = max(s.most, s.now)
-	if len(s.texts) < 100 {
-		s.texts = append(s.texts, text)
+	s.total++
+	s.current++
+	s.most = max(s.most, s.current)
+	if len(s.requests) < 100 {
+		s.requests = append(s.requests, request)
 	}
-	if len(s.ways) == 0 {
+	if len(s.faults) == 0 {
 		return Well
 	}
-	way := s.ways[0]
-	if len(s.ways) > 1 {
-		s.ways = s.ways[1:]
+	fault := s.faults[0]
+	if len(s.faults) > 1 {
+		s.faults = s.faults[1:]
 	}
-	return way
+	return fault
 }
 
 func (s *Server) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now--
+	s.current--
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP answers as the provider does whose API the path is of.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	way := s.enter(fmt.Sprintf("%s %s %s|%s|%s %s", r.Method, r.RequestURI, r.Header.Get("User-Agent"),
+	fault := s.enter(fmt.Sprintf("%s %s %s|%s|%s %s", r.Method, r.RequestURI, r.Header.Get("User-Agent"),
 		r.Header.Get("Content-Type"), r.Header.Get("X-Goog-FieldMask"), body))
 	defer s.leave()
-	good := func() (int, string, []byte) { return answer(r, string(body)) }
-	if misbehave, ok := ways[way]; ok {
+	good := func() (int, string, []byte) { return goodAnswer(r, string(body)) }
+	if misbehave, ok := faults[fault]; ok {
 		misbehave(w, r, good)
 		return
 	}
@@ -114,7 +115,7 @@ func reply(w http.ResponseWriter) func(int, string, []byte) {
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 		w.WriteHeader(status)
-		_, _ = w.Write(text) // who asked may be gone
+		_, _ = w.Write(text) // fails if the client has gone
 	}
 }
 
@@ -123,8 +124,8 @@ const (
 	asHTML = "text/html; charset=utf-8"
 )
 
-// answer returns how a provider answers that request.
-func answer(r *http.Request, body string) (status int, kind string, text []byte) {
+// goodAnswer returns the answer of the provider whose API the request is for.
+func goodAnswer(r *http.Request, body string) (status int, kind string, text []byte) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/v1/places:searchNearby"):
 		switch {
@@ -140,27 +141,28 @@ func answer(r *http.Request, body string) (status int, kind string, text []byte)
 		}
 		return http.StatusOK, asJSON, Fixture("legacy_ok.json")
 	case strings.HasSuffix(r.URL.Path, "/interpreter"):
-		return overpass(body)
+		return overpassAnswer(body)
 	}
 	return http.StatusNotFound, asHTML, []byte("<html><head><title>404 Not Found</title></head></html>\n")
 }
 
-// around is the part of a query of Overpass that says where.
+// around matches the circle in an escaped query of Overpass: its radius in metres, latitude and longitude.
 var around = regexp.MustCompile(`around%3A([0-9.]+)%2C(-?[0-9.]+)%2C(-?[0-9.]+)`)
 
-// overpass answers a query with the objects in its circle.
-func overpass(query string) (status int, kind string, text []byte) {
+// overpassAnswer returns the recorded objects in the circle of a query.
+func overpassAnswer(query string) (status int, kind string, text []byte) {
 	where := around.FindStringSubmatch(query)
 	if where == nil {
 		return http.StatusBadRequest, asHTML, Fixture("overpass_400.html")
 	}
 	var number [3]float64
 	for i := range number {
-		number[i], _ = strconv.ParseFloat(where[i+1], 64) // zero at worst
+		number[i], _ = strconv.ParseFloat(where[i+1], 64) // 0 if it is not a number
 	}
 	inside := []json.RawMessage{}
-	for _, o := range andorra() {
-		if away := places.Distance(places.Point{Lat: number[1], Lng: number[2]}, o.at) * 1000; away <= number[0]+0.001 { // a millimetre for rounding
+	for _, o := range recorded() {
+		metres := places.Distance(places.Point{Lat: number[1], Lng: number[2]}, o.at) * 1000
+		if metres <= number[0]+0.001 { // a millimetre more, for rounding
 			inside = append(inside, o.text)
 		}
 	}
@@ -169,14 +171,14 @@ func overpass(query string) (status int, kind string, text []byte) {
 	return http.StatusOK, asJSON, text
 }
 
-// object is an element of the fixture of Overpass.
+// object is an element of overpass_andorra.json.
 type object struct {
 	at   places.Point
 	text json.RawMessage
 }
 
-// andorra returns the objects of the fixture.
-var andorra = sync.OnceValue(func() []object {
+// recorded returns the objects of overpass_andorra.json.
+var recorded = sync.OnceValue(func() []object {
 	type point struct{ Lat, Lon float64 }
 	var all struct{ Elements []json.RawMessage }
 	check(json.Unmarshal(Fixture("overpass_andorra.json"), &all))
@@ -195,7 +197,7 @@ var andorra = sync.OnceValue(func() []object {
 	return objects
 })
 
-// check panics, for fixtures are sound.
+// check panics if there is an error, for the fixtures are known to be valid.
 func check(err error) {
 	if err != nil {
 		panic(err)

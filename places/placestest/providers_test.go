@@ -1,4 +1,4 @@
-package conformance
+package placestest
 
 import (
 	"context"
@@ -17,7 +17,6 @@ import (
 	"herd/places/google"
 	"herd/places/importer"
 	"herd/places/overpass"
-	"herd/places/replay"
 	"herd/places/upstream"
 )
 
@@ -34,7 +33,7 @@ var (
 	andorra = places.Point{Lat: 42.5078, Lng: 1.5211}
 )
 
-// providers are those behind a network, and what package replay has of theirs.
+// providers are those behind a network, and where Server has places of theirs.
 var providers = []struct {
 	name   string
 	open   func(endpoint string, c upstream.Config) (finder, error)
@@ -91,7 +90,7 @@ func (down) Find(ctx context.Context, _ places.Query) (places.Answer, error) {
 func TestProviders(t *testing.T) {
 	for _, p := range providers {
 		t.Run(p.name, func(t *testing.T) {
-			server := httptest.NewServer(new(replay.Server))
+			server := httptest.NewServer(new(Server))
 			defer server.Close()
 			f, err := p.open(server.URL, upstream.Config{})
 			if err != nil {
@@ -101,7 +100,7 @@ func TestProviders(t *testing.T) {
 			Test(t, f, p.sample)
 		})
 		t.Run(p.name+" over TLS and HTTP/2", func(t *testing.T) {
-			server := httptest.NewUnstartedServer(new(replay.Server))
+			server := httptest.NewUnstartedServer(new(Server))
 			server.EnableHTTP2 = true
 			server.StartTLS()
 			defer server.Close()
@@ -128,7 +127,7 @@ func TestProxy(t *testing.T) {
 		}
 		return
 	}
-	var providers replay.Server
+	var providers Server
 	proxy := httptest.NewServer(&providers)
 	defer proxy.Close()
 	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxy$")
@@ -150,7 +149,7 @@ func TestProxy(t *testing.T) {
 func BenchmarkFind(b *testing.B) {
 	for _, p := range providers {
 		b.Run(p.name, func(b *testing.B) {
-			server := httptest.NewServer(new(replay.Server))
+			server := httptest.NewServer(new(Server))
 			defer server.Close()
 			f, err := p.open(server.URL, upstream.Config{})
 			if err != nil {

@@ -1,4 +1,4 @@
-package conformance
+package placestest
 
 import (
 	"context"
@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"herd/places"
-	"herd/places/replay"
 	"herd/places/upstream"
 )
 
@@ -86,36 +85,27 @@ func (e *teller) ask(t *testing.T, f places.Finder, s Sample, within time.Durati
 	return o
 }
 
-// result is a Finder that has found already.
-type result struct {
-	answer places.Answer
-	err    error
-}
-
-func (r result) Find(context.Context, places.Query) (places.Answer, error) { return r.answer, r.err }
-
-// TestFailures has each provider ask a server that misbehaves in each way, and then once more when it behaves well: over a
-// network in memory, in a bubble whose clock stands still while anybody works, and where no goroutine and no connection may
-// be left. The question has two seconds, and four attempts.
+// TestFailures has each provider query a server with each fault, and once more when the fault is over. The network is in memory and
+// the clock is fake; no goroutine and no connection may be left. A query has two seconds and four attempts.
 func TestFailures(t *testing.T) {
 	var got strings.Builder
 	for _, p := range providers {
-		for _, way := range replay.Ways() {
-			t.Run(p.name+"/"+string(way), func(t *testing.T) {
+		for _, fault := range Faults() {
+			t.Run(p.name+"/"+string(fault), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const within = 2 * time.Second
-					var server replay.Server
+					var server Server
 					var told teller
-					n := replay.NewNetwork(&server)
+					n := NewNetwork(&server)
 					f, err := p.open("http://"+p.name+".example", upstream.Config{Watch: told.watch, Transport: n.Transport()})
 					if err != nil {
 						t.Fatal(err)
 					}
-					server.Behave(way)
+					server.Behave(fault)
 					start := time.Now()
 					o := told.ask(t, f, p.sample, within)
 					o.requests, _ = server.Seen()
-					if took := time.Since(start); took > within || strings.HasPrefix(string(way), "slow") != (took == within) {
+					if took := time.Since(start); took > within || strings.HasPrefix(string(fault), "slow") != (took == within) {
 						t.Errorf("%v of %v", took, within)
 					}
 					synctest.Wait() // for the server to notice
@@ -133,7 +123,7 @@ func TestFailures(t *testing.T) {
 						t.Errorf("%d connections are left", open)
 					}
 					n.Close()
-					fmt.Fprintf(&got, "%-13s %-16s %v\n", p.name, way, o)
+					fmt.Fprintf(&got, "%-13s %-16s %v\n", p.name, fault, o)
 					if then.status != places.OK {
 						fmt.Fprintf(&got, "%-13s %-16s %v\n", "", "… and then", then)
 					}
@@ -151,18 +141,18 @@ func TestFailuresTCP(t *testing.T) {
 	got := make(map[string]outcome)
 	t.Run("all", func(t *testing.T) {
 		for _, p := range providers {
-			for _, way := range replay.Ways() {
-				name := fmt.Sprintf("%-13s %-16s", p.name, way)
-				t.Run(p.name+"/"+string(way), func(t *testing.T) {
+			for _, fault := range Faults() {
+				name := fmt.Sprintf("%-13s %-16s", p.name, fault)
+				t.Run(p.name+"/"+string(fault), func(t *testing.T) {
 					t.Parallel()
 					within := 10 * time.Second
-					if strings.HasPrefix(string(way), "slow") {
+					if strings.HasPrefix(string(fault), "slow") {
 						within = 500 * time.Millisecond
 					}
-					if strings.HasPrefix(string(way), "429-after") {
+					if strings.HasPrefix(string(fault), "429-after") {
 						within = 900 * time.Millisecond // not enough to wait
 					}
-					var server replay.Server
+					var server Server
 					var told teller
 					var open sync.WaitGroup
 					s := httptest.NewUnstartedServer(&server)
@@ -180,7 +170,7 @@ func TestFailuresTCP(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					server.Behave(way)
+					server.Behave(fault)
 					o := told.ask(t, f, p.sample, within)
 					o.requests, _ = server.Seen()
 					f.Close()
@@ -194,8 +184,8 @@ func TestFailuresTCP(t *testing.T) {
 	})
 	var text strings.Builder
 	for _, p := range providers {
-		for _, way := range replay.Ways() {
-			name := fmt.Sprintf("%-13s %-16s", p.name, way)
+		for _, fault := range Faults() {
+			name := fmt.Sprintf("%-13s %-16s", p.name, fault)
 			fmt.Fprintf(&text, "%s %v\n", name, got[name])
 		}
 	}

@@ -1,8 +1,4 @@
-// Package conformance is what every provider of places has to pass: Test checks a
-// Finder against the contract of places.Finder. Its own tests run it on the
-// gazetteer and, over HTTP, on the providers behind a network, and those through
-// all that can go wrong there; other Finders run it from their tests.
-package conformance
+package placestest
 
 import (
 	"context"
@@ -18,18 +14,18 @@ import (
 	"herd/places"
 )
 
-// Sample is what is known of a Finder's places.
+// Sample says what the places of a Finder under test have in common with the real ones.
 type Sample struct {
-	At      places.Point // has at least Least places within Radius
+	At      places.Point // there are at least Least places within Radius of it
 	Radius  float64      // km
-	Least   int
-	Nowhere places.Point // has no place within 1 km
+	Least   int          // 1 or more
+	Nowhere places.Point // there is no place within 1 km of it
 }
 
 // most is the largest bound of a Query.
 const most = 20
 
-// Test checks that f keeps the contract of places.Finder.
+// Test checks that f keeps the contract of places.Finder: order, bound, radius, errors, and the same answer to concurrent queries.
 func Test(t *testing.T, f places.Finder, s Sample) {
 	t.Helper()
 	whole := places.Query{At: s.At, Radius: s.Radius, Bound: most}
@@ -37,7 +33,7 @@ func Test(t *testing.T, f places.Finder, s Sample) {
 	if len(all.Results) < s.Least || s.Least < 1 {
 		t.Fatalf("%d places within %v km, want %d or more", len(all.Results), s.Radius, s.Least)
 	}
-	t.Run("answer", func(t *testing.T) { answer(t, all, whole) })
+	t.Run("answer", func(t *testing.T) { checkAnswer(t, all, whole) })
 	t.Run("bound", func(t *testing.T) {
 		for bound := 1; bound <= most; bound++ {
 			q := whole
@@ -87,19 +83,19 @@ func Test(t *testing.T, f places.Finder, s Sample) {
 		}
 	})
 	t.Run("together", func(t *testing.T) {
-		var askers sync.WaitGroup
+		var queries sync.WaitGroup
 		for range 8 {
-			askers.Go(func() {
+			queries.Go(func() {
 				if a, err := f.Find(t.Context(), whole); err != nil || !reflect.DeepEqual(a, all) {
-					t.Errorf("%+v, %v; want what was answered at first, %+v", a, err, all)
+					t.Errorf("%+v, %v; want the first answer, %+v", a, err, all)
 				}
 			})
 		}
-		askers.Wait()
+		queries.Wait()
 	})
 }
 
-// find asks f, which has to answer.
+// find returns f's answer to q and fails the test if there is an error.
 func find(t *testing.T, f places.Finder, q places.Query) places.Answer {
 	t.Helper()
 	a, err := f.Find(t.Context(), q)
@@ -109,8 +105,8 @@ func find(t *testing.T, f places.Finder, q places.Query) places.Answer {
 	return a
 }
 
-// answer checks a whole answer to q, and the JSON made of it.
-func answer(t *testing.T, a places.Answer, q places.Query) {
+// checkAnswer checks an answer to q that has results, and its JSON.
+func checkAnswer(t *testing.T, a places.Answer, q places.Query) {
 	t.Helper()
 	if a.Status != places.OK || a.ErrorMessage != "" || len(a.Results) > q.Bound {
 		t.Errorf("%s, %q, %d places", a.Status, a.ErrorMessage, len(a.Results))
@@ -123,11 +119,11 @@ func answer(t *testing.T, a places.Answer, q places.Query) {
 		}
 		before = d
 		if p.Name == "" || p.Raw == nil && (p.PlaceID == "" || len(p.Types) == 0 || ids[p.PlaceID]) || p.Raw != nil && !json.Valid(p.Raw) {
-			t.Errorf("%+v lacks something, or is there twice", p)
+			t.Errorf("%+v lacks a member, or has the id of another", p)
 		}
 		ids[p.PlaceID] = true
 	}
-	body, status, n := places.Nearby(t.Context(), given{a}, q)
+	body, status, n := places.Nearby(t.Context(), result{answer: a}, q)
 	var read struct {
 		HTMLAttributions []string `json:"html_attributions"`
 		Results          []places.Place
@@ -143,11 +139,14 @@ func answer(t *testing.T, a places.Answer, q places.Query) {
 	}
 }
 
-// given is a Finder with an answer.
-type given struct{ answer places.Answer }
+// result is a Finder with a fixed result.
+type result struct {
+	answer places.Answer
+	err    error
+}
 
-// Find returns the answer.
-func (g given) Find(context.Context, places.Query) (places.Answer, error) { return g.answer, nil }
+// Find implements places.Finder.
+func (r result) Find(context.Context, places.Query) (places.Answer, error) { return r.answer, r.err }
 
 func same(t *testing.T, got, want []places.Place) {
 	t.Helper()

@@ -1,10 +1,11 @@
-package replay
+package placestest
 
 import (
 	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,27 +15,19 @@ import (
 	"time"
 )
 
-// Way is a way to answer a request.
-type Way string
+// Fault names how the answer to a request is wrong.
+type Fault string
 
-// Well answers as the provider does when all is well. The other ways are those of Ways.
-const Well Way = "well"
+// Well is the absence of a fault: the server answers as the provider would.
+const Well Fault = "well"
 
-// Ways returns all ways to misbehave, sorted.
-func Ways() []Way {
-	all := make([]Way, 0, len(ways))
-	for w := range ways {
-		all = append(all, w)
-	}
-	slices.Sort(all)
-	return all
-}
+// Faults returns all faults, sorted. Well is none of them.
+func Faults() []Fault { return slices.Sorted(maps.Keys(faults)) }
 
-// misbehaviour answers r; good returns what would be a good answer.
+// misbehaviour answers r wrongly; good returns the status, content type and body of the right answer.
 type misbehaviour func(w http.ResponseWriter, r *http.Request, good func() (int, string, []byte))
 
-// ways are the ways to misbehave.
-var ways = map[Way]misbehaviour{
+var faults = map[Fault]misbehaviour{
 	"400":           failing(http.StatusBadRequest, ""),
 	"403":           failing(http.StatusForbidden, ""),
 	"404":           failing(http.StatusNotFound, ""),
@@ -75,8 +68,8 @@ var ways = map[Way]misbehaviour{
 	},
 }
 
-// failing answers with that status in the words of each provider, and with a header Retry-After, if any: "date" is a
-// day from now.
+// failing answers with that status and the body that each provider has for it. A header Retry-After has the value after, if there is
+// one; "date" stands for the date a day from now.
 func failing(status int, after string) misbehaviour {
 	return func(w http.ResponseWriter, r *http.Request, _ func() (int, string, []byte)) {
 		switch after {
@@ -122,13 +115,13 @@ const (
 	hugeChunk = 1 << 20
 )
 
-// huge begins an answer of 50 MB that says how long it is.
+// huge begins an answer with a Content-Length of 50 MiB.
 func huge(w http.ResponseWriter, r *http.Request, good func() (int, string, []byte)) {
 	w.Header().Set("Content-Length", strconv.Itoa(hugeSize))
 	hugeChunked(w, r, good)
 }
 
-// hugeChunked sends 50 MB of JSON, or as much as is read.
+// hugeChunked sends up to 50 MiB of blanks, without a Content-Length, until the client stops reading.
 func hugeChunked(w http.ResponseWriter, _ *http.Request, _ func() (int, string, []byte)) {
 	w.Header().Set("Content-Type", asJSON)
 	blanks := bytes.Repeat([]byte(" "), hugeChunk)
@@ -139,7 +132,7 @@ func hugeChunked(w http.ResponseWriter, _ *http.Request, _ func() (int, string, 
 	}
 }
 
-// slowBody sends half an answer and waits until who asked is gone.
+// slowBody sends half an answer and then waits until the client has gone.
 func slowBody(w http.ResponseWriter, r *http.Request, good func() (int, string, []byte)) {
 	half(w, good)
 	<-r.Context().Done()
@@ -155,7 +148,7 @@ func half(w http.ResponseWriter, good func() (int, string, []byte)) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-// reset closes the connection instead of an answer, without the manners of TCP if it can.
+// reset closes the connection instead of answering; over TCP it sends a reset.
 func reset(w http.ResponseWriter, _ *http.Request, _ func() (int, string, []byte)) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -173,7 +166,7 @@ func resetBody(w http.ResponseWriter, _ *http.Request, good func() (int, string,
 	panic(http.ErrAbortHandler)
 }
 
-// echo fails with a message that holds the key, as it came and as it is in the URL, on several lines.
+// echo fails with a message of several lines that holds the API key, plain and as it is escaped in the URL.
 func echo(w http.ResponseWriter, r *http.Request, _ func() (int, string, []byte)) {
 	key := cmp.Or(r.Header.Get("X-Goog-Api-Key"), r.FormValue("key"))
 	text, err := json.Marshal(fmt.Sprintf("no\x00 such\r\nkey: %s, %s, %s", key, r.RequestURI, url.QueryEscape(key)))
