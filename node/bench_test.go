@@ -32,9 +32,15 @@ const (
 // newLoad connects to an address, over TLS if secure says how.
 func newLoad(b *testing.B, address string, secure *tls.Config) *load {
 	b.Helper()
+	return newLoadOn(b, []string{address}, secure)
+}
+
+// newLoadOn connects to addresses in turn.
+func newLoadOn(b *testing.B, addresses []string, secure *tls.Config) *load {
+	b.Helper()
 	l := new(load)
 	for i := range loadConns {
-		c, err := net.Dial("tcp", address)
+		c, err := net.Dial("tcp", addresses[i%len(addresses)])
 		if secure != nil && err == nil {
 			c = tls.Client(c, secure)
 		}

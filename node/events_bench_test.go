@@ -21,7 +21,7 @@ import (
 // the events of one, which observes the whole herd, round by round: closed load as in BenchmarkFive.
 func BenchmarkWatched(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))) // as herd up does
-	const clients, requests, viewers = 100_000, 200_000, 3
+	const viewers = 3
 	topo := campus(b)
 	s := startServer(b, topo)
 	observer := status.NewObserver(func(ctx context.Context, sight status.Sight) {
@@ -42,8 +42,10 @@ func BenchmarkWatched(b *testing.B) {
 	var bytes atomic.Int64
 	var open time.Duration
 	var ratios []float64
-	for b.Loop() {
-		closed := five.spread(five.addresses(), clients, requests)
+	load := newLoadOn(b, five.addresses(), nil)
+	five.converge(b, load, 0)
+	for round := 1; b.Loop(); round += 2 {
+		closed := five.converge(b, load, round)
 		ctx, cancel := context.WithCancel(b.Context())
 		var looking sync.WaitGroup
 		for range viewers {
@@ -61,7 +63,7 @@ func BenchmarkWatched(b *testing.B) {
 				bytes.Add(n)
 			})
 		}
-		took := five.spread(five.addresses(), clients, requests)
+		took := five.converge(b, load, round+1)
 		cancel()
 		looking.Wait()
 		open += took

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"runtime"
 	"slices"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"herd/node/topology"
 
 	"herd/bus"
-	driver "herd/node/load"
 )
 
 // equal returns when all nodes hold the same, looked for every millisecond.
@@ -71,46 +69,35 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
-// press makes closed load: 50 connections with so many reports on the way each. It returns the time from the first of them that counts
-// to the last reply.
-func press(t testing.TB, p driver.Protocol, addresses []string, clients, pipeline, requests int) time.Duration {
-	t.Helper()
-	r, err := driver.Run(context.Background(), driver.Config{
-		Protocol: p, Addresses: addresses, Connections: loadConns, Pipeline: pipeline, Clients: clients, Prefix: "client",
-		Duration: time.Minute, Requests: requests, Timeout: 10 * time.Second, Seed: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !r.Clean() {
-		t.Fatalf("%d refused, %d wrong, %d unsent, %v", r.Refused, r.Wrong, r.Unsent, r.First)
-	}
-	return r.Elapsed
-}
+// fiveBatches is how many batches each connection sends in a round: 201,600 reports, of each client at least two.
+const fiveBatches = 63
 
-// spread is the time that a herd takes to accept so many reports and be equal.
-func (h *herd) spread(addresses []string, clients, requests int) time.Duration {
-	took := press(h.t, driver.Herd{}, addresses, clients, loadPipeline, requests)
+// converge returns the time in which a herd accepts a round of load and all its nodes hold the same.
+func (h *herd) converge(b *testing.B, l *load, round int) time.Duration {
+	took := l.round(b, round*fiveBatches, fiveBatches)
 	began := time.Now()
 	h.equal()
 	return took + time.Since(began)
 }
 
 // BenchmarkFive compares the five nodes of the campus in one process with one node that has no neighbours, round by round: 50 connections, spread over the nodes, with 64
-// reports each on the way, 100,000 clients that move about. A round of five ends when all nodes hold the same.
+// reports each on the way, 100,000 clients. A round of five ends when all nodes hold the same.
 func BenchmarkFive(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))) // as herd up does
-	const clients, requests = 100_000, 200_000
+	const requests = fiveBatches * loadPipeline * loadConns
 	log := warnings(b)
 	quiet := func(c *Config) { c.Log = log }
 	five := overNATS(b, campus(b), quiet)
 	one := alone(b, quiet)
+	single, all := newLoad(b, one.address, nil), newLoadOn(b, five.addresses(), nil)
+	single.round(b, 0, fiveBatches) // all clients are known before anything is measured
+	five.converge(b, all, 0)
 	var ratios, rates []float64
-	for b.Loop() {
-		single := press(b, driver.Herd{}, []string{one.address}, clients, loadPipeline, requests)
-		took := five.spread(five.addresses(), clients, requests)
+	for round := 1; b.Loop(); round++ {
+		alone := single.round(b, round*fiveBatches, fiveBatches)
+		took := five.converge(b, all, round)
 		rates = append(rates, requests/took.Seconds())
-		ratios = append(ratios, single.Seconds()/took.Seconds())
+		ratios = append(ratios, alone.Seconds()/took.Seconds())
 	}
 	told, conflated := five.conflated()
 	b.ReportMetric(median(rates), "five-reports/s")

@@ -11,16 +11,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/bench"
+	"herd/cmd/herd/internal/bench/plot"
 	"herd/configs"
 	"herd/node/line"
-	"herd/node/load"
-	"herd/node/load/plot"
 )
 
-// bench is what the flags of herd bench say, and where the load goes.
-type bench struct {
+// benchCommand is what the flags of herd bench say, and where the load goes.
+type benchCommand struct {
 	*program
-	load.Config
+	bench.Config
 	target        *target
 	all, self     bool
 	radius, bound string
@@ -35,7 +35,7 @@ type bench struct {
 
 // bench returns the command that measures servers under load.
 func (p *program) bench() *cobra.Command {
-	b := &bench{program: p}
+	b := &benchCommand{program: p}
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Put load on a server, and measure how it bears it",
@@ -83,7 +83,7 @@ say otherwise.`,
 	return c
 }
 
-func (b *bench) run(c *cobra.Command) error {
+func (b *benchCommand) run(c *cobra.Command) error {
 	if err := b.check(); err != nil {
 		return &usageError{err}
 	}
@@ -131,8 +131,8 @@ func (b *bench) run(c *cobra.Command) error {
 }
 
 // check finds what is wrong with the flags.
-func (b *bench) check() error {
-	b.Protocol, b.Timeout = load.Herd{Radius: b.radius, Bound: b.bound}, b.target.timeout
+func (b *benchCommand) check() error {
+	b.Protocol, b.Timeout = bench.Herd{Radius: b.radius, Bound: b.bound}, b.target.timeout
 	b.Addresses = []string{""} // those follow
 	faults := []error{b.Check()}
 	b.Addresses = nil
@@ -158,7 +158,7 @@ func (b *bench) check() error {
 }
 
 // aim finds the addresses that the load goes to, and how to connect to them.
-func (b *bench) aim(c *cobra.Command) error {
+func (b *benchCommand) aim(c *cobra.Command) error {
 	switch {
 	case b.all:
 		for _, n := range b.config.Nodes {
@@ -205,7 +205,7 @@ func (b *bench) aim(c *cobra.Command) error {
 }
 
 // converse connects to a server, over TLS if the flags say so.
-func (b *bench) converse(ctx context.Context, address string) (*conversation, error) {
+func (b *benchCommand) converse(ctx context.Context, address string) (*conversation, error) {
 	if !b.target.secrecy.wanted() {
 		return converse(ctx, address, b.Timeout, nil)
 	}
@@ -218,7 +218,7 @@ func (b *bench) converse(ctx context.Context, address string) (*conversation, er
 }
 
 // measure makes the load.
-func (b *bench) measure(ctx context.Context) (*benchReport, error) {
+func (b *benchCommand) measure(ctx context.Context) (*benchReport, error) {
 	watching, err := b.watchFlood(ctx)
 	if err != nil {
 		return nil, err
@@ -231,9 +231,9 @@ func (b *bench) measure(ctx context.Context) (*benchReport, error) {
 	if terminal(b.stderr) { // though the table may go there too, afterwards
 		shown.stderr = b.stderr
 	}
-	b.Progress = func(s load.Snapshot) { shown.tell(func() string { return b.far(s) }) }
+	b.Progress = func(s bench.Snapshot) { shown.tell(func() string { return b.far(s) }) }
 	began := time.Now()
-	result, err := load.Run(ctx, b.Config)
+	result, err := bench.Run(ctx, b.Config)
 	shown.end()
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (b *bench) measure(ctx context.Context) (*benchReport, error) {
 }
 
 // far shows how far a load has come.
-func (b *bench) far(s load.Snapshot) string {
+func (b *benchCommand) far(s bench.Snapshot) string {
 	all := b.Warmup + b.Duration
 	elapsed := min(s.Elapsed, all)
 	text := gauge(int64(elapsed), int64(all)) + fmt.Sprintf(" %.0f of %.0f s", elapsed.Seconds(), all.Seconds())
@@ -263,7 +263,7 @@ func (b *bench) far(s load.Snapshot) string {
 }
 
 // startSelf runs the configured herd in this process until stop.
-func (b *bench) startSelf(c *cobra.Command) (stop func(), err error) {
+func (b *benchCommand) startSelf(c *cobra.Command) (stop func(), err error) {
 	flags := c.Flags()
 	if !flags.Changed("log-level") {
 		b.config.Log.Level = "warn"

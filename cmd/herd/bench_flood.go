@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/cmd/herd/internal/bench"
 	"herd/node/line"
-	"herd/node/load"
 )
 
 const (
@@ -34,9 +34,9 @@ type arrivals struct {
 	flights    map[string]*flight
 	waiting    int
 	idle       chan struct{} // closed when nothing is awaited any more, once somebody wants to know
-	seen       load.Latency
-	whole      load.Latency
-	polled     load.Latency
+	seen       bench.Latency
+	whole      bench.Latency
+	polled     bench.Latency
 	superseded int
 	before     int   // seen before the acknowledgement
 	missing    int   // asked for in vain
@@ -58,7 +58,7 @@ type flown struct {
 }
 
 // watchFlood begins to watch what the farthest server is told, and returns nil if there is none, or it cannot be watched though nobody named it.
-func (b *bench) watchFlood(ctx context.Context) (*arrivals, error) {
+func (b *benchCommand) watchFlood(ctx context.Context) (*arrivals, error) {
 	node, hops := b.farthestNode()
 	if !b.observe || node == "" {
 		return nil, nil
@@ -79,7 +79,7 @@ func (b *bench) watchFlood(ctx context.Context) (*arrivals, error) {
 }
 
 // sampled returns of how many clients one is measured: a power of ten, or less than the next.
-func (b *bench) sampled() int {
+func (b *benchCommand) sampled() int {
 	n := 100
 	if b.Rate > 0 {
 		n = int((b.Rate + sampledRate - 1) / sampledRate)
@@ -88,7 +88,7 @@ func (b *bench) sampled() int {
 }
 
 // farthestNode returns the node that most links part from the one that takes the load.
-func (b *bench) farthestNode() (name string, hops int) {
+func (b *benchCommand) farthestNode() (name string, hops int) {
 	t := b.config.Topology()
 	if b.farthest != "" {
 		if b.taker != "" {
@@ -112,7 +112,7 @@ func (b *bench) farthestNode() (name string, hops int) {
 }
 
 // observe begins to see and to ask.
-func (a *arrivals) observe(ctx context.Context, b *bench) error {
+func (a *arrivals) observe(ctx context.Context, b *benchCommand) error {
 	if b.url == "" {
 		return errors.New("nothing says where the bus is; name it with --bus-url")
 	}
@@ -342,15 +342,15 @@ func knows(ctx context.Context, there *conversation, r flown) (bool, error) {
 
 // farthest is what was measured of the way to the farthest node.
 type farthest struct {
-	Node       string       `json:"node"`
-	Hops       int          `json:"hops,omitempty"`
-	Seen       load.Latency `json:"seen"`       // from acknowledgement to being told, on the bus
-	Whole      load.Latency `json:"whole"`      // from when the line was due, or sent if the loop is closed, to being told
-	Asked      load.Latency `json:"asked"`      // from acknowledgement to the answer that shows it
-	Superseded int          `json:"superseded"` // of those seen, that came only as a newer report of the same client
-	Before     int          `json:"before"`     // of those seen, that were seen before the acknowledgement, which counts as no time
-	Missing    int          `json:"missing"`    // that were not seen, or not known there, in time
-	Trouble    string       `json:"trouble,omitempty"`
+	Node       string        `json:"node"`
+	Hops       int           `json:"hops,omitempty"`
+	Seen       bench.Latency `json:"seen"`       // from acknowledgement to being told, on the bus
+	Whole      bench.Latency `json:"whole"`      // from when the line was due, or sent if the loop is closed, to being told
+	Asked      bench.Latency `json:"asked"`      // from acknowledgement to the answer that shows it
+	Superseded int           `json:"superseded"` // of those seen, that came only as a newer report of the same client
+	Before     int           `json:"before"`     // of those seen, that were seen before the acknowledgement, which counts as no time
+	Missing    int           `json:"missing"`    // that were not seen, or not known there, in time
+	Trouble    string        `json:"trouble,omitempty"`
 }
 
 // end waits for what is still on its way, for so long, and returns what was measured.

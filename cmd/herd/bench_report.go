@@ -11,8 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"herd/node/load"
-	"herd/node/load/plot"
+	"herd/cmd/herd/internal/bench"
+	"herd/cmd/herd/internal/bench/plot"
 )
 
 // benchReport is what herd bench found out. Times are in seconds.
@@ -35,12 +35,12 @@ type benchReport struct {
 	Wrong      int            `json:"wrong"`
 	Unsent     int            `json:"unsent"` // that were due
 	Errors     map[string]int `json:"errors"` // that ended connections
-	IAmAt      load.Latency   `json:"iamat"`
-	WhatsAt    load.Latency   `json:"whatsat"`
-	Seconds    []load.Second  `json:"seconds"`
+	IAmAt      bench.Latency  `json:"iamat"`
+	WhatsAt    bench.Latency  `json:"whatsat"`
+	Seconds    []bench.Second `json:"seconds"`
 	Farthest   *farthest      `json:"farthest,omitempty"`
 
-	result *load.Result
+	result *bench.Result
 }
 
 // benchLoad is what load was made.
@@ -62,7 +62,7 @@ type benchLoad struct {
 	Seed        uint64   `json:"seed"`
 }
 
-func (b *bench) report(began time.Time, r *load.Result) *benchReport {
+func (b *benchCommand) report(began time.Time, r *bench.Result) *benchReport {
 	report := &benchReport{
 		At: began.UTC().Truncate(time.Second), CPUs: runtime.NumCPU(),
 		Load: benchLoad{
@@ -126,7 +126,7 @@ func (r *benchReport) failures() string {
 		return text.String()
 	}
 	advice := ""
-	if r.Errors[load.ErrClosed]+r.Errors[load.ErrWrite] > 0 && !r.Load.TLS {
+	if r.Errors[bench.ErrClosed]+r.Errors[bench.ErrWrite] > 0 && !r.Load.TLS {
 		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
 	}
 	return text.String() + fmt.Sprintf(" (%v%s)", first, advice)
@@ -141,7 +141,7 @@ type row struct {
 // percentiles are the columns of a row's times.
 var percentiles = []string{"p50", "p90", "p99", "p99.9", "max"}
 
-func newRow(what string, l load.Latency) row {
+func newRow(what string, l bench.Latency) row {
 	r := row{What: what, Count: fmt.Sprint(l.Count())}
 	for _, percent := range []float64{50, 90, 99, 99.9, 100} {
 		r.Times = append(r.Times, plot.Seconds(l.At(percent).Seconds()))
@@ -152,7 +152,7 @@ func newRow(what string, l load.Latency) row {
 // rows are all distributions that were measured.
 func (r *benchReport) rows() []row {
 	var rows []row
-	add := func(what string, l load.Latency) {
+	add := func(what string, l bench.Latency) {
 		if l.Count() > 0 {
 			rows = append(rows, newRow(what, l))
 		}
@@ -233,7 +233,7 @@ func (r *benchReport) figures() []figure {
 		Title: "Time to reply", X: share, Y: times,
 		Series: []plot.Series{distribution("IAMAT", r.IAmAt), distribution("WHATSAT", r.WhatsAt)},
 	})
-	over := func(name string, value func(load.Second) float64) plot.Series {
+	over := func(name string, value func(bench.Second) float64) plot.Series {
 		s := plot.Series{Name: name, Dots: len(r.Seconds) <= 60}
 		for i, each := range r.Seconds {
 			if float64(i+1) <= r.Elapsed+0.05 { // what is left of the last second is no rate
@@ -244,14 +244,14 @@ func (r *benchReport) figures() []figure {
 	}
 	add("throughput", plot.Chart{
 		Title: "Replies in each second", X: second, Y: plot.Axis{Name: "replies"},
-		Series: []plot.Series{over("replies", func(s load.Second) float64 { return float64(s.Replies) })},
+		Series: []plot.Series{over("replies", func(s bench.Second) float64 { return float64(s.Replies) })},
 	})
 	add("latency-over-time", plot.Chart{
 		Title: "Time to reply in each second", X: second, Y: times,
 		Series: []plot.Series{
-			over("p50", func(s load.Second) float64 { return s.P50 }),
-			over("p99", func(s load.Second) float64 { return s.P99 }),
-			over("longest", func(s load.Second) float64 { return s.Max }),
+			over("p50", func(s bench.Second) float64 { return s.P50 }),
+			over("p99", func(s bench.Second) float64 { return s.P99 }),
+			over("longest", func(s bench.Second) float64 { return s.Max }),
 		},
 	})
 	if f := r.Farthest; f != nil {
@@ -266,7 +266,7 @@ func (r *benchReport) figures() []figure {
 }
 
 // distribution is a line of percentiles.
-func distribution(name string, l load.Latency) plot.Series {
+func distribution(name string, l bench.Latency) plot.Series {
 	s := plot.Series{Name: name}
 	last := 1 - 1/float64(max(2, l.Count()))
 	for _, p := range l.Points() {

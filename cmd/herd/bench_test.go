@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/cmd/herd/internal/bench"
 	"herd/configs"
 	"herd/node/line"
-	"herd/node/load"
 )
 
 // newArrivals returns arrivals that nobody is asked about.
@@ -162,7 +162,7 @@ func TestFarthestNode(t *testing.T) {
 		{"", "", "", 0},
 		{"", "Wilkes", "Wilkes", 0},
 	} {
-		b := bench{config: config, taker: c.taker, farthest: c.farthest}
+		b := benchCommand{config: config, taker: c.taker, farthest: c.farthest}
 		if node, hops := b.farthestNode(); node != c.want || hops != c.hops {
 			t.Errorf("from %q: %s, %d", c.taker, node, hops)
 		}
@@ -171,7 +171,7 @@ func TestFarthestNode(t *testing.T) {
 		rate          float64
 		clients, want int
 	}{{0, 100_000, 100}, {0, 100, 1}, {1000, 100_000, 1}, {200_000, 100_000, 20}} {
-		b := bench{Config: load.Config{Rate: c.rate, Clients: c.clients}}
+		b := benchCommand{Config: bench.Config{Rate: c.rate, Clients: c.clients}}
 		if got := b.sampled(); got != c.want {
 			t.Errorf("rate %v, %d clients: 1 of %d", c.rate, c.clients, got)
 		}
@@ -179,10 +179,10 @@ func TestFarthestNode(t *testing.T) {
 }
 
 func TestProgressOfLoad(t *testing.T) {
-	b := bench{Config: load.Config{Warmup: 2 * time.Second, Duration: 8 * time.Second}}
-	for s, want := range map[load.Snapshot]string{
+	b := benchCommand{Config: bench.Config{Warmup: 2 * time.Second, Duration: 8 * time.Second}}
+	for s, want := range map[bench.Snapshot]string{
 		{Elapsed: time.Second}: "[####....................................] 1 of 10 s, warming up",
-		{Elapsed: 5 * time.Second, Replies: 1234567, Last: load.Second{Replies: 412345, P50: 0.0012, P99: 0.0134}}: "[####################....................] 5 of 10 s, 1234567 replies, 412 k/s, p50 1.2 ms, p99 13.4 ms",
+		{Elapsed: 5 * time.Second, Replies: 1234567, Last: bench.Second{Replies: 412345, P50: 0.0012, P99: 0.0134}}: "[####################....................] 5 of 10 s, 1234567 replies, 412 k/s, p50 1.2 ms, p99 13.4 ms",
 		{Elapsed: 11 * time.Second, Refused: 3}: "[########################################] 10 of 10 s, 0 replies, 0/s, p50 0, p99 0, 3 refused",
 	} {
 		if got := b.far(s); got != want {

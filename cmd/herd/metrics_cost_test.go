@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/load"
+	"herd/cmd/herd/internal/bench"
 )
 
 var costBefore = flag.String("before", "", "a herd to compare with, built before a change; without it, only scraped with not scraped")
@@ -42,7 +42,7 @@ func TestMetricsCost(t *testing.T) {
 		}
 		for _, c := range all {
 			c.server = startUp(t, c.program, s.shape, "")
-			p.press(c.server, load.Herd{}, load.Config{Pipeline: 64}) // all clients are known
+			p.press(c.server, bench.Herd{}, bench.Config{Pipeline: 64}) // all clients are known
 		}
 		for i := range pairs {
 			for j := range all {
@@ -76,7 +76,7 @@ func (p *peers) cost(c *costed) {
 		}
 	}
 	used := c.server.cpu()
-	r := p.press(c.server, load.Herd{}, load.Config{Pipeline: 64, Requests: p.many(300_000), Duration: time.Minute})
+	r := p.press(c.server, bench.Herd{}, bench.Config{Pipeline: 64, Requests: p.many(300_000), Duration: time.Minute})
 	answered := time.Now()
 	c.server.equal()
 	reports := float64(r.Answered())

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"herd/node/load/plot"
+	"herd/cmd/herd/internal/bench/plot"
 )
 
 // compared are the groups of the picture of throughput: row, name, and figures; those of herd come first, so many.

@@ -17,8 +17,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"herd/node/load"
-	"herd/node/load/plot"
+	"herd/cmd/herd/internal/bench"
+	"herd/cmd/herd/internal/bench/plot"
 )
 
 const (
@@ -34,9 +34,9 @@ type measured struct {
 
 // measuredRow is what one row brought: each figure in the order of the runs.
 type measuredRow struct {
-	Seconds float64                 `json:"seconds"`
-	Figures map[string][]float64    `json:"figures"`
-	Curves  map[string][]load.Point `json:"curves,omitempty"`
+	Seconds float64                  `json:"seconds"`
+	Figures map[string][]float64     `json:"figures"`
+	Curves  map[string][]bench.Point `json:"curves,omitempty"`
 }
 
 func newMeasured(t *testing.T) *measured {

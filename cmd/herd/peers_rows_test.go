@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/load"
+	"herd/cmd/herd/internal/bench"
 )
 
-var geoadd = load.GeoAdd{Key: "herd"}
+var geoadd = bench.GeoAdd{Key: "herd"}
 
 // rows are those of the table, in its order.
 var rows = []rivalry{
@@ -23,9 +23,9 @@ var rows = []rivalry{
 		measure: func(p *peers) {
 			herd, redis := startOne(p, p.program, ""), startRedis(p, "")
 			p.throughput([]contestant{
-				{"herd", herd, load.Herd{}},
-				{"bare", startBare(p, "bare-server"), load.Herd{}},
-				{"SET", redis, load.Set{}},
+				{"herd", herd, bench.Herd{}},
+				{"bare", startBare(p, "bare-server"), bench.Herd{}},
+				{"SET", redis, bench.Set{}},
 				{"GEOADD", redis, geoadd},
 			}, 64)
 		},
@@ -35,13 +35,13 @@ var rows = []rivalry{
 		name: "unpipelined", redis: true, title: "the same, pipeline 1",
 		measure: func(p *peers) {
 			all := []contestant{
-				{"herd", startOne(p, p.program, ""), load.Herd{}},
-				{"echo", startBare(p, "echo-server"), load.Echo{}},
+				{"herd", startOne(p, p.program, ""), bench.Herd{}},
+				{"echo", startBare(p, "echo-server"), bench.Echo{}},
 				{"GEOADD", startRedis(p, ""), geoadd},
 			}
 			p.throughput(all, 1)
 			for _, c := range all { // at half of what the slowest of them can do on this machine
-				r := p.press(c.server, c.protocol, load.Config{
+				r := p.press(c.server, c.protocol, bench.Config{
 					Pipeline: 16, Rate: steadyRate, Warmup: p.last(time.Second), Duration: p.last(5 * time.Second),
 				})
 				p.curves[c.name] = r.Reports.Points()
@@ -85,9 +85,9 @@ var rows = []rivalry{
 		measure: func(p *peers) {
 			s := startOne(p, p.program, "")
 			for range p.runs() {
-				p.press(s, load.Herd{}, load.Config{Pipeline: 64, Duration: time.Millisecond}) // all clients are known
+				p.press(s, bench.Herd{}, bench.Config{Pipeline: 64, Duration: time.Millisecond}) // all clients are known
 				used, collected := s.cpu(), s.collected()
-				p.press(s, load.Herd{}, load.Config{Pipeline: 64})
+				p.press(s, bench.Herd{}, bench.Config{Pipeline: 64})
 				p.record("collector", 100*(s.collected()-collected).Seconds()/(s.cpu()-used).Seconds())
 			}
 		},
@@ -115,9 +115,9 @@ var rows = []rivalry{
 		name: "durable", redis: true, title: "durability: `interval` and `always` against none, Redis `appendfsync` `everysec` and `always`",
 		measure: func(p *peers) {
 			p.throughput([]contestant{
-				{"none", startOne(p, p.program, ""), load.Herd{}},
-				{"interval", startOne(p, p.program, "interval"), load.Herd{}},
-				{"always", startOne(p, p.program, "always"), load.Herd{}},
+				{"none", startOne(p, p.program, ""), bench.Herd{}},
+				{"interval", startOne(p, p.program, "interval"), bench.Herd{}},
+				{"always", startOne(p, p.program, "always"), bench.Herd{}},
 				{"GEOADD", startRedis(p, ""), geoadd},
 				{"GEOADD everysec", startRedis(p, "everysec"), geoadd},
 				{"GEOADD always", startRedis(p, "always"), geoadd},
@@ -137,14 +137,14 @@ var rows = []rivalry{
 // five counts what five nodes together accept until each of them has it.
 func (p *peers) five() {
 	herd, redis := startUp(p, p.program, campus(p), ""), startRedis(p, "")
-	config := load.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
-	p.alternate([]contestant{{"herd", herd, load.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
+	config := bench.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
+	p.alternate([]contestant{{"herd", herd, bench.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
 		if c.server == redis {
 			p.record(c.name, p.press(redis, geoadd, config).Throughput())
 			return
 		}
 		told, conflated := herd.told()
-		r := p.press(herd, load.Herd{}, config)
+		r := p.press(herd, bench.Herd{}, config)
 		answered := time.Now()
 		herd.equal()
 		p.record(c.name, float64(r.Answered())/(r.Elapsed+time.Since(answered)).Seconds())
@@ -168,10 +168,10 @@ func (p *peers) stalled() {
 	for _, each := range []*peer{herd, well, wilkes} {
 		each.ready()
 	}
-	rate := p.press(herd, load.Herd{}, load.Config{Pipeline: 64}).Throughput() / 2
+	rate := p.press(herd, bench.Herd{}, bench.Config{Pipeline: 64}).Throughput() / 2
 	p.record("rate", rate)
 	measure := func(name string) {
-		r := p.press(herd, load.Herd{}, load.Config{Pipeline: 64, Rate: rate, Warmup: p.last(500 * time.Millisecond), Duration: p.last(3 * time.Second)})
+		r := p.press(herd, bench.Herd{}, bench.Config{Pipeline: 64, Rate: rate, Warmup: p.last(500 * time.Millisecond), Duration: p.last(3 * time.Second)})
 		p.record(name+" p99 ms", 1e3*r.Reports.At(99).Seconds())
 		p.curves[name] = r.Reports.Points()
 	}
@@ -187,10 +187,10 @@ func (p *peers) stalled() {
 
 // growth measures processor time of the process, which others on the machine disturb less than the clock.
 func (p *peers) growth() {
-	cost := func(s *peer, c load.Config) (perReport time.Duration) {
+	cost := func(s *peer, c bench.Config) (perReport time.Duration) {
 		c.Pipeline = 64
 		before := s.cpu()
-		r := p.press(s, load.Herd{}, c)
+		r := p.press(s, bench.Herd{}, c)
 		s.equal()
 		return (s.cpu() - before) / time.Duration(r.Filled+r.Answered())
 	}
@@ -198,7 +198,7 @@ func (p *peers) growth() {
 		s := ring(nodes)
 		herd := startUp(p, p.program, s, "")
 		for range p.runs() {
-			perReport := cost(herd, load.Config{Clients: p.many(20_000), Requests: p.many(1_000_000) / nodes, Duration: time.Minute})
+			perReport := cost(herd, bench.Config{Clients: p.many(20_000), Requests: p.many(1_000_000) / nodes, Duration: time.Minute})
 			p.record(fmt.Sprintf("nodes=%d µs/report", nodes), 1e6*perReport.Seconds())
 			p.record(fmt.Sprintf("nodes=%d ns/message", nodes), 1e9*perReport.Seconds()/float64(s.messages()))
 		}
@@ -206,7 +206,7 @@ func (p *peers) growth() {
 	}
 	for clients := 1000; clients <= p.many(1_000_000); clients *= 10 {
 		herd := startOne(p, p.program, "")
-		c := load.Config{Clients: clients, Requests: p.many(1_000_000), Duration: time.Minute}
+		c := bench.Config{Clients: clients, Requests: p.many(1_000_000), Duration: time.Minute}
 		cost(herd, c) // all are known
 		for range p.runs() {
 			p.record(fmt.Sprintf("clients=%d ns/report", clients), 1e9*cost(herd, c).Seconds())
@@ -222,8 +222,8 @@ func (p *peers) memory() {
 	p.figures = map[string][]float64{"heap B": p.figures[fmt.Sprint(clients)+" heap-B/client"]}
 	herd, redis := startOne(p, p.program, ""), startRedis(p, "")
 	herdBefore, redisBefore := settled(p.T, herd.pid), resident(p.T, redis.pid)
-	everyone := load.Config{Clients: clients, Requests: clients, Duration: time.Minute, Pipeline: 64}
-	p.press(herd, load.Herd{}, everyone)
+	everyone := bench.Config{Clients: clients, Requests: clients, Duration: time.Minute, Pipeline: 64}
+	p.press(herd, bench.Herd{}, everyone)
 	p.press(redis, geoadd, everyone)
 	p.record("RSS B", float64(settled(p.T, herd.pid)-herdBefore)/float64(clients))
 	p.record("RSS B of GEOADD", float64(resident(p.T, redis.pid)-redisBefore)/float64(clients))

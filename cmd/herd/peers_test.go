@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/load"
+	"herd/cmd/herd/internal/bench"
 )
 
 var (
@@ -47,7 +47,7 @@ type peers struct {
 	program string            // herd
 	tests   map[string]string // programs of packages' tests, by folder
 	figures map[string][]float64
-	curves  map[string][]load.Point
+	curves  map[string][]bench.Point
 }
 
 func (p *peers) record(name string, value float64) { p.figures[name] = append(p.figures[name], value) }
@@ -106,7 +106,7 @@ func TestPeers(t *testing.T) {
 			if _, err := exec.LookPath("redis-server"); err != nil && r.redis {
 				t.Fatal("redis-server is missing: make bench-peers installs it")
 			}
-			p := &peers{T: t, program: program, tests: tests, figures: make(map[string][]float64), curves: make(map[string][]load.Point)}
+			p := &peers{T: t, program: program, tests: tests, figures: make(map[string][]float64), curves: make(map[string][]bench.Point)}
 			began := time.Now()
 			r.measure(p)
 			fmt.Printf("%s: %.0f s\n", r.name, time.Since(began).Seconds())
@@ -121,7 +121,7 @@ func TestPeers(t *testing.T) {
 }
 
 // press makes load on a server and returns what it brought. Everything has to be answered.
-func (p *peers) press(s *peer, protocol load.Protocol, c load.Config) *load.Result {
+func (p *peers) press(s *peer, protocol bench.Protocol, c bench.Config) *bench.Result {
 	p.Helper()
 	c.Protocol, c.Prefix, c.Seed, c.Timeout = protocol, "client", 1, 20*time.Second
 	c.Addresses = s.addresses
@@ -134,7 +134,7 @@ func (p *peers) press(s *peer, protocol load.Protocol, c load.Config) *load.Resu
 	if c.Duration == 0 {
 		c.Warmup, c.Duration = p.last(500*time.Millisecond), p.last(2*time.Second)
 	}
-	r, err := load.Run(p.Context(), c)
+	r, err := bench.Run(p.Context(), c)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (p *peers) press(s *peer, protocol load.Protocol, c load.Config) *load.Resu
 type contestant struct {
 	name     string
 	server   *peer
-	protocol load.Protocol
+	protocol bench.Protocol
 }
 
 // alternate calls turn for each contestant in each run. Every run begins with another of them.
@@ -163,7 +163,7 @@ func (p *peers) alternate(all []contestant, turn func(c contestant)) {
 // throughput has each contestant accept as many reports as it can.
 func (p *peers) throughput(all []contestant, pipeline int) {
 	p.alternate(all, func(c contestant) {
-		p.record(c.name, p.press(c.server, c.protocol, load.Config{Pipeline: pipeline}).Throughput())
+		p.record(c.name, p.press(c.server, c.protocol, bench.Config{Pipeline: pipeline}).Throughput())
 	})
 }
 

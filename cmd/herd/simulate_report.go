@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"herd/cmd/herd/internal/bench/plot"
 	"herd/node/flood/simulate"
-	"herd/node/load/plot"
 )
 
 // card is a number on a page.

@@ -5,8 +5,8 @@ import (
 	"reflect"
 	"testing"
 
+	"herd/cmd/herd/internal/bench/plot"
 	"herd/node/flood/simulate"
-	"herd/node/load/plot"
 )
 
 // Numbers have a column each, and share them when they are many; all are counted.

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package load
+package bench
 
 func newAlarm() (alarm, error) { return timer{}, nil }

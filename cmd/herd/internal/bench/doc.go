@@ -1,4 +1,4 @@
-// Package load makes load on a server that speaks over TCP, and measures how it bears it. Clients move about at random and report where
+// Package bench makes load on a server that speaks over TCP, and measures how it bears it. Clients move about at random and report where
 // they are, over connections that each have some requests on the way at a time.
 //
 // Load is closed or open. Closed: each connection sends as many requests as it may have on the way, awaits the replies to all of
@@ -9,4 +9,4 @@
 // What is said and heard is a [Protocol], so that the same generator drives herd and those it is compared with. A request costs no
 // allocation, and little else, since the server has to share the processors with it. A closed connection is one goroutine, an open
 // one two; [Run] waits for all of them.
-package load
+package bench

@@ -1,4 +1,4 @@
-package load
+package bench
 
 import "math/rand/v2"
 

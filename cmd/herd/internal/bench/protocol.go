@@ -1,4 +1,4 @@
-package load
+package bench
 
 // Protocol is what a generator says to a server, and understands of its replies. It is used by all connections at the same time.
 type Protocol interface {
