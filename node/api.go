@@ -41,8 +41,8 @@ func (n *Node) MayLogIn(address string) bool {
 	return n.tries.take(visitor(address), maxTries, time.Now())
 }
 
-// Oldest returns the time of receipt before which all has been forgotten, see [flood.Engine.Oldest].
-func (n *Node) Oldest() int64 { return n.engine.Oldest() }
+// Cutoff returns the time of receipt before which all has been forgotten, see [flood.Engine.Cutoff].
+func (n *Node) Cutoff() int64 { return n.engine.Cutoff() }
 
 // Converse serves a client that came over HTTP, for [status.Source], until it is done or ctx ends: as one that came over TCP, with the
 // same limits. Where clients need certificates there is no way around that.

@@ -1,8 +1,8 @@
 // Package node is one server of a herd. It serves clients over TCP, floods what they report to its neighbours over a bus,
 // and takes in what these tell.
 //
-//	client → session → line.Parse → engine.HearAll → link queues → bus
-//	                                bus → engine.HearAll → link queues → bus
+//	client → session → line.Parse → engine.ApplyBatch → link queues → bus
+//	                                bus → engine.ApplyBatch → link queues → bus
 //
 // # Ownership
 //

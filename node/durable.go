@@ -59,7 +59,7 @@ type disk struct {
 func newDisk(s *store.Store, always bool, log *zap.Logger, e *flood.Engine, j *journal) *disk {
 	d := &disk{
 		store: s, always: always, log: log, engine: e, journal: j, asked: make(chan struct{}, 1), clean: time.Now(),
-		sweep: sweep{registry: e.Registry(), store: s, part: flood.Parts},
+		sweep: sweep{registry: e.Registry(), store: s, part: flood.Shards},
 	}
 	d.moved.L = &d.mu
 	return d
@@ -102,7 +102,7 @@ func (n *Node) Run(ctx context.Context) error {
 func (d *disk) load(ctx context.Context) error {
 	began := time.Now()
 	d.engine.Tick(began)
-	oldest, registry, reports := d.engine.Oldest(), d.engine.Registry(), int64(0)
+	oldest, registry, reports := d.engine.Cutoff(), d.engine.Registry(), int64(0)
 	for r, err := range d.store.Rounds() {
 		if err != nil {
 			return err

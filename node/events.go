@@ -10,8 +10,10 @@ import (
 // Topology returns what the node was linked by last.
 func (n *Node) Topology() *topology.Topology { return n.topology.Load() }
 
-// Follow returns a queue that gets what changes the registry, see [flood.Engine.Follow].
-func (n *Node) Follow(limit int) (changed *flood.Queue, stop func()) { return n.engine.Follow(limit) }
+// Subscribe returns a queue that gets what changes the registry, see [flood.Engine.Subscribe].
+func (n *Node) Subscribe(limit int) (changed *flood.Queue, stop func()) {
+	return n.engine.Subscribe(limit)
+}
 
 // Watch has somebody told what happens, until stop is called. There is one at a time.
 func (n *Node) Watch(w status.Watch) (stop func()) {

@@ -12,24 +12,24 @@ import (
 )
 
 // hear has the engine hear what clients of this node report, and begins to trace one in so many. It calls heard as
-// [flood.Engine.HearAll] does.
+// [flood.Engine.ApplyBatch] does.
 func (n *Node) hear(reports []line.Report, now time.Time, heard func(r line.Report, news bool)) {
 	begin := 0
 	for i, r := range reports {
 		if step := n.Tracer.Said(string(r.Client()), now); step != nil {
-			n.engine.HearAll(reports[begin:i], flood.Edge, heard)
+			n.engine.ApplyBatch(reports[begin:i], flood.Local, heard)
 			heard(r, n.hearTraced(r, step))
 			begin = i + 1
 		}
 	}
-	n.engine.HearAll(reports[begin:], flood.Edge, heard)
+	n.engine.ApplyBatch(reports[begin:], flood.Local, heard)
 }
 
 func (n *Node) hearTraced(r line.Report, step *status.Step) (news bool) {
 	n.tracing.Lock()
 	defer n.tracing.Unlock()
-	heard := n.through(step, r, flood.Edge)
-	news = n.engine.Hear(r, flood.Edge)
+	heard := n.through(step, r, flood.Local)
+	news = n.engine.Apply(r, flood.Local)
 	heard(news)
 	return news
 }
@@ -60,7 +60,7 @@ func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m fl
 		}
 	}
 	next := 0
-	_ = l.Take(now, m, func(r line.Report, news bool) { // which cannot fail
+	_ = l.Receive(now, m, func(r line.Report, news bool) { // which cannot fail
 		if end := ends[next]; end != nil {
 			end(news)
 		}

@@ -30,23 +30,23 @@ func (l *link) behind() bool { return l.telling.Load() || l.Queue.Len() > 0 }
 
 func (l *link) health(began, now time.Time) status.Link {
 	counts, s := l.Queue.Counts(), l.Status()
-	if s.Since.Before(began) {
-		s.Since = began // there was no connection yet
+	if s.SilentSince.Before(began) {
+		s.SilentSince = began // there was no connection yet
 	}
 	h := status.Link{
-		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.Since).Seconds(), Unheard: s.Unheard, Twin: now.Sub(s.Twin) < time.Minute, Queued: l.Queue.Len(),
-		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(), Duplicates: s.Duplicates,
-		Conflated: counts.Conflated, Emptied: counts.Emptied,
-		Gaps: s.Gaps, Repeated: s.Repeated, Walks: s.Walks, GivenUp: s.GivenUp, Pulled: s.Pulled, PulledNew: s.PulledNew,
-		RepairIn: s.RepairIn, RepairOut: s.RepairOut, Unread: s.Unread, Twins: s.Twins,
+		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.SilentSince).Seconds(), Unheard: s.NeverReceived, Twin: now.Sub(s.DuplicateName) < time.Minute, Queued: l.Queue.Len(),
+		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(), Duplicates: s.ReportsDuplicate,
+		Conflated: counts.Conflated, Emptied: counts.Dropped,
+		Gaps: s.MessagesMissing, Repeated: s.MessagesRepeated, Walks: s.Syncs, GivenUp: s.SyncsAbandoned, Pulled: s.SyncReports, PulledNew: s.SyncReportsNew,
+		RepairIn: s.SyncReceivedBytes, RepairOut: s.SyncSentBytes, Unread: s.SyncRequestsDropped, Twins: s.DuplicateNameSigns,
 	}
-	if !s.Compared.IsZero() {
-		h.Compared, h.Equal = new(now.Sub(s.Compared).Seconds()), &s.Equal
+	if !s.DigestCompared.IsZero() {
+		h.Compared, h.Equal = new(now.Sub(s.DigestCompared).Seconds()), &s.DigestEqual
 	}
 	for _, peer := range s.Lacking {
 		h.Lacking = append(h.Lacking, string(peer))
 	}
-	if !s.Topology {
+	if !s.SameTopology {
 		h.Topology = "differs"
 		if s.Differences != "" {
 			h.Topology += ": " + s.Differences
@@ -90,9 +90,9 @@ func (n *Node) Message(m bus.Message) {
 		if n.Log.Core().Enabled(zap.DebugLevel) {
 			n.Log.Debug("heard", zap.String("from", m.From), zap.String("line", quoted(m.Payload)))
 		}
-		err = l.Take(time.Now(), flood.Message{Kind: flood.Heartbeat, Payload: m.Payload}, nil)
+		err = l.Receive(time.Now(), flood.Message{Kind: flood.Heartbeat, Payload: m.Payload}, nil)
 	case bus.Repair:
-		err = l.Take(time.Now(), flood.Message{Kind: flood.Repair, Payload: m.Payload}, nil)
+		err = l.Receive(time.Now(), flood.Message{Kind: flood.Sync, Payload: m.Payload}, nil)
 	default:
 		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
 	}
@@ -152,7 +152,7 @@ func (n *Node) reports(l *link, m bus.Message) {
 	if m.Trace != "" && n.Tracer != nil {
 		n.takeTraced(l, now, m.Trace, lines, message, take)
 	} else {
-		_ = l.Take(now, message, take) // which cannot fail
+		_ = l.Receive(now, message, take) // which cannot fail
 	}
 	l.heard.Add(uint64(len(message.Reports)))
 	l.old.Add(uint64(old))

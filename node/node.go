@@ -122,12 +122,12 @@ func New(c Config) *Node {
 	var incarnation flood.Incarnation
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
-		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Limit: c.Limits.Queue, Retention: c.Retention,
-		Notice: n.notice, Version: cmp.Or(c.Version, "-"), Began: n.began,
+		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, QueueLimit: c.Limits.Queue, Retention: c.Retention,
+		OnNotice: n.notice, Version: cmp.Or(c.Version, "-"), Started: n.began,
 	}
 	if c.Store != nil {
 		changes := newJournal()
-		engine.Disk = changes.push
+		engine.OnChange = changes.push
 		n.engine = flood.NewEngine(engine)
 		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine, changes)
 	} else {
@@ -142,7 +142,7 @@ func New(c Config) *Node {
 func (n *Node) Limit(limits Limits) {
 	n.limits.Store(&limits)
 	for _, l := range n.links() {
-		l.Queue.Limit(limits.Queue)
+		l.Queue.SetLimit(limits.Queue)
 	}
 }
 

@@ -15,54 +15,54 @@ func (n *Node) notice(e flood.Notice) {
 		w.Notice(e)
 	}
 	peer := zap.String("peer", string(e.Peer))
-	switch e.What {
+	switch e.Kind {
 	case flood.LinkUp:
 		n.Log.Info("link returned", peer)
 	case flood.LinkDown:
 		level := zap.WarnLevel
-		if e.Text != flood.Silent {
+		if e.Detail != flood.Silent {
 			level = zap.InfoLevel // of all links at once, and the reason is logged
 		}
-		n.Log.Log(level, "link down", peer, zap.String("why", e.Text))
-	case flood.NeverHeard:
+		n.Log.Log(level, "link down", peer, zap.String("why", e.Detail))
+	case flood.NeverReceived:
 		n.Log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
 	case flood.CaughtUp:
 		n.Log.Info("link up", peer)
-	case flood.Gap:
+	case flood.MessagesMissing:
 		n.refusals.note(messagesMissing, string(e.Peer), func() zap.Field { return zap.Int("messages", e.Reports) })
-	case flood.Walked:
+	case flood.Synced:
 		fields := []zap.Field{
-			peer, zap.String("why", e.Text), zap.Int("reports", e.Reports), zap.Int("news", e.News), zap.Int("bytes", e.Bytes),
-			zap.Duration("took", e.Took),
+			peer, zap.String("why", e.Detail), zap.Int("reports", e.Reports), zap.Int("news", e.New), zap.Int("bytes", e.Bytes),
+			zap.Duration("took", e.Duration),
 		}
-		if e.News > 0 {
+		if e.New > 0 {
 			n.Log.Info("repaired", fields...)
 		} else {
 			n.Log.Debug("nothing to repair", fields...)
 		}
-	case flood.GaveUp:
-		n.Log.Info("repair given up", peer, zap.String("why", e.Text), zap.Duration("took", e.Took))
-	case flood.Forgot:
+	case flood.SyncAbandoned:
+		n.Log.Info("repair given up", peer, zap.String("why", e.Detail), zap.Duration("took", e.Duration))
+	case flood.Expired:
 		n.Log.Info("forgotten", zap.Int("reports", e.Reports))
 		if n.disk != nil {
 			n.disk.forgotten.Store(true)
 		}
-	case flood.NeighbourTwin:
+	case flood.DuplicateNeighbourName:
 		n.Log.Error("two nodes have the name of this neighbour", peer)
-	case flood.Twin:
+	case flood.DuplicateName:
 		n.Log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
 	case flood.OtherTopology:
 		differences := "not told"
-		if e.Text != "" {
-			differences = quoted(e.Text)
+		if e.Detail != "" {
+			differences = quoted(e.Detail)
 		}
 		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", differences))
 	case flood.SameTopology:
 		n.Log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
-		n.Log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Took)), zap.String("this node", keeps(n.Retention)))
+		n.Log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Duration)), zap.String("this node", keeps(n.Retention)))
 	case flood.CutoffAhead:
-		n.refusals.note(cutoffAhead, string(e.Peer), func() zap.Field { return zap.Duration("ahead", e.Took) })
+		n.refusals.note(cutoffAhead, string(e.Peer), func() zap.Field { return zap.Duration("ahead", e.Duration) })
 	}
 	n.look()
 }

@@ -21,7 +21,7 @@ type sweep struct {
 	store    *store.Store
 
 	handed int    // bytes of the next round that the store was given
-	part   int    // of the registry, to be written next; flood.Parts: no sweep is under way
+	part   int    // of the registry, to be written next; flood.Shards: no sweep is under way
 	first  uint64 // round since it began
 	logged int64  // bytes of rounds on disk, or
 	since  int64  // of those written since it began, and
@@ -29,7 +29,7 @@ type sweep struct {
 	known  int64  // bytes of the registry, when it was last written
 }
 
-func (s *sweep) running() bool { return s.part < flood.Parts }
+func (s *sweep) running() bool { return s.part < flood.Shards }
 
 // due reports whether the log of rounds has become too long.
 func (s *sweep) due() bool { return !s.running() && s.logged > 2*s.known+sweepSlack }
@@ -49,7 +49,7 @@ func (s *sweep) write(text []byte) ([]byte, error) {
 	pace := max(round+s.handed, sweepPace)
 	s.handed = 0
 	for s.running() && len(text)-round < pace {
-		text = s.registry.AppendPart(text, s.part)
+		text = s.registry.AppendShard(text, s.part)
 		s.part++
 	}
 	s.logged, s.since, s.swept = s.logged+int64(len(text)), s.since+int64(len(text)), s.swept+int64(len(text)-round)

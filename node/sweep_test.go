@@ -26,13 +26,13 @@ func newTestDisk(t *testing.T) (d *disk, fs *vfs.MemFS, hear func(client, n int)
 		}
 	})
 	changes := newJournal()
-	e := flood.NewEngine(flood.Config{Name: "Goloman", Topology: around(t, "Goloman"), Limit: 1, Disk: changes.push})
+	e := flood.NewEngine(flood.Config{Name: "Goloman", Topology: around(t, "Goloman"), QueueLimit: 1, OnChange: changes.push})
 	hear = func(client, n int) {
 		r, err := line.ParseReport(fmt.Sprintf("Goloman +0.000000000 client-%d +34.068930-118.445127 %d", client, n))
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.Hear(r, flood.Edge)
+		e.Apply(r, flood.Local)
 	}
 	return newDisk(s, false, zap.NewNop(), e, changes), fs, hear
 }

@@ -212,7 +212,7 @@ func (t *talk) publish(l *link, m *flood.Message, stamp string, payload []byte) 
 }
 
 // kinds are the engine's kinds of messages on the bus.
-var kinds = [...]bus.Kind{flood.Reports: bus.Propagate, flood.Heartbeat: bus.Digest, flood.Repair: bus.Repair}
+var kinds = [...]bus.Kind{flood.Reports: bus.Propagate, flood.Heartbeat: bus.Digest, flood.Sync: bus.Repair}
 
 // appendReports appends PROPAGATE lines, with an LF between two.
 func appendReports(dst []byte, from line.NodeName, reports []line.Report) []byte {

@@ -57,9 +57,9 @@ func newWorld(x *exploration) *world {
 	w := &world{exploration: x}
 	for i, name := range x.topo.Nodes() {
 		w.scratch = append(w.scratch, NewEngine(Config{
-			Name: name, Incarnation: Incarnation{byte(i + 1), 1}, Topology: x.topo, Limit: 10,
-			Notice: func(n Notice) {
-				if n.What == Twin || n.What == NeighbourTwin {
+			Name: name, Incarnation: Incarnation{byte(i + 1), 1}, Topology: x.topo, QueueLimit: 10,
+			OnNotice: func(n Notice) {
+				if n.Kind == DuplicateName || n.Kind == DuplicateNeighbourName {
 					w.fail("%s takes somebody for a twin: %+v", name, n)
 				}
 			},
@@ -254,7 +254,7 @@ func (s *state) deliver(way int) {
 	s.wires[way] = s.wires[way][1:]
 	from, to := s.world.ways[way][0], s.world.ways[way][1]
 	s.act(to, func(e *Engine) {
-		if err := linkTo(e, s.world.scratch[from].Name).Take(s.now, m, nil); err != nil {
+		if err := linkTo(e, s.world.scratch[from].Name).Receive(s.now, m, nil); err != nil {
 			s.world.fail("%v", err)
 		}
 	})
@@ -274,7 +274,7 @@ func (s *state) second() {
 func (s *state) say(i int) {
 	s.spent |= 1 << i
 	s.act(i, func(e *Engine) {
-		if e.Hear(s.world.reports[i], Edge) {
+		if e.Apply(s.world.reports[i], Local) {
 			s.taken |= 1 << i
 		}
 	})

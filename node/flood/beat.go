@@ -58,7 +58,7 @@ func (e *Engine) see(l *Link) (s sight) {
 // takeHeartbeat follows what a neighbour says of itself. Digests are compared only when they must be equal unless something was
 // lost: I have taken the neighbour's last message, it has taken mine, neither has anything left to send, and both have
 // forgotten as much. An ErrRecord says that all but some records was taken.
-func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
+func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 	b, err := parseHeartbeat(string(payload))
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	returned := !l.alive
 	if returned {
 		l.alive, l.met, l.missed, l.agreed = true, true, false, now
-		e.notice(Notice{Peer: l.Peer, What: LinkUp})
+		e.notice(Notice{Peer: l.Peer, Kind: LinkUp})
 		e.want(l, now, "link returned")
 	}
 	lost := h.last != b.last
@@ -109,7 +109,7 @@ func (l *Link) takeHeartbeat(now time.Time, payload []byte) error {
 	if returned || anew || b.echo != e.Incarnation { // it lacks what it was told, or may
 		l.oweAll()
 	}
-	return l.takeRecords(now, b.records)
+	return l.receiveRecords(now, b.records)
 }
 
 // beatSoon has the neighbour hear a heartbeat now, but not all the time if it has a twin: if there are two of each, an answer calls for
@@ -132,7 +132,7 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 	if before != b.incarnation {
 		for i := range l.peers {
 			if h := &l.peers[i]; h.incarnation == b.incarnation && h.beaten {
-				l.complain(now, NeighbourTwin)
+				l.complain(now, DuplicateNeighbourName)
 				l.doubled = now
 			}
 		}
@@ -144,17 +144,17 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 		l.foreign, l.strange = 0, now
 	}
 	if l.foreign++; l.foreign >= 3 && now.Sub(l.strange) > silence { // longer than its last start may be echoed by who still takes its reports
-		l.complain(now, Twin)
+		l.complain(now, DuplicateName)
 	}
 }
 
 // complain notes that two nodes have one name.
-func (l *Link) complain(now time.Time, what What) {
-	l.counts.Twins++
+func (l *Link) complain(now time.Time, what NoticeKind) {
+	l.counts.DuplicateNameSigns++
 	l.twin = now
 	if l.complaint.IsZero() || now.Sub(l.complaint) >= twinShows {
 		l.complaint = now
-		l.engine.notice(Notice{Peer: l.Peer, What: what})
+		l.engine.notice(Notice{Peer: l.Peer, Kind: what})
 	}
 }
 
@@ -167,13 +167,13 @@ func (e *Engine) agreeOnTopology(l *Link, now time.Time, b *heartbeat) {
 	differs := b.topology != e.print
 	switch prints := [2]uint64{e.print, b.topology}; {
 	case !differs && l.named:
-		e.notice(Notice{Peer: l.Peer, What: SameTopology})
+		e.notice(Notice{Peer: l.Peer, Kind: SameTopology})
 		l.named = false
 	case !differs:
 	case !l.differs && b.links == "": // it is about to see that they differ, and to tell its own
 	case (!l.named || l.prints != prints || l.links != b.links) && now.Sub(l.shown) >= twinShows:
 		l.shown = now
-		e.notice(Notice{Peer: l.Peer, What: OtherTopology, Text: topology.Differences(e.text, b.links)})
+		e.notice(Notice{Peer: l.Peer, Kind: OtherTopology, Detail: topology.Differences(e.text, b.links)})
 		l.named, l.prints = true, prints
 	}
 	l.differs, l.links = differs, b.links
@@ -187,7 +187,7 @@ func (e *Engine) agree(l *Link, now time.Time, b *heartbeat) {
 		l.retention = b.retention
 	case l.retention != b.retention && now.Sub(l.warned) >= twinShows: // likewise
 		l.retention, l.warned = b.retention, now
-		e.notice(Notice{Peer: l.Peer, What: OtherRetention, Took: b.retention})
+		e.notice(Notice{Peer: l.Peer, Kind: OtherRetention, Duration: b.retention})
 	}
 	if b.cutoff == keepAll || b.cutoff <= e.registry.oldest.Load() {
 		return
@@ -195,6 +195,6 @@ func (e *Engine) agree(l *Link, now time.Time, b *heartbeat) {
 	if e.retention > 0 && b.cutoff <= cutoff(now, e.retention)+2*int64(step(e.retention)) {
 		e.raise(b.cutoff)
 	} else if e.retention == b.retention { // else that is what is reported
-		e.notice(Notice{Peer: l.Peer, What: CutoffAhead, Took: time.Duration(b.cutoff - cutoff(now, e.retention))})
+		e.notice(Notice{Peer: l.Peer, Kind: CutoffAhead, Duration: time.Duration(b.cutoff - cutoff(now, e.retention))})
 	}
 }

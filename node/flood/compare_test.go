@@ -17,7 +17,7 @@ func TestTakenWhenMerged(t *testing.T) {
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
 	for _, client := range []string{"c", "d"} {
-		p.engines["A"].Hear(at(t, client, 1), Edge)
+		p.engines["A"].Apply(at(t, client, 1), Local)
 	}
 	var m, beat Message
 	if !a.Next(p.now, &m) || len(m.Reports) != 2 {
@@ -35,7 +35,7 @@ func TestTakenWhenMerged(t *testing.T) {
 		return h.processed
 	}
 	before, news := processed(), 0
-	err := b.Take(p.now, m, func(line.Report, bool) {
+	err := b.Receive(p.now, m, func(line.Report, bool) {
 		news++
 		if got := processed(); got != before {
 			t.Errorf("message %d is taken when %d of its 2 reports are merged", got, news)
@@ -66,7 +66,7 @@ func TestEqualMarks(t *testing.T) {
 	if held := p.equal(t); held["k"] != newer.String() {
 		t.Errorf("%q is held", held)
 	}
-	if !slices.ContainsFunc(p.notices, func(n Notice) bool { return n.What == Walked && n.Peer == "B" && n.Reports == 0 }) {
+	if !slices.ContainsFunc(p.notices, func(n Notice) bool { return n.Kind == Synced && n.Peer == "B" && n.Reports == 0 }) {
 		t.Errorf("no walk saw them as equal: %+v", p.notices)
 	}
 }
@@ -86,8 +86,8 @@ func TestLongReports(t *testing.T) {
 	}
 	var walks []int
 	for _, n := range p.notices {
-		if n.What == Walked && n.Peer == "B" {
-			walks = append(walks, n.News)
+		if n.Kind == Synced && n.Peer == "B" {
+			walks = append(walks, n.New)
 		}
 	}
 	if !slices.Equal(walks, []int{clients}) {

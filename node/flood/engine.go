@@ -11,20 +11,20 @@ import (
 	"herd/node/line"
 )
 
-// Edge is where reports of a node's own clients come from: no neighbour.
-const Edge line.NodeName = ""
+// Local is where reports of a node's own clients come from: no neighbour.
+const Local line.NodeName = ""
 
 // Config is what an engine is made of.
 type Config struct {
 	Name        line.NodeName
 	Incarnation Incarnation        // another one for each start
 	Topology    *topology.Topology // at first, see [Engine.Relink]
-	Limit       int                // clients whose reports wait on a link
+	QueueLimit  int                // clients whose reports wait on a link
 	Retention   time.Duration      // how long reports are kept; 0: for ever
-	Disk        func(line.Report)  // is told all that changes the registry, which is locked meanwhile; or nil
-	Notice      func(Notice)       // is told what happens; must not call the engine. Or nil
+	OnChange    func(line.Report)  // is told all that changes the registry, which is locked meanwhile; or nil
+	OnNotice    func(Notice)       // is told what happens; must not call the engine. Or nil
 	Version     string             // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
-	Began       time.Time          // the node
+	Started     time.Time          // the node
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.
@@ -33,7 +33,7 @@ type Engine struct {
 	registry *Registry
 	links    atomic.Pointer[[]*Link]
 
-	followers atomic.Pointer[[]*Queue] // see Follow; nil: none
+	subscribers atomic.Pointer[[]*Queue] // see Subscribe; nil: none
 
 	mu        sync.Mutex // held before locks of the registry and of queues
 	connected bool       // to the bus
@@ -57,7 +57,7 @@ func NewEngine(c Config) *Engine {
 	}
 	e.asked <<= 32
 	e.links.Store(new([]*Link))
-	e.Relink(time.Time{}, c.Topology, c.Limit)
+	e.Relink(time.Time{}, c.Topology, c.QueueLimit)
 	return e
 }
 
@@ -77,7 +77,7 @@ func (e *Engine) Relink(now time.Time, t *topology.Topology, limit int) {
 			continue
 		}
 		kept := e.Links()[i]
-		kept.Queue.Limit(limit)
+		kept.Queue.SetLimit(limit)
 		links = append(links, kept)
 	}
 	e.links.Store(&links)
@@ -88,28 +88,28 @@ func (e *Engine) Relink(now time.Time, t *topology.Topology, limit int) {
 	}
 }
 
-// Hear takes a report in: one from [Edge] is admitted if its time is later than that of the report held, one from a neighbour is merged
-// (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Hear
+// Apply takes a report in: one from [Local] is admitted if its time is later than that of the report held, one from a neighbour is merged
+// (see [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Apply
 // returns true.
-func (e *Engine) Hear(r line.Report, from line.NodeName) bool {
-	return e.hear(keyOf(r.Client()), r, from)
+func (e *Engine) Apply(r line.Report, from line.NodeName) bool {
+	return e.apply(keyOf(r.Client()), r, from)
 }
 
-func (e *Engine) hear(k key, r line.Report, from line.NodeName) bool {
+func (e *Engine) apply(k key, r line.Report, from line.NodeName) bool {
 	changed, given := false, r
 	s := e.registry.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock() // with the shard locked, so that registry and queues can be seen at one moment
-	if from != Edge && e.registry.expired(r) {
+	if from != Local && e.registry.expired(r) {
 		return false // asked with the shard locked: else it could come in after all that is as old was forgotten
 	}
-	if from == Edge {
+	if from == Local {
 		changed = s.admit(k, r)
 	} else {
 		r, changed = s.merge(k, r)
 	}
 	if !changed {
-		if from != Edge && r == given {
+		if from != Local && r == given {
 			e.repeated(from)
 		}
 		return false
@@ -119,10 +119,10 @@ func (e *Engine) hear(k key, r line.Report, from line.NodeName) bool {
 			l.Queue.push(k.hash, r)
 		}
 	}
-	if e.Disk != nil {
-		e.Disk(r)
+	if e.OnChange != nil {
+		e.OnChange(r)
 	}
-	for _, q := range e.followed() {
+	for _, q := range e.subscribed() {
 		q.push(k.hash, r)
 	}
 	return true
@@ -190,7 +190,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 			e.down(l, Silent)
 		case !l.met && !l.missed:
 			l.missed = true
-			e.notice(Notice{Peer: l.Peer, What: NeverHeard})
+			e.notice(Notice{Peer: l.Peer, Kind: NeverReceived})
 		}
 		if l.alive && !l.wanted && now.Sub(l.agreed) >= idleTime {
 			l.agreed = now
@@ -241,15 +241,15 @@ func (e *Engine) forget(now time.Time) {
 	defer e.mu.Unlock()
 	e.oldest = target
 	if n > 0 {
-		e.notice(Notice{What: Forgot, Reports: n})
+		e.notice(Notice{Kind: Expired, Reports: n})
 	}
 }
 
 // raise moves the cut-off; never back.
 func (e *Engine) raise(cutoff int64) { e.registry.oldest.Store(max(e.registry.oldest.Load(), cutoff)) }
 
-// Oldest returns the time of receipt, in nanoseconds since 1970, before which the registry has forgotten everything.
-func (e *Engine) Oldest() int64 {
+// Cutoff returns the time of receipt, in nanoseconds since 1970, before which the registry has forgotten everything.
+func (e *Engine) Cutoff() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.oldest
@@ -282,7 +282,7 @@ func (e *Engine) state(l *Link) State {
 }
 
 func (e *Engine) notice(n Notice) {
-	if e.Notice != nil {
-		e.Notice(n)
+	if e.OnNotice != nil {
+		e.OnNotice(n)
 	}
 }

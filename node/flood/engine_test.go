@@ -106,7 +106,7 @@ func newHerd(topo *topology.Topology, seed uint64, batch int) *herd {
 		reports: make(map[string]int), heard: make(map[[2]line.NodeName]bool),
 	}
 	for _, n := range topo.Nodes() {
-		h.engines[n] = connected(Config{Name: n, Topology: topo, Limit: 1000})
+		h.engines[n] = connected(Config{Name: n, Topology: topo, QueueLimit: 1000})
 	}
 	return h
 }
@@ -135,7 +135,7 @@ func (h *herd) deliver(t testing.TB) bool {
 		if h.heard[[2]line.NodeName{w.from, w.link.Peer}] {
 			t.Fatalf("%s tells %s what it heard there first", w.from, w.link.Peer)
 		}
-		if h.engines[w.link.Peer].Hear(r, w.from) {
+		if h.engines[w.link.Peer].Apply(r, w.from) {
 			h.heard[[2]line.NodeName{w.link.Peer, w.from}] = true
 		}
 	}
@@ -166,7 +166,7 @@ func TestFloodCost(t *testing.T) {
 			h := newHerd(topo, seed, 1)
 			at := topo.Nodes()[h.rng.IntN(len(topo.Nodes()))]
 			r := report(t, fmt.Sprintf("%s +0.000000000 k +1-1 1", at))
-			if !h.engines[at].Hear(r, Edge) {
+			if !h.engines[at].Apply(r, Local) {
 				t.Fatal("a first report is not admitted")
 			}
 			h.settle(t)
@@ -190,7 +190,7 @@ func TestConvergence(t *testing.T) {
 			for range 30 {
 				at := topo.Nodes()[h.rng.IntN(len(topo.Nodes()))]
 				r := report(t, fmt.Sprintf("%s %+.9f c%d +1-1 %d", at, float64(h.rng.IntN(2)), h.rng.IntN(3), h.rng.IntN(20)))
-				if h.engines[at].Hear(r, Edge) {
+				if h.engines[at].Apply(r, Local) {
 					if old, ok := greatest[r.Client()]; !ok || r.Compare(old) > 0 {
 						greatest[r.Client()] = r
 					}
@@ -232,16 +232,16 @@ func TestConvergence(t *testing.T) {
 
 // A neighbour's report with the same time is merged by the total order, a client's is not admitted.
 func TestHearAdmitsAndMerges(t *testing.T) {
-	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), Limit: 10})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 10})
 	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
 	steps := []struct {
 		r    line.Report
 		from line.NodeName
 		want bool
-	}{{older, Edge, true}, {newer, Edge, false}, {newer, "B", true}, {newer, "C", false}, {older, "C", false}}
+	}{{older, Local, true}, {newer, Local, false}, {newer, "B", true}, {newer, "C", false}, {older, "C", false}}
 	for i, s := range steps {
-		if got := e.Hear(s.r, s.from); got != s.want {
-			t.Errorf("step %d: Hear(%q, %q) = %v", i, s.r, s.from, got)
+		if got := e.Apply(s.r, s.from); got != s.want {
+			t.Errorf("step %d: Apply(%q, %q) = %v", i, s.r, s.from, got)
 		}
 	}
 	var waiting []string
@@ -265,7 +265,7 @@ func BenchmarkHear(b *testing.B) {
 // benchmarkHear has the clients report with a step from one to the next, odd so that in each round all of them do.
 func benchmarkHear(b *testing.B, step func(round int) int) {
 	const clients = 1 << 20
-	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes"), Limit: 65536})
+	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes"), QueueLimit: 65536})
 	c := line.Command{Verb: line.IAmAt, Position: []byte("+34.068930-118.445127")}
 	id, at := []byte("client0000000.example"), []byte("1520000000.918963997")
 	next := func(i int) line.Report {
@@ -287,7 +287,7 @@ func benchmarkHear(b *testing.B, step func(round int) int) {
 			batch[j] = next(i + j)
 		}
 		start := time.Now()
-		e.HearAll(batch[:], Edge, func(_ line.Report, news bool) {
+		e.ApplyBatch(batch[:], Local, func(_ line.Report, news bool) {
 			if !news {
 				b.Fatal("not news")
 			}
@@ -311,13 +311,13 @@ func benchmarkHear(b *testing.B, step func(round int) int) {
 
 // Links that stay keep what waits on them; what waited on others is gone, and a new one gets what comes from then on.
 func TestRelink(t *testing.T) {
-	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), Limit: 2})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 2})
 	hear := func(client string) {
 		r, err := line.ParseReport("A +0.000000000 " + client + " +1+1 1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !e.Hear(r, Edge) {
+		if !e.Apply(r, Local) {
 			t.Fatalf("%s is no news", client)
 		}
 	}

@@ -12,12 +12,12 @@ import (
 // much. When it is down nobody waits for it.
 func TestFlow(t *testing.T) {
 	p := newNet(star(t, "A", "B"))
-	p.engines["A"].Links()[0].Queue.Limit(1 << 20)
+	p.engines["A"].Links()[0].Queue.SetLimit(1 << 20)
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
 	hear := func(clients int) {
 		for i := range clients {
-			p.engines["A"].Hear(at(t, fmt.Sprint("c", i), int(p.now.Unix())), Edge)
+			p.engines["A"].Apply(at(t, fmt.Sprint("c", i), int(p.now.Unix())), Local)
 		}
 	}
 	// next returns the messages of reports that there are, and how many reports are in them.
@@ -39,7 +39,7 @@ func TestFlow(t *testing.T) {
 	}
 	told, taken := 0, 0
 	for _, m := range sent {
-		if err := b.Take(p.now, m, nil); err != nil {
+		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}
 		taken += len(m.Reports)
@@ -51,7 +51,7 @@ func TestFlow(t *testing.T) {
 		if beat.Kind != Heartbeat || taken != told*tellTaken {
 			t.Fatalf("message of kind %d when %d reports are taken", beat.Kind, taken)
 		}
-		if err := a.Take(p.now, beat, nil); err != nil {
+		if err := a.Receive(p.now, beat, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 	take := func(from Incarnation) {
 		number++
 		m := Message{Kind: Reports, Stamp: Stamp{from, number}, Reports: []line.Report{at(t, "c", int(number))}}
-		if err := b.Take(p.now, m, nil); err != nil {
+		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,10 +104,10 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		take(Incarnation{99}) // an earlier start's
 		states = append(states, state())
 	}
-	since := b.Status().Since
+	since := b.Status().SilentSince
 	take(p.engines["A"].Incarnation)
-	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down || b.Status().Since != since {
-		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().Since, since)
+	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down || b.Status().SilentSince != since {
+		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().SilentSince, since)
 	}
 }
 
@@ -117,11 +117,11 @@ func TestHeartbeatsThatStayAway(t *testing.T) {
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
 	number, _ := a.Queue.last()
-	beaten := b.Status().Since
+	beaten := b.Status().SilentSince
 	for b.Status().State == Up && p.now.Sub(beaten) < 2*lateBeat {
 		number++
 		m := Message{Kind: Reports, Stamp: Stamp{p.engines["A"].Incarnation, number}, Reports: []line.Report{at(t, "c", int(number))}}
-		if err := b.Take(p.now, m, nil); err != nil {
+		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}
 		p.now = p.now.Add(beat / 2)

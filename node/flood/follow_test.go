@@ -11,7 +11,7 @@ import (
 
 // Who follows gets what changes the registry, and nothing else, until it stops.
 func TestFollow(t *testing.T) {
-	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), Limit: 8})
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
 	popped := func(q *Queue) (texts []string) {
 		for _, r := range q.Pop(nil, 100, 1<<20) {
 			texts = append(texts, r.String())
@@ -31,28 +31,28 @@ func TestFollow(t *testing.T) {
 		}
 		return r
 	}
-	e.Hear(told("A", "before", "1"), Edge)
-	one, stopOne := e.Follow(100)
-	two, stopTwo := e.Follow(1)
-	e.Hear(told("A", "x", "2"), Edge)
-	e.Hear(told("A", "x", "2"), Edge) // no news
-	e.Hear(told("B", "x", "1"), "B")  // old
-	e.Hear(told("B", "y", "5"), "B")
-	e.Hear(told("A", "x", "3"), Edge)
+	e.Apply(told("A", "before", "1"), Local)
+	one, stopOne := e.Subscribe(100)
+	two, stopTwo := e.Subscribe(1)
+	e.Apply(told("A", "x", "2"), Local)
+	e.Apply(told("A", "x", "2"), Local) // no news
+	e.Apply(told("B", "x", "1"), "B")   // old
+	e.Apply(told("B", "y", "5"), "B")
+	e.Apply(told("A", "x", "3"), Local)
 	expect("one", one, "A +0.000000000 x +1+2 3", "B +0.000000000 y +1+2 5")
 	expect("two, where there is room for one", two, "A +0.000000000 x +1+2 3")
-	if n := two.Counts().Emptied; n != 2 {
+	if n := two.Counts().Dropped; n != 2 {
 		t.Errorf("two lost %d, want 2", n)
 	}
 	stopOne()
 	stopOne()
-	e.Hear(told("A", "z", "1"), Edge)
+	e.Apply(told("A", "z", "1"), Local)
 	expect("one, stopped", one)
 	expect("two", two, "A +0.000000000 z +1+2 1")
 	stopTwo()
-	e.Hear(told("A", "z", "2"), Edge)
+	e.Apply(told("A", "z", "2"), Local)
 	expect("two, stopped", two)
-	if e.followers.Load() != nil {
+	if e.subscribers.Load() != nil {
 		t.Error("somebody follows")
 	}
 }
@@ -60,7 +60,7 @@ func TestFollow(t *testing.T) {
 // A follower that reads the registry once misses nothing, whatever is heard meanwhile.
 func TestFollowMissesNothing(t *testing.T) {
 	const clients, rounds, hearers = 50, 200, 4
-	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), Limit: 8})
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
 	begin := make(chan struct{})
 	var hearing sync.WaitGroup
 	for h := range hearers {
@@ -69,14 +69,14 @@ func TestFollowMissesNothing(t *testing.T) {
 			for round := range rounds {
 				for c := range clients {
 					command := line.Parse(fmt.Appendf(nil, "IAMAT c%d-%d +1+2 %d", h, c, round))
-					e.Hear(line.NewReport("A", 0, &command), Edge)
+					e.Apply(line.NewReport("A", 0, &command), Local)
 				}
 			}
 		})
 	}
 	close(begin)
 	known, fromAll := make(map[line.ClientID]line.Report), 0
-	q, stop := e.Follow(clients * hearers)
+	q, stop := e.Subscribe(clients * hearers)
 	defer stop()
 	for r := range e.Registry().All() {
 		known[r.Client()] = r

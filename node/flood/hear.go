@@ -9,10 +9,10 @@ import (
 // together is how many reports are looked for at a time: as many as bear fruit, and as the fastest cache has room for.
 const together = 32
 
-// HearAll does with each report in turn what [Engine.Hear] does, and calls heard, unless that is nil, with it and whether it was news.
+// ApplyBatch does with each report in turn what [Engine.Apply] does, and calls heard, unless that is nil, with it and whether it was news.
 //
 // It takes half as long for many clients in random order, since the memory that all of them need is fetched first, at the same time.
-func (e *Engine) HearAll(reports []line.Report, from line.NodeName, heard func(r line.Report, news bool)) {
+func (e *Engine) ApplyBatch(reports []line.Report, from line.NodeName, heard func(r line.Report, news bool)) {
 	var keys [together]key
 	for len(reports) > 0 {
 		some := reports[:min(len(reports), together)]
@@ -23,7 +23,7 @@ func (e *Engine) HearAll(reports []line.Report, from line.NodeName, heard func(r
 			e.registry.fetch(keys[:len(some)])
 		}
 		for i, r := range some {
-			news := e.hear(keys[i], r, from)
+			news := e.apply(keys[i], r, from)
 			if heard != nil {
 				heard(r, news)
 			}

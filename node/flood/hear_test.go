@@ -18,7 +18,7 @@ func TestHearAll(t *testing.T) {
 	var disks [2][]line.Report
 	made := func(disk *[]line.Report) *Engine {
 		return connected(Config{
-			Name: "A", Topology: star(t, "A", "B", "C", "D"), Limit: 300, Disk: func(r line.Report) { *disk = append(*disk, r) },
+			Name: "A", Topology: star(t, "A", "B", "C", "D"), QueueLimit: 300, OnChange: func(r line.Report) { *disk = append(*disk, r) },
 		})
 	}
 	together, single := made(&disks[0]), made(&disks[1])
@@ -28,7 +28,7 @@ func TestHearAll(t *testing.T) {
 	}
 	var news, old int
 	for range 2000 {
-		from := []line.NodeName{Edge, "B", "C"}[random.IntN(3)]
+		from := []line.NodeName{Local, "B", "C"}[random.IntN(3)]
 		if random.IntN(500) == 0 {
 			together.raise(int64(random.IntN(40)) * 1e9)
 			single.raise(together.registry.oldest.Load())
@@ -38,9 +38,9 @@ func TestHearAll(t *testing.T) {
 			batch = append(batch, report(t, fmt.Sprintf("%c +0.000000000 client%d +1-1 %d", 'A'+rune(random.IntN(3)), random.IntN(2000), random.IntN(100))))
 		}
 		var got, want []told
-		together.HearAll(batch, from, func(r line.Report, news bool) { got = append(got, told{r.String(), news}) })
+		together.ApplyBatch(batch, from, func(r line.Report, news bool) { got = append(got, told{r.String(), news}) })
 		for _, r := range batch {
-			changed := single.Hear(r, from)
+			changed := single.Apply(r, from)
 			want = append(want, told{r.String(), changed})
 			if changed {
 				news++
@@ -60,7 +60,7 @@ func TestHearAll(t *testing.T) {
 		}
 	}
 	for i, l := range together.Links() {
-		if got, want := l.Queue.Counts(), single.Links()[i].Queue.Counts(); got != want || got.Conflated == 0 || got.Emptied == 0 {
+		if got, want := l.Queue.Counts(), single.Links()[i].Queue.Counts(); got != want || got.Conflated == 0 || got.Dropped == 0 {
 			t.Errorf("%s: %+v, want %+v and none 0", l.Peer, got, want)
 		}
 	}
@@ -79,7 +79,7 @@ func TestHearAll(t *testing.T) {
 // Many may be taking reports in at the same time, of the same clients, while the registry grows and is looked through.
 func TestHearAllAtOnce(t *testing.T) {
 	const batches, clients = 200, 5000
-	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), Limit: 100})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 100})
 	var all sync.WaitGroup
 	for from := range 4 {
 		all.Go(func() {
@@ -89,7 +89,7 @@ func TestHearAllAtOnce(t *testing.T) {
 				for range 50 {
 					batch = append(batch, report(t, fmt.Sprintf("A +0.000000000 client%d +1-1 %d", random.IntN(clients), 1000*at)))
 				}
-				e.HearAll(batch, []line.NodeName{Edge, "B", "C"}[from%3], nil)
+				e.ApplyBatch(batch, []line.NodeName{Local, "B", "C"}[from%3], nil)
 				e.registry.forget(int64(at) * 500e9)
 			}
 		})

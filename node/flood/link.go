@@ -51,7 +51,7 @@ type Kind uint8
 const (
 	Reports Kind = iota
 	Heartbeat
-	Repair
+	Sync
 )
 
 // Message is what goes over a link.
@@ -115,17 +115,17 @@ type Link struct {
 
 // LinkCounts says what happened on a link.
 type LinkCounts struct {
-	Gaps      uint64 // messages that were missing
-	Repeated  uint64 // messages that were heard again
-	Walks     uint64 // ended
-	GivenUp   uint64 // walks
-	Pulled    uint64 // reports that walks brought
-	PulledNew uint64 // of these, news
-	RepairIn  uint64 // bytes of repair heard
-	RepairOut uint64 // bytes of repair sent
-	Unread    uint64 // questions thrown away because too many waited
-	Twins     uint64 // signs that two nodes have one name
-	Refused   uint64 // records of nodes, see [ErrRecord]
+	MessagesMissing     uint64 // messages that were missing
+	MessagesRepeated    uint64 // messages that were heard again
+	Syncs               uint64 // ended
+	SyncsAbandoned      uint64 // walks
+	SyncReports         uint64 // reports that walks brought
+	SyncReportsNew      uint64 // of these, news
+	SyncReceivedBytes   uint64 // bytes of repair heard
+	SyncSentBytes       uint64 // bytes of repair sent
+	SyncRequestsDropped uint64 // questions thrown away because too many waited
+	DuplicateNameSigns  uint64 // signs that two nodes have one name
+	RecordsRefused      uint64 // records of nodes, see [ErrRecord]
 }
 
 // hearing is how far one incarnation of the neighbour has been heard.
@@ -144,16 +144,16 @@ func (l *Link) reset(now time.Time) {
 
 // LinkStatus is how a link is now.
 type LinkStatus struct {
-	State       State
-	Since       time.Time       // of the last sign of life, or of the beginning of the connection
-	Unheard     bool            // no heartbeat has come since the beginning of the connection, though it is time
-	Topology    bool            // the neighbour's is the same
-	Differences string          // else: what is known of them
-	Lacking     []line.NodeName // other neighbours whose topology has no such link
-	Twin        time.Time       // of the last sign that two nodes have one name, the neighbour's or this one's
-	Compared    time.Time       // when digests were compared last, or zero: only at some heartbeats they can be
-	Equal       bool            // they were, then
-	Duplicates  uint64          // reports in messages of reports that were known to the letter
+	State            State
+	SilentSince      time.Time       // of the last sign of life, or of the beginning of the connection
+	NeverReceived    bool            // no heartbeat has come since the beginning of the connection, though it is time
+	SameTopology     bool            // the neighbour's is the same
+	Differences      string          // else: what is known of them
+	Lacking          []line.NodeName // other neighbours whose topology has no such link
+	DuplicateName    time.Time       // of the last sign that two nodes have one name, the neighbour's or this one's
+	DigestCompared   time.Time       // when digests were compared last, or zero: only at some heartbeats they can be
+	DigestEqual      bool            // they were, then
+	ReportsDuplicate uint64          // reports in messages of reports that were known to the letter
 	LinkCounts
 }
 
@@ -163,9 +163,9 @@ func (l *Link) Status() LinkStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return LinkStatus{
-		State: e.state(l), Since: l.heard, Unheard: l.missed,
-		Topology: !l.differs, Differences: topology.Differences(e.text, l.links), Lacking: e.lacking(l), Twin: l.twin,
-		Compared: l.compared, Equal: l.equal, Duplicates: l.duplicates.Load(), LinkCounts: l.counts,
+		State: e.state(l), SilentSince: l.heard, NeverReceived: l.missed,
+		SameTopology: !l.differs, Differences: topology.Differences(e.text, l.links), Lacking: e.lacking(l), DuplicateName: l.twin,
+		DigestCompared: l.compared, DigestEqual: l.equal, ReportsDuplicate: l.duplicates.Load(), LinkCounts: l.counts,
 	}
 }
 
@@ -221,13 +221,13 @@ func (l *Link) nextReports(m *Message) bool {
 
 func (l *Link) nextRepair(now time.Time, m *Message) bool {
 	e := l.engine
-	m.Kind = Repair
+	m.Kind = Sync
 	e.mu.Lock()
 	if w := e.walk; w != nil && w.link == l && w.due() {
 		defer e.mu.Unlock()
 		m.Payload = w.ask(m.Payload)
 		e.asked = w.id
-		l.counts.RepairOut += uint64(len(m.Payload))
+		l.counts.SyncSentBytes += uint64(len(m.Payload))
 		return true
 	}
 	if len(l.questions) == 0 || now.Before(e.paid.Add(-answerBurst)) {
@@ -241,27 +241,27 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 	m.Payload = e.registry.answer(m.Payload, &q) // which takes long, compared with all else
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l.counts.RepairOut += uint64(len(m.Payload))
+	l.counts.SyncSentBytes += uint64(len(m.Payload))
 	e.paid = later(e.paid, now).Add(time.Duration(len(m.Payload)) * time.Second / answerRate)
 	return true
 }
 
 // Take takes a message of the neighbour. A message of reports without a stamp is one that nobody numbers. Take calls heard, unless that is nil, with each report of a message of reports and
 // whether it was news.
-func (l *Link) Take(now time.Time, m Message, heard func(r line.Report, news bool)) error {
+func (l *Link) Receive(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
 	case Reports:
 		l.again = 0
-		l.engine.HearAll(m.Reports, l.Peer, heard)
+		l.engine.ApplyBatch(m.Reports, l.Peer, heard)
 		l.duplicates.Add(l.again)
 		if m.Stamp.Number > 0 {
 			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}
 		return nil
 	case Heartbeat:
-		return l.takeHeartbeat(now, m.Payload)
+		return l.receiveHeartbeat(now, m.Payload)
 	default:
-		return l.takeRepair(now, m.Payload)
+		return l.receiveSync(now, m.Payload)
 	}
 }
 
@@ -278,7 +278,7 @@ func (l *Link) processed(now time.Time, s Stamp, reports int) {
 	}
 	h := l.hearing(now, s.Incarnation, s.Number-1)
 	if s.Number <= h.last {
-		l.counts.Repeated++
+		l.counts.MessagesRepeated++
 		return
 	}
 	if missing := s.Number - h.last - 1; missing > 0 {
@@ -304,8 +304,8 @@ func (l *Link) hearing(now time.Time, i Incarnation, number uint64) *hearing {
 }
 
 func (l *Link) gap(now time.Time, missing uint64) {
-	l.counts.Gaps += missing
+	l.counts.MessagesMissing += missing
 	l.engine.want(l, now, "gap")
-	l.engine.notice(Notice{Peer: l.Peer, What: Gap, Reports: int(missing)})
+	l.engine.notice(Notice{Peer: l.Peer, Kind: MessagesMissing, Reports: int(missing)})
 	l.engine.begin(now)
 }

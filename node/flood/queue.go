@@ -29,7 +29,7 @@ type Queue struct {
 // QueueCounts says what became of reports that were pushed and not popped.
 type QueueCounts struct {
 	Conflated uint64 // replaced by, or dropped in favour of, a greater report of the same client
-	Emptied   uint64 // thrown away because more clients than the limit were waiting, or there was no connection
+	Dropped   uint64 // thrown away because more clients than the limit were waiting, or there was no connection
 }
 
 // What an empty queue keeps the memory of, in clients: one that is popped from, and one that is swapped, which has a burst each time.
@@ -44,7 +44,7 @@ func NewQueue(limit int) *Queue {
 }
 
 // Limit has the queue hold at most so many clients from the next Push on, at least 1.
-func (q *Queue) Limit(limit int) {
+func (q *Queue) SetLimit(limit int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.limit = max(limit, 1)
@@ -98,7 +98,7 @@ func (q *Queue) append(h uint64, r line.Report) {
 
 // lose counts reports that will not be told, and leaves a gap in the numbers for them.
 func (q *Queue) lose(reports int) {
-	q.counts.Emptied += uint64(reports)
+	q.counts.Dropped += uint64(reports)
 	if !q.gap {
 		q.number++
 		q.gap = true

@@ -75,7 +75,7 @@ func TestQueueFull(t *testing.T) {
 	if got, want := texts(q.Pop(nil, 10, 1000)), texts([]line.Report{at(t, "d", 4)}); !slices.Equal(got, want) {
 		t.Errorf("a full queue keeps %q, want %q", got, want)
 	}
-	if got, want := q.Counts(), (QueueCounts{Conflated: 1, Emptied: 3}); got != want {
+	if got, want := q.Counts(), (QueueCounts{Conflated: 1, Dropped: 3}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }

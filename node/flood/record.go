@@ -42,9 +42,9 @@ type Record struct {
 	Version     string        // of the program: at most 64 printable characters of ASCII, none of them a comma
 	Links       []LinkState   // those that there is room for in 4 KiB
 
-	Made  time.Time // by the caller's clock: it is told with its age, so clocks need not agree
-	Heard time.Time // likewise; of the own one, when it was made
-	text  string
+	Created  time.Time // by the caller's clock: it is told with its age, so clocks need not agree
+	Received time.Time // likewise; of the own one, when it was made
+	text     string
 }
 
 // LinkState is how a node says that a link of its own is.
@@ -74,8 +74,8 @@ func (r *Record) write() {
 }
 
 // told returns the record as it travels: its age in milliseconds, a comma, and its text.
-func (r *Record) told(now time.Time) string {
-	age := max(0, now.Sub(r.Made)+time.Millisecond-1) / time.Millisecond // rounded up, so that none lives for ever by travelling
+func (r *Record) encode(now time.Time) string {
+	age := max(0, now.Sub(r.Created)+time.Millisecond-1) / time.Millisecond // rounded up, so that none lives for ever by travelling
 	return strconv.FormatInt(int64(age), 10) + "," + r.text
 }
 
@@ -90,7 +90,7 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	if len(f) < 7 {
 		return refused("too few fields")
 	}
-	r := &Record{Name: line.NodeName(f[0]), Version: f[6], Heard: now, text: strings.Clone(text)} // for it is part of a message
+	r := &Record{Name: line.NodeName(f[0]), Version: f[6], Received: now, text: strings.Clone(text)} // for it is part of a message
 	var faults [6]error
 	var numbers [4]uint64
 	r.Incarnation, faults[0] = ParseIncarnation(f[1])
@@ -108,7 +108,7 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 		return refused("its version is too short or too long")
 	}
 	r.Time, r.Uptime, r.Clients = int64(numbers[1]), time.Duration(numbers[2])*time.Second, int(numbers[3])
-	r.Made = now.Add(-time.Duration(min(numbers[0], uint64(recordLife/time.Millisecond))) * time.Millisecond)
+	r.Created = now.Add(-time.Duration(min(numbers[0], uint64(recordLife/time.Millisecond))) * time.Millisecond)
 	r.Name, r.Version = line.NodeName(r.text[:len(f[0])]), strings.Clone(r.Version)
 	for _, word := range f[7:] {
 		if strings.Contains(word, "=") {

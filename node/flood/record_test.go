@@ -16,23 +16,23 @@ import (
 
 const someRecord = "Hands,AQIDAAAAAAAAAAAAAAAAAA,1700000000000000000,7,3,00000000000000ff,v1.2.3,Goloman:u,Wilkes:d"
 
-func recording(c *Config) { c.Version, c.Began = "v1.2.3", time.Unix(1_700_000_000, 0) }
+func recording(c *Config) { c.Version, c.Started = "v1.2.3", time.Unix(1_700_000_000, 0) }
 
 // What a node tells of itself is understood as it was meant.
 func TestRecordText(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	e := connected(Config{Name: "Hands", Incarnation: Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), Limit: 10, Version: "v1.2.3", Began: now.Add(-7500 * time.Millisecond)})
+	e := connected(Config{Name: "Hands", Incarnation: Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), QueueLimit: 10, Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
 	e.Links()[0].alive, e.Links()[0].caughtUp = true, true
-	e.Hear(at(t, "k", 1), Edge)
+	e.Apply(at(t, "k", 1), Local)
 	r := e.Records(now)[0]
 	sum, _ := e.registry.Digest()
 	want := fmt.Sprintf("Hands,AQIDAAAAAAAAAAAAAAAAAA,1700000000000000000,7,1,%016x,v1.2.3,Goloman:u,Wilkes:d", sum)
-	if r.text != want || r.told(now.Add(1500*time.Microsecond)) != "2,"+want {
-		t.Errorf("%q, told as %q, want %q", r.text, r.told(now.Add(1500*time.Microsecond)), want)
+	if r.text != want || r.encode(now.Add(1500*time.Microsecond)) != "2,"+want {
+		t.Errorf("%q, told as %q, want %q", r.text, r.encode(now.Add(1500*time.Microsecond)), want)
 	}
 	later := now.Add(time.Hour)
 	heard, err := parseRecord(later, "250,"+r.text)
-	r.Heard, r.Made = later, later.Add(-250*time.Millisecond)
+	r.Received, r.Created = later, later.Add(-250*time.Millisecond)
 	if err != nil || !reflect.DeepEqual(*heard, r) {
 		t.Errorf("%v: %+v is understood as %+v", err, r, heard)
 	}
@@ -44,7 +44,7 @@ func TestRecordOfMuch(t *testing.T) {
 	for i := range 200 {
 		peers = append(peers, line.NodeName(fmt.Sprintf("%032d", i)))
 	}
-	e := connected(Config{Name: "A", Incarnation: Incarnation{1}, Topology: star(t, "A", peers...), Limit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
+	e := connected(Config{Name: "A", Incarnation: Incarnation{1}, Topology: star(t, "A", peers...), QueueLimit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
 	r := e.Records(time.Time{})[0]
 	if r.Version != "v1_(gr__er__lter)"+strings.Repeat("x", 47) && len(r.Version) != maxVersion {
 		t.Errorf("version %q", r.Version)
@@ -97,12 +97,12 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, text, _ := strings.Cut(told, ","); r.text != text || r.Made.After(now) || r.Time < 0 || r.Uptime < 0 || r.Clients < 0 {
+		if _, text, _ := strings.Cut(told, ","); r.text != text || r.Created.After(now) || r.Time < 0 || r.Uptime < 0 || r.Clients < 0 {
 			t.Errorf("%q is understood as %+v", told, r)
 		}
-		again, err := parseRecord(now, r.told(now))
-		if err != nil || r.compare(again) != 0 || now.Sub(r.Made) < recordLife && !reflect.DeepEqual(again, r) {
-			t.Errorf("%v: %+v is told as %q, understood as %+v", err, r, r.told(now), again)
+		again, err := parseRecord(now, r.encode(now))
+		if err != nil || r.compare(again) != 0 || now.Sub(r.Created) < recordLife && !reflect.DeepEqual(again, r) {
+			t.Errorf("%v: %+v is told as %q, understood as %+v", err, r, r.encode(now), again)
 		}
 	})
 }
@@ -110,7 +110,7 @@ func FuzzRecord(f *testing.F) {
 // beats has a node hear a heartbeat of a neighbour, with these records.
 func (n *net) beats(from, to line.NodeName, records ...string) error {
 	b := heartbeat{incarnation: Incarnation{9}, echo: n.engines[to].Incarnation, cutoff: keepAll, topology: n.topo.Fingerprint(), records: records}
-	return n.link(to, from).Take(n.now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil)
+	return n.link(to, from).Receive(n.now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil)
 }
 
 // said returns the records in the next heartbeat of a node to a neighbour.
@@ -234,8 +234,8 @@ func TestRecordBounds(t *testing.T) {
 		}
 	}
 	a, b := n.engines["A"], n.link("A", "B")
-	if got := len(a.Records(n.now)); got != maxNames+1 || b.Status().Refused != 10 || refused != 2 {
-		t.Errorf("%d names, %d refused, %d errors", got, b.Status().Refused, refused)
+	if got := len(a.Records(n.now)); got != maxNames+1 || b.Status().RecordsRefused != 10 || refused != 2 {
+		t.Errorf("%d names, %d refused, %d errors", got, b.Status().RecordsRefused, refused)
 	}
 	seen := make(map[string]int)
 	for beats := 0; len(seen) < maxNames+1; beats++ {
@@ -268,7 +268,7 @@ func TestRecordBounds(t *testing.T) {
 	if err := n.beats("B", "A", many...); !errors.Is(err, ErrRecord) {
 		t.Errorf("error %v", err)
 	}
-	if got := len(n.engines["A"].Records(n.now)); got != 1+maxRecords-2 || b.Status().Refused != 4 || b.Status().State == Down {
+	if got := len(n.engines["A"].Records(n.now)); got != 1+maxRecords-2 || b.Status().RecordsRefused != 4 || b.Status().State == Down {
 		t.Errorf("%d records, %+v", got, b.Status())
 	}
 }
@@ -298,26 +298,26 @@ func TestLastTimeThereIs(t *testing.T) {
 func TestCompared(t *testing.T) {
 	n := newNet(star(t, "A", "B"))
 	a := n.link("A", "B")
-	if s := a.Status(); !s.Compared.IsZero() || s.Equal {
+	if s := a.Status(); !s.DigestCompared.IsZero() || s.DigestEqual {
 		t.Errorf("before: %+v", s)
 	}
 	n.pass(t, 10*time.Second)
-	if s := a.Status(); n.now.Sub(s.Compared) >= beat || !s.Equal {
-		t.Errorf("%s ago, equal %v", n.now.Sub(s.Compared), s.Equal)
+	if s := a.Status(); n.now.Sub(s.DigestCompared) >= beat || !s.DigestEqual {
+		t.Errorf("%s ago, equal %v", n.now.Sub(s.DigestCompared), s.DigestEqual)
 	}
 	n.engines["A"].registry.Merge(at(t, "k", 1)) // which nobody was told
-	for a.Status().Equal {
+	for a.Status().DigestEqual {
 		n.now = n.now.Add(time.Second / 4)
 		n.settle(t)
 	}
-	if s := a.Status(); s.Compared != n.now {
-		t.Errorf("compared %s ago", n.now.Sub(s.Compared))
+	if s := a.Status(); s.DigestCompared != n.now {
+		t.Errorf("compared %s ago", n.now.Sub(s.DigestCompared))
 	}
 	n.pass(t, 3*time.Second)
-	compared := a.Status().Compared
+	compared := a.Status().DigestCompared
 	n.cut("B")
 	n.pass(t, 10*time.Second)
-	if s := a.Status(); s.State != Down || !s.Equal || s.Compared.Sub(compared) > beat {
+	if s := a.Status(); s.State != Down || !s.DigestEqual || s.DigestCompared.Sub(compared) > beat {
 		t.Errorf("cut off: %+v", s)
 	}
 }

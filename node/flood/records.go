@@ -16,7 +16,7 @@ func (e *Engine) Records(now time.Time) []Record {
 	defer e.mu.Unlock()
 	all := []Record{*e.describe(now, clients, sum)}
 	for name, r := range e.records {
-		if name != e.Name && now.Sub(r.Made) < recordLife {
+		if name != e.Name && now.Sub(r.Created) < recordLife {
 			all = append(all, *r)
 		}
 	}
@@ -28,8 +28,8 @@ func (e *Engine) Records(now time.Time) []Record {
 // an earlier start.
 func (e *Engine) describe(now time.Time, clients int, sum digest) *Record {
 	r := &Record{
-		Name: e.Name, Incarnation: e.Incarnation, Time: max(0, now.UnixNano()), Uptime: max(0, now.Sub(e.Began)).Truncate(time.Second),
-		Clients: clients, Digest: sum, Version: legible(e.Version), Made: now, Heard: now,
+		Name: e.Name, Incarnation: e.Incarnation, Time: max(0, now.UnixNano()), Uptime: max(0, now.Sub(e.Started)).Truncate(time.Second),
+		Clients: clients, Digest: sum, Version: legible(e.Version), Created: now, Received: now,
 	}
 	if known := e.records[e.Name]; known != nil {
 		r.Time = max(r.Time, known.Time+1) // the last number there is has none after it
@@ -86,8 +86,8 @@ func (l *Link) oweAll() {
 func (l *Link) nextRecords(now time.Time) (told []string) {
 	size, seen := 0, 0
 	for _, name := range l.owed {
-		if r := l.engine.records[name]; r != nil && now.Sub(r.Made) < recordLife {
-			text := r.told(now)
+		if r := l.engine.records[name]; r != nil && now.Sub(r.Created) < recordLife {
+			text := r.encode(now)
 			if size += len(text); size > maxRecordText || len(told) == maxRecords {
 				break
 			}
@@ -100,27 +100,27 @@ func (l *Link) nextRecords(now time.Time) (told []string) {
 }
 
 // takeRecords takes those of a heartbeat. What is wrong with some of them changes nothing for the others.
-func (l *Link) takeRecords(now time.Time, told []string) (wrong error) {
+func (l *Link) receiveRecords(now time.Time, told []string) (wrong error) {
 	for i, text := range told {
 		err := fmt.Errorf("%w: more than %d in a heartbeat", ErrRecord, maxRecords)
 		if i < maxRecords {
-			err = l.takeRecord(now, text)
+			err = l.receiveRecord(now, text)
 		}
 		if err != nil {
-			l.counts.Refused++
+			l.counts.RecordsRefused++
 			wrong = err
 		}
 	}
 	return wrong
 }
 
-func (l *Link) takeRecord(now time.Time, told string) error {
+func (l *Link) receiveRecord(now time.Time, told string) error {
 	e := l.engine
 	r, err := parseRecord(now, told)
 	if err != nil {
 		return err
 	}
-	if now.Sub(r.Made) >= recordLife {
+	if now.Sub(r.Created) >= recordLife {
 		return nil
 	}
 	known := e.records[r.Name]
@@ -143,7 +143,7 @@ func (l *Link) takeRecord(now time.Time, told string) error {
 // forgetRecords forgets those that were not renewed for long.
 func (e *Engine) forgetRecords(now time.Time) {
 	for name, r := range e.records {
-		if now.Sub(r.Made) >= recordLife {
+		if now.Sub(r.Created) >= recordLife {
 			delete(e.records, name)
 		}
 	}

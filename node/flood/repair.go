@@ -61,14 +61,14 @@ func (e *Engine) down(l *Link, why string) {
 	if e.walk != nil && e.walk.link == l {
 		e.walk = nil
 	}
-	e.notice(Notice{Peer: l.Peer, What: LinkDown, Text: why})
+	e.notice(Notice{Peer: l.Peer, Kind: LinkDown, Detail: why})
 }
 
 // takeRepair takes a neighbour's question or answer.
-func (l *Link) takeRepair(now time.Time, payload []byte) error {
+func (l *Link) receiveSync(now time.Time, payload []byte) error {
 	e := l.engine
 	e.mu.Lock()
-	l.counts.RepairIn += uint64(len(payload))
+	l.counts.SyncReceivedBytes += uint64(len(payload))
 	e.mu.Unlock()
 	switch {
 	case len(payload) > 0 && payload[0] == question:
@@ -81,20 +81,20 @@ func (l *Link) takeRepair(now time.Time, payload []byte) error {
 		l.questions = slices.DeleteFunc(l.questions, func(old asking) bool { return old.salt != q.salt }) // of a walk given up
 		if len(l.questions) == window {                                                                   // as many as a neighbour has open that follows the protocol
 			l.questions = slices.Delete(l.questions, 0, 1)
-			l.counts.Unread++
+			l.counts.SyncRequestsDropped++
 		}
 		l.questions = append(l.questions, q)
 		l.Queue.signal()
 		return nil
 	case len(payload) > 0 && payload[0] == answer:
-		return l.takeAnswer(now, string(payload))
+		return l.receiveReply(now, string(payload))
 	default:
 		return ErrMalformed
 	}
 }
 
 // takeAnswer takes the answer to a question of the walk over this link, if it is one.
-func (l *Link) takeAnswer(now time.Time, text string) error {
+func (l *Link) receiveReply(now time.Time, text string) error {
 	e := l.engine
 	s := scanner{rest: []byte(text[1:])}
 	id := s.uint(8)
@@ -149,7 +149,7 @@ func (l *Link) read(s *scanner, text string, asks []ask, salt uint8) (next []ask
 			return nil, heard, news
 		}
 		heard += len(r.reports)
-		e.HearAll(r.reports, l.Peer, func(_ line.Report, changed bool) {
+		e.ApplyBatch(r.reports, l.Peer, func(_ line.Report, changed bool) {
 			if changed {
 				news++
 			}
@@ -164,12 +164,12 @@ func (e *Engine) endWalk(now time.Time) {
 	w, l := e.walk, e.walk.link
 	e.walk = nil
 	took := now.Sub(w.began)
-	l.counts.Walks++
-	l.counts.Pulled += uint64(w.heard)
-	l.counts.PulledNew += uint64(w.news)
+	l.counts.Syncs++
+	l.counts.SyncReports += uint64(w.heard)
+	l.counts.SyncReportsNew += uint64(w.news)
 	l.agreed, l.stuck = now, false
 	l.resume = later(l.resume, now.Add(took)) // so that no more than half the time goes into walks
-	e.notice(Notice{Peer: l.Peer, What: Walked, Text: w.why, Reports: w.heard, News: w.news, Bytes: w.bytes, Took: took})
+	e.notice(Notice{Peer: l.Peer, Kind: Synced, Detail: w.why, Reports: w.heard, New: w.news, Bytes: w.bytes, Duration: took})
 	e.caughtUp(l)
 }
 
@@ -177,7 +177,7 @@ func (e *Engine) endWalk(now time.Time) {
 func (e *Engine) caughtUp(l *Link) {
 	if !l.caughtUp {
 		l.caughtUp = true
-		e.notice(Notice{Peer: l.Peer, What: CaughtUp})
+		e.notice(Notice{Peer: l.Peer, Kind: CaughtUp})
 	}
 }
 
@@ -199,9 +199,9 @@ func (e *Engine) stopWalk(now time.Time, why string) {
 	}
 	w.link.resume = later(w.link.resume, now.Add(retryTime))
 	e.again(w, now)
-	w.link.counts.GivenUp++
+	w.link.counts.SyncsAbandoned++
 	if !w.link.stuck {
 		w.link.stuck = true
-		e.notice(Notice{Peer: w.link.Peer, What: GaveUp, Text: why, Took: now.Sub(w.began)})
+		e.notice(Notice{Peer: w.link.Peer, Kind: SyncAbandoned, Detail: why, Duration: now.Sub(w.began)})
 	}
 }

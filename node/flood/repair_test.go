@@ -40,8 +40,8 @@ func newNet(topo *topology.Topology, adjust ...func(*Config)) *net {
 // start has a node run that knows nothing.
 func (n *net) start(name line.NodeName, i Incarnation, adjust ...func(*Config)) {
 	c := Config{
-		Name: name, Incarnation: i, Topology: n.topo, Limit: 1 << 16,
-		Notice: func(each Notice) { n.notices = append(n.notices, each) },
+		Name: name, Incarnation: i, Topology: n.topo, QueueLimit: 1 << 16,
+		OnNotice: func(each Notice) { n.notices = append(n.notices, each) },
 	}
 	for _, a := range adjust {
 		a(&c)
@@ -73,10 +73,10 @@ func (n *net) settle(t testing.TB) {
 			for _, to := range n.topo.Neighbours(from) {
 				way := [2]line.NodeName{from, to}
 				for _, m := range n.wires[way] {
-					if m.Kind == Repair {
+					if m.Kind == Sync {
 						n.repair[to] += len(m.Payload)
 					}
-					if err := n.link(to, from).Take(n.now, m, nil); err != nil {
+					if err := n.link(to, from).Receive(n.now, m, nil); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -117,9 +117,9 @@ func (n *net) equal(t testing.TB) map[line.ClientID]string {
 }
 
 // count returns how many notices there were of a kind.
-func (n *net) count(what What) (count int) {
+func (n *net) count(what NoticeKind) (count int) {
 	for _, each := range n.notices {
-		if each.What == what {
+		if each.Kind == what {
 			count++
 		}
 	}
@@ -134,7 +134,7 @@ func TestRepairBytes(t *testing.T) {
 		largest = n
 	}
 	for clients := 10_000; clients <= largest; clients *= 10 {
-		n := newNet(star(t, "stale", "A", "B", "C"), func(c *Config) { c.Limit = 1 << 20 })
+		n := newNet(star(t, "stale", "A", "B", "C"), func(c *Config) { c.QueueLimit = 1 << 20 })
 		at := func(i, time int) line.Report {
 			return report(t, fmt.Sprintf("Goloman +0.263873386 client%07d.example +34.068930-118.445127 %d.918963997", i, time))
 		}
@@ -153,7 +153,7 @@ func TestRepairBytes(t *testing.T) {
 				r := at(i*(clients/stale), 1_520_023_934+stale)
 				lines += len(r.String()) + len("PROPAGATE Goloman \n")
 				for _, name := range n.topo.Neighbours("stale") {
-					n.engines[name].Hear(r, Edge)
+					n.engines[name].Apply(r, Local)
 				}
 			}
 			n.pass(t, 5*time.Second)
@@ -167,7 +167,7 @@ func TestRepairBytes(t *testing.T) {
 			}
 			pulled := uint64(0)
 			for _, l := range n.engines["stale"].Links() {
-				pulled += l.Status().Pulled
+				pulled += l.Status().SyncReports
 			}
 			if all += uint64(stale); pulled != all {
 				t.Errorf("%d reports were pulled, want %d: those that differ, each once", pulled, all)
@@ -195,13 +195,13 @@ func TestWalksTakeTurns(t *testing.T) {
 	for ; now.Sub(began) < time.Minute; now = now.Add(time.Second / 4) {
 		for i, l := range e.Links() {
 			b := heartbeat{incarnation: Incarnation{byte(i + 1)}, cutoff: keepAll}
-			if err := l.Take(now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil); err != nil {
+			if err := l.Receive(now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, l := range e.Links() {
 			for l.Next(now, &m) {
-				if m.Kind != Repair {
+				if m.Kind != Sync {
 					continue
 				}
 				if l.Peer != from {
@@ -216,7 +216,7 @@ func TestWalksTakeTurns(t *testing.T) {
 				if q.asks[0].branch.depth == maxDepth {
 					answer = appendList(beginAnswer(nil, q.id), nil)
 				}
-				if err := l.Take(now, Message{Kind: Repair, Payload: answer}, nil); err != nil {
+				if err := l.Receive(now, Message{Kind: Sync, Payload: answer}, nil); err != nil {
 					t.Fatal(err)
 				}
 				break // not faster than that

@@ -230,7 +230,7 @@ func (s *state) key() [16]byte {
 					number(way^1, h.echo, h.processed)
 				}
 				b = binary.BigEndian.AppendUint64(b, h.digest)
-			case Repair:
+			case Sync:
 				if m.Payload[0] == answer {
 					asker = other
 				}

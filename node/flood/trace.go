@@ -21,9 +21,9 @@ type traced struct {
 	trace any
 }
 
-// Trace has r, which [Engine.Hear] is about to be given, followed on the links on which it is passed on: the message in which it leaves
+// Trace has r, which [Engine.Apply] is about to be given, followed on the links on which it is passed on: the message in which it leaves
 // says so. It is not followed any more where a newer report takes its place. The returned function is to be called after that, with
-// what Hear returned, and before Trace is called again: else, of the same report from two neighbours, the wrong one could be followed.
+// what Apply returned, and before Trace is called again: else, of the same report from two neighbours, the wrong one could be followed.
 func (e *Engine) Trace(r line.Report, from line.NodeName, trace any) (heard func(news bool)) {
 	for _, l := range e.Links() {
 		if l.Peer != from {

@@ -26,7 +26,7 @@ func TestTraced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := NewEngine(Config{Name: "A", Incarnation: Incarnation{1}, Topology: topo, Limit: 100})
+	e := NewEngine(Config{Name: "A", Incarnation: Incarnation{1}, Topology: topo, QueueLimit: 100})
 	now := time.Unix(1e9, 0)
 	e.Connect(now)
 	next := func(l *Link) Message {
@@ -41,7 +41,7 @@ func TestTraced(t *testing.T) {
 	}
 	say := func(client string, at int, from line.NodeName, trace any) {
 		r := tracedReport(t, client, at)
-		e.Trace(r, from, trace)(e.Hear(r, from))
+		e.Trace(r, from, trace)(e.Apply(r, from))
 	}
 	want := func(peer int, reports int, traced ...Traced) {
 		t.Helper()
@@ -50,16 +50,16 @@ func TestTraced(t *testing.T) {
 			t.Errorf("%d reports with %v, want %d with %v", len(m.Reports), m.Traced, reports, traced)
 		}
 	}
-	say("a", 1, Edge, "a1")
+	say("a", 1, Local, "a1")
 	say("b", 1, "B", "b1") // not back to B
-	say("c", 1, Edge, "c1")
+	say("c", 1, Local, "c1")
 	say("a", 1, "C", "again") // no news
-	e.Hear(tracedReport(t, "c", 2), Edge)
+	e.Apply(tracedReport(t, "c", 2), Local)
 	want(0, 2, Traced{0, "a1"})
 	want(1, 3, Traced{0, "a1"}, Traced{1, "b1"})
 
 	for i := range maxTraced + 1 {
-		say(fmt.Sprint("x", i), 1, Edge, i)
+		say(fmt.Sprint("x", i), 1, Local, i)
 	}
 	var all []Traced
 	for i := range maxTraced {

@@ -15,10 +15,10 @@ func TestStartIsNoTwin(t *testing.T) {
 	n.start("B", Incarnation{9})
 	n.lose = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
 	n.pass(t, 10*time.Second)
-	if got := n.count(Twin) + n.count(NeighbourTwin); got != 0 {
+	if got := n.count(DuplicateName) + n.count(DuplicateNeighbourName); got != 0 {
 		t.Errorf("%d twins", got)
 	}
-	n.engines["A"].Hear(at(t, "k", 1), Edge)
+	n.engines["A"].Apply(at(t, "k", 1), Local)
 	n.heal()
 	n.pass(t, 2*time.Second)
 	if len(n.equal(t)) != 1 {
@@ -37,7 +37,7 @@ func TestTwinHerds(t *testing.T) {
 		if i >= 2 {
 			name = "B"
 		}
-		e := NewEngine(Config{Name: name, Incarnation: Incarnation{i + 1}, Topology: topology, Limit: 10})
+		e := NewEngine(Config{Name: name, Incarnation: Incarnation{i + 1}, Topology: topology, QueueLimit: 10})
 		e.Connect(now)
 		if i < 2 {
 			as = append(as, e.Links()[0])
@@ -53,7 +53,7 @@ func TestTwinHerds(t *testing.T) {
 					said++
 				}
 				for _, peer := range to {
-					if err := peer.Take(now, m, nil); err != nil {
+					if err := peer.Receive(now, m, nil); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -112,16 +112,16 @@ func TestQuestion(t *testing.T) {
 func FuzzRepair(f *testing.F) {
 	topo := star(f, "A", "B")
 	known := func(t *testing.T) *Engine {
-		e := NewEngine(Config{Name: "A", Topology: topo, Limit: 100})
+		e := NewEngine(Config{Name: "A", Topology: topo, QueueLimit: 100})
 		for i := range 200 {
-			e.Hear(at(t, fmt.Sprint("c", i), 1), Edge)
+			e.Apply(at(t, fmt.Sprint("c", i), 1), Local)
 		}
 		e.Connect(time.Unix(1, 0))
 		return e
 	}
-	other := connected(Config{Name: "B", Topology: topo, Limit: 100})
+	other := connected(Config{Name: "B", Topology: topo, QueueLimit: 100})
 	for i := range 100 {
-		other.Hear(at(f, fmt.Sprint("c", i), 2), Edge)
+		other.Apply(at(f, fmt.Sprint("c", i), 2), Local)
 	}
 	asks := []ask{
 		{kind: look},
@@ -146,10 +146,10 @@ func FuzzRepair(f *testing.F) {
 		l := e.Links()[0]
 		now := time.Unix(2, 0)
 		e.walk = &walk{link: l, salt: 1, open: map[uint64][]ask{1: slices.Clone(asks)}, budget: unlimited, moved: now}
-		err := l.Take(now, Message{Kind: Repair, Payload: payload}, nil)
+		err := l.Receive(now, Message{Kind: Sync, Payload: payload}, nil)
 		var m Message
 		for l.Next(now, &m) {
-			if m.Kind == Repair && len(m.Payload) > 64<<10 {
+			if m.Kind == Sync && len(m.Payload) > 64<<10 {
 				t.Errorf("a message of %d bytes", len(m.Payload))
 			}
 		}

@@ -48,9 +48,9 @@ func (a *around) nearest(at places.Point, radius float64, limit int) []near.Hit 
 // read makes the index of the registry.
 func (a *around) read() {
 	a.forget()
-	a.changed, a.stop = a.source.Follow(maxWaiting)
+	a.changed, a.stop = a.source.Subscribe(maxWaiting)
 	registry := a.source.Registry()
-	a.oldest = a.source.Oldest()
+	a.oldest = a.source.Cutoff()
 	all := make([]line.Report, 0, registry.Len())
 	for r := range registry.All() { // which locks it in parts: no place to do more
 		all = append(all, r)
@@ -65,10 +65,10 @@ func (a *around) read() {
 func (a *around) follow() bool {
 	changed := a.changed.Swap(a.spare)
 	a.spare = changed
-	if lost := a.changed.Counts().Emptied; lost != a.emptied {
+	if lost := a.changed.Counts().Dropped; lost != a.emptied {
 		return false
 	}
-	oldest := a.source.Oldest()
+	oldest := a.source.Cutoff()
 	for _, r := range changed {
 		if r.Received() >= oldest {
 			a.index.Put(r)

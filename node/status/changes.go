@@ -16,7 +16,7 @@ const (
 func (t *teller) appendClients(dst []byte) (text []byte, clients int) {
 	changed := t.changed.Swap(t.spare)
 	t.spare = changed
-	emptied := t.changed.Counts().Emptied
+	emptied := t.changed.Counts().Dropped
 	clients = len(changed) + int(emptied-t.emptied)
 	t.emptied = emptied
 	if clients == 0 {

@@ -20,7 +20,7 @@ import (
 	"herd/places"
 )
 
-func (s *stage) Oldest() int64 { return s.Engine.Oldest() }
+func (s *stage) Cutoff() int64 { return s.Engine.Cutoff() }
 
 // nearest asks a server, and looks at all that its node knows.
 func nearest(t *testing.T, server *Server, lat, lon, radius float64, limit int) (got, want []string) {
@@ -88,7 +88,7 @@ func TestNear(t *testing.T) {
 		check("empty")
 		for round := range 20 {
 			for range 200 {
-				s.Hear(somewhere(t, fmt.Sprint("c", rand.IntN(1000)), epoch+round), "B")
+				s.Apply(somewhere(t, fmt.Sprint("c", rand.IntN(1000)), epoch+round), "B")
 			}
 			check("changed")
 		}
@@ -96,9 +96,9 @@ func TestNear(t *testing.T) {
 			t.Errorf("%d follow", follows)
 		}
 		for i := range 2000 { // more than the queue has room for
-			s.Hear(somewhere(t, fmt.Sprint("d", i), epoch), "B")
+			s.Apply(somewhere(t, fmt.Sprint("d", i), epoch), "B")
 			if i == 1000 {
-				server.around.changed.Limit(10)
+				server.around.changed.SetLimit(10)
 			}
 		}
 		check("too much changed")
@@ -127,10 +127,10 @@ func TestNear(t *testing.T) {
 func TestNearForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		s.Engine = flood.NewEngine(flood.Config{Name: "A", Topology: s.topology.Load(), Limit: 1, Retention: time.Minute})
+		s.Engine = flood.NewEngine(flood.Config{Name: "A", Topology: s.topology.Load(), QueueLimit: 1, Retention: time.Minute})
 		server := New(Config{Source: s})
 		for i := range 100 {
-			s.Hear(somewhere(t, fmt.Sprint("c", i), epoch+i), "B")
+			s.Apply(somewhere(t, fmt.Sprint("c", i), epoch+i), "B")
 		}
 		for second := range 200 {
 			s.Tick(time.Now())
@@ -155,7 +155,7 @@ func TestNearConcurrently(t *testing.T) {
 	for range 3 {
 		all.Go(func() {
 			for i := range 300 {
-				s.Hear(somewhere(t, fmt.Sprint("c", rand.IntN(50)), epoch+i), "B")
+				s.Apply(somewhere(t, fmt.Sprint("c", rand.IntN(50)), epoch+i), "B")
 			}
 		})
 		all.Go(func() {

@@ -106,7 +106,7 @@ func (h *hub) start() {
 	h.hops = newHops()
 	t := &teller{hub: h, hops: h.hops, notices: new(notices)}
 	t.look()
-	changed, unfollow := source.Follow(maxChanged)
+	changed, unfollow := source.Subscribe(maxChanged)
 	t.changed = changed
 	unwatch := source.Watch(Watch{
 		Hop: func(from, to line.NodeName, reports []line.Report) {

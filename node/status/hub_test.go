@@ -39,7 +39,7 @@ func TestEvents(t *testing.T) {
 		kiwi = s.heard(t, "kiwi", epoch+1)
 		s.watch.Hop("B", "A", []line.Report{kiwi})
 		s.watch.Hop("A", "C", []line.Report{kiwi}) // where there is no link
-		s.watch.Notice(flood.Notice{Peer: "B", What: flood.Gap, Reports: 3})
+		s.watch.Notice(flood.Notice{Peer: "B", Kind: flood.MessagesMissing, Reports: 3})
 		const (
 			notice  = `{"at":946684800500,"kind":"gap","peer":"B","text":"3 messages are missing"}`
 			clients = `{"left_out":0,"total":2,"clients":[` +
@@ -100,7 +100,7 @@ func TestSampling(t *testing.T) {
 			s.watch.Hop("C", "B", []line.Report{report(t, "B", "7", epoch)})
 		}
 		for range maxNotices + 5 {
-			s.watch.Notice(flood.Notice{What: flood.CaughtUp})
+			s.watch.Notice(flood.Notice{Kind: flood.CaughtUp})
 		}
 		events := v.next(t)
 		var names []string
@@ -161,7 +161,7 @@ func TestSlowViewer(t *testing.T) {
 		for i := range buffered + 10 {
 			r := s.heard(t, "kiwi", epoch+i)
 			s.watch.Hop("B", "A", []line.Report{r, r})
-			s.watch.Notice(flood.Notice{Peer: "B", What: flood.LinkUp})
+			s.watch.Notice(flood.Notice{Peer: "B", Kind: flood.LinkUp})
 			if events := quick.next(t); len(events) < 3 {
 				t.Fatalf("the quick one gets %q", events)
 			}

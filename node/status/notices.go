@@ -59,36 +59,36 @@ func (n *notices) append(dst []byte) (text []byte, count int) {
 
 // words says in words what happened.
 func words(e flood.Notice) (kind, text string) {
-	switch e.What {
+	switch e.Kind {
 	case flood.LinkUp:
 		return "link returned", "heartbeats come; what was missed is pulled"
 	case flood.LinkDown:
-		return "link down", e.Text
-	case flood.NeverHeard:
+		return "link down", e.Detail
+	case flood.NeverReceived:
 		return "never heard", "no heartbeat has come: is it running, and does its topology have this link?"
 	case flood.CaughtUp:
 		return "link up", "all that the neighbour knew has been pulled"
-	case flood.Gap:
+	case flood.MessagesMissing:
 		return "gap", fmt.Sprintf("%d messages are missing", e.Reports)
-	case flood.Walked:
-		return "repaired", fmt.Sprintf("%s: %d reports came, %d of them news, in %d bytes and %s", e.Text, e.Reports, e.News, e.Bytes, e.Took.Round(time.Millisecond))
-	case flood.GaveUp:
-		return "repair given up", fmt.Sprintf("%s after %s", e.Text, e.Took.Round(time.Millisecond))
-	case flood.Forgot:
+	case flood.Synced:
+		return "repaired", fmt.Sprintf("%s: %d reports came, %d of them news, in %d bytes and %s", e.Detail, e.Reports, e.New, e.Bytes, e.Duration.Round(time.Millisecond))
+	case flood.SyncAbandoned:
+		return "repair given up", fmt.Sprintf("%s after %s", e.Detail, e.Duration.Round(time.Millisecond))
+	case flood.Expired:
 		return "forgotten", fmt.Sprintf("%d reports are older than the retention", e.Reports)
-	case flood.NeighbourTwin:
+	case flood.DuplicateNeighbourName:
 		return "twin", "two nodes have the name of this neighbour"
-	case flood.Twin:
+	case flood.DuplicateName:
 		return "twin", "another node has the name of this one"
 	case flood.OtherTopology:
-		return "other topology", "the neighbour has another topology: " + e.Text
+		return "other topology", "the neighbour has another topology: " + e.Detail
 	case flood.SameTopology:
 		return "same topology", "the neighbour has the same topology"
 	case flood.OtherRetention:
-		return "other retention", fmt.Sprintf("the neighbour keeps reports for %s", e.Took)
+		return "other retention", fmt.Sprintf("the neighbour keeps reports for %s", e.Duration)
 	case flood.CutoffAhead:
-		return "cut-off ahead", fmt.Sprintf("the neighbour has forgotten what this node is to keep: %s ahead", e.Took)
+		return "cut-off ahead", fmt.Sprintf("the neighbour has forgotten what this node is to keep: %s ahead", e.Duration)
 	default:
-		return "other", e.Text
+		return "other", e.Detail
 	}
 }

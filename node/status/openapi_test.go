@@ -113,7 +113,7 @@ func (f *rich) Counts() Counts {
 func (f *rich) Health() Health                                 { return f.health }
 func (f *rich) Refuse(Refusal, string)                         {}
 func (f *rich) MayLogIn(string) bool                           { return true }
-func (f *rich) Oldest() int64                                  { return f.Engine.Oldest() }
+func (f *rich) Cutoff() int64                                  { return f.Engine.Cutoff() }
 func (f *rich) Registry() *flood.Registry                      { return f.Engine.Registry() }
 func (f *rich) Converse(ctx context.Context, c net.Conn) error { return f.converse(ctx, c) }
 func (f *rich) Herd() []Node {

@@ -24,11 +24,11 @@ type Source interface {
 	Counts() Counts
 	Herd() []Node
 	Registry() *flood.Registry
-	Oldest() int64 // see [flood.Engine.Oldest]
+	Cutoff() int64 // see [flood.Engine.Cutoff]
 
-	Topology() *topology.Topology                         // as it is configured now: another pointer when it changes
-	Follow(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Follow]
-	Watch(w Watch) (stop func())                          // one at a time
+	Topology() *topology.Topology                            // as it is configured now: another pointer when it changes
+	Subscribe(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Subscribe]
+	Watch(w Watch) (stop func())                             // one at a time
 
 	Converse(ctx context.Context, conn net.Conn) error // serves a client to its end, or says why not
 	Refuse(why Refusal, address string)                // counts and logs that somebody at HOST:PORT was refused

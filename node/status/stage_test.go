@@ -34,7 +34,7 @@ func newStage(t testing.TB) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology, Limit: 1})}
+	s := &stage{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology, QueueLimit: 1})}
 	s.topology.Store(topology)
 	return s
 }
@@ -50,8 +50,8 @@ func (s *stage) Watch(w Watch) (stop func()) {
 	return func() { s.watch = nil }
 }
 
-func (s *stage) Follow(limit int) (*flood.Queue, func()) {
-	q, stop := s.Engine.Follow(limit)
+func (s *stage) Subscribe(limit int) (*flood.Queue, func()) {
+	q, stop := s.Engine.Subscribe(limit)
 	s.follows++
 	return q, func() { s.follows--; stop() }
 }
@@ -59,7 +59,7 @@ func (s *stage) Follow(limit int) (*flood.Queue, func()) {
 // heard makes a report that B took at the beginning of the year 2000, and has the stage hear it.
 func (s *stage) heard(t testing.TB, client string, second int) line.Report {
 	r := report(t, "B", client, second)
-	if !s.Hear(r, "B") {
+	if !s.Apply(r, "B") {
 		t.Fatalf("%s at %d is not news", client, second)
 	}
 	return r

@@ -41,8 +41,8 @@ func skipRacing(t *testing.T) {
 type walks map[string]int
 
 func (w walks) notice(_ *node, what flood.Notice) {
-	if what.What == flood.Walked || what.What == flood.GaveUp {
-		w[what.Text]++
+	if what.Kind == flood.Synced || what.Kind == flood.SyncAbandoned {
+		w[what.Detail]++
 	}
 }
 

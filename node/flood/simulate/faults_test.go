@@ -163,20 +163,20 @@ func (t *tally) missing() (missing []string) {
 // notice counts what an engine tells.
 func (c *chaos) notice(n *node, what flood.Notice) {
 	c.log("%s %s %+v", c.now, n.name, what)
-	switch what.What {
-	case flood.Gap:
+	switch what.Kind {
+	case flood.MessagesMissing:
 		c.n["notice: gap"]++
-	case flood.Walked:
-		c.n["walk: "+what.Text]++
+	case flood.Synced:
+		c.n["walk: "+what.Detail]++
 		c.n["reports pulled"] += what.Reports
-		c.n["pulled news"] += what.News
-	case flood.GaveUp:
-		c.n["walk given up: "+what.Text]++
+		c.n["pulled news"] += what.New
+	case flood.SyncAbandoned:
+		c.n["walk given up: "+what.Detail]++
 	case flood.LinkUp:
 		c.n["notice: link up"]++
 	case flood.LinkDown:
-		c.n["notice: link down, "+what.Text]++
-	case flood.Twin, flood.NeighbourTwin:
+		c.n["notice: link down, "+what.Detail]++
+	case flood.DuplicateName, flood.DuplicateNeighbourName:
 		c.suspected = fmt.Errorf("%s: at %s: a node is taken for a twin over the link to %s", c.now, n.name, what.Peer)
 	}
 }
@@ -198,8 +198,8 @@ func (c *chaos) countHerd() {
 func (c *chaos) countNode(n *node) {
 	for _, p := range n.ports {
 		counts := p.link.Queue.Counts()
-		c.n["reports emptied"] += int(counts.Emptied)
+		c.n["reports emptied"] += int(counts.Dropped)
 		c.n["reports conflated"] += int(counts.Conflated)
-		c.n["messages repeated"] += int(p.link.Status().Repeated)
+		c.n["messages repeated"] += int(p.link.Status().MessagesRepeated)
 	}
 }

@@ -33,7 +33,7 @@ func TestLossInBusyHerd(t *testing.T) {
 			w := h.way(holiday, welsh)
 			w.loss = 1
 			speak(30 * time.Millisecond)
-			w.loss, w.loses = 0, func(m *flood.Message) bool { return m.Kind == flood.Repair }
+			w.loss, w.loses = 0, func(m *flood.Message) bool { return m.Kind == flood.Sync }
 			speak(3 * time.Second)
 			w.loses = nil
 		}, 5 * time.Second},
@@ -54,7 +54,7 @@ func TestLossInBusyHerd(t *testing.T) {
 		compared := 0
 		h := newHerd(5, settings{topology: campus(t), limit: 1 << 16, delay: 20 * time.Millisecond})
 		h.noticed = func(_ *node, what flood.Notice) {
-			if what.What == flood.Walked && what.Text == "digests differ" {
+			if what.Kind == flood.Synced && what.Detail == "digests differ" {
 				compared++
 			}
 		}

@@ -47,15 +47,15 @@ func (n *node) start() {
 		n.changes = flood.NewQueue(1 << 30)
 	}
 	c := flood.Config{
-		Name: n.name, Incarnation: i, Topology: h.topology, Limit: h.limit, Retention: h.retention,
+		Name: n.name, Incarnation: i, Topology: h.topology, QueueLimit: h.limit, Retention: h.retention,
 	}
 	if n.changes != nil {
-		c.Disk = n.changes.Push
+		c.OnChange = n.changes.Push
 	}
 	if h.records {
-		c.Version, c.Began = "simulated", n.time()
+		c.Version, c.Started = "simulated", n.time()
 	}
-	c.Notice = func(what flood.Notice) {
+	c.OnNotice = func(what flood.Notice) {
 		n.news = true
 		if h.noticed != nil {
 			h.noticed(n, what)
@@ -160,7 +160,7 @@ func (t *ticker) happen() {
 // say has a client tell the node where it is, and when, and returns the report and whether it was admitted.
 func (n *node) say(c *line.Command) (line.Report, bool) {
 	r := line.NewReport(n.name, n.wall().UnixNano(), c)
-	admitted := n.engine.Hear(r, flood.Edge)
+	admitted := n.engine.Apply(r, flood.Local)
 	n.after()
 	return r, admitted
 }
@@ -185,7 +185,7 @@ func (n *node) arrive(p *parcel) {
 // take has the engine take a message. If nothing comes of it, which is what most reports come to, then nobody is woken.
 func (n *node) take(p *parcel) {
 	n.teller, n.news = p.way.from, p.m.Kind != flood.Reports
-	if err := n.ports[p.way.slot].link.Take(n.time(), p.m, n.took); err != nil {
+	if err := n.ports[p.way.slot].link.Receive(n.time(), p.m, n.took); err != nil {
 		panic(err) // engines understand each other
 	}
 }

@@ -32,7 +32,7 @@ func (n *node) age(of *node) time.Duration {
 	if r == nil {
 		return -1
 	}
-	return n.time().Sub(r.Made)
+	return n.time().Sub(r.Created)
 }
 
 // recorded returns nil if all nodes know how all are: that all links are up and all registries equal.
@@ -95,7 +95,7 @@ func TestRecords(t *testing.T) {
 					made[of.name] = make(map[int64]bool)
 				}
 				made[of.name][r.Time] = true
-				age, real := n.time().Sub(r.Made), of.time().Sub(time.Unix(0, r.Time))
+				age, real := n.time().Sub(r.Created), of.time().Sub(time.Unix(0, r.Time))
 				if off := real - age; off < 0 || off > 3*10*time.Millisecond {
 					t.Fatalf("%s takes a record of %s for %s old, it is %s", n.name, of.name, age, real)
 				}

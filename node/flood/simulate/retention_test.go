@@ -23,7 +23,7 @@ func TestRetention(t *testing.T) {
 			h := newHerd(11, settings{topology: campus(t), limit: 1 << 16, delay: 5 * time.Millisecond, retention: retention})
 			h.noticed = func(n *node, what flood.Notice) {
 				w.notice(n, what)
-				if what.What == flood.CutoffAhead || what.What == flood.OtherRetention {
+				if what.Kind == flood.CutoffAhead || what.Kind == flood.OtherRetention {
 					t.Errorf("%s: %s suspects %s: %+v", name, n.name, what.Peer, what)
 				}
 			}

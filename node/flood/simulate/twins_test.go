@@ -16,12 +16,12 @@ func TestTwins(t *testing.T) {
 	type told struct {
 		node int
 		peer line.NodeName
-		what flood.What
+		what flood.NoticeKind
 	}
 	times := make(map[told][]time.Duration)
 	var h *herd
 	notice := func(n *node, what flood.Notice) {
-		where := told{n.index, what.Peer, what.What}
+		where := told{n.index, what.Peer, what.Kind}
 		times[where] = append(times[where], h.now)
 	}
 	const first, second = 1, 5 // both are Hands, between Goloman, 0, and Wilkes, 4
@@ -55,12 +55,12 @@ func TestTwins(t *testing.T) {
 		t.Errorf("what is reported at others: equal %v after %s", equal, took)
 	}
 	for _, where := range []told{
-		{first, "Goloman", flood.Twin},
-		{second, "Goloman", flood.Twin},
-		{first, "Wilkes", flood.Twin},
-		{second, "Wilkes", flood.Twin},
-		{0, "Hands", flood.NeighbourTwin},
-		{4, "Hands", flood.NeighbourTwin},
+		{first, "Goloman", flood.DuplicateName},
+		{second, "Goloman", flood.DuplicateName},
+		{first, "Wilkes", flood.DuplicateName},
+		{second, "Wilkes", flood.DuplicateName},
+		{0, "Hands", flood.DuplicateNeighbourName},
+		{4, "Hands", flood.DuplicateNeighbourName},
 	} {
 		at := times[where]
 		if len(at) < minutes || at[0] > alone+10*time.Second {
@@ -74,10 +74,10 @@ func TestTwins(t *testing.T) {
 	}
 	walked := 0
 	for where, at := range times {
-		if twin := where.what == flood.Twin || where.what == flood.NeighbourTwin; twin && (where.node == 2 || where.node == 3) {
+		if twin := where.what == flood.DuplicateName || where.what == flood.DuplicateNeighbourName; twin && (where.node == 2 || where.node == 3) {
 			t.Errorf("%+v at %v: a false alarm", where, at)
 		}
-		if near := where.peer == "Hands" || where.node == first || where.node == second; where.what != flood.Walked || !near {
+		if near := where.peer == "Hands" || where.node == first || where.node == second; where.what != flood.Synced || !near {
 			continue
 		}
 		for i := 1; i < len(at); i++ {

@@ -102,7 +102,7 @@ func (c *counts) count(from *node, m *flood.Message) {
 		for _, r := range m.Reports {
 			c.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
 		}
-	case flood.Repair:
+	case flood.Sync:
 		c.repairs++
 		c.repairBytes += uint64(len(m.Payload))
 	default:
