@@ -1,37 +1,43 @@
+// Package bus carries bytes between neighbours. It knows nodes by name and messages by kind, and does not look into payloads.
+//
+// A node has one connection at a time, which [Run] keeps: dial, subscribe, serve until an error, back off, again. Each neighbour
+// is one subscription, so messages of a neighbour arrive in the order in which they were published, whatever their kinds.
+// Delivery is at most once: what is published while the other side is away is lost, and nobody is told.
+//
+// [NATS] connects to a NATS server; [Server] is one within the process. The package bustest has a bus in memory that behaves
+// alike, and the tests that hold every implementation to this behaviour.
+//
+// # Blocking and ownership
+//
+// Publish copies its payload and never waits for a neighbour. A [Handler] is called from one goroutine per neighbour; while
+// it runs, that neighbour's messages wait in a bounded queue. After Close has returned it is not called any more.
 package bus
 
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"herd/bus/subject"
 )
 
-// Kind says what a message is about. It is a token of the message's subject.
-type Kind string
-
-// The kinds of messages that neighbours exchange.
-const (
-	Propagate Kind = "propagate" // reports
-	Digest    Kind = "digest"    // heartbeats
-	Repair    Kind = "repair"    // anti-entropy: may carry whole registries
-)
-
-// Message is what a neighbour sent. The receiver owns the payload. Stamp and trace are as the sender wrote them, "" for none: whoever
-// reads one must expect any text.
+// Message is what one node sends to a neighbour.
 type Message struct {
-	Kind    Kind
-	From    string
-	Stamp   string
-	Payload []byte
-	Trace   string
+	Kind    subject.Kind  // of a received message: any text
+	From    string        // the sender, whose name the bus vouches for; Publish ignores it
+	Stamp   subject.Stamp // zero: none
+	Payload []byte        // belongs to the receiver
+	Trace   string        // one line of text, of a received message any; "": none
 }
 
-// Handler is who takes what arrives on a connection.
+// Handler receives what arrives on a connection.
 type Handler interface {
-	// Message takes one message. Calls for messages of one neighbour come one after the other, in the order they were sent.
-	Message(Message)
+	// Receive is called with the messages of one neighbour one after the other, in the order in which they were published.
+	Receive(Message)
 
-	// Trouble hears of what a connection lost or was denied without coming to an end: [ErrRefused], [ErrOverrun].
-	Trouble(error)
+	// Fault is called with what a connection lost, was denied or could not read, and outlasts: [ErrRefused], [ErrOverrun],
+	// [StampError].
+	Fault(error)
 }
 
 // What can go wrong on a connection.
@@ -40,36 +46,42 @@ var (
 	ErrOverrun = errors.New("bus: messages lost to a receiver too slow") // a neighbour's messages outran the Handler
 	ErrClosed  = errors.New("bus: connection closed")
 	ErrSilent  = errors.New("bus: connection silent")
-	ErrStamp   = errors.New("bus: stamp is not a row of tokens")
 
 	ErrNotStarted = errors.New("bus: embedded NATS server")
 )
 
+// StampError says that a neighbour's message has a stamp that cannot be read. The message is received without one.
+type StampError struct {
+	From string // the neighbour
+	Text string // what stands there instead of a stamp: any text
+}
+
+func (e *StampError) Error() string {
+	return fmt.Sprintf("bus: malformed stamp %.100q from %s", e.Text, e.From)
+}
+
 // Dialer connects one node.
 type Dialer interface {
-	// Dial returns a connection on which nobody is heard yet.
+	// Dial returns a connection that is subscribed to no neighbour yet.
 	Dial(ctx context.Context, h Handler) (Conn, error)
 }
 
-// Conn is one node's connection. Its methods are safe for concurrent use, but for Hear.
+// Conn is one node's connection. Its methods are safe for concurrent use, but for Subscribe.
 type Conn interface {
-	// Hear has the Handler hear exactly these neighbours from now on, and returns when the bus has confirmed that. Those heard
-	// before go on being heard without a gap. One that the bus does not permit is not heard, and the Handler is told. After an
-	// error the connection is of no more use: it is [ErrRefused] when none is permitted.
-	Hear(ctx context.Context, neighbours []string) error
+	// Subscribe has the Handler receive the messages of exactly these neighbours from now on, and returns when the bus has
+	// confirmed that. Neighbours that were subscribed to before stay so without a gap. One that the bus does not permit is left
+	// out, and the Handler's Fault is called. After an error the connection is of no more use: it is [ErrRefused] when none is
+	// permitted.
+	Subscribe(ctx context.Context, neighbours []string) error
 
-	// Publish sends a payload to a neighbour, and with it a stamp: tokens of A-Z, a-z, 0-9, _ and - with points between, 100 bytes
-	// at most, the first longer than four; "" for none. Any other is [ErrStamp], and nothing is sent. Another error means that the
-	// connection is of no more use; no error does not mean that anybody got it.
-	Publish(kind Kind, to, stamp string, payload []byte) error
+	// Publish sends a message to a neighbour. An error means that the connection is of no more use; no error does not mean that
+	// the message arrives.
+	Publish(to string, m Message) error
 
-	// PublishTraced does what Publish does, and sends a trace, which is text in one line, beside the payload.
-	PublishTraced(kind Kind, to, stamp, trace string, payload []byte) error
-
-	// Flush returns when the bus has taken all that was published.
+	// Flush returns when the bus has all that was published.
 	Flush(ctx context.Context) error
 
-	// Done is closed when the connection has come to an end, and Err tells why.
+	// Done is closed when the connection has ended, and Err says why.
 	Done() <-chan struct{}
 	Err() error
 

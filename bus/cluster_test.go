@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -80,7 +82,7 @@ func TestCluster(t *testing.T) {
 			node("Hands", servers[0], hands)
 			goloman := node("Goloman", servers[2], newInbox())
 			eventually(t, "a message from the third server arrives at the first", func() bool {
-				publish(t, goloman, Propagate, "Hands", "true")
+				publish(t, goloman, subject.Propagate, "Hands", "true")
 				return len(hands.messages) > 0
 			})
 
@@ -126,7 +128,7 @@ func TestCluster(t *testing.T) {
 			if err := nc.FlushWithContext(deadline(t)); err != nil {
 				t.Fatal(err)
 			}
-			if err := goloman.Publish(Propagate, "Hands", sampleStamp, []byte("last")); err != nil {
+			if err := goloman.Publish("Hands", Message{Kind: subject.Propagate, Stamp: sample, Payload: []byte("last")}); err != nil {
 				t.Fatal(err)
 			}
 			for got := ""; got != "last"; {
@@ -134,8 +136,8 @@ func TestCluster(t *testing.T) {
 				if got = string(m.Payload); got == "forged" {
 					t.Error("a rogue server is heard")
 				}
-				if want := map[string]string{"last": sampleStamp}[got]; m.Stamp != want {
-					t.Errorf("over a route the stamp of %q is %q, want %q", m, m.Stamp, want)
+				if want := map[string]subject.Stamp{"last": sample}[got]; m.Stamp != want {
+					t.Errorf("over a route the stamp of %q is %v, want %v", m, m.Stamp, want)
 				}
 			}
 		})

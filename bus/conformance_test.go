@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"herd/bus/subject"
 )
 
 // inbox is a Handler that keeps what it gets.
@@ -23,14 +25,14 @@ func newInbox() *inbox {
 	return &inbox{messages: make(chan Message, 100_000), troubles: make(chan error, 1000)}
 }
 
-func (i *inbox) Message(m Message) {
+func (i *inbox) Receive(m Message) {
 	if i.block != nil {
 		<-i.block
 	}
 	i.messages <- m
 }
 
-func (i *inbox) Trouble(err error) {
+func (i *inbox) Fault(err error) {
 	select {
 	case i.troubles <- err:
 	default:
@@ -84,7 +86,7 @@ func (d hearing) Dial(ctx context.Context, h Handler) (Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Hear(ctx, d.neighbours); err != nil {
+	if err := c.Subscribe(ctx, d.neighbours); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -123,9 +125,9 @@ func dial(t testing.TB, d Dialer, h Handler) Conn {
 	return c
 }
 
-func publish(t testing.TB, c Conn, kind Kind, to, payload string) {
+func publish(t testing.TB, c Conn, kind subject.Kind, to, payload string) {
 	t.Helper()
-	if err := c.Publish(kind, to, "", []byte(payload)); err != nil {
+	if err := c.Publish(to, Message{Kind: kind, Payload: []byte(payload)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -138,8 +140,8 @@ func TestDeliversToOneNeighbour(t *testing.T) {
 		dial(t, dialer("Hands"), hands)
 		dial(t, dialer("Wilkes"), wilkes)
 		goloman := dial(t, dialer("Goloman"), newInbox())
-		publish(t, goloman, Propagate, "Hands", "one\x00\xff\ntwo")
-		publish(t, goloman, Digest, "Wilkes", "")
+		publish(t, goloman, subject.Propagate, "Hands", "one\x00\xff\ntwo")
+		publish(t, goloman, subject.Digest, "Wilkes", "")
 		if got := (<-hands.messages).String(); got != "propagate from Goloman: one\x00\xff\ntwo" {
 			t.Errorf("Hands got %q", got)
 		}
@@ -154,12 +156,12 @@ func TestKeepsOrderAcrossKinds(t *testing.T) {
 		hands := newInbox()
 		dial(t, dialer("Hands"), hands)
 		goloman := dial(t, dialer("Goloman"), newInbox())
-		kinds := []Kind{Propagate, Digest, Repair}
+		kinds := []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
 		payload := make([]byte, 0, 16) // changed after each Publish, which must have copied it
 		const n = 3000
 		for i := range n {
 			payload = fmt.Append(payload[:0], i)
-			if err := goloman.Publish(kinds[i%3], "Hands", "", payload); err != nil {
+			if err := goloman.Publish("Hands", Message{Kind: kinds[i%3], Payload: payload}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -178,12 +180,12 @@ func TestRefusesStrangers(t *testing.T) {
 		dial(t, dialer("Welsh"), welsh)
 		toWelsh := dial(t, dialer("Holiday"), holiday)
 		c := dial(t, dialer("Goloman"), goloman)
-		publish(t, c, Propagate, "Welsh", "not a neighbour")
+		publish(t, c, subject.Propagate, "Welsh", "not a neighbour")
 		if err := <-goloman.troubles; !errors.Is(err, ErrRefused) {
 			t.Errorf("trouble %v, want ErrRefused", err)
 		}
 		// Welsh has not heard it: what it hears first is what Holiday sends now.
-		publish(t, toWelsh, Propagate, "Welsh", "a neighbour")
+		publish(t, toWelsh, subject.Propagate, "Welsh", "a neighbour")
 		if got := (<-welsh.messages).String(); got != "propagate from Holiday: a neighbour" {
 			t.Errorf("Welsh got %q", got)
 		}
@@ -194,7 +196,7 @@ func TestHermit(t *testing.T) {
 	everyBus(t, func(t *testing.T, dialer func(string) Dialer) {
 		h := newInbox()
 		c := dial(t, dialer("Hermit"), h)
-		publish(t, c, Propagate, "Goloman", "x")
+		publish(t, c, subject.Propagate, "Goloman", "x")
 		if err := <-h.troubles; !errors.Is(err, ErrRefused) {
 			t.Errorf("trouble %v, want ErrRefused", err)
 		}
@@ -212,8 +214,8 @@ func TestSlowNeighbour(t *testing.T) {
 		goloman := dial(t, dialer("Goloman"), newInbox())
 		const n = pendingMessages + 1000
 		for i := range n {
-			publish(t, goloman, Propagate, "Hands", fmt.Sprint(i))
-			publish(t, goloman, Propagate, "Wilkes", fmt.Sprint(i))
+			publish(t, goloman, subject.Propagate, "Hands", fmt.Sprint(i))
+			publish(t, goloman, subject.Propagate, "Wilkes", fmt.Sprint(i))
 			if got := <-quick.messages; string(got.Payload) != fmt.Sprint(i) {
 				t.Fatalf("message %d is %q", i, got)
 			}
@@ -229,23 +231,23 @@ func TestCloseAndDialAgain(t *testing.T) {
 		hands := newInbox()
 		first := dial(t, dialer("Hands"), hands)
 		goloman := dial(t, dialer("Goloman"), newInbox())
-		publish(t, goloman, Propagate, "Hands", "1")
+		publish(t, goloman, subject.Propagate, "Hands", "1")
 		<-hands.messages
 		if err := first.Err(); err != nil {
 			t.Errorf("a good connection has error %v", err)
 		}
 		first.Close()
 		<-first.Done()
-		if first.Err() == nil || first.Publish(Propagate, "Goloman", "", nil) == nil || first.Flush(deadline(t)) == nil {
+		if first.Err() == nil || first.Publish("Goloman", Message{Kind: subject.Propagate}) == nil || first.Flush(deadline(t)) == nil {
 			t.Error("a closed connection has no error, or publishes or flushes without one")
 		}
-		publish(t, goloman, Propagate, "Hands", "lost")
+		publish(t, goloman, subject.Propagate, "Hands", "lost")
 		if err := goloman.Flush(deadline(t)); err != nil {
 			t.Fatal(err)
 		}
 		second := newInbox()
 		dial(t, dialer("Hands"), second)
-		publish(t, goloman, Propagate, "Hands", "2")
+		publish(t, goloman, subject.Propagate, "Hands", "2")
 		if got := (<-second.messages).String(); got != "propagate from Goloman: 2" {
 			t.Errorf("after dialling again: %q", got)
 		}
@@ -267,7 +269,7 @@ func TestTwins(t *testing.T) {
 		goloman := dial(t, dialer("Goloman"), newInbox())
 		say := func(what string, hearers ...*inbox) {
 			t.Helper()
-			publish(t, goloman, Propagate, "Hands", what)
+			publish(t, goloman, subject.Propagate, "Hands", what)
 			for i, h := range hearers {
 				m := <-h.messages
 				if got := m.String(); got != "propagate from Goloman: "+what {
@@ -277,7 +279,7 @@ func TestTwins(t *testing.T) {
 			}
 		}
 		say("both", older, newer)
-		publish(t, old, Propagate, "Wilkes", "a twin")
+		publish(t, old, subject.Propagate, "Wilkes", "a twin")
 		if got := (<-wilkes.messages).String(); got != "propagate from Hands: a twin" {
 			t.Errorf("Wilkes got %q", got)
 		}
@@ -299,7 +301,7 @@ type slow struct {
 	finished atomic.Bool
 }
 
-func (s *slow) Message(Message) {
+func (s *slow) Receive(Message) {
 	close(s.entered)
 	for range 10_000 {
 		runtime.Gosched()
@@ -307,14 +309,14 @@ func (s *slow) Message(Message) {
 	s.finished.Store(true)
 }
 
-func (*slow) Trouble(error) {}
+func (*slow) Fault(error) {}
 
 // Close waits for the Handler to return.
 func TestCloseWaits(t *testing.T) {
 	everyBus(t, func(t *testing.T, dialer func(string) Dialer) {
 		h := &slow{entered: make(chan struct{})}
 		hands := dial(t, dialer("Hands"), h)
-		publish(t, dial(t, dialer("Goloman"), newInbox()), Propagate, "Hands", "x")
+		publish(t, dial(t, dialer("Goloman"), newInbox()), subject.Propagate, "Hands", "x")
 		<-h.entered
 		hands.Close()
 		if !h.finished.Load() {
@@ -331,14 +333,14 @@ func TestHearOthers(t *testing.T) {
 		say := func(from, what string) {
 			t.Helper()
 			c := dial(t, dialer(from), newInbox())
-			publish(t, c, Propagate, "Holiday", what)
+			publish(t, c, subject.Propagate, "Holiday", what)
 			if err := c.Flush(deadline(t)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		hear := func(neighbours ...string) {
 			t.Helper()
-			if err := holiday.Hear(deadline(t), neighbours); err != nil {
+			if err := holiday.Subscribe(deadline(t), neighbours); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -367,7 +369,7 @@ func TestHearOthers(t *testing.T) {
 			t.Errorf("heard %q as well", <-heard.messages)
 		}
 		holiday.Close()
-		if holiday.Hear(deadline(t), []string{"Welsh"}) == nil {
+		if holiday.Subscribe(deadline(t), []string{"Welsh"}) == nil {
 			t.Error("a closed connection hears")
 		}
 	})
@@ -380,14 +382,14 @@ func deadline(t testing.TB) context.Context {
 }
 
 func TestSubjects(t *testing.T) {
-	s := subject("herd", Propagate, "Goloman", "Hands")
-	herd, kind, from, to, err := parseSubject(s)
+	s := subject.Of("herd", subject.Propagate, "Goloman", "Hands")
+	herd, kind, from, to, err := subject.Parse(s)
 	if got := []string{s, herd, string(kind), from, to}; err != nil ||
 		!slices.Equal(got, []string{"herd.propagate.Goloman.Hands", "herd", "propagate", "Goloman", "Hands"}) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, bad := range []string{"", "herd.propagate.a", "herd.propagate.a.b.c"} {
-		if _, _, _, _, err := parseSubject(bad); err == nil || !strings.Contains(err.Error(), bad) {
+		if _, _, _, _, err := subject.Parse(bad); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("subject %q: %v", bad, err)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus/subject"
+
 	"github.com/nats-io/nats.go"
 )
 
@@ -286,7 +288,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 					for range test.publishers {
 						publishing.Go(func() {
 							payload := make([]byte, 120)
-							for serving.Err() == nil && c.Publish(Propagate, "Hands", sampleStamp, payload) == nil {
+							for serving.Err() == nil && c.Publish("Hands", Message{Kind: subject.Propagate, Stamp: sample, Payload: payload}) == nil {
 							}
 						})
 					}
@@ -321,7 +323,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 			}
 			second := newInbox()
 			dial(t, node("Hands", s.ClientURL()), second)
-			publish(t, c, Propagate, "Hands", "back")
+			publish(t, c, subject.Propagate, "Hands", "back")
 			<-second.messages
 		})
 	}

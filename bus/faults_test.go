@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/bus/subject"
 )
 
 func TestMemoryFaults(t *testing.T) {
@@ -34,7 +36,7 @@ func TestMemoryFaults(t *testing.T) {
 				t.Errorf("%s: Hands got %q, want %q", what, got, want)
 			}
 		}
-		send := func(payload string) { publish(t, goloman, Propagate, "Hands", payload) }
+		send := func(payload string) { publish(t, goloman, subject.Propagate, "Hands", payload) }
 
 		m.Cut("Goloman", "Hands")
 		send("cut")
@@ -77,7 +79,7 @@ func TestMemoryFaults(t *testing.T) {
 		})
 		send("late")
 		send("prompt")
-		publish(t, goloman, Propagate, "Wilkes", "other way")
+		publish(t, goloman, subject.Propagate, "Wilkes", "other way")
 		if got := arrived(wilkes); got != "other way" {
 			t.Errorf("Wilkes got %q", got)
 		}
@@ -129,7 +131,7 @@ func TestMemoryFaultsAreReproducible(t *testing.T) {
 				talking.Go(func() {
 					for i := range 200 {
 						for _, to := range campus[from] {
-							if err := c.Publish(Propagate, to, "", fmt.Append(nil, i)); err != nil {
+							if err := c.Publish(to, Message{Kind: subject.Propagate, Payload: fmt.Append(nil, i)}); err != nil {
 								t.Error(err)
 							}
 						}
@@ -177,5 +179,5 @@ func TestMemoryFaultsAreReproducible(t *testing.T) {
 // recorder is a Handler of messages alone.
 type recorder func(Message)
 
-func (r recorder) Message(m Message) { r(m) }
-func (recorder) Trouble(error)       {}
+func (r recorder) Receive(m Message) { r(m) }
+func (recorder) Fault(error)         {}

@@ -81,11 +81,11 @@ type mailbox struct {
 	closed   chan struct{} // the neighbour is heard no more
 }
 
-func (c *memoryConn) Hear(_ context.Context, neighbours []string) error {
+func (c *memoryConn) Subscribe(_ context.Context, neighbours []string) error {
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
 	if err := c.Err(); err != nil {
-		return fmt.Errorf("bus: hear: %w", err)
+		return fmt.Errorf("bus: subscribe: %w", err)
 	}
 	for peer, in := range c.inboxes {
 		if !slices.Contains(neighbours, peer) {
@@ -129,19 +129,12 @@ func (c *memoryConn) deliver(in *mailbox) {
 		case <-in.closed:
 			return
 		default:
-			c.handler.Message(m.Message)
+			c.handler.Receive(m.Message)
 		}
 	}
 }
 
-func (c *memoryConn) Publish(kind Kind, to, stamp string, payload []byte) error {
-	return c.PublishTraced(kind, to, stamp, "", payload)
-}
-
-func (c *memoryConn) PublishTraced(kind Kind, to, stamp, trace string, payload []byte) error {
-	if err := checkStamp(stamp); err != nil {
-		return err
-	}
+func (c *memoryConn) Publish(to string, msg Message) error {
 	m := c.bus
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -150,12 +143,12 @@ func (c *memoryConn) PublishTraced(kind Kind, to, stamp, trace string, payload [
 	}
 	if c.inboxes[to] == nil {
 		c.tasks.Go(func() {
-			c.handler.Trouble(fmt.Errorf("%w: publish from %s to %s", ErrRefused, c.node, to))
+			c.handler.Fault(fmt.Errorf("%w: publish from %s to %s", ErrRefused, c.node, to))
 		})
 		return nil
 	}
 	w := way{c.node, to}
-	msg := Message{kind, c.node, stamp, payload, trace}
+	msg.From = c.node
 	f := m.ways[w]
 	switch {
 	case f == nil:
@@ -194,7 +187,7 @@ func (m *Memory) send(w way, msg Message, due time.Time) {
 		select {
 		case in.messages <- timed{msg, due}:
 		default:
-			c.tasks.Go(func() { c.handler.Trouble(fmt.Errorf("%w: from %s", ErrOverrun, w.from)) })
+			c.tasks.Go(func() { c.handler.Fault(fmt.Errorf("%w: from %s", ErrOverrun, w.from)) })
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"herd/bus/subject"
 )
 
 const (
@@ -47,7 +49,7 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	c := &natsConn{
 		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
-	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Trouble)
+	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Fault)
 	if err == nil && d.service != nil {
 		err = c.answer(d.service)
 	}
@@ -57,8 +59,8 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	return c, nil
 }
 
-// Hear subscribes to each neighbour, and has the server confirm that.
-func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
+// Subscribe subscribes to each neighbour, and has the server confirm that.
+func (c *natsConn) Subscribe(ctx context.Context, neighbours []string) error {
 	for peer, sub := range c.heard {
 		if !slices.Contains(neighbours, peer) {
 			if err := sub.Unsubscribe(); err != nil {
@@ -73,11 +75,7 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 			continue
 		}
 		// One by one: a refusal does not come as an answer, and says only by its time and text what was refused.
-		sub, err := c.subscribe(ctx, subject(c.herd, anyKind, peer, c.node), func(m *nats.Msg) {
-			if _, kind, _, _, err := parseSubject(m.Subject); err == nil {
-				c.handler.Message(message(kind, peer, m))
-			}
-		})
+		sub, err := c.subscribe(ctx, subject.Of(c.herd, subject.Any, peer, c.node), func(m *nats.Msg) { c.receive(peer, m) })
 		switch {
 		case err == nil:
 			c.heard[peer] = sub
@@ -93,11 +91,30 @@ func (c *natsConn) Hear(ctx context.Context, neighbours []string) error {
 	return nil
 }
 
+func (c *natsConn) receive(peer string, m *nats.Msg) {
+	_, kind, _, _, err := subject.Parse(m.Subject)
+	if err != nil {
+		return
+	}
+	msg, err := message(kind, peer, m)
+	if err != nil {
+		c.handler.Fault(err)
+	}
+	c.handler.Receive(msg)
+}
+
 // traceHeader is the header of a message that holds its trace.
 const traceHeader = "Herd-Trace"
 
-func message(kind Kind, from string, m *nats.Msg) Message {
-	return Message{kind, from, m.Reply, m.Data, m.Header.Get(traceHeader)}
+// message returns a message that arrived. The error is a [StampError]: then the message has no stamp.
+func message(kind subject.Kind, from string, m *nats.Msg) (msg Message, err error) {
+	msg = Message{Kind: kind, From: from, Payload: m.Data, Trace: m.Header.Get(traceHeader)}
+	if m.Reply != "" {
+		if msg.Stamp, err = subject.ParseStamp(m.Reply); err != nil {
+			err = &StampError{from, m.Reply}
+		}
+	}
+	return msg, err
 }
 
 // trouble passes on an asynchronous error, but those that end the connection: they show in its Err.
@@ -164,9 +181,9 @@ func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell f
 }
 
 // subscribe has take called with each message on a subject until the connection ends. The server has confirmed that.
-func (c *natsConn) subscribe(ctx context.Context, subject string, take func(*nats.Msg)) (*nats.Subscription, error) {
+func (c *natsConn) subscribe(ctx context.Context, on string, take func(*nats.Msg)) (*nats.Subscription, error) {
 	before := c.nc.LastError()
-	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
+	sub, err := c.nc.Subscribe(on, func(m *nats.Msg) {
 		c.taking.RLock()
 		defer c.taking.RUnlock()
 		if !c.closed {
@@ -182,36 +199,28 @@ func (c *natsConn) subscribe(ctx context.Context, subject string, take func(*nat
 		err = c.nc.FlushWithContext(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("bus: subscribe to %s: %w", subject, err)
+		return nil, fmt.Errorf("bus: subscribe to %s: %w", on, err)
 	}
 	last := c.nc.LastError()
-	if last != before && errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(subject)) {
+	if last != before && errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(on)) {
 		_ = sub.Unsubscribe() // the server knows of none
 		return nil, fmt.Errorf("%w: %w", ErrRefused, last)
 	}
 	return sub, nil
 }
 
-func (c *natsConn) Publish(kind Kind, to, stamp string, payload []byte) error {
-	return c.PublishTraced(kind, to, stamp, "", payload)
-}
-
-// PublishTraced sends the stamp as the subject to reply on, where nobody listens: that is the cheapest way. The few messages with a
-// trace have a header.
-func (c *natsConn) PublishTraced(kind Kind, to, stamp, trace string, payload []byte) error {
-	err := checkStamp(stamp)
-	if err != nil {
-		return err
+// Publish sends the stamp as the subject to reply on, where nobody listens, because a header costs more. A stamp begins with the
+// 22 characters of an incarnation, so it is none of the short tokens that NATS keeps for itself there, such as _R_. The few messages
+// with a trace have a header.
+func (c *natsConn) Publish(to string, m Message) error {
+	msg := nats.Msg{Subject: subject.Of(c.herd, m.Kind, c.node, to), Data: m.Payload}
+	if m.Stamp != (subject.Stamp{}) {
+		msg.Reply = string(m.Stamp.Append(make([]byte, 0, 43)))
 	}
-	switch on := subject(c.herd, kind, c.node, to); {
-	case trace != "":
-		err = c.nc.PublishMsg(&nats.Msg{Subject: on, Reply: stamp, Header: nats.Header{traceHeader: {trace}}, Data: payload})
-	case stamp == "":
-		err = c.nc.Publish(on, payload)
-	default:
-		err = c.nc.PublishRequest(on, stamp, payload)
+	if m.Trace != "" {
+		msg.Header = nats.Header{traceHeader: {m.Trace}}
 	}
-	if err != nil {
+	if err := c.nc.PublishMsg(&msg); err != nil {
 		return fmt.Errorf("bus: publish to %s: %w", to, err)
 	}
 	return nil

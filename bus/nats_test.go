@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus/subject"
+
 	"github.com/nats-io/nats.go"
 )
 
@@ -33,15 +35,15 @@ func TestObserver(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ready, seen, ended := make(chan struct{}), make(chan Seen, 10), make(chan error)
+	ready, seen, ended := make(chan struct{}), make(chan Observed, 10), make(chan error)
 	o := &Observer{
-		URL: s.URL(), Herd: "herd", Kind: Propagate, From: "Goloman",
-		Ready: func() { close(ready) }, See: func(s Seen) { seen <- s }, Trouble: func(err error) { t.Error(err) },
+		URL: s.URL(), Herd: "herd", Kind: subject.Propagate, From: "Goloman",
+		Ready: func() { close(ready) }, Receive: func(s Observed) { seen <- s }, Fault: func(err error) { t.Error(err) },
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
-	publish(t, goloman, Repair, "Hands", "secret")
-	publish(t, goloman, Propagate, "Hands", "open")
+	publish(t, goloman, subject.Repair, "Hands", "secret")
+	publish(t, goloman, subject.Propagate, "Hands", "open")
 	if m := <-all; m.Subject != "herd.propagate.Goloman.Hands" || string(m.Data) != "open" {
 		t.Errorf("an observer saw %q on %s", m.Data, m.Subject)
 	}
@@ -66,7 +68,7 @@ func TestDialRefused(t *testing.T) {
 	// An observer may hear, so a node without a key connects; what it sends goes nowhere.
 	h := newInbox()
 	c := dial(t, keyless, h)
-	publish(t, c, Propagate, "Goloman", "forged")
+	publish(t, c, subject.Propagate, "Goloman", "forged")
 	if err := <-h.troubles; !errors.Is(err, ErrRefused) {
 		t.Errorf("a node without a key: %v", err)
 	}
@@ -78,14 +80,14 @@ func TestObserverTrouble(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, block, trouble, ended := make(chan struct{}), make(chan struct{}), make(chan error, 100), make(chan error)
 	o := &Observer{
-		URL: s.URL(), Herd: "herd", Kind: Propagate,
-		Ready: func() { close(ready) }, See: func(Seen) { <-block }, Trouble: func(err error) { trouble <- err },
+		URL: s.URL(), Herd: "herd", Kind: subject.Propagate,
+		Ready: func() { close(ready) }, Receive: func(Observed) { <-block }, Fault: func(err error) { trouble <- err },
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
 	goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
 	for range pendingMessages + 10 {
-		publish(t, goloman, Propagate, "Hands", "x")
+		publish(t, goloman, subject.Propagate, "Hands", "x")
 	}
 	if err := <-trouble; !errors.Is(err, ErrOverrun) {
 		t.Errorf("trouble %v", err)
@@ -156,7 +158,7 @@ func TestSlowObserver(t *testing.T) {
 	goloman := dial(t, hearing{s.tcp("Goloman"), campus["Goloman"]}, newInbox())
 	payload := strings.Repeat("x", 32<<10)
 	for i := 0; s.nats.NumSlowConsumers() == 0; i++ { // until it holds 16 MB for the observer, or waits 2 s for it
-		publish(t, goloman, Propagate, "Hands", fmt.Sprint(i, payload))
+		publish(t, goloman, subject.Propagate, "Hands", fmt.Sprint(i, payload))
 		if got := <-hands.messages; !strings.HasPrefix(string(got.Payload), fmt.Sprint(i, "x")) {
 			t.Fatalf("message %d is %.20q", i, got.Payload)
 		}

@@ -5,12 +5,14 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"herd/bus/subject"
 )
 
 const minObserverPause = 50 * time.Millisecond // before an observer that lost the bus tries again, at first
 
-// Seen is a message between two nodes, as an observer sees it.
-type Seen struct {
+// Observed is a message from one node to another.
+type Observed struct {
 	Subject string
 	Message
 	To string
@@ -21,12 +23,12 @@ type Observer struct {
 	URL         string       // of one or more NATS servers, separated by commas
 	Credentials *Credentials // nil: none
 	Herd        string
-	Kind        Kind
+	Kind        subject.Kind
 	From, To    string // names of nodes; "": any
 
-	Ready   func()      // called once nothing more is missed
-	See     func(Seen)  // called with one message after the other
-	Trouble func(error) // called when messages are lost because See is too slow: [ErrOverrun]
+	Ready   func()         // called once no more messages are missed
+	Receive func(Observed) // called with one message after the other
+	Fault   func(error)    // called when messages are lost because Receive is too slow: [ErrOverrun]
 
 	server nats.InProcessConnProvider // instead of URL
 }
@@ -57,8 +59,9 @@ func (o *Observer) Keep(ctx context.Context, longest time.Duration, lost func(wh
 }
 
 func (o *Observer) message(m *nats.Msg) {
-	if _, kind, from, to, err := parseSubject(m.Subject); err == nil {
-		o.See(Seen{m.Subject, message(kind, from, m), to})
+	if _, kind, from, to, err := subject.Parse(m.Subject); err == nil {
+		msg, _ := message(kind, from, m) // a malformed stamp is the receiver's to report
+		o.Receive(Observed{m.Subject, msg, to})
 	}
 }
 
@@ -66,17 +69,17 @@ func (o *Observer) message(m *nats.Msg) {
 func (o *Observer) Run(ctx context.Context) error {
 	from, to := o.From, o.To
 	if from == "" {
-		from = anyNode
+		from = subject.Any
 	}
 	if to == "" {
-		to = anyNode
+		to = subject.Any
 	}
 	c := &natsConn{herd: o.Herd, done: make(chan struct{})}
-	if err := c.connect(ctx, &dialer{url: o.URL, server: o.server, credentials: o.Credentials}, "observer", o.Trouble); err != nil {
+	if err := c.connect(ctx, &dialer{url: o.URL, server: o.server, credentials: o.Credentials}, "observer", o.Fault); err != nil {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.subscribe(ctx, subject(o.Herd, o.Kind, from, to), o.message); err != nil {
+	if _, err := c.subscribe(ctx, subject.Of(o.Herd, o.Kind, from, to), o.message); err != nil {
 		return err
 	}
 	o.Ready()

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/bus/subject"
 )
 
 // Within the process an observer is let in wherever the server listens, hears no repair, and stays when permissions change.
@@ -14,15 +16,15 @@ func TestObserverWithin(t *testing.T) {
 	for _, listen := range []string{"", ":0", "127.0.0.1:0"} {
 		s := startServer(t, listen)
 		ctx, cancel := context.WithCancel(t.Context())
-		ready, seen, ended := make(chan struct{}), make(chan Seen, 10), make(chan error)
+		ready, seen, ended := make(chan struct{}), make(chan Observed, 10), make(chan error)
 		o := s.Observer()
-		o.Ready, o.See, o.Trouble = func() { close(ready) }, func(m Seen) { seen <- m }, func(err error) { t.Error(err) }
+		o.Ready, o.Receive, o.Fault = func() { close(ready) }, func(m Observed) { seen <- m }, func(err error) { t.Error(err) }
 		go func() { ended <- o.Run(ctx) }()
 		<-ready
 		if err := s.Permit(campus); err != nil {
 			t.Fatal(err)
 		}
-		publish(t, dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox()), Propagate, "Hands", "open")
+		publish(t, dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox()), subject.Propagate, "Hands", "open")
 		if m := <-seen; m.From != "Goloman" || m.To != "Hands" || string(m.Payload) != "open" {
 			t.Errorf("listening on %q, it observes %+v", listen, m)
 		}
@@ -31,7 +33,7 @@ func TestObserverWithin(t *testing.T) {
 			t.Errorf("listening on %q, observing ended with %v", listen, err)
 		}
 		curious := s.Observer()
-		curious.Kind, curious.Ready, curious.Trouble = Repair, func() {}, func(error) {}
+		curious.Kind, curious.Ready, curious.Fault = subject.Repair, func() {}, func(error) {}
 		if err := curious.Run(t.Context()); !errors.Is(err, ErrRefused) {
 			t.Errorf("listening on %q, repair is observed: %v", listen, err)
 		}
@@ -41,7 +43,7 @@ func TestObserverWithin(t *testing.T) {
 // An observer tries again after pauses that grow to the longest, until it is told to stop.
 func TestObserverKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &Observer{URL: "nats://nowhere:x", Herd: "herd", Kind: Propagate, Ready: func() { t.Error("ready") }, Trouble: func(error) {}}
+		o := &Observer{URL: "nats://nowhere:x", Herd: "herd", Kind: subject.Propagate, Ready: func() { t.Error("ready") }, Fault: func(error) {}}
 		var at []time.Duration
 		began, enough := time.Now(), errors.New("enough")
 		err := o.Keep(t.Context(), 300*time.Millisecond, func(_ error, seen bool) error {

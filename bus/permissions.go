@@ -5,6 +5,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
+
+	"herd/bus/subject"
 )
 
 const everything = ">"
@@ -14,8 +16,8 @@ const everything = ">"
 func nodePermissions(herd, node string, neighbours []string, micro bool) *server.Permissions {
 	p := &server.Permissions{Publish: &server.SubjectPermission{}, Subscribe: &server.SubjectPermission{}}
 	for _, peer := range neighbours {
-		p.Publish.Allow = append(p.Publish.Allow, subject(herd, anyKind, node, peer))
-		p.Subscribe.Allow = append(p.Subscribe.Allow, subject(herd, anyKind, peer, node))
+		p.Publish.Allow = append(p.Publish.Allow, subject.Of(herd, subject.Any, node, peer))
+		p.Subscribe.Allow = append(p.Subscribe.Allow, subject.Of(herd, subject.Any, peer, node))
 	}
 	if micro {
 		p.Subscribe.Allow = append(p.Subscribe.Allow, services, whereSubject(herd), whereSubject(herd)+"."+node)
@@ -32,7 +34,7 @@ func nodePermissions(herd, node string, neighbours []string, micro bool) *server
 // queryPermissions let whoever asks the micro services ask, and hear the answers.
 func queryPermissions(herd string) *server.Permissions {
 	return &server.Permissions{
-		Publish:   &server.SubjectPermission{Allow: []string{services, whereSubject(herd), whereSubject(herd) + "." + anyNode}},
+		Publish:   &server.SubjectPermission{Allow: []string{services, whereSubject(herd), whereSubject(herd) + "." + subject.Any}},
 		Subscribe: &server.SubjectPermission{Allow: []string{QueryInbox + "." + everything}},
 	}
 }
@@ -49,7 +51,7 @@ func observerKey() (public string, err error) {
 func observerPermissions(herd string, sight Sight) *server.Permissions {
 	hear := &server.SubjectPermission{Allow: []string{herd + "." + everything}}
 	if sight != SeeAll {
-		hear.Deny = []string{herd + "." + string(Repair) + "." + everything}
+		hear.Deny = []string{herd + "." + string(subject.Repair) + "." + everything}
 	}
 	return &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{everything}}, Subscribe: hear}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"herd/bus/subject"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -68,7 +70,7 @@ func startFrom(t testing.TB, path string, adjust ...func(*server.Options)) *serv
 }
 
 // kinds of subjects, and those of the campus: each way between any two nodes.
-var kinds = []Kind{Propagate, Digest, Repair}
+var kinds = []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
 
 // member is one of those who try all subjects.
 type member struct {
@@ -126,18 +128,18 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 	for _, kind := range kinds {
 		for from := range campus {
 			for to := range campus {
-				subjects = append(subjects, subject("herd", kind, from, to))
+				subjects = append(subjects, subject.Of("herd", kind, from, to))
 			}
 		}
 	}
 	mayPublish := func(who, s string) bool {
-		_, _, from, to, _ := parseSubject(s)
+		_, _, from, to, _ := subject.Parse(s)
 		return from == who && slices.Contains(campus[from], to)
 	}
 	mayHear := func(who, s string) bool {
-		_, kind, from, to, _ := parseSubject(s)
+		_, kind, from, to, _ := subject.Parse(s)
 		if who == "observer" {
-			return kind != Repair || sight == SeeAll
+			return kind != subject.Repair || sight == SeeAll
 		}
 		return to == who && slices.Contains(campus[from], to)
 	}
@@ -162,7 +164,7 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 	}
 	for _, m := range members {
 		for _, s := range subjects {
-			if err := m.nc.PublishRequest(s, sampleStamp, []byte(m.who)); err != nil {
+			if err := m.nc.PublishRequest(s, sampleText, []byte(m.who)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -183,7 +185,7 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 			}
 			for _, who := range everybody {
 				if mayPublish(who, s) {
-					heard = append(heard, s+" "+who+" "+sampleStamp)
+					heard = append(heard, s+" "+who+" "+sampleText)
 				}
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/bus/subject"
 )
 
 // script is a Dialer that fails as often as it is told.
@@ -91,13 +93,13 @@ func TestRunReconnects(t *testing.T) {
 		}()
 		goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
 		first := <-conns
-		publish(t, goloman, Propagate, "Hands", "1")
+		publish(t, goloman, subject.Propagate, "Hands", "1")
 		<-hands.messages
 		if err := s.nats.DisconnectClientByID(clientID(t, first)); err != nil {
 			t.Fatal(err)
 		}
 		<-conns
-		publish(t, goloman, Propagate, "Hands", "2")
+		publish(t, goloman, subject.Propagate, "Hands", "2")
 		if got := (<-hands.messages).String(); got != "propagate from Goloman: 2" {
 			t.Errorf("after the reconnection: %q", got)
 		}

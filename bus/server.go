@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
+
+	"herd/bus/subject"
 )
 
 const (
@@ -198,7 +200,7 @@ func (s *Server) Dialer(node string) *NATS {
 
 // Observer returns an observer of reports that connects within the process. It needs functions, and nothing else.
 func (s *Server) Observer() *Observer {
-	return &Observer{Herd: s.config.Herd, Kind: Propagate, Credentials: &Credentials{key: s.observer}, server: s.nats}
+	return &Observer{Herd: s.config.Herd, Kind: subject.Propagate, Credentials: &Credentials{key: s.observer}, server: s.nats}
 }
 
 // URL returns where TCP clients connect, or "" if they cannot.

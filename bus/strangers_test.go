@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"herd/bus/subject"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -77,7 +79,7 @@ func TestStrangersTurnedAway(t *testing.T) {
 			d.Identify(test.keys(t, k))
 			c, err := d.Dial(t.Context(), newInbox())
 			if err == nil {
-				err = c.Hear(deadline(t), campus["Goloman"]) // with TLS 1.3 a server refuses after the handshake
+				err = c.Subscribe(deadline(t), campus["Goloman"]) // with TLS 1.3 a server refuses after the handshake
 				c.Close()
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -106,21 +108,21 @@ func TestPermit(t *testing.T) {
 	hands, holiday := newInbox(), newInbox()
 	c := dial(t, hearing{s.Dialer("Hands"), campus["Hands"]}, hands)
 	d := dial(t, hearing{s.tcp("Holiday"), campus["Holiday"]}, holiday)
-	publish(t, d, Propagate, "Hands", "not yet")
+	publish(t, d, subject.Propagate, "Hands", "not yet")
 	if err := <-holiday.troubles; !errors.Is(err, ErrRefused) {
 		t.Errorf("trouble %v", err)
 	}
-	if err := c.Hear(deadline(t), []string{"Holiday"}); !errors.Is(err, ErrRefused) {
+	if err := c.Subscribe(deadline(t), []string{"Holiday"}); !errors.Is(err, ErrRefused) {
 		t.Errorf("hears whom it may not: %v", err)
 	}
 	// One that is not permitted leaves the others.
-	if err := c.Hear(deadline(t), []string{"Holiday", "Wilkes"}); err != nil {
+	if err := c.Subscribe(deadline(t), []string{"Holiday", "Wilkes"}); err != nil {
 		t.Errorf("hears nobody for the sake of one: %v", err)
 	}
 	if err := <-hands.troubles; !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "herd.*.Holiday.Hands") {
 		t.Errorf("trouble %v", err)
 	}
-	publish(t, dial(t, hearing{s.Dialer("Wilkes"), nil}, newInbox()), Propagate, "Hands", "still")
+	publish(t, dial(t, hearing{s.Dialer("Wilkes"), nil}, newInbox()), subject.Propagate, "Hands", "still")
 	if got := (<-hands.messages).String(); got != "propagate from Wilkes: still" {
 		t.Errorf("heard %q", got)
 	}
@@ -130,17 +132,17 @@ func TestPermit(t *testing.T) {
 	if err := s.Permit(links); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Hear(deadline(t), links["Hands"]); err != nil {
+	if err := c.Subscribe(deadline(t), links["Hands"]); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Hear(deadline(t), links["Holiday"]); err != nil {
+	if err := d.Subscribe(deadline(t), links["Holiday"]); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, d, Propagate, "Hands", "now")
+	publish(t, d, subject.Propagate, "Hands", "now")
 	if got := (<-hands.messages).String(); got != "propagate from Holiday: now" {
 		t.Errorf("heard %q", got)
 	}
-	publish(t, d, Propagate, "Goloman", "no more")
+	publish(t, d, subject.Propagate, "Goloman", "no more")
 	if err := <-holiday.troubles; !errors.Is(err, ErrRefused) {
 		t.Errorf("trouble %v", err)
 	}

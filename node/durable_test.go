@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 	"herd/node/store"
 )
@@ -173,7 +174,7 @@ func TestAlways(t *testing.T) {
 			told(n.held(client))
 
 			from := fmt.Sprintf("Hands +0.000000000 learned %s %d", place, at)
-			if err := hands.Publish(bus.Propagate, "Goloman", "", []byte("PROPAGATE Hands "+from)); err != nil {
+			if err := hands.Publish("Goloman", bus.Message{Kind: subject.Propagate, Payload: []byte("PROPAGATE Hands " + from)}); err != nil {
 				t.Fatal(err)
 			}
 			for n.held("learned") != from {
@@ -200,8 +201,8 @@ func (f *fake) held(client string) string {
 // deaf is a neighbour that does not listen.
 type deaf struct{}
 
-func (deaf) Message(bus.Message) {}
-func (deaf) Trouble(error)       {}
+func (deaf) Receive(bus.Message) {}
+func (deaf) Fault(error)         {}
 
 // Many replies wait for one sync, and those without a report for none.
 func TestGroupCommit(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 	"herd/node/status"
 )
@@ -26,7 +27,7 @@ func BenchmarkWatched(b *testing.B) {
 	s := startServer(b, topo)
 	observer := status.NewObserver(func(ctx context.Context, sight status.Sight) {
 		o := s.Observer()
-		o.See, o.Ready, o.Trouble = func(m bus.Seen) { sight.See(m.From, m.To, m.Payload) }, sight.Ready, sight.Behind
+		o.Receive, o.Ready, o.Fault = func(m bus.Observed) { sight.See(m.From, m.To, m.Payload) }, sight.Ready, sight.Behind
 		_ = o.Run(ctx) // which ends with ctx
 	})
 	log := warnings(b)
@@ -79,7 +80,7 @@ func BenchmarkClosed(b *testing.B) {
 	const messages = 1000
 	n := New(Config{Name: "Goloman", Topology: around(b, "Goloman", "Hands"), Limits: defaultLimits, Log: warnings(b)})
 	reports := make([]line.Report, 1)
-	m := bus.Message{Kind: bus.Propagate, From: "Hands"}
+	m := bus.Message{Kind: subject.Propagate, From: "Hands"}
 	var all, hook time.Duration
 	for round := 0; b.Loop(); round++ {
 		var payloads [messages][]byte
@@ -88,7 +89,7 @@ func BenchmarkClosed(b *testing.B) {
 		}
 		began := time.Now()
 		for _, m.Payload = range payloads {
-			n.Message(m)
+			n.Receive(m)
 		}
 		all += time.Since(began)
 		began = time.Now()

@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap/zapcore"
+	"herd/bus/subject"
 
-	"herd/bus"
+	"go.uber.org/zap/zapcore"
 )
 
 const glance = 10 * time.Millisecond // between two looks at what is awaited
@@ -307,8 +307,8 @@ func (s *scene) showLog(words []string) string {
 
 // showMessages prints how many messages were published, on some ways or all, since that was asked last.
 func (s *scene) showMessages(words []string) string {
-	kinds := []bus.Kind{bus.Propagate, bus.Digest, bus.Repair}
-	isKind := func(w string) bool { return slices.Contains(kinds, bus.Kind(w)) }
+	kinds := []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
+	isKind := func(w string) bool { return slices.Contains(kinds, subject.Kind(w)) }
 	ways := slices.DeleteFunc(slices.Clone(words), isKind)
 	if len(ways) == 0 {
 		for i, a := range s.names {
@@ -317,7 +317,7 @@ func (s *scene) showMessages(words []string) string {
 			}
 		}
 	}
-	all := make(map[bus.Kind]int)
+	all := make(map[subject.Kind]int)
 	s.on(ways, func(w *lane) {
 		for kind, n := range w.count {
 			all[kind] += n

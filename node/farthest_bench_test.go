@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -31,9 +32,9 @@ type overseer struct {
 	taken func(payload []byte, at time.Time)
 }
 
-func (w overseer) Message(m bus.Message) {
-	w.Handler.Message(m)
-	if m.Kind == bus.Propagate {
+func (w overseer) Receive(m bus.Message) {
+	w.Handler.Receive(m)
+	if m.Kind == subject.Propagate {
 		w.taken(m.Payload, time.Now())
 	}
 }
@@ -44,13 +45,13 @@ type relay struct {
 	to   string
 }
 
-func (r *relay) Message(m bus.Message) {
-	if m.Kind == bus.Propagate {
-		_ = r.conn.Publish(bus.Propagate, r.to, "", m.Payload) // what is lost is missed at the end
+func (r *relay) Receive(m bus.Message) {
+	if m.Kind == subject.Propagate {
+		_ = r.conn.Publish(r.to, bus.Message{Kind: subject.Propagate, Payload: m.Payload}) // what is lost is missed at the end
 	}
 }
 
-func (*relay) Trouble(error) {}
+func (*relay) Fault(error) {}
 
 // journey is when numbered reports left, were acknowledged, and were at the end of their way.
 type journey struct {
@@ -108,7 +109,7 @@ func relays(b *testing.B, s *bus.Server, taken func(payload []byte, at time.Time
 		}
 		b.Cleanup(conn.Close)
 		r.conn = conn
-		if err := conn.Hear(b.Context(), farthest[i-1:i]); err != nil {
+		if err := conn.Subscribe(b.Context(), farthest[i-1:i]); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -146,7 +147,7 @@ func BenchmarkFarthest(b *testing.B) {
 		bare = newJourney(reports)
 		openLoop(reports, every, func(n int) {
 			message := bytes.TrimSuffix(text(n), []byte("\n"))
-			if err := first.Publish(bus.Propagate, farthest[1], "", message); err != nil {
+			if err := first.Publish(farthest[1], bus.Message{Kind: subject.Propagate, Payload: message}); err != nil {
 				b.Error(err)
 			}
 			bare.known[n] = time.Now()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"github.com/nats-io/nats.go"
@@ -169,7 +170,7 @@ func TestForgersAreNotHeard(t *testing.T) {
 	k := &warden{make(chan error, 10)}
 	welsh := hear(t, s.Dialer("Welsh"), k, "Holiday")
 	for _, to := range []string{"Goloman", "Holiday"} {
-		if err := welsh.Publish(bus.Propagate, to, "", []byte(forged)); err != nil {
+		if err := welsh.Publish(to, bus.Message{Kind: subject.Propagate, Payload: []byte(forged)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -187,8 +188,8 @@ func TestForgersAreNotHeard(t *testing.T) {
 // warden is a Handler that passes troubles on.
 type warden struct{ troubles chan error }
 
-func (*warden) Message(bus.Message) {}
-func (w *warden) Trouble(err error) { w.troubles <- err }
+func (*warden) Receive(bus.Message) {}
+func (w *warden) Fault(err error)   { w.troubles <- err }
 
 // parted is a Dialer whose node is not heard by some others while a wall stands.
 type parted struct {
@@ -206,11 +207,11 @@ func (d parted) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	return partedConn{c, d.stands}, err
 }
 
-func (c partedConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
+func (c partedConn) Publish(to string, m bus.Message) error {
 	if c.stands(to) {
 		return nil
 	}
-	return c.Conn.Publish(kind, to, stamp, payload)
+	return c.Conn.Publish(to, m)
 }
 
 // A pair of nodes that is cut off keeps its old record, and shares what it learns itself.
@@ -270,9 +271,9 @@ func (d gated) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	return gatedConn{c, d.gate}, err
 }
 
-func (c gatedConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
+func (c gatedConn) Publish(to string, m bus.Message) error {
 	<-c.gate
-	return c.Conn.Publish(kind, to, stamp, payload)
+	return c.Conn.Publish(to, m)
 }
 
 // Two servers that admit different reports with the same time end equal, and so do all others: with the greater one.

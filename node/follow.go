@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"herd/bus"
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
@@ -70,14 +71,15 @@ func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m fl
 }
 
 // publishTraced publishes a message with reports that are followed.
-func (t *talk) publishTraced(l *link, m *flood.Message, stamp string, payload []byte) error {
+func (t *talk) publishTraced(l *link, m *flood.Message, message bus.Message) error {
 	var header []byte
 	steps := make([]*status.Step, len(m.Traced))
 	for i, traced := range m.Traced {
 		steps[i] = t.node.Tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
 		header = steps[i].AppendTrace(header, traced.Line)
 	}
-	err := t.conn.PublishTraced(kinds[m.Kind], string(l.Peer), stamp, string(header), payload)
+	message.Trace = string(header)
+	err := t.conn.Publish(string(l.Peer), message)
 	for _, step := range steps {
 		step.Sent(err)
 	}

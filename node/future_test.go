@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -47,7 +48,7 @@ func TestFuture(t *testing.T) {
 		limits.Future = time.Second
 		n.Limit(limits)
 		from := "Hands +0.000000000 emu " + place + " 9223372036"
-		if err := hands.Publish(bus.Propagate, "Goloman", "", []byte("PROPAGATE Hands "+from)); err != nil {
+		if err := hands.Publish("Goloman", bus.Message{Kind: subject.Propagate, Payload: []byte("PROPAGATE Hands " + from)}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

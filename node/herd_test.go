@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"go.uber.org/zap"
@@ -94,9 +95,9 @@ type tapped struct {
 	herd *herd
 }
 
-func (h tapped) Message(m bus.Message) {
-	h.Handler.Message(m)
-	if m.Kind == bus.Propagate {
+func (h tapped) Receive(m bus.Message) {
+	h.Handler.Receive(m)
+	if m.Kind == subject.Propagate {
 		h.herd.mu.Lock()
 		h.herd.messages++
 		h.herd.mu.Unlock()
@@ -186,7 +187,7 @@ func hear(t testing.TB, d bus.Dialer, h bus.Handler, neighbours ...string) bus.C
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	if err := c.Hear(t.Context(), neighbours); err != nil {
+	if err := c.Subscribe(t.Context(), neighbours); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
@@ -66,8 +67,8 @@ func (n *Node) lost(err error) {
 	}
 }
 
-// Message takes what a neighbour tells, for [bus.Handler].
-func (n *Node) Message(m bus.Message) {
+// Receive takes what a neighbour sends, for [bus.Handler].
+func (n *Node) Receive(m bus.Message) {
 	var l *link
 	for _, each := range n.links() {
 		if string(each.Peer) == m.From {
@@ -84,15 +85,15 @@ func (n *Node) Message(m bus.Message) {
 	}
 	var err error
 	switch m.Kind {
-	case bus.Propagate:
+	case subject.Propagate:
 		n.reports(l, m)
-	case bus.Digest:
+	case subject.Digest:
 		if n.Log.Core().Enabled(zap.DebugLevel) {
 			n.Log.Debug("heard", zap.String("from", m.From), zap.String("line", quoted(m.Payload)))
 		}
-		err = l.Receive(time.Now(), flood.Message{Kind: flood.Heartbeat, Payload: m.Payload}, nil)
-	case bus.Repair:
-		err = l.Receive(time.Now(), flood.Message{Kind: flood.Sync, Payload: m.Payload}, nil)
+		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
+	case subject.Repair:
+		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
 	default:
 		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
 	}
@@ -110,13 +111,7 @@ func (n *Node) Message(m bus.Message) {
 
 // reports takes PROPAGATE lines.
 func (n *Node) reports(l *link, m bus.Message) {
-	message := flood.Message{Kind: flood.Reports}
-	if m.Stamp != "" {
-		var err error
-		if message.Stamp, err = flood.ParseStamp(m.Stamp); err != nil {
-			n.refusals.note(malformedMessage, m.From, func() zap.Field { return zap.String("stamp", quoted(m.Stamp)) })
-		}
-	}
+	message := flood.Message{Kind: m.Kind, Stamp: m.Stamp}
 	payload := strings.TrimSuffix(string(m.Payload), "\n")
 	lines := strings.Count(payload, "\n") + 1
 	message.Reports = make([]line.Report, 0, min(lines, flood.MaxReports))
@@ -167,8 +162,12 @@ func secondsBetween(nanos int64, now time.Time) float64 {
 	return (float64(now.UnixNano()) - float64(nanos)) / 1e9
 }
 
-// Trouble hears what the bus denied or lost, for [bus.Handler].
-func (n *Node) Trouble(err error) {
+// Fault counts what the bus denied, lost or could not read, for [bus.Handler].
+func (n *Node) Fault(err error) {
+	if stamp, ok := errors.AsType[*bus.StampError](err); ok {
+		n.refusals.note(malformedMessage, stamp.From, func() zap.Field { return zap.String("stamp", quoted(stamp.Text)) })
+		return
+	}
 	why := overrun
 	if errors.Is(err, bus.ErrRefused) {
 		why = notPermitted

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -94,16 +95,16 @@ func TestBadMessages(t *testing.T) {
 		hands := hear(t, m.Dialer("Hands"), new(keeper), "Goloman")
 		good := "PROPAGATE Hands Nowhere +1.000000000 k +1-1 1"
 		for _, msg := range []struct {
-			kind    bus.Kind
+			kind    subject.Kind
 			payload string
 		}{
-			{bus.Propagate, "\nPROPAGATE Hands Hands +1.0 k +1-1 1\n" + good + "\nPROPAGATE Wilkes Hands +1.000000000 k +1-1 2\n"},
-			{bus.Propagate, ""},
-			{bus.Propagate, strings.Repeat(good+"\n", maxMessage/len(good)+1)},
+			{subject.Propagate, "\nPROPAGATE Hands Hands +1.0 k +1-1 1\n" + good + "\nPROPAGATE Wilkes Hands +1.000000000 k +1-1 2\n"},
+			{subject.Propagate, ""},
+			{subject.Propagate, strings.Repeat(good+"\n", maxMessage/len(good)+1)},
 			{"nonsense", good},
-			{bus.Propagate, good},
+			{subject.Propagate, good},
 		} {
-			if err := hands.Publish(msg.kind, "Goloman", "", []byte(msg.payload)); err != nil {
+			if err := hands.Publish("Goloman", bus.Message{Kind: msg.kind, Payload: []byte(msg.payload)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -116,9 +117,9 @@ func TestBadMessages(t *testing.T) {
 		if r, ok := n.Registry().Get("k"); !ok || r.String() != "Nowhere +1.000000000 k +1-1 1" {
 			t.Errorf("holds %q", r)
 		}
-		n.Trouble(fmt.Errorf("x: %w", bus.ErrOverrun))
-		n.Trouble(fmt.Errorf("x: %w", bus.ErrRefused))
-		n.Message(bus.Message{Kind: bus.Propagate, From: "Stranger", Payload: []byte(good)})
+		n.Fault(fmt.Errorf("x: %w", bus.ErrOverrun))
+		n.Fault(fmt.Errorf("x: %w", bus.ErrRefused))
+		n.Receive(bus.Message{Kind: subject.Propagate, From: "Stranger", Payload: []byte(good)})
 		want["messages came too fast"], want["not permitted by the bus"] = 1, 1
 		want["message in another's name"]++
 		if got := n.Health().Refused; !maps.Equal(got, want) {
@@ -130,8 +131,8 @@ func TestBadMessages(t *testing.T) {
 // keeper is a Handler that keeps what it gets.
 type keeper struct{ messages []bus.Message }
 
-func (k *keeper) Message(m bus.Message) { k.messages = append(k.messages, m) }
-func (k *keeper) Trouble(error)         {}
+func (k *keeper) Receive(m bus.Message) { k.messages = append(k.messages, m) }
+func (k *keeper) Fault(error)           {}
 
 // What has piled up leaves in messages of at most 256 reports and 32 KiB, that is lines and nothing else.
 func TestBatches(t *testing.T) {
@@ -158,7 +159,7 @@ func TestBatches(t *testing.T) {
 		hands.Close()
 		reports, sizes := 0, []int{}
 		for _, msg := range k.messages {
-			if msg.Kind != bus.Propagate {
+			if msg.Kind != subject.Propagate {
 				continue
 			}
 			if len(msg.Payload) > 32<<10 {
@@ -234,7 +235,7 @@ type flimsy struct {
 
 type flimsyConn struct{ bus.Conn }
 
-func (flimsyConn) Publish(bus.Kind, string, string, []byte) error { return errors.New("broken") }
+func (flimsyConn) Publish(string, bus.Message) error { return errors.New("broken") }
 
 func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	c, err := d.Dialer.Dial(ctx, h)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"go.uber.org/zap"
@@ -119,7 +120,7 @@ func New(c Config) *Node {
 	n.busState.Store("not yet connected")
 	n.limits.Store(&c.Limits)
 	n.linked.Store(new([]*link))
-	var incarnation flood.Incarnation
+	var incarnation subject.Incarnation
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
 		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, QueueLimit: c.Limits.Queue, Retention: c.Retention,

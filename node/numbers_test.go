@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -87,13 +88,13 @@ type freezer struct {
 	thaw   chan struct{}
 }
 
-func (f *freezer) Message(bus.Message) {
+func (f *freezer) Receive(bus.Message) {
 	if f.frozen.Load() {
 		<-f.thaw
 	}
 }
 
-func (*freezer) Trouble(error) {}
+func (*freezer) Fault(error) {}
 
 // arrivals is a Handler that passes on when reports of a client named now come, and how many others do.
 type arrivals struct {
@@ -101,8 +102,8 @@ type arrivals struct {
 	others atomic.Int64
 }
 
-func (a *arrivals) Message(m bus.Message) {
-	if m.Kind != bus.Propagate {
+func (a *arrivals) Receive(m bus.Message) {
+	if m.Kind != subject.Propagate {
 		return
 	}
 	at := time.Now()
@@ -115,7 +116,7 @@ func (a *arrivals) Message(m bus.Message) {
 	}
 }
 
-func (*arrivals) Trouble(error) {}
+func (*arrivals) Fault(error) {}
 
 // A neighbour that takes nothing leaves the others' reports as quick as they were, and costs no more than its queue may hold.
 func TestStalledNeighbour(t *testing.T) {

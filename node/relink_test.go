@@ -168,11 +168,11 @@ func (s *strict) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	return strictConn{c, s}, err
 }
 
-func (c strictConn) Hear(ctx context.Context, neighbours []string) error {
+func (c strictConn) Subscribe(ctx context.Context, neighbours []string) error {
 	if c.bus.unread.Load() {
 		neighbours = slices.DeleteFunc(slices.Clone(neighbours), func(n string) bool { return n == "C" })
 	}
-	return c.Conn.Hear(ctx, neighbours)
+	return c.Conn.Subscribe(ctx, neighbours)
 }
 
 // A neighbour whom the bus permits only after the node has asked is heard all the same, without a new connection.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"herd/bus"
@@ -253,11 +254,11 @@ func (s *scene) drop(words []string) string {
 	if words[2] != "all" {
 		number = s.number(words[2])
 	}
-	return s.on(words[:1], func(w *lane) { w.lose[bus.Kind(words[1])] = number })
+	return s.on(words[:1], func(w *lane) { w.lose[subject.Kind(words[1])] = number })
 }
 
 func (s *scene) duplicate(words []string) string {
-	return s.on(words[:1], func(w *lane) { w.twice[bus.Kind(words[1])] = true })
+	return s.on(words[:1], func(w *lane) { w.twice[subject.Kind(words[1])] = true })
 }
 
 func (s *scene) stall(ways []string) string {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -171,7 +172,7 @@ func TestOnlyOwnIDs(t *testing.T) {
 			c.TLS, c.Limits.NewClients = ca.serve(t, ca), 2
 		})
 		foreign := "Hands +0.000000000 emu " + place + " 5"
-		n.Message(bus.Message{From: "Hands", Kind: bus.Propagate, Payload: []byte("PROPAGATE Hands " + foreign)})
+		n.Receive(bus.Message{From: "Hands", Kind: subject.Propagate, Payload: []byte("PROPAGATE Hands " + foreign)})
 		c := n.doors.dialTLS(t, ca.trust(ca.issue(t, []string{"kiwi", "*", "*.herd"}, func(c *x509.Certificate) { c.Subject.CommonName = "emu" })))
 		for _, test := range []struct{ line, want string }{
 			{"IAMAT kiwi " + place + " 1", "AT Goloman +946684799.000000000 kiwi " + place + " 1\n\n"},

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -46,7 +47,7 @@ func BenchmarkBatch(b *testing.B) {
 			b.StopTimer()
 			payload = appendReports(payload[:0], "Hands", next())
 			b.StartTimer()
-			n.Message(bus.Message{Kind: bus.Propagate, From: "Hands", Payload: payload})
+			n.Receive(bus.Message{Kind: subject.Propagate, From: "Hands", Payload: payload})
 			for _, l := range n.links() {
 				popped = l.Queue.Pop(popped[:0], batch, 1<<15)
 			}

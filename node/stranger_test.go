@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -33,7 +34,7 @@ func FuzzMessage(f *testing.F) {
 			Name: "Goloman", Topology: around(t, "Goloman", "Hands", "Holiday"), Limits: Limits{Queue: 1 << 16}, Log: zap.NewNop(),
 		})
 		n.engine.Connect(time.Now())
-		n.Message(bus.Message{From: from, Kind: bus.Kind(kind), Payload: []byte(payload)})
+		n.Receive(bus.Message{From: from, Kind: subject.Kind(kind), Payload: []byte(payload)})
 
 		refused, news := make(map[string]uint64), flood.NewRegistry()
 		switch {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"go.uber.org/zap"
@@ -99,7 +100,7 @@ func (t *talk) hear(links []*link) error {
 	for i, l := range links {
 		names[i] = string(l.Peer)
 	}
-	return t.conn.Hear(t.ctx, names)
+	return t.conn.Subscribe(t.ctx, names)
 }
 
 // tellAll has the node tell these neighbours and no others.
@@ -168,7 +169,7 @@ func (t *talk) tell(ctx context.Context, l *link) {
 	due := time.NewTimer(0)
 	defer due.Stop()
 	var m flood.Message
-	var payload, stamp []byte
+	var payload []byte
 	for ctx.Err() == nil {
 		l.telling.Store(true)
 		if !l.Next(time.Now(), &m) {
@@ -185,13 +186,12 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			}
 			continue
 		}
-		said := m.Payload
-		stamp = stamp[:0]
-		if m.Kind == flood.Reports {
-			payload, stamp = appendReports(payload[:0], n.Name, m.Reports), m.Stamp.Append(stamp)
-			said = payload
+		message := bus.Message{Kind: m.Kind, Payload: m.Payload}
+		if m.Kind == subject.Propagate {
+			payload = appendReports(payload[:0], n.Name, m.Reports)
+			message.Stamp, message.Payload = m.Stamp, payload
 		}
-		if err := t.publish(l, &m, string(stamp), said); err != nil {
+		if err := t.publish(l, &m, message); err != nil {
 			l.telling.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
@@ -199,20 +199,17 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			t.fail(nil)
 			return
 		}
-		n.published(l, &m, said)
+		n.published(l, &m, message.Payload)
 	}
 	l.telling.Store(false)
 }
 
-func (t *talk) publish(l *link, m *flood.Message, stamp string, payload []byte) error {
+func (t *talk) publish(l *link, m *flood.Message, message bus.Message) error {
 	if len(m.Traced) > 0 {
-		return t.publishTraced(l, m, stamp, payload)
+		return t.publishTraced(l, m, message)
 	}
-	return t.conn.Publish(kinds[m.Kind], string(l.Peer), stamp, payload)
+	return t.conn.Publish(string(l.Peer), message)
 }
-
-// kinds are the engine's kinds of messages on the bus.
-var kinds = [...]bus.Kind{flood.Reports: bus.Propagate, flood.Heartbeat: bus.Digest, flood.Sync: bus.Repair}
 
 // appendReports appends PROPAGATE lines, with an LF between two.
 func appendReports(dst []byte, from line.NodeName, reports []line.Report) []byte {
@@ -228,7 +225,7 @@ func appendReports(dst []byte, from line.NodeName, reports []line.Report) []byte
 // published counts and logs what was sent.
 func (n *Node) published(l *link, m *flood.Message, payload []byte) {
 	switch m.Kind {
-	case flood.Reports:
+	case subject.Propagate:
 		l.told.Add(uint64(len(m.Reports)))
 		l.messages.Add(1)
 		n.hop(n.Name, l.Peer, m.Reports)
@@ -237,7 +234,7 @@ func (n *Node) published(l *link, m *flood.Message, payload []byte) {
 				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(told)))
 			}
 		}
-	case flood.Heartbeat:
+	case subject.Digest:
 		if n.Log.Core().Enabled(zap.DebugLevel) {
 			n.Log.Debug("published", zap.String("to", string(l.Peer)), zap.String("line", string(payload)))
 		}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node/status"
 )
 
@@ -130,7 +131,7 @@ func TestStrangeTrace(t *testing.T) {
 	m := h.start("Welsh", dialer("Welsh"), func(c *Config) { c.Tracer = status.NewTracer(new(spans), "herd", "Welsh", "1", 1) })
 	for i, trace := range []string{"x", "9 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", strings.Repeat("0 ", 100000)} {
 		report := "Holiday +0.000000000 emu +1+1 " + string(rune('1'+i))
-		m.Message(bus.Message{Kind: bus.Propagate, From: "Holiday", Trace: trace, Payload: []byte("PROPAGATE Holiday " + report)})
+		m.Receive(bus.Message{Kind: subject.Propagate, From: "Holiday", Trace: trace, Payload: []byte("PROPAGATE Holiday " + report)})
 		h.settled(known(t, report), "Welsh")
 		if got := m.Health().Refused["malformed message"]; got != uint64(i+1) {
 			t.Errorf("%d are counted of %d", got, i+1)

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"herd/bus"
-	"herd/node/flood"
+	"herd/bus/subject"
 )
 
 // recorded is what two neighbours, A and B, once said to each other, a message a line:
@@ -57,16 +57,17 @@ const afterwards = 303 // clients that both know
 
 // said is one message.
 type said struct {
-	at             time.Duration
-	from, to       string
-	kind           bus.Kind
-	stamp, payload string
+	at       time.Duration
+	from, to string
+	kind     subject.Kind
+	stamp    subject.Stamp
+	payload  string
 }
 
 func (m said) String() string {
-	stamp := m.stamp
-	if stamp == "" {
-		stamp = "-"
+	stamp := "-"
+	if m.stamp != (subject.Stamp{}) {
+		stamp = string(m.stamp.Append(nil))
 	}
 	return fmt.Sprintf("%s %s %s %s %+q\n", m.at, m.from, m.kind, stamp, m.payload)
 }
@@ -78,15 +79,17 @@ func readRecorded(t *testing.T) (all []said) {
 	}
 	for l := range strings.Lines(string(text)) {
 		m := said{to: "A"}
-		var at string
-		if _, err := fmt.Sscanf(l, "%s %s %s %s %q\n", &at, &m.from, &m.kind, &m.stamp, &m.payload); err != nil {
+		var at, stamp string
+		if _, err := fmt.Sscanf(l, "%s %s %s %s %q\n", &at, &m.from, &m.kind, &stamp, &m.payload); err != nil {
 			t.Fatalf("%s: %q: %v", recorded, l, err)
 		}
 		if m.from == "A" {
 			m.to = "B"
 		}
-		if m.stamp == "-" {
-			m.stamp = ""
+		if stamp != "-" {
+			if m.stamp, err = subject.ParseStamp(stamp); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if m.at, err = time.ParseDuration(at); err != nil {
 			t.Fatal(err)
@@ -111,7 +114,7 @@ func TestWireForm(t *testing.T) {
 		now = s.wires.recorded()
 	})
 	slices.SortFunc(now, func(a, b said) int { // what happens at one moment has no order between nodes
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.from, b.from), cmp.Compare(a.kind, b.kind), cmp.Compare(a.stamp, b.stamp), cmp.Compare(a.payload, b.payload))
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.from, b.from), cmp.Compare(a.kind, b.kind), cmp.Compare(a.stamp.Number, b.stamp.Number), cmp.Compare(a.payload, b.payload))
 	})
 	if _, err := os.Stat(recorded); *update && errors.Is(err, fs.ErrNotExist) {
 		var text strings.Builder
@@ -127,7 +130,7 @@ func TestWireForm(t *testing.T) {
 		t.Fatalf("%d messages, %d were recorded", len(now), len(old))
 	}
 	for i, m := range now {
-		if m.kind == bus.Digest && strings.HasPrefix(m.payload, old[i].payload+" ") {
+		if m.kind == subject.Digest && strings.HasPrefix(m.payload, old[i].payload+" ") {
 			m.payload = old[i].payload
 		}
 		if m != old[i] {
@@ -150,7 +153,7 @@ func TestOldNeighbour(t *testing.T) {
 					words := strings.Fields(step)
 					switch {
 					case words[0] == "start" && words[1] != today: // the other one begins to speak; its incarnation is not drawn
-						var drawn flood.Incarnation
+						var drawn subject.Incarnation
 						_, _ = rand.Read(drawn[:])
 						peer := words[1]
 						c := hear(t, wired{s.dialer(peer), s.wires, peer, peer}, new(keeper), today)
@@ -161,13 +164,13 @@ func TestOldNeighbour(t *testing.T) {
 					}
 				}
 				for _, m := range old {
-					if m.kind == bus.Repair && m.payload[0] == '?' {
+					if m.kind == subject.Repair && m.payload[0] == '?' {
 						asked++
 					}
 				}
 				answered := 0
 				for _, m := range s.wires.recorded() {
-					if m.from == today && m.kind == bus.Repair && m.payload[0] != '?' {
+					if m.from == today && m.kind == subject.Repair && m.payload[0] != '?' {
 						answered++
 					}
 				}
@@ -191,7 +194,7 @@ func speak(t *testing.T, c bus.Conn, all []said) {
 			time.Sleep(m.at - last)
 		}
 		last = m.at
-		if err := c.Publish(m.kind, m.to, m.stamp, []byte(m.payload)); err != nil {
+		if err := c.Publish(m.to, bus.Message{Kind: m.kind, Stamp: m.stamp, Payload: []byte(m.payload)}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 )
 
 // wires is what lies between nodes and a bus of any kind: each way from one node to another takes its time, and can be cut, held,
@@ -31,13 +32,13 @@ type lane struct {
 	passed int // messages: each takes another microsecond, so that none comes just when an answer to one before it is due
 	cut    bool
 	hold   bool
-	lose   map[bus.Kind]int // of the next ones; -1 is all
-	twice  map[bus.Kind]bool
-	edit   *strings.Replacer // of heartbeats, or nil
-	more   string            // that is appended to heartbeats
-	under  []flying          // way, in order
-	stall  chan struct{}     // nil, or closed when publishing goes on
-	count  map[bus.Kind]int  // published
+	lose   map[subject.Kind]int // of the next ones; -1 is all
+	twice  map[subject.Kind]bool
+	edit   *strings.Replacer    // of heartbeats, or nil
+	more   string               // that is appended to heartbeats
+	under  []flying             // way, in order
+	stall  chan struct{}        // nil, or closed when publishing goes on
+	count  map[subject.Kind]int // published
 }
 
 // flying is a message under way to a connection.
@@ -78,7 +79,7 @@ func (w *wires) lay(from, to string) {
 	defer w.mu.Unlock()
 	least := time.Millisecond + time.Duration(len(w.lanes))*17*time.Microsecond
 	w.lanes[[2]string{from, to}] = &lane{
-		least: least, takes: least, lose: make(map[bus.Kind]int), twice: make(map[bus.Kind]bool), count: make(map[bus.Kind]int),
+		least: least, takes: least, lose: make(map[subject.Kind]int), twice: make(map[subject.Kind]bool), count: make(map[subject.Kind]int),
 	}
 }
 
@@ -177,7 +178,7 @@ func (c wiredConn) Close() {
 	close(c.closed)
 }
 
-func (h wiredHandler) Message(m bus.Message) {
+func (h wiredHandler) Receive(m bus.Message) {
 	h.wires.on(m.From, h.name, func(w *lane) {
 		w.under = append(w.under, flying{m, h, w.hold})
 		w.passed++
@@ -187,7 +188,7 @@ func (h wiredHandler) Message(m bus.Message) {
 	})
 }
 
-func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
+func (c wiredConn) Publish(to string, m bus.Message) error {
 	c.wires.mu.Lock()
 	w := c.wires.lanes[[2]string{c.name, to}]
 	c.wires.mu.Unlock()
@@ -203,23 +204,23 @@ func (c wiredConn) Publish(kind bus.Kind, to, stamp string, payload []byte) erro
 		case <-c.Done():
 		}
 	}
-	c.wires.record(said{from: c.name, to: to, kind: kind, stamp: stamp, payload: string(payload)})
+	c.wires.record(said{from: c.name, to: to, kind: m.Kind, stamp: m.Stamp, payload: string(m.Payload)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.count[kind]++
-	if w.lose[kind] != 0 {
-		w.lose[kind]-- // all: it goes on being less than 0
+	w.count[m.Kind]++
+	if w.lose[m.Kind] != 0 {
+		w.lose[m.Kind]-- // all: it goes on being less than 0
 		return nil
 	}
 	if w.cut {
 		return nil
 	}
-	if kind == bus.Digest {
-		payload = w.changed(payload)
+	if m.Kind == subject.Digest {
+		m.Payload = w.changed(m.Payload)
 	}
-	err := c.Conn.Publish(kind, to, stamp, payload)
-	if err == nil && w.twice[kind] {
-		err = c.Conn.Publish(kind, to, stamp, payload)
+	err := c.Conn.Publish(to, m)
+	if err == nil && w.twice[m.Kind] {
+		err = c.Conn.Publish(to, m)
 	}
 	return err
 }
@@ -242,7 +243,7 @@ func (w *lane) arrive() {
 	select {
 	case <-f.to.closed:
 	default:
-		f.to.Handler.Message(f.Message)
+		f.to.Handler.Receive(f.Message)
 	}
 }
 

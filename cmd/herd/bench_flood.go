@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/cmd/herd/internal/bench"
 	"herd/node/line"
 )
@@ -123,8 +124,8 @@ func (a *arrivals) observe(ctx context.Context, b *benchCommand) error {
 	ctx, a.stopped = context.WithCancel(ctx)
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	observer := bus.Observer{
-		URL: b.url, Credentials: identity, Herd: b.config.Herd, Kind: bus.Propagate, To: a.node,
-		Ready: func() { close(ready) }, See: a.see, Trouble: a.fail,
+		URL: b.url, Credentials: identity, Herd: b.config.Herd, Kind: subject.Propagate, To: a.node,
+		Ready: func() { close(ready) }, Receive: a.see, Fault: a.fail,
 	}
 	a.running.Go(func() {
 		err := observer.Run(ctx)
@@ -210,7 +211,7 @@ func (a *arrivals) acknowledged(report []byte, at time.Time) {
 }
 
 // see hears what the node is told.
-func (a *arrivals) see(m bus.Seen) {
+func (a *arrivals) see(m bus.Observed) {
 	at := time.Now()
 	for l := range bytes.Lines(m.Payload) {
 		// PROPAGATE from origin skew client position time

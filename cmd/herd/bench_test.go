@@ -28,7 +28,7 @@ func (a *arrivals) told(reports ...[2]int) {
 	for _, r := range reports {
 		fmt.Fprintf(&payload, "PROPAGATE Holiday Goloman +0.000000001 bench-%07d +1.000000-1.000000 %d\n", r[0], r[1])
 	}
-	a.see(bus.Seen{Message: bus.Message{Payload: []byte(payload.String())}, To: "Welsh"})
+	a.see(bus.Observed{Message: bus.Message{Payload: []byte(payload.String())}, To: "Welsh"})
 }
 
 func (a *arrivals) answered(client, when int) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/configs"
 	"herd/node/status"
 )
@@ -27,15 +28,15 @@ func observer(config *configs.Config, server *bus.Server) (*status.Observer, err
 	if err != nil {
 		return nil, err
 	}
-	return status.NewObserver(observing(&bus.Observer{URL: config.Bus.URL, Credentials: identity, Herd: config.Herd, Kind: bus.Propagate})), nil
+	return status.NewObserver(observing(&bus.Observer{URL: config.Bus.URL, Credentials: identity, Herd: config.Herd, Kind: subject.Propagate})), nil
 }
 
 // observing returns how to observe the bus like that.
 func observing(o *bus.Observer) status.Observe {
 	return func(ctx context.Context, s status.Sight) {
 		each := *o
-		each.Ready, each.Trouble = s.Ready, s.Behind
-		each.See = func(m bus.Seen) { s.See(m.From, m.To, m.Payload) }
+		each.Ready, each.Fault = s.Ready, s.Behind
+		each.Receive = func(m bus.Observed) { s.See(m.From, m.To, m.Payload) }
 		_ = each.Keep(ctx, maxObservePause, func(why error, _ bool) error {
 			if errors.Is(why, bus.ErrRefused) {
 				why = fmt.Errorf("the bus lets no observer in; make its configuration with 'herd bus keys --observer', "+

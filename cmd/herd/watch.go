@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/configs"
 	"herd/node/line"
 )
@@ -192,16 +193,16 @@ func (w *watcher) keep(ctx context.Context) error {
 		}
 		return node
 	}
-	where := fmt.Sprintf("%s.%s.%s.%s on %s", w.config.Herd, bus.Propagate, name(w.from), name(w.to), redacted(w.config, w.url))
+	where := fmt.Sprintf("%s.%s.%s.%s on %s", w.config.Herd, subject.Propagate, name(w.from), name(w.to), redacted(w.config, w.url))
 	watched := false
 	observer := bus.Observer{
-		URL: w.url, Credentials: identity, Herd: w.config.Herd, Kind: bus.Propagate, From: w.from, To: w.to,
+		URL: w.url, Credentials: identity, Herd: w.config.Herd, Kind: subject.Propagate, From: w.from, To: w.to,
 		Ready: func() {
 			watched = true
 			fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
 		},
-		See:     w.see,
-		Trouble: w.behind,
+		Receive: w.see,
+		Fault:   w.behind,
 	}
 	return observer.Keep(ctx, maxWatchPause, func(why error, seen bool) error {
 		switch {
@@ -225,7 +226,7 @@ func (w *watcher) behind(err error) {
 }
 
 // see shows one message: one or more lines.
-func (w *watcher) see(m bus.Seen) {
+func (w *watcher) see(m bus.Observed) {
 	var text bytes.Buffer
 	now := time.Now()
 	for l := range strings.Lines(string(m.Payload)) {

@@ -20,7 +20,7 @@ const timeOfDay = "15:04:05.000"
 // sighting is one line that was seen on the bus.
 type sighting struct {
 	at      time.Time
-	message bus.Seen
+	message bus.Observed
 	line    string // without its LF
 	report  line.Report
 	err     error // why it is none

@@ -44,7 +44,7 @@ func TestWatchJSON(t *testing.T) {
 
 func TestWatchJSONSubject(t *testing.T) {
 	var text bytes.Buffer
-	s := &sighting{message: bus.Seen{Subject: "h.propagate.\xff.B", Message: bus.Message{From: "\xff"}, To: "B"}, line: "x", err: os.ErrInvalid}
+	s := &sighting{message: bus.Observed{Subject: "h.propagate.\xff.B", Message: bus.Message{From: "\xff"}, To: "B"}, line: "x", err: os.ErrInvalid}
 	new(watcher).inJSON(&text, s)
 	const want = `{"time":"0001-01-01T00:00:00.000000000Z","subject_base64":"aC5wcm9wYWdhdGUu/y5C","from":"\ufffd","to":"B","line":"x"}` + "\n"
 	if text.String() != want {

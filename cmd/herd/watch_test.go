@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/subject"
 	"herd/node"
 )
 
@@ -28,8 +29,8 @@ type wire struct {
 
 type deaf struct{}
 
-func (deaf) Message(bus.Message) {}
-func (deaf) Trouble(error)       {}
+func (deaf) Receive(bus.Message) {}
+func (deaf) Fault(error)         {}
 
 func startWire(t *testing.T, listen string) *wire {
 	t.Helper()
@@ -59,7 +60,7 @@ func (w *wire) stop() {
 
 func (w *wire) tell(payload string) {
 	w.t.Helper()
-	if err := w.oak.Publish(bus.Propagate, "Elm-2", "", []byte(payload)); err != nil {
+	if err := w.oak.Publish("Elm-2", bus.Message{Kind: subject.Propagate, Payload: []byte(payload)}); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -57,7 +58,7 @@ func newWorld(x *exploration) *world {
 	w := &world{exploration: x}
 	for i, name := range x.topo.Nodes() {
 		w.scratch = append(w.scratch, NewEngine(Config{
-			Name: name, Incarnation: Incarnation{byte(i + 1), 1}, Topology: x.topo, QueueLimit: 10,
+			Name: name, Incarnation: subject.Incarnation{byte(i + 1), 1}, Topology: x.topo, QueueLimit: 10,
 			OnNotice: func(n Notice) {
 				if n.Kind == DuplicateName || n.Kind == DuplicateNeighbourName {
 					w.fail("%s takes somebody for a twin: %+v", name, n)

@@ -3,6 +3,7 @@ package flood
 import (
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 )
 
@@ -29,7 +30,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	b.settled = s.empty && e.oldest == e.registry.oldest.Load()
 	e.record(now, &s)
 	b.records = l.nextRecords(now)
-	m.Kind, m.Payload = Heartbeat, b.append(m.Payload)
+	m.Kind, m.Payload = subject.Digest, b.append(m.Payload)
 	return true
 }
 
@@ -137,7 +138,7 @@ func (l *Link) follow(now time.Time, b *heartbeat) {
 			}
 		}
 	}
-	if b.echo == (Incarnation{}) || b.echo == e.Incarnation {
+	if b.echo == (subject.Incarnation{}) || b.echo == e.Incarnation {
 		return
 	}
 	if now.Sub(l.strange) > twinShows {

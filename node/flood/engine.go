@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"herd/node/line"
@@ -17,14 +18,14 @@ const Local line.NodeName = ""
 // Config is what an engine is made of.
 type Config struct {
 	Name        line.NodeName
-	Incarnation Incarnation        // another one for each start
-	Topology    *topology.Topology // at first, see [Engine.Relink]
-	QueueLimit  int                // clients whose reports wait on a link
-	Retention   time.Duration      // how long reports are kept; 0: for ever
-	OnChange    func(line.Report)  // is told all that changes the registry, which is locked meanwhile; or nil
-	OnNotice    func(Notice)       // is told what happens; must not call the engine. Or nil
-	Version     string             // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
-	Started     time.Time          // the node
+	Incarnation subject.Incarnation // another one for each start
+	Topology    *topology.Topology  // at first, see [Engine.Relink]
+	QueueLimit  int                 // clients whose reports wait on a link
+	Retention   time.Duration       // how long reports are kept; 0: for ever
+	OnChange    func(line.Report)   // is told all that changes the registry, which is locked meanwhile; or nil
+	OnNotice    func(Notice)        // is told what happens; must not call the engine. Or nil
+	Version     string              // of the program. "": the node tells nobody how it is, and only passes on what others tell, see [Record]
+	Started     time.Time           // the node
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the repair of what links lose.

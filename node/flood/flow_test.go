@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -27,7 +28,7 @@ func TestFlow(t *testing.T) {
 			if !a.Next(p.now, &m) {
 				return messages, reports
 			}
-			if m.Kind == Reports {
+			if m.Kind == subject.Propagate {
 				messages, reports = append(messages, m), reports+len(m.Reports)
 			}
 		}
@@ -48,8 +49,8 @@ func TestFlow(t *testing.T) {
 			continue
 		}
 		told++
-		if beat.Kind != Heartbeat || taken != told*tellTaken {
-			t.Fatalf("message of kind %d when %d reports are taken", beat.Kind, taken)
+		if beat.Kind != subject.Digest || taken != told*tellTaken {
+			t.Fatalf("message of kind %s when %d reports are taken", beat.Kind, taken)
 		}
 		if err := a.Receive(p.now, beat, nil); err != nil {
 			t.Fatal(err)
@@ -74,9 +75,9 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
 	number, _ := a.Queue.last()
-	take := func(from Incarnation) {
+	take := func(from subject.Incarnation) {
 		number++
-		m := Message{Kind: Reports, Stamp: Stamp{from, number}, Reports: []line.Report{at(t, "c", int(number))}}
+		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: from, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
 		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 			t.Fatalf("%v after %d s with reports", got, i+1)
 		}
 		var beat Message
-		if b.due = p.now; !b.Next(p.now, &beat) || beat.Kind != Heartbeat {
+		if b.due = p.now; !b.Next(p.now, &beat) || beat.Kind != subject.Digest {
 			t.Fatal("no heartbeat")
 		}
 		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].Incarnation || h.processed != number {
@@ -101,7 +102,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 	}
 	var states []State
 	for range 3 {
-		take(Incarnation{99}) // an earlier start's
+		take(subject.Incarnation{99}) // an earlier start's
 		states = append(states, state())
 	}
 	since := b.Status().SilentSince
@@ -120,7 +121,7 @@ func TestHeartbeatsThatStayAway(t *testing.T) {
 	beaten := b.Status().SilentSince
 	for b.Status().State == Up && p.now.Sub(beaten) < 2*lateBeat {
 		number++
-		m := Message{Kind: Reports, Stamp: Stamp{p.engines["A"].Incarnation, number}, Reports: []line.Report{at(t, "c", int(number))}}
+		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: p.engines["A"].Incarnation, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
 		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"herd/bus/subject"
 )
 
 // heartbeat is what a node says of itself and of one link every second, and more often when it takes many reports. Its text is
@@ -16,13 +18,13 @@ import (
 // with single blanks between, and '-' for what is not there. 1 is the version of all that goes over the bus. Whatever follows
 // and is not understood is ignored, so that a later form of the same version may say more.
 type heartbeat struct {
-	incarnation Incarnation
-	last        uint64      // number of the last message of reports on this link, or of a gap after it
-	echo        Incarnation // of the neighbour, as last heard, and not long ago
-	processed   uint64      // number of the last message of that incarnation that was taken
-	settled     bool        // everything was sent: the digest stands for what the neighbour should know
-	digest      digest      // of the registry, 16 hexadecimal digits; only if settled
-	clients     int         // in the registry
+	incarnation subject.Incarnation
+	last        uint64              // number of the last message of reports on this link, or of a gap after it
+	echo        subject.Incarnation // of the neighbour, as last heard, and not long ago
+	processed   uint64              // number of the last message of that incarnation that was taken
+	settled     bool                // everything was sent: the digest stands for what the neighbour should know
+	digest      digest              // of the registry, 16 hexadecimal digits; only if settled
+	clients     int                 // in the registry
 	retention   time.Duration
 	cutoff      int64    // reports received before are forgotten: nanoseconds since 1970, or keepAll
 	topology    uint64   // fingerprint of the topology as configured, 16 hexadecimal digits
@@ -37,7 +39,7 @@ const heartbeatWord = "HEARTBEAT/"
 func (b *heartbeat) append(dst []byte) []byte {
 	dst = append(append(dst, heartbeatWord+wireVersion+" "...), b.incarnation.String()...)
 	dst = strconv.AppendUint(append(dst, ' '), b.last, 10)
-	if b.echo == (Incarnation{}) {
+	if b.echo == (subject.Incarnation{}) {
 		dst = append(dst, " -"...)
 	} else {
 		dst = append(append(dst, ' '), b.echo.String()...)
@@ -85,10 +87,10 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 		return b, fmt.Errorf("%w: a heartbeat of %d fields", ErrMalformed, len(f))
 	}
 	var faults [9]error
-	b.incarnation, faults[0] = ParseIncarnation(f[0])
+	b.incarnation, faults[0] = subject.ParseIncarnation(f[0])
 	b.last, faults[1] = parseNumber(f[1])
 	if f[2] != "-" {
-		b.echo, faults[2] = ParseIncarnation(f[2])
+		b.echo, faults[2] = subject.ParseIncarnation(f[2])
 	}
 	b.processed, faults[3] = parseNumber(f[3])
 	if b.settled = f[4] != "-"; b.settled {
@@ -127,4 +129,14 @@ func parseHex(s string) (n uint64, err error) {
 		n = n<<8 | uint64(c)
 	}
 	return n, nil
+}
+
+var errNumber = errors.New("flood: not a number")
+
+// parseNumber understands what strconv.FormatUint makes, and nothing else.
+func parseNumber(s string) (uint64, error) {
+	if s == "" || s[0] == '+' || s[0] == '0' && s != "0" {
+		return 0, errNumber
+	}
+	return strconv.ParseUint(s, 10, 64)
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"herd/node/line"
@@ -44,20 +45,10 @@ const (
 
 func (s State) String() string { return [...]string{"down", "catching up", "up"}[s] }
 
-// Kind says what a message is.
-type Kind uint8
-
-// The kinds of messages.
-const (
-	Reports Kind = iota
-	Heartbeat
-	Sync
-)
-
 // Message is what goes over a link.
 type Message struct {
-	Kind    Kind
-	Stamp   Stamp         // of Reports
+	Kind    subject.Kind
+	Stamp   subject.Stamp // of Reports
 	Reports []line.Report // of Reports
 	Traced  []Traced      // of these, those that are followed
 	Payload []byte        // of the others
@@ -83,7 +74,7 @@ type Link struct {
 	missed    bool      // none has for so long that it was noted
 	caughtUp  bool      // since then
 	peers     []hearing // incarnations of the neighbour, the one heard last at the end
-	current   Incarnation
+	current   subject.Incarnation
 	flow      flow      // of reports
 	foreign   int       // heartbeats that echoed an incarnation of this node's name that is not this one's
 	strange   time.Time // when the first of them came
@@ -130,7 +121,7 @@ type LinkCounts struct {
 
 // hearing is how far one incarnation of the neighbour has been heard.
 type hearing struct {
-	incarnation Incarnation
+	incarnation subject.Incarnation
 	last        uint64 // message that was taken, or gap that was noticed
 	beaten      bool   // heartbeats came of it
 }
@@ -208,7 +199,7 @@ func (l *Link) nextReports(m *Message) bool {
 	if !l.mayTell() {
 		return false
 	}
-	m.Kind = Reports
+	m.Kind = subject.Propagate
 	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*aroundText)
 	m.Stamp.Incarnation = l.engine.Incarnation
 	if len(m.Reports) == 0 {
@@ -221,7 +212,7 @@ func (l *Link) nextReports(m *Message) bool {
 
 func (l *Link) nextRepair(now time.Time, m *Message) bool {
 	e := l.engine
-	m.Kind = Sync
+	m.Kind = subject.Repair
 	e.mu.Lock()
 	if w := e.walk; w != nil && w.link == l && w.due() {
 		defer e.mu.Unlock()
@@ -250,7 +241,7 @@ func (l *Link) nextRepair(now time.Time, m *Message) bool {
 // whether it was news.
 func (l *Link) Receive(now time.Time, m Message, heard func(r line.Report, news bool)) error {
 	switch m.Kind {
-	case Reports:
+	case subject.Propagate:
 		l.again = 0
 		l.engine.ApplyBatch(m.Reports, l.Peer, heard)
 		l.duplicates.Add(l.again)
@@ -258,7 +249,7 @@ func (l *Link) Receive(now time.Time, m Message, heard func(r line.Report, news 
 			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
 		}
 		return nil
-	case Heartbeat:
+	case subject.Digest:
 		return l.receiveHeartbeat(now, m.Payload)
 	default:
 		return l.receiveSync(now, m.Payload)
@@ -266,7 +257,7 @@ func (l *Link) Receive(now time.Time, m Message, heard func(r line.Report, news 
 }
 
 // processed notes that a message of reports was taken.
-func (l *Link) processed(now time.Time, s Stamp, reports int) {
+func (l *Link) processed(now time.Time, s subject.Stamp, reports int) {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -288,7 +279,7 @@ func (l *Link) processed(now time.Time, s Stamp, reports int) {
 }
 
 // hearing returns how far an incarnation of the neighbour has been heard. A new one asks for a walk, and begins at number.
-func (l *Link) hearing(now time.Time, i Incarnation, number uint64) *hearing {
+func (l *Link) hearing(now time.Time, i subject.Incarnation, number uint64) *hearing {
 	at := slices.IndexFunc(l.peers, func(h hearing) bool { return h.incarnation == i })
 	if at < 0 {
 		if len(l.peers) == incarnations {

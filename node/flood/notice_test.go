@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"herd/bus/subject"
 )
 
 // A neighbour that says of each heartbeat something else, as twins do or who means ill, does not fill the log.
@@ -13,9 +15,9 @@ func TestNoticesBounded(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	e.Connect(now)
 	for i := range 600 {
-		b := heartbeat{incarnation: Incarnation{1}, cutoff: keepAll, topology: uint64(i), retention: time.Duration(i % 2)}
+		b := heartbeat{incarnation: subject.Incarnation{1}, cutoff: keepAll, topology: uint64(i), retention: time.Duration(i % 2)}
 		payload := append(b.append(nil), " links="+strings.Repeat(strings.Repeat("x", i)+",", 40)...)
-		if err := e.Links()[0].Receive(now, Message{Kind: Heartbeat, Payload: payload}, nil); err != nil {
+		if err := e.Links()[0].Receive(now, Message{Kind: subject.Digest, Payload: payload}, nil); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(100 * time.Millisecond)

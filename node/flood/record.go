@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -34,7 +35,7 @@ var ErrRecord = errors.New("flood: record of a node refused")
 // where states are d, c and u. It travels as it was made, with what follows and is not understood.
 type Record struct {
 	Name        line.NodeName
-	Incarnation Incarnation
+	Incarnation subject.Incarnation
 	Time        int64         // nanoseconds since 1970 by the clock of the node, or more: later than that of each record before, of any start
 	Uptime      time.Duration // of the node, in whole seconds, when it was made
 	Clients     int           // in the registry
@@ -93,12 +94,12 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	r := &Record{Name: line.NodeName(f[0]), Version: f[6], Received: now, text: strings.Clone(text)} // for it is part of a message
 	var faults [6]error
 	var numbers [4]uint64
-	r.Incarnation, faults[0] = ParseIncarnation(f[1])
+	r.Incarnation, faults[0] = subject.ParseIncarnation(f[1])
 	for i, digits := range []string{age, f[2], f[3], f[4]} {
 		numbers[i], faults[1+i] = parseNumber(digits)
 	}
 	r.Digest, faults[5] = parseHex(f[5])
-	if fault := errors.Join(faults[:]...); fault != nil || !line.ValidName(f[0]) || r.Incarnation == (Incarnation{}) {
+	if fault := errors.Join(faults[:]...); fault != nil || !line.ValidName(f[0]) || r.Incarnation == (subject.Incarnation{}) {
 		return refused("a field is malformed")
 	}
 	if slices.Max(numbers[1:]) > math.MaxInt64 || numbers[2] > math.MaxInt64/uint64(time.Second) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -21,7 +22,7 @@ func recording(c *Config) { c.Version, c.Started = "v1.2.3", time.Unix(1_700_000
 // What a node tells of itself is understood as it was meant.
 func TestRecordText(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	e := connected(Config{Name: "Hands", Incarnation: Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), QueueLimit: 10, Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
+	e := connected(Config{Name: "Hands", Incarnation: subject.Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), QueueLimit: 10, Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
 	e.Links()[0].alive, e.Links()[0].caughtUp = true, true
 	e.Apply(at(t, "k", 1), Local)
 	r := e.Records(now)[0]
@@ -44,7 +45,7 @@ func TestRecordOfMuch(t *testing.T) {
 	for i := range 200 {
 		peers = append(peers, line.NodeName(fmt.Sprintf("%032d", i)))
 	}
-	e := connected(Config{Name: "A", Incarnation: Incarnation{1}, Topology: star(t, "A", peers...), QueueLimit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
+	e := connected(Config{Name: "A", Incarnation: subject.Incarnation{1}, Topology: star(t, "A", peers...), QueueLimit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
 	r := e.Records(time.Time{})[0]
 	if r.Version != "v1_(gr__er__lter)"+strings.Repeat("x", 47) && len(r.Version) != maxVersion {
 		t.Errorf("version %q", r.Version)
@@ -109,8 +110,8 @@ func FuzzRecord(f *testing.F) {
 
 // beats has a node hear a heartbeat of a neighbour, with these records.
 func (n *net) beats(from, to line.NodeName, records ...string) error {
-	b := heartbeat{incarnation: Incarnation{9}, echo: n.engines[to].Incarnation, cutoff: keepAll, topology: n.topo.Fingerprint(), records: records}
-	return n.link(to, from).Receive(n.now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil)
+	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].Incarnation, cutoff: keepAll, topology: n.topo.Fingerprint(), records: records}
+	return n.link(to, from).Receive(n.now, Message{Kind: subject.Digest, Payload: b.append(nil)}, nil)
 }
 
 // said returns the records in the next heartbeat of a node to a neighbour.
@@ -118,7 +119,7 @@ func (n *net) said(t *testing.T, from, to line.NodeName) []string {
 	var m Message
 	l := n.link(from, to)
 	l.due = n.now
-	if !l.Next(n.now, &m) || m.Kind != Heartbeat {
+	if !l.Next(n.now, &m) || m.Kind != subject.Digest {
 		t.Fatal("no heartbeat")
 	}
 	b, err := parseHeartbeat(string(m.Payload))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"herd/node/line"
@@ -32,13 +33,13 @@ func newNet(topo *topology.Topology, adjust ...func(*Config)) *net {
 		repair: make(map[line.NodeName]int),
 	}
 	for i, name := range topo.Nodes() {
-		n.start(name, Incarnation{byte(i + 1)}, adjust...)
+		n.start(name, subject.Incarnation{byte(i + 1)}, adjust...)
 	}
 	return n
 }
 
 // start has a node run that knows nothing.
-func (n *net) start(name line.NodeName, i Incarnation, adjust ...func(*Config)) {
+func (n *net) start(name line.NodeName, i subject.Incarnation, adjust ...func(*Config)) {
 	c := Config{
 		Name: name, Incarnation: i, Topology: n.topo, QueueLimit: 1 << 16,
 		OnNotice: func(each Notice) { n.notices = append(n.notices, each) },
@@ -73,7 +74,7 @@ func (n *net) settle(t testing.TB) {
 			for _, to := range n.topo.Neighbours(from) {
 				way := [2]line.NodeName{from, to}
 				for _, m := range n.wires[way] {
-					if m.Kind == Sync {
+					if m.Kind == subject.Repair {
 						n.repair[to] += len(m.Payload)
 					}
 					if err := n.link(to, from).Receive(n.now, m, nil); err != nil {
@@ -194,14 +195,14 @@ func TestWalksTakeTurns(t *testing.T) {
 	var m Message
 	for ; now.Sub(began) < time.Minute; now = now.Add(time.Second / 4) {
 		for i, l := range e.Links() {
-			b := heartbeat{incarnation: Incarnation{byte(i + 1)}, cutoff: keepAll}
-			if err := l.Receive(now, Message{Kind: Heartbeat, Payload: b.append(nil)}, nil); err != nil {
+			b := heartbeat{incarnation: subject.Incarnation{byte(i + 1)}, cutoff: keepAll}
+			if err := l.Receive(now, Message{Kind: subject.Digest, Payload: b.append(nil)}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, l := range e.Links() {
 			for l.Next(now, &m) {
-				if m.Kind != Sync {
+				if m.Kind != subject.Repair {
 					continue
 				}
 				if l.Peer != from {
@@ -216,7 +217,7 @@ func TestWalksTakeTurns(t *testing.T) {
 				if q.asks[0].branch.depth == maxDepth {
 					answer = appendList(beginAnswer(nil, q.id), nil)
 				}
-				if err := l.Receive(now, Message{Kind: Sync, Payload: answer}, nil); err != nil {
+				if err := l.Receive(now, Message{Kind: subject.Repair, Payload: answer}, nil); err != nil {
 					t.Fatal(err)
 				}
 				break // not faster than that

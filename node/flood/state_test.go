@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
 // frozen is an engine at rest: all that decides what it does next. It is never changed.
 type frozen struct {
-	incarnation Incarnation
+	incarnation subject.Incarnation
 	held        []line.Report
 	links       []frozenLink
 	walk        *walk
@@ -126,15 +127,15 @@ func (s *state) key() [16]byte {
 	age := func(t time.Time, most time.Duration) { small(int(min(s.now.Sub(t), most) / (time.Second / 2))) }
 	report := func(r line.Report) { small(slices.Index(w.reports, r)) }
 	// begun encodes which start of who speaks over a way.
-	begun := func(way int, i Incarnation) {
-		if i == (Incarnation{}) {
+	begun := func(way int, i subject.Incarnation) {
+		if i == (subject.Incarnation{}) {
 			small(-1)
 		} else {
 			b = append(b, s.engines[w.ways[way][0]].incarnation[1]-i[1])
 		}
 	}
 	// number encodes the number of a message over a way. One of an earlier start matters only while such are under way.
-	number := func(way int, i Incarnation, n uint64) {
+	number := func(way int, i subject.Incarnation, n uint64) {
 		begun(way, i)
 		switch {
 		case i == s.engines[w.ways[way][0]].incarnation:
@@ -213,14 +214,14 @@ func (s *state) key() [16]byte {
 	for way, wire := range s.wires {
 		asker, other := s.engines[w.ways[way][0]], s.engines[w.ways[way][1]]
 		for _, m := range wire {
-			small(int(m.Kind) + 50)
+			small(int(m.Kind[0]) - 50)
 			switch m.Kind {
-			case Reports:
+			case subject.Propagate:
 				number(way, m.Stamp.Incarnation, m.Stamp.Number)
 				for _, r := range m.Reports {
 					report(r)
 				}
-			case Heartbeat:
+			case subject.Digest:
 				h, err := parseHeartbeat(string(m.Payload))
 				if err != nil {
 					w.fail("%v", err)
@@ -230,7 +231,7 @@ func (s *state) key() [16]byte {
 					number(way^1, h.echo, h.processed)
 				}
 				b = binary.BigEndian.AppendUint64(b, h.digest)
-			case Sync:
+			case subject.Repair:
 				if m.Payload[0] == answer {
 					asker = other
 				}
@@ -251,7 +252,7 @@ func (s *state) key() [16]byte {
 }
 
 // underWay reports whether something that a start of a node said is under way.
-func (s *state) underWay(way int, i Incarnation) bool {
+func (s *state) underWay(way int, i subject.Incarnation) bool {
 	return slices.ContainsFunc(s.wires[way], func(m Message) bool { return m.sender() == i })
 }
 
@@ -275,7 +276,7 @@ func (s *state) stale(way int) bool {
 		}
 	}
 	return slices.ContainsFunc(s.wires[way], func(m Message) bool {
-		if m.Kind != Heartbeat {
+		if m.Kind != subject.Digest {
 			return false
 		}
 		h, err := parseHeartbeat(string(m.Payload))
@@ -284,8 +285,8 @@ func (s *state) stale(way int) bool {
 }
 
 // sender returns who made a message of reports or a heartbeat.
-func (m *Message) sender() Incarnation {
-	if m.Kind != Heartbeat {
+func (m *Message) sender() subject.Incarnation {
+	if m.Kind != subject.Digest {
 		return m.Stamp.Incarnation // zero of repair, which has no number
 	}
 	h, _ := parseHeartbeat(string(m.Payload))

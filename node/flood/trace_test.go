@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"herd/node/line"
@@ -26,13 +27,13 @@ func TestTraced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := NewEngine(Config{Name: "A", Incarnation: Incarnation{1}, Topology: topo, QueueLimit: 100})
+	e := NewEngine(Config{Name: "A", Incarnation: subject.Incarnation{1}, Topology: topo, QueueLimit: 100})
 	now := time.Unix(1e9, 0)
 	e.Connect(now)
 	next := func(l *Link) Message {
 		t.Helper()
 		var m Message
-		for m.Kind = Heartbeat; m.Kind != Reports; {
+		for m.Kind = subject.Digest; m.Kind != subject.Propagate; {
 			if !l.Next(now, &m) {
 				t.Fatal("nothing is told")
 			}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestStartIsNoTwin(t *testing.T) {
 	n := newNet(star(t, "A", "B"))
 	n.pass(t, 2*time.Second)
-	n.start("B", Incarnation{9})
+	n.start("B", subject.Incarnation{9})
 	n.lose = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
 	n.pass(t, 10*time.Second)
 	if got := n.count(DuplicateName) + n.count(DuplicateNeighbourName); got != 0 {
@@ -37,7 +38,7 @@ func TestTwinHerds(t *testing.T) {
 		if i >= 2 {
 			name = "B"
 		}
-		e := NewEngine(Config{Name: name, Incarnation: Incarnation{i + 1}, Topology: topology, QueueLimit: 10})
+		e := NewEngine(Config{Name: name, Incarnation: subject.Incarnation{i + 1}, Topology: topology, QueueLimit: 10})
 		e.Connect(now)
 		if i < 2 {
 			as = append(as, e.Links()[0])
@@ -49,7 +50,7 @@ func TestTwinHerds(t *testing.T) {
 	tell := func(from, to []*Link) {
 		for _, l := range from {
 			for l.Next(now, &m) {
-				if m.Kind == Heartbeat {
+				if m.Kind == subject.Digest {
 					said++
 				}
 				for _, peer := range to {

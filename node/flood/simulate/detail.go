@@ -3,6 +3,7 @@ package simulate
 import (
 	"math"
 
+	"herd/bus/subject"
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -65,7 +66,7 @@ func (l *load) sumDetail() {
 
 // sentReports tells who wants to know of the reports in a message.
 func (h *herd) sentReports(n *node, m *flood.Message) {
-	if h.tells == nil || m.Kind != flood.Reports {
+	if h.tells == nil || m.Kind != subject.Propagate {
 		return
 	}
 	for _, r := range m.Reports {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -38,7 +39,7 @@ type node struct {
 // start starts the engine, with what the disk holds, and connects it.
 func (n *node) start() {
 	h := n.herd
-	var i flood.Incarnation
+	var i subject.Incarnation
 	binary.BigEndian.PutUint64(i[:8], h.rng.Uint64())
 	binary.BigEndian.PutUint64(i[8:], h.rng.Uint64())
 	n.epoch = epoch.Add(n.clock)
@@ -184,7 +185,7 @@ func (n *node) arrive(p *parcel) {
 
 // take has the engine take a message. If nothing comes of it, which is what most reports come to, then nobody is woken.
 func (n *node) take(p *parcel) {
-	n.teller, n.news = p.way.from, p.m.Kind != flood.Reports
+	n.teller, n.news = p.way.from, p.m.Kind != subject.Propagate
 	if err := n.ports[p.way.slot].link.Receive(n.time(), p.m, n.took); err != nil {
 		panic(err) // engines understand each other
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/topology"
 
 	"herd/node/flood"
@@ -211,7 +212,7 @@ func TestRecordsOfTwins(t *testing.T) {
 	}
 	h.run(20 * time.Second)
 	twins := []*node{h.nodes[1], h.nodes[5]}
-	seen := make(map[int64]flood.Incarnation)
+	seen := make(map[int64]subject.Incarnation)
 	for end := h.now + time.Minute; h.now < end; h.run(h.now + 10*time.Millisecond) {
 		r := h.nodes[3].known(twins[0])
 		seen[r.Time] = r.Incarnation
@@ -221,7 +222,7 @@ func TestRecordsOfTwins(t *testing.T) {
 			}
 		}
 	}
-	made := make(map[flood.Incarnation]int)
+	made := make(map[subject.Incarnation]int)
 	for _, i := range seen {
 		made[i]++
 	}

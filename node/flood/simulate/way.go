@@ -3,6 +3,7 @@ package simulate
 import (
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/flood"
 	"herd/node/line"
 )
@@ -97,12 +98,12 @@ func (p *parcel) happen() {
 // count counts a message that is sent.
 func (c *counts) count(from *node, m *flood.Message) {
 	switch m.Kind {
-	case flood.Reports:
+	case subject.Propagate:
 		c.messages++
 		for _, r := range m.Reports {
 			c.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
 		}
-	case flood.Sync:
+	case subject.Repair:
 		c.repairs++
 		c.repairBytes += uint64(len(m.Payload))
 	default:

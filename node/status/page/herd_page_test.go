@@ -71,7 +71,7 @@ func newHerd(t *testing.T, topology *topology.Topology, adjust ...func(*node.Con
 	h := &herd{T: t, topology: topology, server: server, nodes: make(map[string]*member), cuts: make(map[[2]string]bool)}
 	h.seen = status.NewObserver(func(ctx context.Context, s status.Sight) {
 		o := server.Observer()
-		o.Ready, o.Trouble, o.See = s.Ready, s.Behind, func(m bus.Seen) { s.See(m.From, m.To, m.Payload) }
+		o.Ready, o.Fault, o.Receive = s.Ready, s.Behind, func(m bus.Observed) { s.See(m.From, m.To, m.Payload) }
 		_ = o.Keep(ctx, time.Second, func(why error, _ bool) error {
 			s.Lost(why)
 			return nil
@@ -147,14 +147,14 @@ type wireConn struct {
 	wire wire
 }
 
-func (c wireConn) Publish(kind bus.Kind, to, stamp string, payload []byte) error {
+func (c wireConn) Publish(to string, m bus.Message) error {
 	c.wire.herd.mu.Lock()
 	cut := c.wire.herd.cuts[[2]string{c.wire.name, to}]
 	c.wire.herd.mu.Unlock()
 	if cut {
 		return nil
 	}
-	return c.Conn.Publish(kind, to, stamp, payload)
+	return c.Conn.Publish(to, m)
 }
 
 // device is a client connected by TCP.
