@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"herd/cmd/herd/internal/doctest"
+)
+
+// documents returns the paths of README.md and of all pages in docs.
+func documents(t *testing.T, root string) []string {
+	t.Helper()
+	all := []string{filepath.Join(root, "README.md")}
+	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestDocs runs every console block of README.md and docs. What a page needs besides herd is nc of netcat-openbsd, curl and openssl.
+// With -update it rewrites what commands print.
+func TestDocs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs addresses of 127.0.0.0/8 besides 127.0.0.1")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{"bash", "nc", "curl", "openssl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, path := range documents(t, root) {
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page, err := doctest.Read(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, test := range page.Tests() {
+				if !testExists(t, root, test) {
+					t.Errorf("%s names the test %s, which does not exist", name, test)
+				}
+			}
+			page.Test(t, doctest.Run{Root: root, Moved: true, Update: *update, Env: []string{"GORACE=atexit_sleep_ms=0"}})
+		})
+	}
+}
+
+// testExists looks for a test in the module's files, whatever their build tags.
+func testExists(t *testing.T, root, name string) bool {
+	t.Helper()
+	declared, found := regexp.MustCompile(`(?m)^func `+name+`\(`), false
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || found || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		found = declared.Match(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
