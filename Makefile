@@ -2,11 +2,12 @@
 # make up     run the demo herd
 
 TOOL := go tool -modfile=tools.mod
-TAGS := attack,compose,engine,kill,mutants,numbers,page,peers,prometheus,shots
+TAGS := lab,page
+LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants soak numbers bench bench-peers bench-metrics performance lint up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all soak bench bench-peers bench-metrics performance lint up clean
 
 all: build lint test
 
@@ -18,16 +19,16 @@ test:
 
 # Needs a container engine: your own, on which no project herd runs, or that of .ci/engine make test-compose.
 test-compose:
-	go test -tags compose -run '^TestCompose$$' -count=1 -v -timeout 10m .
+	$(LAB) -run '^TestCompose$$' -timeout 10m
 
 # What .ci/engine leaves behind when it is ended half-way: nothing.
 test-engine:
-	go test -tags engine -run '^TestEngineEnds$$' -count=1 -timeout 10m .
+	$(LAB) -run '^TestEngineEnds$$' -timeout 10m
 
 # Debian's Prometheus scrapes a herd, and its tool checks metrics and alerts.
 test-prometheus:
 	@command -v promtool >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
-	go test -tags prometheus -run '^(TestPromtool|TestPrometheus)$$' -count=1 -timeout 5m ./cmd/herd
+	$(LAB) -run '^(TestPromtool|TestPrometheus)$$' -timeout 5m
 
 race:
 	go test -race ./...
@@ -42,7 +43,7 @@ test-page:
 # The pictures of the status page in docs/: two minutes.
 screenshots:
 	@$(CHROMIUM)
-	go test -tags page,shots -run '^TestScreenshots$$' -count=1 -timeout 10m -v ./node/status/page -shots $(CURDIR)/docs
+	go test -tags page -run '^TestScreenshots$$' -count=1 -timeout 10m -v ./node/status/page -shots $(CURDIR)/docs
 
 # Each fuzz target in turn. They are counted, not timed: before Go 1.27 a target whose time is up may fail (go.dev/issue/75804).
 fuzz:
@@ -55,24 +56,30 @@ fuzz:
 
 # Eight minutes of attacks on herd up with the hardened sample; prints the table of SECURITY.md.
 attack:
-	go test -tags attack -run '^TestAttack$$' -count 1 -timeout 20m -v ./cmd/herd
+	$(LAB) -run '^TestAttack$$' -timeout 20m
 
 # A minute of kill -9 on herd up in both modes of the store, while clients record what was acknowledged.
 kill:
-	go test -tags kill -run '^TestKill$$' -count 1 -timeout 5m -v ./cmd/herd
+	$(LAB) -run '^TestKill$$' -timeout 5m
 
 # What ARCHITECTURE.md says of repair, measured: five minutes.
 numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestRepairBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood
-	go test -tags numbers -run '^(TestHealTime|TestStalledNeighbour|TestCold|TestIdle)$$' -count 1 -v ./node ./cmd/herd
+	go test -tags lab -run '^(TestHealTime|TestStalledNeighbour)$$' -count 1 -v ./node
+	$(LAB) -run '^(TestCold|TestIdle)$$' -timeout 15m
 	go test -run 'OnSockets|PromptReturn' -count 1 -v ./bus
 	go test -run '^TestBusyHerd$$' -count 1 -v ./node/flood/simulate
 	time go run ./cmd/herd topology simulate --shape regular --nodes 1000 --reports 10000
 
-# Breaks the flood in many ways, one after the other, and expects its tests to notice; prints the table.
+MUTANTS ?=# a regular expression: break only packages whose path matches it
+
+# Breaks each package that has testdata/mutants.txt in the ways that stand there, and expects its tests to notice; prints the table.
 mutants:
-	go test -tags mutants -run '^TestMutants$$' -count 1 -timeout 20m -v .
+	$(LAB) -run '^TestMutants$$' -timeout 40m -mutants '$(MUTANTS)'
+
+# What .ci/run leaves out, in less than an hour: attacks (8 minutes), mutants (half an hour), and what documents say in numbers (10 minutes).
+check-all: attack mutants numbers
 
 SOAK ?= 4h# of chaos
 
@@ -89,13 +96,13 @@ PEERS ?=# -rows 'pipelined|five', -runs 7, -out FILE, -quick
 # Herd beside what people would use instead, with the same load: the table of PERFORMANCE.md, in a quarter of an hour on an idle machine.
 bench-peers:
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
-	go test -tags peers -run '^TestPeers$$' -count 1 -timeout 60m -v ./cmd/herd $(PEERS)
+	$(LAB) -run '^TestPeers$$' -timeout 60m $(PEERS)
 
 BEFORE ?=# another herd, to be compared with
 
 # What metrics cost, scraped each second and not scraped, and beside BEFORE=herd-of-another-commit: five minutes on an idle machine.
 bench-metrics:
-	go test -tags peers -run '^TestMetricsCost$$' -count 1 -timeout 60m -v ./cmd/herd $(if $(BEFORE),-before $(abspath $(BEFORE)))
+	$(LAB) -run '^TestMetricsCost$$' -timeout 60m $(if $(BEFORE),-before $(abspath $(BEFORE)))
 
 # What bench-peers does, and rewrites PERFORMANCE.md and docs/ for the rows that ran.
 performance:

@@ -1,4 +1,4 @@
-//go:build numbers
+//go:build lab
 
 package node
 

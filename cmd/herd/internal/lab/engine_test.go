@@ -1,6 +1,6 @@
-//go:build engine
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"bufio"

@@ -1,6 +1,6 @@
-//go:build kill
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bufio"
@@ -107,12 +107,7 @@ func newVictim(t *testing.T, program, mode string) *victim {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%s: seed %d", mode, seed)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &victim{t: t, program: program, address: l.Addr().String(), rnd: rand.New(rand.NewPCG(seed, 0))}
-	_ = l.Close()
+	v := &victim{t: t, program: program, address: freeAddresses(t, 1)[0], rnd: rand.New(rand.NewPCG(seed, 0))}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "herd.yaml")
 	text := fmt.Sprintf("nodes: [{name: Goloman, listen: %q}]\nbus: {listen: \"\"}\nlog: {level: warn}\nstore: {dir: %q, mode: %s}\n", v.address, dir, mode)

@@ -1,6 +1,6 @@
-//go:build peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"fmt"
@@ -136,7 +136,7 @@ var rows = []rivalry{
 
 // five counts what five nodes together accept until each of them has it.
 func (p *peers) five() {
-	herd, redis := startUp(p, p.program, campus(p), ""), startRedis(p, "")
+	herd, redis := startUp(p, p.program, campusShape(p), ""), startRedis(p, "")
 	config := bench.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
 	p.alternate([]contestant{{"herd", herd, bench.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
 		if c.server == redis {

@@ -1,6 +1,6 @@
-//go:build attack
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"testing"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -65,15 +64,11 @@ var attacks = map[string]func(f *force, ctx context.Context, attacker int){
 	"searches": (*force).search,
 }
 
-// TestAttackers is the attackers' process: TestAttack starts it.
-func TestAttackers(t *testing.T) {
-	text := os.Getenv(planVariable)
-	if text == "" {
-		t.Skip("for TestAttack to run")
-	}
+// attackers carries out the plan of the environment: it is the process that TestAttack starts.
+func attackers() {
 	f := new(force)
-	if err := json.Unmarshal([]byte(text), &f.plan); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(os.Getenv(planVariable)), &f.plan); err != nil {
+		panic(err)
 	}
 	f.bucket = rate.NewLimiter(rate.Inf, 0)
 	if f.Bytes > 0 {
@@ -81,7 +76,7 @@ func TestAttackers(t *testing.T) {
 	}
 	f.next.Store(int64(f.First))
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(f.Seconds*float64(time.Second)))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(f.Seconds*float64(time.Second)))
 	defer cancel()
 	var running sync.WaitGroup
 	for i := range f.Attackers {
@@ -105,7 +100,7 @@ func TestAttackers(t *testing.T) {
 		f.connections.Load(), f.denied.Load(), f.bytes.Load(), f.taken.Load(), time.Since(began).Seconds(),
 	})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	fmt.Printf("TALLY %s\n", report)
 }

@@ -1,6 +1,6 @@
-//go:build numbers || peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bufio"
@@ -41,18 +41,7 @@ type coldScene struct {
 func newColdScene(t testing.TB, program string, clients int) *coldScene {
 	t.Helper()
 	dir := t.TempDir()
-	var free [5]string
-	var held [5]net.Listener
-	for i := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		free[i], held[i] = l.Addr().String(), l
-	}
-	for _, l := range held {
-		_ = l.Close()
-	}
+	free := freeAddresses(t, 5)
 	s := &coldScene{
 		TB: t, program: program, file: filepath.Join(dir, "herd.yaml"), bus: free[4], clients: clients,
 		goloman: configs.Node{Name: "Goloman", Listen: free[0], HTTP: free[1]}, hands: configs.Node{Name: "Hands", Listen: free[2], HTTP: free[3]},

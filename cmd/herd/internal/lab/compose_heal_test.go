@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"herd/node/status"
 )
 
 // How long it takes to heal, and to notice a silent cut, is told and not judged: it depends on what else the machine does. The scenarios of
@@ -131,9 +133,9 @@ func testKilledUnderLoad(t *testing.T, l *ledger) {
 	l.tell(t, "Goloman", named("alone", 100)...)
 	heal(t, "Wilkes")
 	docker(t, "start", container("Wilkes"))
-	var h health
+	var h status.Health
 	eventually(t, patience, func() (err error) {
-		if h, err = healthOf("Wilkes"); err == nil && !h.Ready {
+		if h, err = containerHealth("Wilkes"); err == nil && !h.Ready {
 			err = fmt.Errorf("%+v", h)
 		}
 		return err

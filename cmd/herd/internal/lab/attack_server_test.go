@@ -1,12 +1,11 @@
-//go:build attack
+//go:build lab
 
-package main
+package lab
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +34,7 @@ type fortress struct {
 // startFortress runs the program with so many file descriptors. The sample is used as it is but for its addresses, which are free ones.
 func startFortress(t *testing.T, program string, descriptors int) *fortress {
 	t.Helper()
-	const sample = "../../configs/hardened.yaml"
+	const sample = "configs/hardened.yaml"
 	text, err := os.ReadFile(sample)
 	if err != nil {
 		t.Fatal(err)
@@ -44,22 +43,13 @@ func startFortress(t *testing.T, program string, descriptors int) *fortress {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var taken []net.Listener
-	free := func(address *string) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		taken = append(taken, l)
-		text = []byte(strings.Replace(string(text), strconv.Quote(*address), strconv.Quote(l.Addr().String()), 1))
-		*address = l.Addr().String()
-	}
+	free := freeAddresses(t, 2*len(config.Nodes))
 	for i := range config.Nodes {
-		free(&config.Nodes[i].Listen)
-		free(&config.Nodes[i].HTTP)
-	}
-	for _, l := range taken {
-		_ = l.Close()
+		n := &config.Nodes[i]
+		for j, address := range []*string{&n.Listen, &n.HTTP} {
+			text = []byte(strings.Replace(string(text), strconv.Quote(*address), strconv.Quote(free[2*i+j]), 1))
+			*address = free[2*i+j]
+		}
 	}
 	f := &fortress{t: t, config: config, log: filepath.Join(t.TempDir(), "log")}
 	file := filepath.Join(t.TempDir(), "hardened.yaml")

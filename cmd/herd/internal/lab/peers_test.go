@@ -1,6 +1,6 @@
-//go:build peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"flag"
@@ -90,7 +90,7 @@ func TestPeers(t *testing.T) {
 	program, tests := buildHerd(t), make(map[string]string)
 	for _, folder := range []string{"node", "node/flood"} {
 		tests[folder] = filepath.Join(t.TempDir(), "test")
-		if out, err := exec.Command("go", "test", "-c", "-o", tests[folder], "../../"+folder).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "test", "-c", "-o", tests[folder], "./"+folder).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
@@ -172,7 +172,7 @@ func (p *peers) throughput(all []contestant, pipeline int) {
 func (p *peers) benchmark(folder, name string) {
 	p.Helper()
 	c := exec.Command(p.tests[folder], "-test.run", "^$", "-test.bench", name, "-test.benchtime", "1x", "-test.timeout", "10m")
-	c.Dir, c.SysProcAttr = "../../"+folder, endsWithTest
+	c.Dir, c.SysProcAttr = folder, endsWithTest
 	out, err := c.CombinedOutput()
 	if err != nil {
 		p.Fatalf("%s: %v: %s", name, err, out)

@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"cmp"
@@ -29,7 +29,7 @@ func testPlaces(t *testing.T) {
 		eventually(t, patience, func() error {
 			r, err := http.Post("http://"+address+"/behave?fault="+fault, "", nil)
 			if err == nil {
-				err = cmp.Or(r.Body.Close(), status(r))
+				err = cmp.Or(r.Body.Close(), statusError(r))
 			}
 			return err
 		})
@@ -69,7 +69,8 @@ func testPlaces(t *testing.T) {
 	wantPlaces("Goloman", "gazelle", here(0), "© OpenStreetMap contributors", `"name": "Font de Govern"`) // remembered
 }
 
-func status(r *http.Response) error {
+// statusError returns the status of a response as an error, unless it is 200.
+func statusError(r *http.Response) error {
 	if r.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s", r.Status)
 	}

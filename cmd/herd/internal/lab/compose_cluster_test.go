@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"bufio"
@@ -79,8 +79,8 @@ func clustered(t *testing.T) {
 	})
 }
 
-// load is a client at each server that reports its position again and again, and asks for all others.
-type load struct {
+// traffic is a client at each server that reports its position again and again, and asks for all others.
+type traffic struct {
 	mu    sync.Mutex
 	known map[[2]string]sighting
 	stall time.Duration // the longest time without news of a client at a server
@@ -94,7 +94,7 @@ type sighting struct {
 }
 
 // run reports at one server until ctx ends.
-func (l *load) run(ctx context.Context, server, address string) error {
+func (l *traffic) run(ctx context.Context, server, address string) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (l *load) run(ctx context.Context, server, address string) error {
 		now := time.Now()
 		text := fmt.Sprintf("load-%s +34.068930-118.445127 %d.%09d", server, now.Unix(), now.Nanosecond())
 		lines := fmt.Appendf(nil, "IAMAT %s\n", text)
-		for _, n := range campus {
+		for _, n := range published {
 			lines = fmt.Appendf(lines, "WHATSAT load-%s 0 0\n", n.name)
 		}
 		if err := conn.SetDeadline(now.Add(5 * time.Second)); err != nil {
@@ -116,7 +116,7 @@ func (l *load) run(ctx context.Context, server, address string) error {
 		if _, err := conn.Write(lines); err != nil {
 			return err
 		}
-		for range 1 + len(campus) {
+		for range 1 + len(published) {
 			if err := l.read(in, server); err != nil {
 				return err
 			}
@@ -130,7 +130,7 @@ func (l *load) run(ctx context.Context, server, address string) error {
 }
 
 // read takes one reply of a server.
-func (l *load) read(in *bufio.Reader, server string) error {
+func (l *traffic) read(in *bufio.Reader, server string) error {
 	first, err := in.ReadString('\n')
 	if err != nil || strings.HasPrefix(first, "? WHATSAT ") {
 		return err // not there yet
@@ -158,15 +158,15 @@ func (l *load) read(in *bufio.Reader, server string) error {
 }
 
 // since checks that every server has a report of every client that was sent after a moment.
-func (l *load) since(moment time.Time) error {
+func (l *traffic) since(moment time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return l.err
 	}
 	from := fmt.Sprintf("%d.%09d", moment.Unix(), moment.Nanosecond())
-	for _, server := range campus {
-		for _, n := range campus {
+	for _, server := range published {
+		for _, n := range published {
 			if s := l.known[[2]string{server.name, "load-" + n.name}]; s.time <= from {
 				return fmt.Errorf("%s has of load-%s the time %q, not later than %s", server.name, n.name, s.time, from)
 			}
@@ -176,7 +176,7 @@ func (l *load) since(moment time.Time) error {
 }
 
 // takeStall returns the longest stall since it was last called.
-func (l *load) takeStall() time.Duration {
+func (l *traffic) takeStall() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer func() { l.stall = 0 }()
@@ -188,10 +188,10 @@ func (l *load) takeStall() time.Duration {
 func testCluster(t *testing.T) {
 	others := newLedger()
 	f := others.flow(t)
-	l := &load{known: make(map[[2]string]sighting)}
+	l := &traffic{known: make(map[[2]string]sighting)}
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
-	for _, n := range campus {
+	for _, n := range published {
 		clients.Go(func() {
 			if err := l.run(ctx, n.name, n.address); err != nil {
 				l.mu.Lock()
@@ -247,7 +247,7 @@ func spread(t *testing.T) map[string][]string {
 		var page struct {
 			Connections []struct{ Name string }
 		}
-		if err := monitored(t, b.monitor+"/connz", &page); err != nil {
+		if err := monitoring(t, b.monitor+"/connz", &page); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range page.Connections {

@@ -1,6 +1,6 @@
-//go:build peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"fmt"
@@ -22,8 +22,8 @@ type shape struct {
 
 var single = shape{nodes: []string{"Goloman"}}
 
-// campus is the default topology.
-func campus(t testing.TB) (s shape) {
+// campusShape is the default topology.
+func campusShape(t testing.TB) (s shape) {
 	t.Helper()
 	config, err := configs.Load("", nil, nil)
 	if err != nil {

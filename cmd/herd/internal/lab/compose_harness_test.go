@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"bufio"
@@ -22,19 +22,20 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"herd/node/status"
 )
 
 const (
-	patience       = 30 * time.Second // for what takes a moment
-	longestCommand = 5 * time.Minute  // a command may take: to build images
+	longestCommand = 5 * time.Minute // a command may take: to build images
 	step           = 50 * time.Millisecond
 
 	busURL  = "nats://127.0.0.1:4222"
 	monitor = "http://127.0.0.1:8222"
 )
 
-// campus is every server with its published port.
-var campus = []struct{ name, address string }{
+// published is every server of docker-compose.yml with its published port.
+var published = []struct{ name, address string }{
 	{"Goloman", "127.0.0.1:12125"},
 	{"Hands", "127.0.0.1:12126"},
 	{"Holiday", "127.0.0.1:12127"},
@@ -46,7 +47,7 @@ const links = 6 // between them
 
 func everyone() []string {
 	var names []string
-	for _, n := range campus {
+	for _, n := range published {
 		names = append(names, n.name)
 	}
 	return names
@@ -117,7 +118,7 @@ func eventually(t *testing.T, limit time.Duration, check func() error) time.Dura
 
 // addressOf returns a server's published port.
 func addressOf(server string) string {
-	return campus[slices.Index(everyone(), server)].address
+	return published[slices.Index(everyone(), server)].address
 }
 
 // ask says lines to a server's published port, half-closes, and returns all it says.
@@ -201,39 +202,27 @@ func agree(client, at string, servers ...string) error {
 // floods checks that the next report, at whichever server, reaches all.
 func floods(t *testing.T, client string) {
 	t.Helper()
-	for _, n := range campus {
+	for _, n := range published {
 		reaches(t, client, report(t, n.name, client), everyone()...)
 	}
 }
 
-// health is what a server says of itself, in its container.
-type health struct {
-	Node    string
-	Ready   bool
-	Bus     string
-	Uptime  float64
-	Clients int
-	Digest  string
-	Links   []link
-}
-
-type link struct{ Peer, State string }
-
-func healthOf(server string) (health, error) {
+// containerHealth returns the health of a server, as the program in its container prints it.
+func containerHealth(server string) (status.Health, error) {
 	out, failed := run("docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
-	var all []health
+	var all []status.Health
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Node != server {
-		return health{}, fmt.Errorf("%s says %q: %w", server, out, cmp.Or(failed, err))
+		return status.Health{}, fmt.Errorf("%s says %q: %w", server, out, cmp.Or(failed, err))
 	}
 	return all[0], nil // which may not be ready, and then the command failed
 }
 
 // healths asks servers how they are, all at once.
-func healths(servers ...string) ([]health, error) {
-	all, errs := make([]health, len(servers)), make([]error, len(servers))
+func healths(servers ...string) ([]status.Health, error) {
+	all, errs := make([]status.Health, len(servers)), make([]error, len(servers))
 	var asking sync.WaitGroup
 	for i, s := range servers {
-		asking.Go(func() { all[i], errs[i] = healthOf(s) })
+		asking.Go(func() { all[i], errs[i] = containerHealth(s) })
 	}
 	asking.Wait()
 	return all, errors.Join(errs...)
@@ -287,7 +276,7 @@ func services(t *testing.T, args ...string) []service {
 // running is five healthy servers and the given NATS servers.
 func running(nats ...string) []service {
 	var all []service
-	for _, n := range campus {
+	for _, n := range published {
 		all = append(all, service{strings.ToLower(n.name), "running", "healthy"})
 	}
 	for _, n := range nats {
@@ -297,8 +286,8 @@ func running(nats ...string) []service {
 	return all
 }
 
-// monitored reads a page of a NATS server's monitoring.
-func monitored(t *testing.T, url string, page any) error {
+// monitoring reads a page of a NATS server's monitoring.
+func monitoring(t *testing.T, url string, page any) error {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -1,13 +1,15 @@
-//go:build numbers || peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,16 +30,34 @@ func TestIdle(t *testing.T) {
 	if plain > limit {
 		t.Errorf("that is more than %d", limit)
 	}
-	dir := t.TempDir()
-	ca, err := issue(dir, "server", nil, func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} })
+	files, trust := serverCertificate(t)
+	secure := idle(t, program, files, clients, func(address string) (net.Conn, error) { return tls.Dial("tcp", address, trust) })
+	t.Logf("%d bytes a connection over TLS", secure)
+}
+
+// serverCertificate returns the configuration of a node that has a certificate, and that of a client that trusts it. They are those
+// of package httptest.
+func serverCertificate(t *testing.T) (node string, client *tls.Config) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	der, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust := &tls.Config{ServerName: "localhost", RootCAs: x509.NewCertPool()}
-	trust.RootCAs.AddCert(ca.cert)
-	files := fmt.Sprintf("tls: {cert: %q, key: %q}\n", filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"))
-	secure := idle(t, program, files, clients, func(address string) (net.Conn, error) { return tls.Dial("tcp", address, trust) })
-	t.Logf("%d bytes a connection over TLS", secure)
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
+	for path, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: s.Certificate().Raw},
+		key:  {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client = &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}
+	client.RootCAs.AddCert(s.Certificate())
+	return fmt.Sprintf("tls: {cert: %q, key: %q}\n", cert, key), client
 }
 
 // idle returns what a connection costs a process of the program, configured with more, in bytes resident.
@@ -49,16 +69,7 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 			t.Fatal(err)
 		}
 	}
-	var free [3]string
-	var held [3]net.Listener
-	for i := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(err)
-		free[i], held[i] = l.Addr().String(), l
-	}
-	for _, l := range held {
-		must(l.Close())
-	}
+	free := freeAddresses(t, 3)
 	file := filepath.Join(t.TempDir(), "herd.yaml")
 	must(os.WriteFile(file, fmt.Appendf(nil, "nodes: [{name: Goloman, listen: %q, http: %q}]\nlinks: []\nlog: {level: warn}\n"+
 		"limits: {connections: 0, per_address: 0}\nbus: {listen: %q}\n%s", free[0], free[1], free[2], more), 0o600))

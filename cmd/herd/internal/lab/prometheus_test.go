@@ -1,6 +1,6 @@
-//go:build prometheus
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bufio"
@@ -21,11 +21,11 @@ import (
 	"herd/configs"
 )
 
-const alerts = "../../configs/alerts.yaml"
+const alerts = "configs/alerts.yaml"
 
 // TestPromtool has Prometheus's own tool look at the alerts and their tests.
 func TestPromtool(t *testing.T) {
-	for _, args := range [][]string{{"check", "rules", alerts}, {"test", "rules", "../../configs/alerts_test.yaml"}} {
+	for _, args := range [][]string{{"check", "rules", alerts}, {"test", "rules", "configs/alerts_test.yaml"}} {
 		if out, err := exec.Command("promtool", args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v: %s", strings.Join(args, " "), err, out)
 		}
@@ -76,26 +76,21 @@ func startMonitored(t *testing.T) *monitored {
 			t.Fatalf("%s is missing: make test-prometheus installs it", program)
 		}
 	}
-	config, err := configs.Load("", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := freeAddresses(t, 2*len(config.Nodes)+2)
+	free := freeAddresses(t, 2)
 	bus, prometheus := free[0], free[1]
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	h := newHerds(t, buildHerd(t), campusShape(t), fmt.Sprintf("bus: {listen: %q, keys: %q}\n", bus, keys))
+	m := &monitored{T: t, nodes: h.nodes, prometheus: "http://" + prometheus}
 	var targets []string
-	for i := range config.Nodes {
-		config.Nodes[i].Listen, config.Nodes[i].HTTP = free[2+2*i], free[3+2*i]
-		targets = append(targets, free[3+2*i])
+	for _, n := range h.nodes {
+		targets = append(targets, n.HTTP)
 	}
-	config.Bus.Listen = bus
-	m := &monitored{T: t, nodes: config.Nodes, prometheus: "http://" + prometheus}
-	dir, herd := t.TempDir(), buildHerd(t)
-	file := m.write(dir, "herd.yaml", string(describeHerd(config)))
-	if out, err := exec.Command(herd, "bus", "keys", filepath.Join(dir, "keys"), "--config", file).CombinedOutput(); err != nil {
+	if out, err := exec.Command(h.program, "bus", "keys", keys, "--config", h.file).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	m.start(herd, "up", "--only", "Goloman,Hands,Holiday,Wilkes", "--keys", filepath.Join(dir, "keys"), "--config", file)
-	m.welsh = m.start(herd, "node", "Welsh", "--bus-url", "nats://"+bus, "--keys", filepath.Join(dir, "keys"), "--config", file)
+	m.start(h.program, "up", "--only", "Goloman,Hands,Holiday,Wilkes", "--config", h.file)
+	m.welsh = m.start(h.program, "node", "Welsh", "--bus-url", "nats://"+bus, "--config", h.file)
 
 	text, err := os.ReadFile(alerts)
 	if err != nil {

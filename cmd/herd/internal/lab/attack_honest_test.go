@@ -1,6 +1,6 @@
-//go:build attack
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bufio"

@@ -1,6 +1,6 @@
-//go:build peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"encoding/json"
@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	peersFile = "../../docs/peers.json"
-	document  = "../../PERFORMANCE.md"
+	peersFile = "docs/peers.json"
+	document  = "PERFORMANCE.md"
 )
 
 // measured is all that the file of runs has.
@@ -254,10 +254,10 @@ func (m *measured) publish(t *testing.T, write bool) {
 		}
 		return
 	}
-	must(os.MkdirAll("../../docs", 0o755))
+	must(os.MkdirAll("docs", 0o755))
 	must(os.WriteFile(peersFile, text, 0o644))
 	for name, picture := range m.pictures() {
-		must(os.WriteFile("../../docs/"+name, picture, 0o644))
+		must(os.WriteFile("docs/"+name, picture, 0o644))
 	}
 	page, err := os.ReadFile(document)
 	must(err)

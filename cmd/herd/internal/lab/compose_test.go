@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"fmt"
@@ -67,7 +67,7 @@ func testUp(t *testing.T) {
 	if size := inspect[int](t, "herd-goloman", ".Size"); size > 50_000_000 {
 		t.Errorf("the image has %d bytes", size)
 	}
-	for i, n := range campus { // the pages are published, for this machine alone
+	for i, n := range published { // the pages are published, for this machine alone
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", 8125+i), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -140,7 +140,7 @@ func testEightMessages(t *testing.T) {
 	at := report(t, "Hands", "emu")
 	reaches(t, "emu", at, everyone()...)
 	// Behind what a server has told of the emu on a link comes what it tells there of its own mark.
-	for _, n := range campus {
+	for _, n := range published {
 		report(t, n.name, "mark-"+n.name)
 	}
 	var told []string

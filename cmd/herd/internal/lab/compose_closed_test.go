@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"archive/tar"
@@ -61,7 +61,7 @@ func testClosed(t *testing.T) {
 			}
 		}
 	}
-	for _, n := range campus {
+	for _, n := range published {
 		volume := "herd_" + strings.ToLower(n.name)
 		closed(n.name, []mount{
 			{volume, "/data", true},
@@ -122,7 +122,7 @@ func archived(t *testing.T, from string, visit func(*tar.Header, []byte)) {
 func seeds(t *testing.T) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
-	for _, n := range campus {
+	for _, n := range published {
 		files, path := copied(t, container(n.name)+":/keys"), "keys/nodes/"+n.name+"/seed"
 		if seed := files[path]; len(files) != 1 || !strings.HasPrefix(seed, "SU") {
 			t.Fatalf("%s has %q, want one seed", n.name, files)
@@ -152,8 +152,8 @@ func testKeys(t *testing.T) {
 	for _, seed := range before {
 		different[seed] = true
 	}
-	if len(different) != len(campus) {
-		t.Errorf("%d nodes have %d seeds", len(campus), len(different))
+	if len(different) != len(published) {
+		t.Errorf("%d nodes have %d seeds", len(published), len(different))
 	}
 	for name, text := range copied(t, container("nats")+":/etc/nats") {
 		if strings.Contains(text, "SU") && slices.ContainsFunc(everyone(), func(n string) bool { return strings.Contains(text, strings.TrimSpace(before[n])) }) {

@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"errors"
@@ -93,7 +93,7 @@ func alone(t *testing.T, how, undo string) {
 	docker(t, how, container("nats"))
 	t.Logf("all know after %s", connected(t, false, everyone()...))
 	lonely := make(map[string]string)
-	for _, n := range campus {
+	for _, n := range published {
 		lonely[n.name] = report(t, n.name, "lonely-"+n.name)
 		wantKnown(t, "lonely-"+n.name, lonely[n.name], n.name)
 	}
@@ -119,7 +119,7 @@ func testNATSRestarted(t *testing.T) {
 		var page struct {
 			Connections []struct{ Name string }
 		}
-		if err := monitored(t, monitor+"/connz", &page); err != nil || len(page.Connections) != len(campus) {
+		if err := monitoring(t, monitor+"/connz", &page); err != nil || len(page.Connections) != len(published) {
 			return fmt.Errorf("%d connections, %w", len(page.Connections), err)
 		}
 		return nil
@@ -147,7 +147,7 @@ func routes(t *testing.T, monitor string) (n int, err error) {
 			Name string `json:"remote_name"`
 		}
 	}
-	err = monitored(t, monitor+"/routez", &page)
+	err = monitoring(t, monitor+"/routez", &page)
 	names := make(map[string]bool)
 	for _, r := range page.Routes {
 		names[r.Name] = true

@@ -1,6 +1,6 @@
-//go:build attack
+//go:build lab
 
-package main
+package lab
 
 import (
 	"cmp"
@@ -106,8 +106,8 @@ func (s *scene) attack(f *fortress) time.Time {
 		f.t.Fatal(err)
 	}
 	var out, complaints strings.Builder
-	command := exec.Command("chrt", "--idle", "0", "taskset", "-c", "1", os.Args[0], "-test.run=^TestAttackers$")
-	command.Env = append(os.Environ(), planVariable+"="+string(text), "GOMAXPROCS=1")
+	command := exec.Command("chrt", "--idle", "0", "taskset", "-c", "1", os.Args[0])
+	command.Env = append(os.Environ(), programVariable+"=attackers", planVariable+"="+string(text), "GOMAXPROCS=1")
 	command.Stdout, command.Stderr = &out, &complaints
 	command.SysProcAttr = endsWithTest
 	if err := command.Start(); err != nil {

@@ -1,6 +1,6 @@
-//go:build peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"bufio"
@@ -18,11 +18,6 @@ import (
 	"herd/configs"
 	"herd/node/line"
 )
-
-func init() {
-	commands["bare-server"] = func() { serveBare(os.Args[1], parsed()) }
-	commands["echo-server"] = func() { serveBare(os.Args[1], echoed) }
-}
 
 // serveBare is what any line server in Go costs that a goroutine serves per connection, with the reply to each line as given.
 func serveBare(address string, reply func(out *bufio.Writer, line []byte)) {
@@ -126,10 +121,11 @@ func (s *peer) serve(program string, args ...string) *peer {
 	}
 }
 
+// startBare runs one of the programs of this test binary.
 func startBare(t testing.TB, name string) *peer {
 	t.Helper()
 	s := &peer{t: t, addresses: freeAddresses(t, 1)}
-	return s.serve(name, s.addresses...)
+	return s.serve("env", programVariable+"="+name, os.Args[0], s.addresses[0])
 }
 
 // startRedis runs Redis in memory alone, or with a file to which it appends with such an fsync.

@@ -1,6 +1,6 @@
-//go:build peers
+//go:build lab
 
-package main
+package lab
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func TestMetricsCost(t *testing.T) {
 	for _, s := range []struct {
 		what  string
 		shape shape
-	}{{"one node", single}, {"five nodes", campus(t)}} {
+	}{{"one node", single}, {"five nodes", campusShape(t)}} {
 		all := []*costed{{name: "before", program: *costBefore}, {name: "now", program: now}, {name: "scraped", program: now, scraped: true}}
 		if *costBefore == "" {
 			all = all[1:]

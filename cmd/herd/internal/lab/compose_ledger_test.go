@@ -1,6 +1,6 @@
-//go:build compose
+//go:build lab
 
-package herd_test
+package lab
 
 import (
 	"bufio"
@@ -288,8 +288,8 @@ type flow struct {
 func (l *ledger) flow(t *testing.T) *flow {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	f := &flow{ledger: l, t: t, stop: stop, errs: make([]error, len(campus))}
-	for i, n := range campus {
+	f := &flow{ledger: l, t: t, stop: stop, errs: make([]error, len(published))}
+	for i, n := range published {
 		f.all.Go(func() { f.errs[i] = f.run(ctx, n.name) })
 	}
 	t.Cleanup(stop)
@@ -333,7 +333,7 @@ func (f *flow) end(killed ...string) {
 	f.t.Helper()
 	f.stop()
 	f.all.Wait()
-	for i, n := range campus {
+	for i, n := range published {
 		if err := f.errs[i]; err != nil && !slices.Contains(killed, n.name) {
 			f.t.Fatal(err)
 		}
