@@ -36,13 +36,13 @@ type failures struct {
 
 func (w *placesLog) watch(e places.Event) {
 	switch {
-	case e.What == places.Call && e.Err != nil:
+	case e.Kind == places.Called && e.Err != nil:
 		w.fail(e)
-	case e.What == places.Retry:
+	case e.Kind == places.Retried:
 		w.log.Debug("asking again", zap.String("provider", e.Provider), zap.Error(e.Err))
-	case e.What == places.Turn && e.State == places.Open:
+	case e.Kind == places.BreakerTurned && e.State == places.Open:
 		w.log.Warn("provider of places not asked for a while", zap.String("provider", e.Provider), zap.Error(e.Err))
-	case e.What == places.Turn:
+	case e.Kind == places.BreakerTurned:
 		w.log.Info("provider of places", zap.String("provider", e.Provider), zap.String("breaker", string(e.State)))
 	}
 }
@@ -70,8 +70,8 @@ func providers(counts map[string]places.Count) map[string]status.Provider {
 	all := make(map[string]status.Provider, len(counts))
 	for name, c := range counts {
 		all[name] = status.Provider{
-			Calls: c.Calls, Statuses: c.Statuses, Seconds: c.Took.Seconds(), Retries: c.Retries,
-			Hits: c.Hits, Joined: c.Joined, Fell: c.Fell, Breaker: string(c.Breaker),
+			Calls: c.Calls, Statuses: c.Statuses, Seconds: c.CallTime.Seconds(), Retries: c.Retries,
+			Hits: c.CacheHits, Joined: c.Joined, Fell: c.Fallbacks, Breaker: string(c.Breaker),
 		}
 	}
 	return all

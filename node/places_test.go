@@ -20,19 +20,19 @@ func TestPlacesLog(t *testing.T) {
 		core, entries := observer.New(zap.InfoLevel)
 		watch := PlacesLog(zap.New(core))
 		call := func(status, text string) {
-			watch(places.Event{Provider: "google", What: places.Call, Status: status, Err: errors.New(text)})
+			watch(places.Event{Provider: "google", Kind: places.Called, Status: status, Err: errors.New(text)})
 		}
-		watch(places.Event{Provider: "google", What: places.Call, Status: places.OK})
-		watch(places.Event{Provider: "google", What: places.Hit})
+		watch(places.Event{Provider: "google", Kind: places.Called, Status: places.OK})
+		watch(places.Event{Provider: "google", Kind: places.CacheHit})
 		for range 3 {
 			call(places.RequestDenied, "google: denied")
 		}
 		call(places.UnknownError, "google: torn")
 		time.Sleep(complaintGap)
 		call(places.RequestDenied, "google: denied again")
-		watch(places.Event{Provider: "google", What: places.Turn, State: places.Open, Err: errors.New("google: denied")})
-		watch(places.Event{Provider: "google", What: places.Turn, State: places.HalfOpen})
-		watch(places.Event{Provider: "google", What: places.Turn, State: places.Closed})
+		watch(places.Event{Provider: "google", Kind: places.BreakerTurned, State: places.Open, Err: errors.New("google: denied")})
+		watch(places.Event{Provider: "google", Kind: places.BreakerTurned, State: places.HalfOpen})
+		watch(places.Event{Provider: "google", Kind: places.BreakerTurned, State: places.Closed})
 
 		type entry struct {
 			level, text string
@@ -60,13 +60,13 @@ func TestPlacesLog(t *testing.T) {
 func TestProvidersInHealth(t *testing.T) {
 	var c places.Counters
 	for _, e := range []places.Event{
-		{What: places.Call, Status: places.OK, Took: 1500 * time.Millisecond},
-		{What: places.Retry},
-		{What: places.Hit},
-		{What: places.Hit},
-		{What: places.Joined},
-		{What: places.Fall},
-		{What: places.Turn, State: places.HalfOpen},
+		{Kind: places.Called, Status: places.OK, Took: 1500 * time.Millisecond},
+		{Kind: places.Retried},
+		{Kind: places.CacheHit},
+		{Kind: places.CacheHit},
+		{Kind: places.Joined},
+		{Kind: places.FellBack},
+		{Kind: places.BreakerTurned, State: places.HalfOpen},
 	} {
 		e.Provider = "overpass"
 		c.Watch(e)

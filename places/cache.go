@@ -10,29 +10,28 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// What a cache remembers: so many answers, for so long. Texts of places are bounded, so that one has 100 KB at most, and most have 5.
+// A cache holds at most CacheSize answers, each for CacheTTL. The texts of a place are bounded, so that an answer takes at most 100 KB;
+// most take 5.
 const (
 	CacheSize = 4096
-	CacheLife = time.Hour
+	CacheTTL  = time.Hour
 )
 
-// Questions are moved to the points of a grid, so many to a degree: 0.0001° are 11 m at most. In a circle of less than tight km, that
-// would be too far.
 const (
-	grid  = 1e4
-	tight = 0.1
+	gridPerDegree = 1e4 // 0.0001° is at most 11 m
+	minCached     = 0.1 // km, the smallest radius of a cached query, next to which the grid is fine enough
 )
 
-// Cache returns a Finder that remembers f's answers to questions from about the same place, within 8 m, with the same radius and
-// bound. f is asked from the nearest of the points that these have in common, and what it gives is sorted anew by the distance from
-// the point that was asked for: a place within 8 m of the edge of the circle may be missed, and one that is hardly nearer than the last
-// of those within the bound. Nothing is remembered of circles of less than 100 m, and no failure.
+// Cache returns a Finder that caches f's answers. Queries with equal radius and bound whose points lie in the same cell of a grid, so
+// within 8 m of its centre, share an answer: f is queried at the centre, and the results are sorted by their distance from the point of
+// each query. So a place within 8 m of the edge of the circle may be missing, and so may one that is hardly nearer than the last within
+// the bound. Queries with a radius below 100 m and failures are not cached.
 //
-// Only for providers whose terms allow it.
+// It may be used only for providers whose terms allow caching.
 func Cache(provider string, f Finder, watch Watch) Finder {
-	answers, err := lru.New[Query, remembered](CacheSize)
+	answers, err := lru.New[Query, cached](CacheSize)
 	if err != nil {
-		panic(err) // the size is not positive
+		panic(err) // only if the size is not positive
 	}
 	return &cache{provider: provider, finder: f, watch: watch, answers: answers}
 }
@@ -41,34 +40,34 @@ type cache struct {
 	provider string
 	finder   Finder
 	watch    Watch
-	answers  *lru.Cache[Query, remembered]
+	answers  *lru.Cache[Query, cached] // by the query at the centre of the cell
 }
 
-type remembered struct {
-	answer Answer
-	until  time.Time
+type cached struct {
+	answer  Answer // immutable: concurrent hits share it
+	expires time.Time
 }
 
 func (c *cache) Find(ctx context.Context, q Query) (Answer, error) {
-	if q.Radius < tight {
+	if q.Radius < minCached {
 		return c.finder.Find(ctx, q)
 	}
-	common := q
-	common.At = Point{Lat: math.Round(q.At.Lat*grid) / grid, Lng: math.Round(q.At.Lng*grid) / grid}
-	if r, known := c.answers.Get(common); known && time.Now().Before(r.until) {
-		c.watch(Event{Provider: c.provider, What: Hit})
-		return r.answer.from(q.At), nil
+	central := q
+	central.At = Point{Lat: math.Round(q.At.Lat*gridPerDegree) / gridPerDegree, Lng: math.Round(q.At.Lng*gridPerDegree) / gridPerDegree}
+	if hit, ok := c.answers.Get(central); ok && time.Now().Before(hit.expires) {
+		c.watch(Event{Provider: c.provider, Kind: CacheHit})
+		return hit.answer.sortedFrom(q.At), nil
 	}
-	a, err := c.finder.Find(ctx, common)
+	a, err := c.finder.Find(ctx, central)
 	if err != nil {
 		return Answer{}, err
 	}
-	c.answers.Add(common, remembered{a, time.Now().Add(CacheLife)})
-	return a.from(q.At), nil
+	c.answers.Add(central, cached{a, time.Now().Add(CacheTTL)})
+	return a.sortedFrom(q.At), nil
 }
 
-// from returns the answer with its results sorted by their distance from a point.
-func (a Answer) from(at Point) Answer {
+// sortedFrom returns the answer with a copy of its results, sorted by their distance from a point.
+func (a Answer) sortedFrom(at Point) Answer {
 	a.Results = slices.Clone(a.Results)
 	slices.SortStableFunc(a.Results, func(x, y Place) int {
 		return cmp.Compare(Distance(at, x.Geometry.Location), Distance(at, y.Geometry.Location))

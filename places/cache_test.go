@@ -37,7 +37,7 @@ func TestCache(t *testing.T) {
 		if !reflect.DeepEqual(asked, want) {
 			t.Errorf("asked %v, want %v", asked, want)
 		}
-		time.Sleep(CacheLife - 1)
+		time.Sleep(CacheTTL - 1)
 		find(query(10, 20, 5, 3), west, east)
 		time.Sleep(time.Nanosecond)
 		fail = errors.New("gone")
@@ -46,7 +46,7 @@ func TestCache(t *testing.T) {
 		}
 		fail = nil
 		find(query(10, 20, 5, 3), west, east)
-		if hits := counted.Counts()["cached"].Hits; hits != 2 || len(asked) != 7 {
+		if hits := counted.Counts()["cached"].CacheHits; hits != 2 || len(asked) != 7 {
 			t.Errorf("%d hits, asked %d times", hits, len(asked))
 		}
 		for i := range 2 * CacheSize { // as far apart as it takes

@@ -37,14 +37,14 @@ func TestFallback(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
 				began := time.Now()
-				a := ask(ctx, Fallback("google", c.first, "gazetteer", c.second, counted.Watch), campus)
+				a := find(ctx, Fallback("google", c.first, "gazetteer", c.second, counted.Watch), campus)
 				if a.Status != c.status || !reflect.DeepEqual(a.InfoMessages, c.info) || a.ErrorMessage != c.err {
 					t.Errorf("%+v", a)
 				}
 				if took := time.Since(began); took != c.when {
 					t.Errorf("after %v, want %v", took, c.when)
 				}
-				if fell := counted.Counts()["google"].Fell; fell != c.fell {
+				if fell := counted.Counts()["google"].Fallbacks; fell != c.fell {
 					t.Errorf("fell back %d times, want %d", fell, c.fell)
 				}
 			})

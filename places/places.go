@@ -1,44 +1,34 @@
 // Package places answers what is near a point.
 //
-// A provider is a Finder: the embedded gazetteer in places/gazetteer, or a
-// service behind a network. Every provider is asked by the same Query and gives
-// the same Answer, which has the shape of Google's legacy Nearby Search
-// (https://developers.google.com/maps/documentation/places/web-service/search-nearby);
-// a Finder made of other Finders (one that caches, one that falls back to
-// another) is a Finder again. Nearby turns an Answer, or the failure to get one,
-// into the JSON that a client reads.
+// A provider is a Finder: the embedded gazetteer in places/gazetteer, a user's file in places/file, or a service behind a network. All
+// take the same Query and return the same Answer, which has the shape of Google's legacy Nearby Search
+// (https://developers.google.com/maps/documentation/places/web-service/search-nearby). Cache, Share, Fallback and Measure make a Finder
+// of another one. Nearby turns an Answer, or the failure to get one, into the JSON that a client receives.
 package places
 
 import (
 	"context"
 	"encoding/json"
-	"math"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
-
-// Point is a place on Earth in WGS 84 degrees: Lat from -90 to 90, Lng from -180 to 180.
-type Point struct {
-	Lat float64 `json:"lat"`
-	Lng float64 `json:"lng"`
-}
-
-// OnEarth reports whether there is such a point.
-func (p Point) OnEarth() bool { return math.Abs(p.Lat) <= 90 && math.Abs(p.Lng) <= 180 }
 
 // Query asks for the places around a point.
 type Query struct {
 	At     Point   // centre of the circle
 	Radius float64 // of the circle in km, 0 to 50; no place lies in a circle of radius 0
-	Bound  int     // results at most, 0 to 20
+	Bound  int     // the greatest number of results, 0 to 20
 }
 
 // Finder is a provider of places.
 //
-// Find returns the places in the circle of q, nearest first and at most q.Bound.
-// To find none is an Answer with the status ZeroResults; a provider that cannot
-// answer gives an error, an *Error if it knows the status word. Find returns
-// soon after ctx is done. It is safe for concurrent use, and neither side
-// changes an Answer once it is given.
+// Find returns the places in the circle of q, nearest first and at most q.Bound. If there are none, the Answer has the status
+// ZeroResults; if the provider cannot answer there is an error, an *Error if its status word is known. Find returns soon after ctx is
+// done. It is safe for concurrent use, and neither side changes an Answer after it was returned.
 type Finder interface {
 	Find(ctx context.Context, q Query) (Answer, error)
 }
@@ -46,23 +36,23 @@ type Finder interface {
 // Status words of an Answer, as Google defines them.
 const (
 	OK             = "OK"               // there are results
-	ZeroResults    = "ZERO_RESULTS"     // there is nothing in the circle
-	InvalidRequest = "INVALID_REQUEST"  // the query is at fault
+	ZeroResults    = "ZERO_RESULTS"     // there are no places in the circle
+	InvalidRequest = "INVALID_REQUEST"  // the query is wrong
 	OverQueryLimit = "OVER_QUERY_LIMIT" // the provider's quota is used up
 	RequestDenied  = "REQUEST_DENIED"   // the provider refuses this caller
-	UnknownError   = "UNKNOWN_ERROR"    // the provider failed; asking again may help
+	UnknownError   = "UNKNOWN_ERROR"    // the provider failed; another request may succeed
 )
 
 // Answer is a reply in the shape of Google's legacy Nearby Search.
 type Answer struct {
 	HTMLAttributions []string // to be shown with the results
-	InfoMessages     []string // what else there is to know of the results
+	InfoMessages     []string // remarks on the results
 	Results          []Place
 	Status           string
 	ErrorMessage     string
 }
 
-// Place is one result of an Answer. What a provider does not know is left out.
+// Place is one result of an Answer. Members that the provider does not know are omitted.
 type Place struct {
 	BusinessStatus   string        `json:"business_status,omitempty"` // OPERATIONAL, CLOSED_TEMPORARILY, …
 	Geometry         Geometry      `json:"geometry"`
@@ -76,8 +66,8 @@ type Place struct {
 	UserRatingsTotal int           `json:"user_ratings_total,omitempty"`
 	Vicinity         string        `json:"vicinity,omitempty"` // as in "Los Angeles, California"
 
-	// Raw is the result's JSON as it came from a provider that speaks this shape itself, or nil. It is what a client gets then,
-	// but for its white space; of the members above only the name and the location have to be set.
+	// Raw is the result's JSON as received from a provider that uses this shape itself, or nil. Clients get it unchanged except for its
+	// white space; only the name and the location of the members above have to be set then.
 	Raw json.RawMessage `json:"-"`
 }
 
@@ -103,12 +93,12 @@ type PlusCode struct {
 	GlobalCode string `json:"global_code"` // ten digits, as in "85632HC3+9W"; see GlobalCode
 }
 
-// Error is the failure of a provider that knows which status word fits it.
+// Error is the failure of a provider with the status word for it.
 type Error struct {
-	Status string        // InvalidRequest, OverQueryLimit, RequestDenied or UnknownError
-	Err    error         // the cause, which names the provider
-	Again  bool          // asking again may help
-	After  time.Duration // how long not to ask again, as the provider says; 0 if it does not
+	Status     string        // InvalidRequest, OverQueryLimit, RequestDenied or UnknownError
+	Err        error         // the cause, which names the provider
+	Retryable  bool          // another attempt may succeed
+	RetryAfter time.Duration // how long the provider wants no requests; 0 if it does not say
 }
 
 // Error returns the text of the cause.
@@ -116,3 +106,16 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// CheckText checks that a text of a place, such as its name, has least to most bytes, is printable and has no blanks around it.
+func CheckText(s string, least, most int) error {
+	switch {
+	case len(s) < least || len(s) > most:
+		return fmt.Errorf("want %d to %d bytes", least, most)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return errors.New("want printable UTF-8")
+	case strings.TrimSpace(s) != s:
+		return errors.New("want no blanks around it")
+	}
+	return nil
+}

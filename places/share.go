@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Share returns a Finder that asks f once for all who ask the same at the same time.
+// Share returns a Finder that passes equal queries that are in flight at the same time to f once.
 //
-// A question goes on as long as one of those who asked waits for its answer, and ends with the last of them, who waits for its end. It
-// has the time that the first had; who came later asks again if that was not enough, and there is half as much left: with less, the
-// provider would be asked in vain. (The usual singleflight knows neither.)
+// A flight goes on while at least one caller waits for it, and is cancelled by the last one to leave, who waits for its end. Its deadline
+// is that of its first caller. A later caller whom that deadline failed starts a new flight if it has at least half as much time left;
+// with less, the provider would be queried in vain. (golang.org/x/sync/singleflight does neither.)
 func Share(provider string, f Finder, watch Watch) Finder {
-	return &share{provider: provider, finder: f, watch: watch, asked: make(map[Query]*question)}
+	return &share{provider: provider, finder: f, watch: watch, flights: make(map[Query]*flight)}
 }
 
 type share struct {
@@ -21,96 +21,96 @@ type share struct {
 	finder   Finder
 	watch    Watch
 
-	mu    sync.Mutex
-	asked map[Query]*question // under way, and somebody waits
+	mu      sync.Mutex
+	flights map[Query]*flight // those in flight that have a caller
 }
 
-// question is what several wait for.
-type question struct {
-	waiting int // how many; guarded by share.mu
-	cancel  context.CancelFunc
-	began   time.Time
-	until   time.Time // when its time is up; zero: never
+// flight is one query of the provider, for one or more callers.
+type flight struct {
+	callers  int // that wait; guarded by share.mu
+	cancel   context.CancelFunc
+	start    time.Time
+	deadline time.Time // zero if there is none
 
-	done   chan struct{} // closed when the rest is there
-	answer Answer
-	err    error
-	late   bool // it failed, and its time was up
+	done     chan struct{} // closed when the fields below are set
+	answer   Answer
+	err      error
+	timedOut bool // it failed, and its context was done
 }
 
 func (s *share) Find(ctx context.Context, q Query) (Answer, error) {
 	for {
-		asked, first := s.join(ctx, q)
+		f, first := s.join(ctx, q)
 		select {
-		case <-asked.done:
-			s.leave(q, asked)
-			if asked.late && !first && ctx.Err() == nil && asked.again(ctx) {
+		case <-f.done:
+			s.leave(q, f)
+			if f.timedOut && !first && ctx.Err() == nil && f.retryable(ctx) {
 				continue
 			}
 		case <-ctx.Done():
-			if !s.leave(q, asked) {
+			if !s.leave(q, f) {
 				return Answer{}, fmt.Errorf("%s: no answer in time: %w", s.provider, ctx.Err())
 			}
-			<-asked.done
+			<-f.done
 		}
-		return asked.answer, asked.err
+		return f.answer, f.err
 	}
 }
 
-// again reports whether there is time in ctx to ask again what took too long.
-func (q *question) again(ctx context.Context) bool {
-	until, limited := ctx.Deadline()
-	return !limited || time.Until(until) >= q.until.Sub(q.began)/2
+// retryable reports whether ctx leaves at least half the time that the flight, which timed out, had.
+func (f *flight) retryable(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return !limited || time.Until(deadline) >= f.deadline.Sub(f.start)/2
 }
 
-// join returns the question q that is under way, or asks it, and whether it did.
-func (s *share) join(ctx context.Context, q Query) (asked *question, first bool) {
+// join adds a caller to the flight of q, and starts one if there is none. first reports whether it did.
+func (s *share) join(ctx context.Context, q Query) (f *flight, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if asked, under := s.asked[q]; under {
-		asked.waiting++
-		s.watch(Event{Provider: s.provider, What: Joined})
-		return asked, false
+	if f := s.flights[q]; f != nil {
+		f.callers++
+		s.watch(Event{Provider: s.provider, Kind: Joined})
+		return f, false
 	}
-	inner, cancel := context.WithCancel(context.WithoutCancel(ctx)) // for ctx ends when the first has gone, while others wait
-	until, limited := ctx.Deadline()
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the flight may outlive its first caller
+	deadline, limited := ctx.Deadline()
 	if limited {
-		inner, cancel = context.WithDeadline(inner, until)
+		inner, cancel = context.WithDeadline(inner, deadline)
 	}
-	asked = &question{waiting: 1, cancel: cancel, began: time.Now(), until: until, done: make(chan struct{})}
-	s.asked[q] = asked
-	go s.ask(inner, q, asked)
-	return asked, true
+	f = &flight{callers: 1, cancel: cancel, start: time.Now(), deadline: deadline, done: make(chan struct{})}
+	s.flights[q] = f
+	go s.fly(inner, q, f)
+	return f, true
 }
 
-func (s *share) ask(ctx context.Context, q Query, asked *question) {
-	defer close(asked.done)
-	defer asked.cancel()
-	asked.answer, asked.err = s.finder.Find(ctx, q)
-	asked.late = asked.err != nil && ctx.Err() != nil
+func (s *share) fly(ctx context.Context, q Query, f *flight) {
+	defer close(f.done)
+	defer f.cancel()
+	f.answer, f.err = s.finder.Find(ctx, q)
+	f.timedOut = f.err != nil && ctx.Err() != nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(q, asked)
+	s.remove(q, f)
 }
 
-// leave ends a question that nobody waits for any more, and reports whether it did.
-func (s *share) leave(q Query, asked *question) (last bool) {
+// leave removes a caller from a flight, cancels the flight if it was the last, and reports whether it was.
+func (s *share) leave(q Query, f *flight) (last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked.waiting--
-	if asked.waiting > 0 {
+	f.callers--
+	if f.callers > 0 {
 		return false
 	}
-	if asked.until.IsZero() || time.Now().Before(asked.until) { // else it ends by itself, and can say why
-		asked.cancel()
+	if f.deadline.IsZero() || time.Now().Before(f.deadline) { // past its deadline it ends by itself, with a better error
+		f.cancel()
 	}
-	s.forget(q, asked) // who asks now does not join what has been cancelled
+	s.remove(q, f) // nobody joins a cancelled flight
 	return true
 }
 
-// forget is called with mu held.
-func (s *share) forget(q Query, asked *question) {
-	if s.asked[q] == asked {
-		delete(s.asked, q)
+// remove forgets a flight, unless another one has its place. It is called with mu held.
+func (s *share) remove(q Query, f *flight) {
+	if s.flights[q] == f {
+		delete(s.flights, q)
 	}
 }

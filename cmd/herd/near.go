@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -125,8 +123,8 @@ func query(lat, lng string, radius float64, bound int) (q places.Query, err erro
 }
 
 func degrees(what, text string, most float64) (float64, error) {
-	d, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(math.Abs(d) <= most) {
+	d, err := places.ParseDegrees(text, most)
+	if err != nil {
 		return 0, fmt.Errorf("%s %q is not a number from -%v to %v", what, text, most, most)
 	}
 	return d, nil

@@ -94,7 +94,7 @@ func TestFind(t *testing.T) {
 	if results < 3000 || empty < 20 || cut < 100 {
 		t.Errorf("%d results, %d empty, %d cut: too few to have seen anything", results, empty, cut)
 	}
-	if n, o := f.Len(); n != len(all) || o.Attribution != "©" {
+	if n, o := f.Table().index.Len(), f.Table().origin; n != len(all) || o.Attribution != "©" {
 		t.Errorf("%d places of %+v", n, o)
 	}
 }
@@ -173,7 +173,7 @@ func TestParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range all {
-			p := tab.place(int32(i))
+			p := tab.Place(int32(i))
 			if n := slices.IndexFunc(all, func(q places.Place) bool { return q.PlaceID == p.PlaceID }); n < 0 || all[n].Name != p.Name || p.Vicinity != "" {
 				t.Fatalf("%+v, want a row as it was", p)
 			}

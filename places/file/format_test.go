@@ -213,7 +213,7 @@ func FuzzReader(f *testing.F) {
 			p.PlusCode.GlobalCode = places.GlobalCode(p.Geometry.Location)
 			found := false
 			for _, h := range tab.index.Nearest(p.Geometry.Location, 0.001, len(all), nil) {
-				found = found || reflect.DeepEqual(tab.place(h.Row), p)
+				found = found || reflect.DeepEqual(tab.Place(h.Row), p)
 			}
 			if !found {
 				t.Errorf("%+v was not found", p)

@@ -18,32 +18,32 @@ import (
 // table holds the places of a file. It is immutable.
 type table struct {
 	origin Origin
-	index  *index.Index // where the rows are
+	index  *index.Index // of the points of the rows
 	rows   []row
-	texts  [][]byte   // the texts of all rows, in parts of textPart bytes
-	types  [][]string // all lists of types that there are
+	texts  [][]byte   // the texts of all rows, in parts of at most textPart bytes
+	types  [][]string // the distinct lists of types
 }
 
-// row is what a table knows of a place besides its point: 12 bytes.
+// row is a place in a table, in 12 bytes. Its point is in the index, under the same number.
 type row struct {
-	text                          uint32 // where its id begins in table.texts; its name follows, then its vicinity
-	nameLen, vicinityLen, typesAt uint16
-	idLen                         uint8
+	text                 uint32 // offset in table.texts of the id; the name follows, then the vicinity
+	nameLen, vicinityLen uint16 // bytes
+	typesAt              uint16 // index into table.types
+	idLen                uint8  // bytes
 }
 
-// textPart is the size of a part of the texts. All texts of a row lie in one, and never up to its end.
-const textPart = 1 << 20
+const (
+	textPart = 1 << 20 // bytes of a part of table.texts; the texts of a row lie in one part and never reach its end
+	maxTexts = 1 << 30 // bytes of all texts of a table: 107 for each of MaxPlaces
+)
 
-// maxTexts is how many bytes of text a table holds, 107 for each of the greatest number of places.
-const maxTexts = 1 << 30
-
-// entry is a row on its way into a table.
+// entry is a row that is not in the index yet.
 type entry struct {
 	at index.Point
 	row
 }
 
-// load reads a table.
+// load reads a file into a table.
 func load(r io.Reader) (*table, error) {
 	in, err := NewReader(r)
 	if err != nil {
@@ -51,7 +51,7 @@ func load(r io.Reader) (*table, error) {
 	}
 	defer in.Close()
 	t := &table{origin: in.Origin}
-	numbers := make(map[string]uint16) // of t.types
+	numbers := make(map[string]uint16) // index into t.types by the list, joined by commas
 	var entries []entry
 	first := in.line + 1
 	for {
@@ -69,7 +69,7 @@ func load(r io.Reader) (*table, error) {
 			}
 			number = uint16(len(t.types))
 			for i, name := range p.Types {
-				p.Types[i] = strings.Clone(name) // a part of the line would keep all of it in memory
+				p.Types[i] = strings.Clone(name) // a substring would keep the whole line in memory
 			}
 			numbers[strings.Join(p.Types, ",")] = number
 			t.types = append(t.types, p.Types)
@@ -88,7 +88,7 @@ func load(r io.Reader) (*table, error) {
 	return t, t.sort(entries)
 }
 
-// add appends texts, and returns where they begin.
+// add appends texts and returns their offset, or false if there is no room.
 func (t *table) add(texts ...string) (at uint32, ok bool) {
 	n := 0
 	for _, s := range texts {
@@ -108,7 +108,7 @@ func (t *table) add(texts ...string) (at uint32, ok bool) {
 	return at, true
 }
 
-// checkIDs finds an id that comes twice. The entries are those of the lines from first.
+// checkIDs returns an error if two entries have the same id. The first entry is that of line first.
 func (t *table) checkIDs(entries []entry, first int) error {
 	type hashed struct {
 		hash  uint64
@@ -132,7 +132,7 @@ func (t *table) checkIDs(entries []entry, first int) error {
 	return nil
 }
 
-// sort makes the rows and the index of entries.
+// sort sets the rows and the index.
 func (t *table) sort(entries []entry) (err error) {
 	slices.SortFunc(entries, func(a, b entry) int { return a.at.Compare(b.at) })
 	points := make([]index.Point, len(entries))
@@ -144,15 +144,24 @@ func (t *table) sort(entries []entry) (err error) {
 	return err
 }
 
-// text returns n bytes of text from at.
+// Index, Place and Attributions implement index.Table.
+func (t *table) Index() *index.Index { return t.index }
+
+func (t *table) Attributions() []string {
+	if t.origin.Attribution == "" {
+		return []string{}
+	}
+	return []string{t.origin.Attribution}
+}
+
+// text returns n bytes at an offset.
 func (t *table) text(at uint32, n int) []byte {
 	return t.texts[at/textPart][at%textPart:][:n]
 }
 
 func (t *table) id(r row) []byte { return t.text(r.text, int(r.idLen)) }
 
-// place returns row i as a result.
-func (t *table) place(i int32) places.Place {
+func (t *table) Place(i int32) places.Place {
 	r, at := t.rows[i], t.index.Point(i).Degrees()
 	name := r.text + uint32(r.idLen)
 	return places.Place{

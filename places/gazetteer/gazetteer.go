@@ -1,77 +1,98 @@
-// Package gazetteer is the provider of places that needs no key and no network:
-// an embedded table of the world's populated places and airports and of some
-// landmarks, from the sources that Attributions names.
+// Package gazetteer is the provider of places that needs no key and no network: an embedded table of the world's populated places and
+// airports and of some landmarks, from the sources that Attributions names.
 //
-// Open returns at once and loads the table in a goroutine of its own, which ends
-// by itself; Find waits for it. The table is immutable, so that it is searched
-// without a lock.
+// Open returns at once and loads the table in a goroutine, which ends by itself; Find waits for it. The table is searched without a lock.
 package gazetteer
 
 import (
-	"context"
+	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 
-	"herd/places"
+	"herd/places/index"
 )
 
 // Gazetteer finds places in the embedded table. It implements places.Finder.
-type Gazetteer struct {
-	loaded chan struct{} // closed once table and err are set
-	table  *table        // immutable
-	err    error         // why there is no table
-}
+type Gazetteer struct{ *index.Provider[*table] }
 
-// Open starts to load the embedded table and returns without waiting for it.
-// One Gazetteer serves a whole process: each holds a table of its own.
+// Open starts to load the embedded table and returns at once. A process needs only one Gazetteer: each holds a table of its own.
 func Open() *Gazetteer { return open(embedded) }
 
 // open is Open with the files of data.
 func open(data fs.FS) *Gazetteer {
-	g := &Gazetteer{loaded: make(chan struct{})}
-	go func() {
-		defer close(g.loaded)
-		g.table, g.err = load(data)
-	}()
-	return g
+	return &Gazetteer{index.Load("gazetteer", func() (*table, error) { return load(data) })}
 }
 
-// Wait returns once the table is loaded, with an error if its data are broken,
-// or with ctx's error once ctx is done. Unless it returned ctx's error, the
-// goroutine that loads has ended.
-func (g *Gazetteer) Wait(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("gazetteer: %w", err)
+// The embedded files. The whole folder is embedded, so that the command in pack can be built, and make the files, when they are missing.
+const (
+	placesFile  = "data/places.zst"
+	regionsFile = "data/admin1.tsv"
+)
+
+//go:generate go run ./pack
+
+//go:embed data
+var embedded embed.FS
+
+// load builds the table from the files in data.
+func load(data fs.FS) (*table, error) {
+	regions, err := fs.ReadFile(data, regionsFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded data: %w", err)
 	}
-	select {
-	case <-g.loaded:
-		return g.err
-	case <-ctx.Done():
-		return fmt.Errorf("gazetteer: wait for the table to be loaded: %w", ctx.Err())
+	names, err := parseRegions(string(regions))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", regionsFile, err)
 	}
+	packed, err := fs.ReadFile(data, placesFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded data: %w", err)
+	}
+	columns, err := unpack(packed)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", placesFile, err)
+	}
+	b := newBuilder(names, columns.rows(), len(columns[0])+len(columns[1]))
+	if err := columns.each(b.add); err != nil {
+		return nil, fmt.Errorf("read %s: %w", placesFile, err)
+	}
+	return b.build()
 }
 
-// shown is what goes with every place.
-var shown = []string{geoNames.Text}
-
-// Find returns the places in the circle of q, nearest first and those equally far
-// by id. It fails if the point of q is not on Earth, if the embedded data are
-// broken, or if ctx is done.
-func (g *Gazetteer) Find(ctx context.Context, q places.Query) (places.Answer, error) {
-	if !q.At.OnEarth() {
-		err := fmt.Errorf("gazetteer: no such point: latitude %v, longitude %v", q.At.Lat, q.At.Lng)
-		return places.Answer{}, &places.Error{Status: places.InvalidRequest, Err: err}
-	}
-	if err := g.Wait(ctx); err != nil {
-		return places.Answer{}, err
-	}
-	hits := g.table.index.Nearest(q.At, q.Radius, q.Bound, nil)
-	if len(hits) == 0 {
-		return places.Answer{HTMLAttributions: []string{}, Results: []places.Place{}, Status: places.ZeroResults}, nil
-	}
-	a := places.Answer{HTMLAttributions: shown, Results: make([]places.Place, len(hits)), Status: places.OK}
-	for i, h := range hits {
-		a.Results[i] = g.table.place(h.Row)
-	}
-	return a, nil
+// Attribution says where a part of the table comes from, and what its licence requires to be shown.
+type Attribution struct {
+	Source  string // as the column "source" names it
+	Licence string // short name
+	URL     string // of the licence's text, or of the source's statement on it
+	Text    string // to be shown
 }
+
+// geoNames is shown with every answer that has results: even if all of them come from other sources, GeoNames has the names in their
+// vicinity.
+var geoNames = Attribution{
+	Source:  "geonames",
+	Licence: "CC BY 4.0",
+	URL:     "https://creativecommons.org/licenses/by/4.0/",
+	Text:    "Place data © GeoNames (www.geonames.org), CC BY 4.0; modified",
+}
+
+// attributions has an entry for each source of a row, the largest source first.
+var attributions = []Attribution{
+	geoNames,
+	{
+		Source:  "ourairports",
+		Licence: "public domain",
+		URL:     "https://ourairports.com/data/",
+		Text:    "Airports from OurAirports (ourairports.com), public domain",
+	},
+	{
+		Source:  "curated",
+		Licence: "CC0 1.0",
+		URL:     "https://creativecommons.org/publicdomain/zero/1.0/",
+		Text:    "Landmarks compiled by the herd project, CC0 1.0",
+	},
+}
+
+// Attributions returns the sources of the embedded table, the largest first.
+func Attributions() []Attribution { return slices.Clone(attributions) }

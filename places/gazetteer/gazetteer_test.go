@@ -174,7 +174,7 @@ func TestPlace(t *testing.T) {
 	tab := small(t)
 	got := make(map[string]string)
 	for i := range tab.rows {
-		p := tab.place(int32(i))
+		p := tab.Place(int32(i))
 		got[p.PlaceID] = strings.Join(p.Types, " ") + " | " + p.Vicinity
 		if p.Name != "The "+p.PlaceID || p.Geometry.Location != tab.point(int32(i)) || p.PlusCode.GlobalCode != places.GlobalCode(tab.point(int32(i))) {
 			t.Errorf("row %d: %+v", i, p)
@@ -222,7 +222,7 @@ func TestFindWaitsForTheTable(t *testing.T) {
 		if took := time.Since(start); took != 2*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after %v: %v, want the deadline", took, err)
 		}
-		want := "gazetteer: wait for the table to be loaded: context deadline exceeded"
+		want := "gazetteer: wait until it is loaded: context deadline exceeded"
 		if err != nil && err.Error() != want {
 			t.Errorf("%q, want %q", err, want)
 		}

@@ -133,7 +133,7 @@ func TestUnpackFaults(t *testing.T) {
 		{"too large", strings.Repeat("x", maxUnpacked+1), "decompress: decompressed size exceeds configured limit"},
 	} {
 		data := fstest.MapFS{placesFile: {Data: zst(t, c.text)}, regionsFile: {Data: []byte(smallRegions)}}
-		want := "gazetteer: read data/places.zst: " + c.want
+		want := "read data/places.zst: " + c.want
 		if _, err := load(data); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != want) {
 			t.Errorf("%s: %v, want %s", c.name, err, want)
 		}

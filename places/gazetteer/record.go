@@ -3,20 +3,20 @@ package gazetteer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"herd/places"
 	"herd/places/index"
 )
 
-// columns are the fields of a row of text, in their order.
+// columns are the names of the fields of a row of text, in their order.
 var columns = [...]string{"#id", "name", "lat", "lon", "kind", "country", "rank", "source", "admin1"}
 
-// kinds is the vocabulary of the column "kind": place types of Google's legacy
-// Places API (https://developers.google.com/maps/documentation/places/web-service/supported_types).
+// kinds are the values of the column "kind", sorted: place types of Google's legacy Places API
+// (https://developers.google.com/maps/documentation/places/web-service/supported_types).
 var kinds = []string{
 	"airport", "amusement_park", "aquarium", "book_store", "casino", "cemetery", "church", "city_hall", "hospital",
 	"library", "locality", "lodging", "mosque", "movie_theater", "museum", "natural_feature", "neighborhood", "park",
@@ -27,24 +27,23 @@ var kinds = []string{
 // maxText is the greatest length in bytes of an id or a name.
 const maxText = 255
 
-// record is one row of the table, read from its text.
+// record is one row of text.
 type record struct {
 	id      string // first letter of the source, then the source's own id
 	name    string
 	at      index.Point
 	kind    uint8  // index into kinds
 	country string // ISO 3166-1 alpha-2
-	rank    uint32 // population, or what compares with it
+	rank    uint32 // population, or a comparable number
 	source  string // as in Attributions
 	admin1  string // GeoNames' code of the first-level region within the country, or empty
 }
 
-// parseRecord reads the fields of a row. It accepts exactly one spelling of each
-// record, the one that fields writes; its errors name the column at fault.
+// parseRecord parses the fields of a row. It accepts one spelling of each record, the one that fields returns. Its errors name the column.
 func parseRecord(f [len(columns)]string) (record, error) {
 	r := record{id: f[0], name: f[1], country: f[5], source: f[7], admin1: f[8]}
 	var errs [len(columns)]error
-	errs[1] = checkName(r.name)
+	errs[1] = places.CheckText(r.name, 1, maxText)
 	r.at.Lat, errs[2] = parseDegrees(f[2], 90)
 	r.at.Lng, errs[3] = parseDegrees(f[3], 180)
 	kind, known := slices.BinarySearch(kinds, f[4])
@@ -83,18 +82,6 @@ func (r record) fields() [len(columns)]string {
 	}
 }
 
-func checkName(name string) error {
-	switch {
-	case name == "" || len(name) > maxText:
-		return fmt.Errorf("want 1 to %d bytes", maxText)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return errors.New("want printable UTF-8")
-	case strings.TrimSpace(name) != name:
-		return errors.New("want no blanks around it")
-	}
-	return nil
-}
-
 // isCode reports whether s holds only ASCII capital letters and digits.
 func isCode(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') })
@@ -105,4 +92,64 @@ func isID(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
 	})
+}
+
+// parseDegrees parses degrees as units of an index.Point. It accepts one spelling, that of index.FormatDegrees.
+func parseDegrees(s string, limit float64) (int32, error) {
+	v, err := places.ParseDegrees(s, limit)
+	if err != nil {
+		return 0, err
+	}
+	units := index.PointOf(places.Point{Lat: v}).Lat
+	var buffer [16]byte // not FormatDegrees, whose result would be allocated for each row
+	if string(strconv.AppendFloat(buffer[:0], float64(units)/index.PerDegree, 'f', -1, 64)) != s {
+		return 0, errors.New("want decimal degrees in their shortest spelling")
+	}
+	return units, nil
+}
+
+// regionsHeader is the first line of the list of regions.
+const regionsHeader = "#code\tname"
+
+// parseRegions parses lines of code and name below regionsHeader, and returns the names of first-level regions by "country.code", as in
+// "US.CA". Its errors name the line.
+func parseRegions(text string) (map[string]string, error) {
+	names := make(map[string]string)
+	line := 0
+	for row := range strings.Lines(text) {
+		line++
+		row = strings.TrimSuffix(row, "\n")
+		if line == 1 {
+			if row != regionsHeader {
+				return nil, fmt.Errorf("line 1: %q: want the header %q", row, regionsHeader)
+			}
+			continue
+		}
+		code, name, _ := strings.Cut(row, "\t")
+		country, region, _ := strings.Cut(code, ".")
+		if len(country) != 2 || region == "" || !isCode(country) || !isCode(region) {
+			return nil, fmt.Errorf("line %d: code %q: want COUNTRY.REGION", line, code)
+		}
+		if err := places.CheckText(name, 1, maxText); err != nil {
+			return nil, fmt.Errorf("line %d: name %q: %w", line, name, err)
+		}
+		if _, twice := names[code]; twice {
+			return nil, fmt.Errorf("line %d: code %q: there already", line, code)
+		}
+		names[code] = name
+	}
+	if line == 0 {
+		return nil, fmt.Errorf("empty: want the header %q", regionsHeader)
+	}
+	return names, nil
+}
+
+// formatRegions is the inverse of parseRegions, sorted by code.
+func formatRegions(names map[string]string) string {
+	var b strings.Builder
+	b.WriteString(regionsHeader + "\n")
+	for _, code := range slices.Sorted(maps.Keys(names)) {
+		b.WriteString(code + "\t" + names[code] + "\n")
+	}
+	return b.String()
 }

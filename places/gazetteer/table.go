@@ -11,48 +11,47 @@ import (
 	"herd/places/index"
 )
 
-// compareRecords is the order of a table: that of an index, then by id.
+// compareRecords is the order of the rows of a table: that of an index, then by id.
 func compareRecords(a, b record) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) }
 
-// table holds places in 24 bytes each, their ids and names apart. The 205,117
-// embedded ones take 9 MB. It is immutable but for what it has found out.
+// table holds places in 24 bytes each, besides their ids and names. The 205,117 embedded ones take 9 MB. It is immutable except for the
+// cached localities.
 type table struct {
-	index   *index.Index // where the rows are
+	index   *index.Index // of the points of the rows
 	rows    []row
 	text    string // the ids and names of all rows
 	regions []region
 
-	localities []atomic.Int32 // of each row, what vicinity has found out
+	localities []atomic.Int32 // by row: 1 + the row of its nearest locality, -1 for none, 0 while unknown
 }
 
-// row is one place.
+// row is one place. Its point is in the index, under the same number.
 type row struct {
-	text    uint32 // where its id begins in table.text; its name follows
+	text    uint32 // offset of its id in table.text; its name follows
 	region  uint16 // index into table.regions
 	idLen   uint8  // bytes
 	nameLen uint8  // bytes
 	kind    uint8  // index into kinds
 }
 
-// region is a first-level part of a country, or what is known of it.
+// region is a first-level part of a country.
 type region struct {
 	country string // ISO 3166-1 alpha-2
 	code    string // within the country; empty if unknown
 	name    string // empty if unknown
 }
 
-// builder makes a table of records that come in its order.
+// builder makes a table of records that are added in its order.
 type builder struct {
 	table  table
 	points []index.Point
 	text   strings.Builder
 	last   record
 	names  map[string]string // of regions, by "country.code"
-	number map[region]uint16 // of each member of table.regions
+	number map[region]uint16 // index into table.regions
 }
 
-// newBuilder returns a builder with room for so many rows, whose ids and names
-// take so many bytes of text. There may be more of both.
+// newBuilder returns a builder with room for so many rows, and for so many bytes of their ids and names. There may be more of both.
 func newBuilder(regionNames map[string]string, rows, text int) *builder {
 	b := &builder{names: regionNames, number: make(map[region]uint16)}
 	b.table.rows = make([]row, 0, rows)
@@ -61,7 +60,7 @@ func newBuilder(regionNames map[string]string, rows, text int) *builder {
 	return b
 }
 
-// add appends a record, which has to follow the one before in the order of a table.
+// add appends a record. Records have to be added in the order of compareRecords.
 func (b *builder) add(r record) error {
 	if len(b.table.rows) > 0 && compareRecords(b.last, r) >= 0 {
 		return fmt.Errorf("%s may not follow %s in the order of a table", r.id, b.last.id)
@@ -73,7 +72,7 @@ func (b *builder) add(r record) error {
 		if len(b.table.regions) > math.MaxUint16 {
 			return fmt.Errorf("%s: more than %d regions", r.id, math.MaxUint16+1)
 		}
-		// Copies: a part of the text that is read would keep all of it in memory.
+		// cloned, because a substring would keep the whole text in memory
 		in.country, in.code = strings.Clone(in.country), strings.Clone(in.code)
 		number = uint16(len(b.table.regions))
 		b.number[in] = number
@@ -88,9 +87,9 @@ func (b *builder) add(r record) error {
 	return nil
 }
 
-// build returns the table and ends the use of the builder.
+// build returns the table. The builder must not be used any more.
 func (b *builder) build() (*table, error) {
-	t := b.table // a copy, which does not keep the builder in memory
+	t := b.table // copied, so that the builder can be freed
 	t.text = b.text.String()
 	t.localities = make([]atomic.Int32, len(t.rows))
 	var err error
@@ -112,3 +111,82 @@ func (t *table) name(i int32) string {
 func (t *table) point(i int32) places.Point { return t.index.Point(i).Degrees() }
 
 func (t *table) region(i int32) region { return t.regions[t.rows[i].region] }
+
+// vicinityRadius is how far in km a locality may be from a place whose vicinity it is.
+const vicinityRadius = 50
+
+// Index, Place and Attributions implement index.Table.
+func (t *table) Index() *index.Index { return t.index }
+
+func (t *table) Attributions() []string { return []string{geoNames.Text} }
+
+func (t *table) Place(i int32) places.Place {
+	at := t.point(i)
+	return places.Place{
+		Geometry: places.Geometry{Location: at},
+		Name:     t.name(i),
+		PlaceID:  t.id(i),
+		PlusCode: places.PlusCode{GlobalCode: places.GlobalCode(at)},
+		Types:    typesOf[t.rows[i].kind],
+		Vicinity: t.vicinity(i),
+	}
+}
+
+// typesOf has the types of each kind, in the order of kinds.
+var typesOf = func() (all [][]string) {
+	for _, kind := range kinds {
+		all = append(all, types(kind))
+	}
+	return all
+}()
+
+// types returns the types of a place of that kind, the kind itself first.
+func types(kind string) []string {
+	switch kind {
+	case "locality", "neighborhood":
+		return []string{kind, "political"}
+	case "natural_feature", "point_of_interest":
+		return []string{kind, "establishment"}
+	}
+	return []string{kind, "point_of_interest", "establishment"}
+}
+
+// vicinity returns the names of row i's locality and region, as in "Beverly Hills, California", as far as they are known.
+func (t *table) vicinity(i int32) string {
+	near := t.locality(i)
+	if near < 0 {
+		return t.region(i).name
+	}
+	if region := t.region(near).name; region != "" {
+		return t.name(near) + ", " + region
+	}
+	return t.name(near)
+}
+
+// locality returns the row of the nearest locality within vicinityRadius of row i, which is i itself if it is one, or -1. It is of the same
+// region, so that no place is said to be across a border; if the region of i is unknown, of the same country.
+//
+// A search takes 5 µs; its result is cached. Concurrent first calls may all search, and find the same.
+func (t *table) locality(i int32) int32 {
+	if kinds[t.rows[i].kind] == "locality" {
+		return i
+	}
+	const unknown, none = 0, -1
+	cached := &t.localities[i]
+	if near := cached.Load(); near == none {
+		return -1
+	} else if near != unknown {
+		return near - 1
+	}
+	own := t.region(i)
+	near := t.index.Nearest(t.point(i), vicinityRadius, 1, func(j int32) bool {
+		same := t.rows[j].region == t.rows[i].region || own.code == "" && t.region(j).country == own.country
+		return same && kinds[t.rows[j].kind] == "locality"
+	})
+	if len(near) == 0 {
+		cached.Store(none)
+		return -1
+	}
+	cached.Store(near[0].Row + 1)
+	return near[0].Row
+}

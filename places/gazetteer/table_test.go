@@ -24,7 +24,7 @@ func worldTable(t testing.TB) *table {
 	if err := opened().Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return opened().table
+	return opened().Table()
 }
 
 // tableOf builds a table of records in any order.

@@ -166,8 +166,8 @@ func TestDecode(t *testing.T) {
 // Nothing found is an empty object, and nothing else.
 func TestNothing(t *testing.T) {
 	for text, want := range map[string]string{
-		"{}": "<nil>", " {\n}\n": "<nil>", `{"places":[]}`: "<nil>", "null": "nonsense: no places", `{"status":"OK"}`: "nonsense: no places",
-		`{"places":null}`: "nonsense: no places", "[]": `nonsense: not the JSON expected: "" is a array`, "": "nonsense: not JSON: unexpected end of JSON input",
+		"{}": "<nil>", " {\n}\n": "<nil>", `{"places":[]}`: "<nil>", "null": "malformed answer: no places", `{"status":"OK"}`: "malformed answer: no places",
+		`{"places":null}`: "malformed answer: no places", "[]": `malformed answer: unexpected JSON: "" is a array`, "": "malformed answer: not JSON: unexpected end of JSON input",
 	} {
 		if a, err := decode([]byte(text)); fmt.Sprint(err) != want || len(a.Results) != 0 {
 			t.Errorf("%s: %+v, %v, want %s", text, a, err, want)

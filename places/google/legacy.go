@@ -43,7 +43,7 @@ func (l *Legacy) Find(ctx context.Context, q places.Query) (places.Answer, error
 		r := upstream.Request{Method: http.MethodGet, URL: l.url + "?" + escape(
 			"key", l.key, "location", number(q.At.Lat)+","+number(q.At.Lng), "radius", number(min(q.Radius*metres, widest)),
 		)}
-		err = l.client.Ask(ctx, r, func(r upstream.Response) (err error) {
+		err = l.client.Do(ctx, r, func(r upstream.Response) (err error) {
 			if r.Status != http.StatusOK {
 				return refused(r)
 			}
@@ -103,11 +103,11 @@ func (l legacy) failure() error {
 	case "OVER_DAILY_LIMIT": // of a key, or without billing
 		e.Status = places.OverQueryLimit
 	case places.UnknownError:
-		e.Again = true
+		e.Retryable = true
 	case "":
-		return upstream.Nonsense("no status")
+		return upstream.Malformed("no status")
 	default:
-		return upstream.Nonsense(fmt.Sprintf("status %q", l.Status))
+		return upstream.Malformed(fmt.Sprintf("status %q", l.Status))
 	}
 	text := l.Status
 	if l.ErrorMessage != "" {

@@ -106,14 +106,14 @@ func TestLegacyStatus(t *testing.T) {
 		`{"status":"REQUEST_DENIED","error_message":"No key."}`:      {Status: places.RequestDenied, Err: errors.New("REQUEST_DENIED: No key.")},
 		`{"status":"OVER_QUERY_LIMIT","results":[]}`:                 {Status: places.OverQueryLimit, Err: errors.New("OVER_QUERY_LIMIT")},
 		`{"status":"OVER_DAILY_LIMIT","error_message":"No bill."}`:   {Status: places.OverQueryLimit, Err: errors.New("OVER_DAILY_LIMIT: No bill.")},
-		`{"status":"UNKNOWN_ERROR"}`:                                 {Status: places.UnknownError, Err: errors.New("UNKNOWN_ERROR"), Again: true},
-		`{"status":"NOT_FOUND"}`:                                     {Status: places.UnknownError, Err: errors.New(`nonsense: status "NOT_FOUND"`)},
-		`{"results":[]}`:                                             {Status: places.UnknownError, Err: errors.New("nonsense: no status")},
-		`{"status":"OK","results":[{"name":"A","geometry":"here"}]}`: {Status: places.UnknownError, Err: errors.New(`nonsense: not the JSON expected: "geometry" is a string`)},
+		`{"status":"UNKNOWN_ERROR"}`:                                 {Status: places.UnknownError, Err: errors.New("UNKNOWN_ERROR"), Retryable: true},
+		`{"status":"NOT_FOUND"}`:                                     {Status: places.UnknownError, Err: errors.New(`malformed answer: status "NOT_FOUND"`)},
+		`{"results":[]}`:                                             {Status: places.UnknownError, Err: errors.New("malformed answer: no status")},
+		`{"status":"OK","results":[{"name":"A","geometry":"here"}]}`: {Status: places.UnknownError, Err: errors.New(`malformed answer: unexpected JSON: "geometry" is a string`)},
 	} {
 		_, err := decodeLegacy([]byte(text))
 		e, ok := errors.AsType[*places.Error](err)
-		if !ok || e.Status != want.Status || e.Error() != want.Error() || e.Again != want.Again {
+		if !ok || e.Status != want.Status || e.Error() != want.Error() || e.Retryable != want.Retryable {
 			t.Errorf("%s: %+v, want %+v", text, e, want)
 		}
 	}

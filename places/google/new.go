@@ -48,7 +48,7 @@ func (f *Finder) Find(ctx context.Context, q places.Query) (places.Answer, error
 			return a, err
 		}
 		r := upstream.Request{Method: http.MethodPost, URL: f.url, Header: f.header, Body: string(body)}
-		err = f.client.Ask(ctx, r, func(r upstream.Response) (err error) {
+		err = f.client.Do(ctx, r, func(r upstream.Response) (err error) {
 			if r.Status != http.StatusOK {
 				return refused(r)
 			}
@@ -122,7 +122,7 @@ func decode(text []byte) (places.Answer, error) {
 	}
 	if in.Places == nil { // nothing is there if there is nothing else either
 		if strings.Join(strings.Fields(string(text)), "") != "{}" {
-			return places.Answer{}, upstream.Nonsense("no places")
+			return places.Answer{}, upstream.Malformed("no places")
 		}
 		return places.Answer{}, nil
 	}

@@ -9,7 +9,7 @@ import (
 	"io"
 	"strings"
 
-	"herd/places/file"
+	"herd/places"
 	"herd/places/index"
 )
 
@@ -65,15 +65,14 @@ func readTable(r *bufio.Reader, s *sink) error {
 		for i, name := range columns {
 			row[name] = values[i]
 		}
-		var at index.Point
-		var latErr, lngErr error
-		at.Lat, latErr = file.ParseDegrees(latNames.of(row), 90)
-		at.Lng, lngErr = file.ParseDegrees(lngNames.of(row), 180)
+		lat, latErr := places.ParseDegrees(latNames.of(row), 90)
+		lng, lngErr := places.ParseDegrees(lngNames.of(row), 180)
 		if latErr != nil || lngErr != nil {
 			s.skip(BadPosition)
 			continue
 		}
-		if err := s.putOwn(row, "", at.Degrees()); err != nil {
+		at := index.PointOf(places.Point{Lat: lat, Lng: lng}).Degrees() // the id of a place without one depends on it
+		if err := s.putOwn(row, "", at); err != nil {
 			return fmt.Errorf("line %d: %w", line, err)
 		}
 	}

@@ -1,8 +1,7 @@
 // Package index finds, of a set of points that does not change, those nearest to any point on Earth.
 //
-// The points lie in bands of latitude, 0.25° (27.8 km) high, from south to north, and within a band by longitude. What a
-// circle covers of a band is then one run of points between two longitudes, found by binary search: the search tree is the
-// order of the points itself. Cells of longitude would add memory and sharpen nothing.
+// The points are sorted by bands of latitude, 0.25° (27.8 km) high, from south to north, and within a band by longitude. So a circle covers
+// one run of the points of a band, between two longitudes, which binary search finds; there is no other data structure.
 package index
 
 import (
@@ -15,8 +14,8 @@ import (
 	"herd/places"
 )
 
-// PerDegree is the number of units of a Point's coordinate in a degree. A unit is 1.1 cm on the ground, 180° fit an int32, and
-// n/1e7 is the float64 nearest to the decimal number n stands for, so that it is printed as it was written.
+// PerDegree is the number of units of a Point's coordinate in a degree. A unit is 1.1 cm on the ground, 180° fit an int32, and n/1e7 is
+// the float64 nearest to the decimal number that n stands for.
 const PerDegree = 10_000_000
 
 // Point is a point on Earth in units of 1e-7 degrees: Lat from -90° to 90°, Lng from -180° to 180°.
@@ -34,7 +33,7 @@ func (p Point) Degrees() places.Point {
 
 // Compare is the order of the points of an Index: by band, longitude and latitude.
 func (p Point) Compare(q Point) int {
-	return cmp.Or(cmp.Compare(p.band(), q.band()), cmp.Compare(p.Lng, q.Lng), cmp.Compare(p.Lat, q.Lat))
+	return cmp.Or(cmp.Compare(bandOf(p.Lat), bandOf(q.Lat)), cmp.Compare(p.Lng, q.Lng), cmp.Compare(p.Lat, q.Lat))
 }
 
 const (
@@ -42,20 +41,18 @@ const (
 	bandCount  = 180 * PerDegree / bandHeight
 )
 
-// band returns the number of p's band, 0 to bandCount-1. The north pole belongs to the last one.
-func (p Point) band() int { return bandOf(p.Lat) }
-
+// bandOf returns the number of the band of a latitude, 0 to bandCount-1. The north pole belongs to the last one.
 func bandOf(lat int32) int { return min((int(lat)+90*PerDegree)/bandHeight, bandCount-1) }
 
-// Index is a set of points, each of which is known by its row: its number, from 0, in their order. It is immutable.
+// Index is a set of points in the order of Compare. The row of a point is its number in that order, from 0. It is immutable.
 type Index struct {
 	points []Point
 	bands  [bandCount + 1]int32 // points[bands[b]:bands[b+1]] lie in band b
-	tie    func(a, b int32) int
+	tie    func(a, b int32) int // the order of rows equally far from a point
 }
 
-// New returns an index of points, which have to lie on Earth and in order, as Compare says, and belong to the index from now on.
-// Rows equally far from a point are in the order that tie gives them.
+// New returns an index of points, which have to lie on Earth and be sorted by Compare. The index owns them. tie is the order of rows that
+// are equally far from a point.
 func New(points []Point, tie func(a, b int32) int) (*Index, error) {
 	if len(points) > math.MaxInt32 {
 		return nil, fmt.Errorf("index: %d points, more than %d", len(points), math.MaxInt32)
@@ -68,10 +65,10 @@ func New(points []Point, tie func(a, b int32) int) (*Index, error) {
 		case i > 0 && points[i-1].Compare(p) > 0:
 			return nil, fmt.Errorf("index: row %d: %v may not follow %v", i, p, points[i-1])
 		}
-		x.bands[p.band()+1] = int32(i + 1)
+		x.bands[bandOf(p.Lat)+1] = int32(i + 1)
 	}
 	for b := range bandCount {
-		x.bands[b+1] = max(x.bands[b+1], x.bands[b]) // a band without points ends where it begins
+		x.bands[b+1] = max(x.bands[b+1], x.bands[b]) // a band without points ends where the one before does
 	}
 	return x, nil
 }
@@ -82,7 +79,7 @@ func (x *Index) Len() int { return len(x.points) }
 // Point returns the point of a row.
 func (x *Index) Point(row int32) Point { return x.points[row] }
 
-// Hit is a row and its distance in km from the point asked for.
+// Hit is a row and its distance in km from the point of the search.
 type Hit struct {
 	Row      int32
 	Distance float64
@@ -91,11 +88,10 @@ type Hit struct {
 // firstRadius is the radius in km of the first circle that a search tries.
 const firstRadius = 3
 
-// Nearest returns the rows that keep accepts, or all if it is nil, within radius km of at: the bound nearest of them, nearest
-// first. A radius of 0 or less, or none that is a number, holds nothing.
+// Nearest returns the rows within radius km of at that keep accepts (nil: all), nearest first and at most bound. Within a radius of 0 or
+// less, or of NaN, there are none.
 //
-// It searches a small circle first and grows it until it holds enough, so that the time follows the number of rows wanted and
-// not the number in the circle.
+// It doubles a small circle until it holds enough rows, so that the time depends on bound rather than on the number of rows within radius.
 func (x *Index) Nearest(at places.Point, radius float64, bound int, keep func(row int32) bool) []Hit {
 	if bound <= 0 || !(radius > 0) {
 		return nil
@@ -109,16 +105,16 @@ func (x *Index) Nearest(at places.Point, radius float64, bound int, keep func(ro
 	}
 }
 
-// search is what a call of Nearest looks for and has found.
+// search is the state of a call of Nearest.
 type search struct {
 	index *Index
 	at    places.Point
 	bound int
 	keep  func(row int32) bool
-	hits  []Hit // the nearest so far, nearest first
+	hits  []Hit // the nearest so far, nearest first; at most bound
 }
 
-// within finds what is within radius km anew.
+// within sets hits to the nearest rows within radius km.
 func (s *search) within(radius float64) {
 	s.hits = s.hits[:0]
 	points := s.index.points
@@ -132,23 +128,11 @@ func (s *search) within(radius float64) {
 					continue
 				}
 				if d := places.Distance(s.at, points[i].Degrees()); d <= radius {
-					s.add(Hit{i, d})
+					s.hits = places.InsertNearest(s.hits, Hit{i, d}, s.bound, s.compare)
 				}
 			}
 		}
 	}
-}
-
-// add takes h if it is among the nearest.
-func (s *search) add(h Hit) {
-	if len(s.hits) == s.bound {
-		if s.compare(h, s.hits[s.bound-1]) > 0 {
-			return
-		}
-		s.hits = s.hits[:s.bound-1]
-	}
-	i, _ := slices.BinarySearchFunc(s.hits, h, s.compare)
-	s.hits = slices.Insert(s.hits, i, h)
 }
 
 func (s *search) compare(a, b Hit) int {
@@ -158,7 +142,46 @@ func (s *search) compare(a, b Hit) int {
 	return s.index.tie(a.Row, b.Row)
 }
 
-// FormatDegrees returns units in decimal degrees, in their shortest spelling.
+// span is a range of coordinates in units, both ends in it; empty if low > high.
+type span struct{ low, high int32 }
+
+func (s span) holds(v int32) bool { return s.low <= v && v <= s.high }
+
+// box returns the latitudes and the longitudes between which the circle of radius km around at lies. A circle across the antimeridian has
+// two ranges of longitudes, any other has one and an empty one.
+//
+// A circle of angular radius r without a pole in it reaches asin(sin r / cos lat) to the east and the west of its centre, by Napier's
+// rules for the right-angled triangle of the centre, the pole and the point where a meridian touches the circle. A circle with a pole in
+// it, or nearly, has all longitudes. The box is two units wider than the circle, because of rounding.
+func box(at places.Point, radius float64) (lat span, lngs [2]span) {
+	const all, margin = 180.0, 2.0 / PerDegree
+	r := radius / places.EarthRadius
+	south, north := at.Lat-r*(180/math.Pi)-margin, at.Lat+r*(180/math.Pi)+margin
+	reach := all
+	if south > -90 && north < 90 {
+		reach = math.Asin(min(1, math.Sin(r)/math.Cos(at.Lat*(math.Pi/180))))*(180/math.Pi) + margin
+	}
+	empty := span{low: 0, high: -1}
+	west, east := at.Lng-reach, at.Lng+reach
+	switch {
+	case reach > 179:
+		lngs = [2]span{spanOf(-all, all, all), empty}
+	case west < -all:
+		lngs = [2]span{spanOf(west+360, all, all), spanOf(-all, east, all)}
+	case east > all:
+		lngs = [2]span{spanOf(west, all, all), spanOf(-all, east-360, all)}
+	default:
+		lngs = [2]span{spanOf(west, east, all), empty}
+	}
+	return spanOf(south, north, 90), lngs
+}
+
+// spanOf returns the span from low to high degrees, cut to limit degrees on either side of 0.
+func spanOf(low, high, limit float64) span {
+	return span{low: int32(max(low, -limit) * PerDegree), high: int32(min(high, limit) * PerDegree)}
+}
+
+// FormatDegrees returns units in decimal degrees, in the shortest spelling.
 func FormatDegrees(units int32) string {
 	return strconv.FormatFloat(float64(units)/PerDegree, 'f', -1, 64)
 }

@@ -230,7 +230,7 @@ func TestBands(t *testing.T) {
 	}
 	for b := range bandCount {
 		for i := x.bands[b]; i < x.bands[b+1]; i++ {
-			if x.Point(i).band() != b {
+			if bandOf(x.Point(i).Lat) != b {
 				t.Errorf("row %d at %v lies in band %d", i, x.Point(i), b)
 			}
 		}

@@ -33,8 +33,7 @@ const longest = 255 * 4
 // point is not on Earth.
 func Place(kind string, id int64, at places.Point, tags map[string]string) (places.Place, bool) {
 	name := strings.TrimSpace(tags["name"])
-	onEarth := at.Lat >= -90 && at.Lat <= 90 && at.Lng >= -180 && at.Lng <= 180
-	if name == "" || len(name) > longest || !onEarth {
+	if name == "" || len(name) > longest || !at.OnEarth() {
 		return places.Place{}, false
 	}
 	types := Types(tags)

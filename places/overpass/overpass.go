@@ -114,7 +114,7 @@ func (f *Finder) circle(ctx context.Context, at places.Point, radius float64) (f
 		Method: http.MethodPost, URL: f.url, Body: "data=" + url.QueryEscape(query(at, radius)),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
 	}
-	err = f.client.Ask(ctx, r, func(r upstream.Response) (err error) {
+	err = f.client.Do(ctx, r, func(r upstream.Response) (err error) {
 		if r.Status != http.StatusOK {
 			return upstream.Failed(r.Status, message(r.Body))
 		}
@@ -156,7 +156,7 @@ func decode(text []byte) (found []places.Place, cut bool, err error) {
 		return nil, false, &places.Error{Status: places.UnknownError, Err: errors.New(in.Remark)}
 	}
 	if in.Elements == nil {
-		return nil, false, upstream.Nonsense("no elements")
+		return nil, false, upstream.Malformed("no elements")
 	}
 	for _, e := range *in.Elements {
 		at := e.point

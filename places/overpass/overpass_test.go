@@ -175,11 +175,11 @@ func TestDecode(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for text, want := range map[string]string{
-		`{}`: "nonsense: no elements",
+		`{}`: "malformed answer: no elements",
 		`{"elements":[],"remark":"runtime error: Query ran out of memory"}`: "runtime error: Query ran out of memory",
-		`{"elements":[{"lat":"42"}]}`:                                       `nonsense: not the JSON expected: "lat" is a string`,
-		`{"elements":{}}`:                                                   "nonsense: not JSON: a list is missing",
-		`<osm/>`:                                                            "nonsense: not JSON: invalid character '<' looking for beginning of value",
+		`{"elements":[{"lat":"42"}]}`:                                       `malformed answer: unexpected JSON: "lat" is a string`,
+		`{"elements":{}}`:                                                   "malformed answer: not JSON: a list is missing",
+		`<osm/>`:                                                            "malformed answer: not JSON: invalid character '<' looking for beginning of value",
 	} {
 		if found, _, err := decode([]byte(text)); fmt.Sprint(err) != want || found != nil {
 			t.Errorf("%s: %v, %v, want %s", text, found, err, want)

@@ -66,7 +66,7 @@ func Test(t *testing.T, f places.Finder, s Sample) {
 		for _, at := range []places.Point{{Lat: 90.1}, {Lng: -180.1}, {Lat: math.NaN()}, {Lng: math.Inf(1)}} {
 			a, err := f.Find(t.Context(), places.Query{At: at, Radius: 1, Bound: 1})
 			e, ok := errors.AsType[*places.Error](err)
-			if !ok || e.Status != places.InvalidRequest || e.Again || strings.ContainsAny(e.Error(), "\r\n") || len(a.Results) != 0 {
+			if !ok || e.Status != places.InvalidRequest || e.Retryable || strings.ContainsAny(e.Error(), "\r\n") || len(a.Results) != 0 {
 				t.Errorf("%v: %+v, %v; want %s", at, a, err, places.InvalidRequest)
 			}
 		}

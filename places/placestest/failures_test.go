@@ -68,7 +68,7 @@ func (e *teller) ask(t *testing.T, f places.Finder, s Sample, within time.Durati
 	texts := []string{fmt.Sprintf("%v %+v %#v %s", err, err, err, body)}
 	for _, event := range e.events {
 		texts = append(texts, fmt.Sprintf("%+v %#v", event, event.Err))
-		if event.What == places.Call {
+		if event.Kind == places.Called {
 			calls++
 			if event.Status != o.status || event.Err != err {
 				t.Errorf("told of %+v, want %s", event, o)

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	longestText  = 200      // runes of what is shown of an error
-	longestInput = 64 << 10 // bytes of an error that is looked through for what to show
+	longestText  = 200      // runes of an error's text that are shown
+	longestInput = 64 << 10 // bytes; the text of a longer error is not shown
 )
 
-// cause is an error without the errors it came from, for they may hold the secret.
+// cause is an error that does not wrap those it came from, because they may hold the secret.
 type cause struct {
 	text string
 	is   error // context.Canceled, context.DeadlineExceeded or nil
@@ -27,7 +27,7 @@ type cause struct {
 func (c *cause) Error() string { return c.text }
 func (c *cause) Unwrap() error { return c.is }
 
-// Failed returns the error for an answer with that status of HTTP and the message that came with it, if any.
+// Failed returns the error for a response with that HTTP status and the message in it, if any.
 func Failed(code int, message string) *places.Error {
 	if strings.TrimSpace(message) == "" {
 		message = http.StatusText(code)
@@ -39,20 +39,20 @@ func Failed(code int, message string) *places.Error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.Status = places.RequestDenied
 	case http.StatusTooManyRequests:
-		e.Status, e.Again = places.OverQueryLimit, true
+		e.Status, e.Retryable = places.OverQueryLimit, true
 	case http.StatusRequestTimeout, http.StatusInternalServerError,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		e.Again = true
+		e.Retryable = true
 	}
 	return e
 }
 
-// Nonsense returns the error for an answer that makes no sense, for that reason. To ask again does not help.
-func Nonsense(reason string) *places.Error {
-	return &places.Error{Status: places.UnknownError, Err: errors.New("nonsense: " + reason)}
+// Malformed returns the error for a response that cannot be understood, for that reason. It is not retryable.
+func Malformed(reason string) *places.Error {
+	return &places.Error{Status: places.UnknownError, Err: errors.New("malformed answer: " + reason)}
 }
 
-// spellings returns what matches the secret, each of its characters as it is or escaped as in a URL, however often.
+// spellings returns an expression that matches the secret with each of its characters plain or escaped as in a URL, once or repeatedly.
 func spellings(secret string) *regexp.Regexp {
 	if secret == "" {
 		return nil
@@ -93,11 +93,11 @@ func (c *Client) clean(text string) string {
 	return text
 }
 
-// washed returns err with its text cleaned and nothing behind it.
-func (c *Client) washed(err error) *places.Error {
+// sanitized returns err with its text cleaned, and without the errors that it wraps.
+func (c *Client) sanitized(err error) *places.Error {
 	w := &places.Error{Status: places.UnknownError}
 	if e, ok := errors.AsType[*places.Error](err); ok {
-		w.Status, w.Again, w.After = e.Status, e.Again, e.After
+		w.Status, w.Retryable, w.RetryAfter = e.Status, e.Retryable, e.RetryAfter
 	}
 	text := &cause{text: c.clean(err.Error())}
 	for _, is := range []error{context.Canceled, context.DeadlineExceeded} {
@@ -109,20 +109,20 @@ func (c *Client) washed(err error) *places.Error {
 	return w
 }
 
-// named returns err, washed already, with the provider's name before it.
+// named returns err, which is sanitized, with the provider's name before it.
 func (c *Client) named(err *places.Error) *places.Error {
 	text := &cause{text: c.config.Provider + ": " + err.Error()}
 	if inner, ok := errors.AsType[*cause](err.Err); ok {
 		text.is = inner.is
 	}
-	return &places.Error{Status: err.Status, Err: text, Again: err.Again, After: err.After}
+	return &places.Error{Status: err.Status, Err: text, Retryable: err.Retryable, RetryAfter: err.RetryAfter}
 }
 
-// explain returns the error that a question asked at start ends with. If its time was up, that is the cause.
+// explain returns the error of a query that began at start. If its time was up, the text says so.
 func (c *Client) explain(ctx context.Context, err error, start time.Time) *places.Error {
-	w := c.washed(err)
+	w := c.sanitized(err)
 	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) {
-		text := "not asked, for no time was left"
+		text := "not requested: no time left"
 		if most := deadline.Sub(start); most > 0 {
 			text = fmt.Sprintf("no answer within %v", about(most))
 		}
@@ -131,7 +131,7 @@ func (c *Client) explain(ctx context.Context, err error, start time.Time) *place
 	return c.named(w)
 }
 
-// about returns d without what nobody wants to know: with two or three digits.
+// about rounds d to two or three digits.
 func about(d time.Duration) time.Duration {
 	for _, most := range []time.Duration{time.Second, 100 * time.Millisecond} {
 		if d >= most {

@@ -94,7 +94,7 @@ func run(t *testing.T, c Config, test func(t *testing.T, b *bench), next ...http
 func (b *bench) watch(e places.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	parts := []string{map[places.What]string{places.Call: "call", places.Retry: "retry", places.Turn: "turn"}[e.What]}
+	parts := []string{map[places.EventKind]string{places.Called: "call", places.Retried: "retry", places.BreakerTurned: "turn"}[e.Kind]}
 	for _, part := range []string{e.Status, string(e.State)} {
 		if part != "" {
 			parts = append(parts, part)
@@ -127,7 +127,7 @@ func (b *bench) ask(t *testing.T, within time.Duration) error {
 }
 
 func (b *bench) get(ctx context.Context) error {
-	return b.Ask(ctx, Request{Method: http.MethodGet, URL: "http://test.example/ask"}, func(r Response) error {
+	return b.Do(ctx, Request{Method: http.MethodGet, URL: "http://test.example/ask"}, func(r Response) error {
 		if r.Status != http.StatusOK {
 			return Failed(r.Status, string(r.Body))
 		}

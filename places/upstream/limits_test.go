@@ -18,20 +18,20 @@ import (
 
 func TestBreaker(t *testing.T) {
 	run(t, Config{Attempts: 1}, func(t *testing.T, b *bench) {
-		const failed, refused = "test: status 500: sorry", "test: not asked, for it failed before: status 500: sorry"
-		for range failures {
+		const failed, refused = "test: status 500: sorry", "test: not requested after a failure: status 500: sorry"
+		for range maxFailures {
 			want(t, b.ask(t, time.Second), places.UnknownError, failed)
 		}
 		want(t, b.ask(t, time.Second), places.UnknownError, refused)
-		time.Sleep(openFor + 1)
+		time.Sleep(openTime + 1)
 		want(t, b.ask(t, time.Second), places.UnknownError, failed) // tries, and is refused again
 		want(t, b.ask(t, time.Second), places.UnknownError, refused)
-		time.Sleep(openFor + 1)
+		time.Sleep(openTime + 1)
 		if err := b.ask(t, time.Second); err != nil {
 			t.Error(err)
 		}
-		if n := b.server.requests(); n != failures+2 {
-			t.Errorf("%d requests, want %d", n, failures+2)
+		if n := b.server.requests(); n != maxFailures+2 {
+			t.Errorf("%d requests, want %d", n, maxFailures+2)
 		}
 		var turns []string
 		for _, e := range b.told() {
@@ -42,7 +42,7 @@ func TestBreaker(t *testing.T) {
 		if want := []string{"turn open", "turn half-open", "turn open", "turn half-open", "turn closed"}; !slices.Equal(turns, want) {
 			t.Errorf("%q, want %q", turns, want)
 		}
-	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(500)}, failures+1), []http.HandlerFunc{fine})...)
+	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(500)}, maxFailures+1), []http.HandlerFunc{fine})...)
 }
 
 // An attempt that opens the breaker is the last of its question, which fails at once and says why.
@@ -54,8 +54,8 @@ func TestBreakerEndsRetries(t *testing.T) {
 		if events, want := b.told(), []string{"turn open", "call UNKNOWN_ERROR test: status 503: sorry"}; !slices.Equal(events, want) {
 			t.Errorf("%q, want %q", events, want)
 		}
-		if n := b.server.requests(); n != failures {
-			t.Errorf("%d requests, want %d", n, failures)
+		if n := b.server.requests(); n != maxFailures {
+			t.Errorf("%d requests, want %d", n, maxFailures)
 		}
 	}, status(503))
 }
@@ -76,7 +76,7 @@ func TestCrowd(t *testing.T) {
 			})
 		}
 		all.Wait()
-		want := map[string]int{"<nil>": 8, "test: not asked within 1s, for 2 other requests are under way": 52}
+		want := map[string]int{"<nil>": 8, "test: not requested within 1s: 2 other requests are in flight": 52}
 		if !maps.Equal(outcomes, want) || b.server.requests() != 8 {
 			t.Errorf("%v, %d requests; want %v, 8", outcomes, b.server.requests(), want)
 		}
@@ -94,33 +94,33 @@ func TestCrowd(t *testing.T) {
 // Who is refused because of those whose time was up is told so, and not that there was no answer.
 func TestRefusedAfterTimeouts(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
-		for range failures {
+		for range maxFailures {
 			want(t, b.ask(t, time.Second), places.UnknownError, "test: no answer within 1s")
 		}
-		want(t, b.ask(t, time.Second), places.UnknownError, "test: not asked, for it failed before: no answer in time")
-		want(t, b.ask(t, -time.Second), places.UnknownError, "test: not asked, for no time was left")
+		want(t, b.ask(t, time.Second), places.UnknownError, "test: not requested after a failure: no answer in time")
+		want(t, b.ask(t, -time.Second), places.UnknownError, "test: not requested: no time left")
 	}, silent)
 }
 
 // While one question tries whether the provider is back, the others are refused.
 func TestHalfOpen(t *testing.T) {
 	run(t, Config{Attempts: 1}, func(t *testing.T, b *bench) {
-		for range failures {
+		for range maxFailures {
 			want(t, b.ask(t, time.Second), places.RequestDenied, "test: status 403: sorry")
 		}
-		time.Sleep(openFor + 1)
+		time.Sleep(openTime + 1)
 		var all sync.WaitGroup
 		all.Go(func() { want(t, b.ask(t, time.Second), places.UnknownError, "test: no answer within 1s") })
 		synctest.Wait()
-		want(t, b.ask(t, time.Second), places.RequestDenied, "test: not asked, for it failed before: status 403: sorry")
+		want(t, b.ask(t, time.Second), places.RequestDenied, "test: not requested after a failure: status 403: sorry")
 		all.Wait()
-	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(403)}, failures), []http.HandlerFunc{silent})...)
+	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(403)}, maxFailures), []http.HandlerFunc{silent})...)
 }
 
 // A query that is at fault says nothing of the provider.
 func TestBadQueries(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
-		for range 2 * failures {
+		for range 2 * maxFailures {
 			want(t, b.ask(t, time.Second), places.InvalidRequest, "test: status 400: sorry")
 		}
 	}, status(400))
@@ -130,14 +130,14 @@ func TestBadQueries(t *testing.T) {
 func TestExhausted(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		find := func(ctx context.Context) (places.Answer, error) {
-			return places.Answer{}, b.Ask(ctx, Request{Method: http.MethodGet, URL: "http://test.example/"}, func(Response) error {
+			return places.Answer{}, b.Do(ctx, Request{Method: http.MethodGet, URL: "http://test.example/"}, func(Response) error {
 				return &places.Error{Status: places.OverQueryLimit, Err: errors.New("no more today")}
 			})
 		}
 		_, err := b.Find(t.Context(), near, find)
 		want(t, err, places.OverQueryLimit, "test: no more today")
 		_, err = b.Find(t.Context(), near, find)
-		want(t, err, places.OverQueryLimit, "test: not asked, for it failed before: no more today")
+		want(t, err, places.OverQueryLimit, "test: not requested after a failure: no more today")
 		if n := b.server.requests(); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
@@ -170,12 +170,12 @@ func TestHoldOff(t *testing.T) {
 		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: status 429: sorry")
 		time.Sleep(20500 * time.Millisecond)
 		err := b.ask(t, 2*time.Second)
-		want(t, err, places.OverQueryLimit, "test: not asked for 39.5s, as it wishes: status 429: sorry")
-		if e, _ := errors.AsType[*places.Error](err); e.After != 39500*time.Millisecond {
-			t.Errorf("after %v", e.After)
+		want(t, err, places.OverQueryLimit, "test: not requested for another 39.5s, as the provider wants: status 429: sorry")
+		if e, _ := errors.AsType[*places.Error](err); e.RetryAfter != 39500*time.Millisecond {
+			t.Errorf("after %v", e.RetryAfter)
 		}
 		time.Sleep(39500*time.Millisecond - time.Nanosecond)
-		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: not asked for 0s, as it wishes: status 429: sorry")
+		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: not requested for another 0s, as the provider wants: status 429: sorry")
 		if n := b.server.requests(); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
@@ -189,13 +189,13 @@ func TestHoldOff(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "1": time.Second, " 120 ": 2 * time.Minute, "007": 7 * time.Second, "86400": longestAlone, "86401": longestAlone,
-		"99999999999999999999": longestAlone, "-1": 0, "+1": 0, "1.5": 0, "1s": 0, "soon": 0, "١": 0,
+		"": 0, "0": 0, "1": time.Second, " 120 ": 2 * time.Minute, "007": 7 * time.Second, "86400": longestHold, "86401": longestHold,
+		"99999999999999999999": longestHold, "-1": 0, "+1": 0, "1.5": 0, "1s": 0, "soon": 0, "١": 0,
 		"Sun, 22 Nov 2026 12:00:30 GMT":  30 * time.Second,
 		"Sunday, 22-Nov-26 12:00:30 GMT": 30 * time.Second,
 		"Sun Nov 22 12:00:30 2026":       30 * time.Second,
 		"Sun, 22 Nov 2026 11:59:59 GMT":  0,
-		"Fri, 31 Dec 9999 23:59:59 GMT":  longestAlone,
+		"Fri, 31 Dec 9999 23:59:59 GMT":  longestHold,
 	} {
 		if got := RetryAfter(value, now); got != want {
 			t.Errorf("%q: %v, want %v", value, got, want)
@@ -209,7 +209,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, value string) {
-		if d := RetryAfter(value, now); d < 0 || d > longestAlone {
+		if d := RetryAfter(value, now); d < 0 || d > longestHold {
 			t.Errorf("%q: %v", value, d)
 		}
 	})
@@ -236,7 +236,7 @@ func TestInFlight(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		want(t, b.ask(t, 1500*time.Millisecond), places.UnknownError, "test: not asked within 750ms, for 2 other requests are under way")
+		want(t, b.ask(t, 1500*time.Millisecond), places.UnknownError, "test: not requested within 750ms: 2 other requests are in flight")
 		all.Wait()
 		if took := time.Since(start); most != 2 || took != 5*time.Second {
 			t.Errorf("%d at a time, %v in all; want 2, 5s", most, took)
@@ -260,6 +260,6 @@ func TestRate(t *testing.T) {
 		if took := time.Since(start); took != 2*time.Second {
 			t.Errorf("%v, want 2s", took)
 		}
-		want(t, b.ask(t, 100*time.Millisecond), places.OverQueryLimit, "test: not asked, for its rate limit of 2 requests/s is reached")
+		want(t, b.ask(t, 100*time.Millisecond), places.OverQueryLimit, "test: not requested: the rate limit of 2 requests/s is reached")
 	}, fine)
 }

@@ -1,26 +1,21 @@
-// Package upstream asks providers of places over HTTP, and keeps them from being
-// asked too much: it is what all of them have in common.
+// Package upstream is the HTTP client of all providers behind a network. It limits how much they are requested, and hides the API key.
 //
-// A question (Find) may need several requests (Ask), one after the other, and each
-// of them several attempts: one that failed is made again after a random time, if
-// that may help and if the time left allows it. Before an attempt is made
+// A query (Find) may need several requests (Do), one after the other, and each of them several attempts. Before an attempt
 //
-//   - the time that the provider asked to be left alone (Retry-After) has to be over,
-//   - its breaker has to let it pass,
-//   - one of the few places in flight has to be free,
+//   - the time that the provider asked for with a Retry-After has to be over,
+//   - the circuit breaker has to be closed,
+//   - there has to be room among the requests in flight,
 //   - the rate limit has to allow it.
 //
-// The first two fail at once, the others wait for half of the time that the context
-// allows: with less for the answer, the provider would be asked in vain.
+// The first two fail at once; the others wait for half of the time that the context leaves.
 //
-// No secret leaves the package: the URLs that errors of net/http print are left
-// out, and the secret itself is replaced in every text, however it is escaped.
+// No secret leaves the package: the URLs in errors of net/http are removed, and the secret is replaced in every text, however it is
+// escaped.
 package upstream
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -34,36 +29,36 @@ import (
 	"herd/places"
 )
 
-// Config says whom a Client asks, and how much. Only Provider has to be set.
+// Config says how a Client behaves. Only Provider has to be set; the others have the defaults that their comments give.
 type Config struct {
-	Provider  string            // as places.provider names it; every error and event has it
+	Provider  string            // as places.provider names it; the prefix of every error
 	Secret    string            // the API key, which appears in no error and no event
 	Agent     string            // User-Agent of the requests; herd
-	InFlight  int               // requests at a time; 16
-	Rate      float64           // requests a second; not limited
-	Attempts  int               // of a request, the first included; 4
-	Budget    time.Duration     // for a question, unless its context has less; 30s
-	Watch     places.Watch      // is told of calls, retries and turns of the breaker
-	Transport http.RoundTripper // instead of the network
+	InFlight  int               // greatest number of requests at a time; 16
+	Rate      float64           // requests a second; 0: unlimited
+	Attempts  int               // greatest number for a request; 4
+	Budget    time.Duration     // for a query, unless its context has less; 30s
+	Watch     places.Watch      // gets an event for each call, retry and change of the breaker
+	Transport http.RoundTripper // nil: the network
 }
 
-// Client asks one provider. It is safe for concurrent use.
+// Client queries one provider. It is safe for concurrent use.
 type Client struct {
 	config  Config
 	http    http.Client
-	slots   chan struct{} // one for each request in flight
+	slots   chan struct{} // one element for each request in flight
 	limit   *rate.Limiter
 	breaker *gobreaker.CircuitBreaker[struct{}]
-	secret  *regexp.Regexp // matches the secret in any spelling; nil without one
-	jitter  func(most time.Duration) time.Duration
+	secret  *regexp.Regexp                         // matches every spelling of the secret; nil without one
+	jitter  func(most time.Duration) time.Duration // random, from 0 to most
 
-	mu      sync.Mutex
-	failure *places.Error // the last that counted for the breaker
-	alone   time.Time     // until when the provider wants to be left alone, and why
-	because *places.Error
+	mu        sync.Mutex
+	failure   *places.Error // the last one that the breaker counted
+	heldUntil time.Time     // no request before; from a Retry-After
+	heldBy    *places.Error // the failure that it came with
 }
 
-// New returns a Client. It holds no goroutine but those of its idle connections, until Close.
+// New returns a Client. Its only goroutines are those of idle connections, until Close.
 func New(c Config) *Client {
 	c.Agent = cmp.Or(c.Agent, "herd")
 	c.InFlight = cmp.Or(max(0, c.InFlight), 16)
@@ -80,7 +75,7 @@ func New(c Config) *Client {
 		secret: spellings(c.Secret),
 		jitter: func(most time.Duration) time.Duration { return rand.N(most) },
 	}
-	client.http = http.Client{Transport: c.Transport, CheckRedirect: client.stay}
+	client.http = http.Client{Transport: c.Transport, CheckRedirect: client.checkRedirect}
 	if c.Transport == nil {
 		client.http.Transport = transport(c.InFlight)
 	}
@@ -91,9 +86,9 @@ func New(c Config) *Client {
 // Close closes the idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Find answers q with what find, which may Ask several times, finds: the places in
-// the circle that have a name, nearest first and at most q.Bound. A bound or radius
-// of 0 asks nobody. An error is an *places.Error of one line that names the provider.
+// Find answers q with what find, which may call Do several times, finds: the places in the circle that have a name, nearest first and at
+// most q.Bound. With a bound or radius of 0 the provider is not requested. An error is a *places.Error of one line that begins with the
+// provider.
 func (c *Client) Find(ctx context.Context, q places.Query, find func(context.Context) (places.Answer, error)) (places.Answer, error) {
 	if q.Bound <= 0 || !(q.Radius > 0) {
 		return places.Answer{Status: places.ZeroResults}, nil
@@ -104,18 +99,16 @@ func (c *Client) Find(ctx context.Context, q places.Query, find func(context.Con
 	a, err := c.find(ctx, q, find)
 	if err != nil {
 		e := c.explain(ctx, err, start)
-		c.tell(places.Event{What: places.Call, Status: e.Status, Took: time.Since(start), Err: e})
+		c.emit(places.Event{Kind: places.Called, Status: e.Status, Took: time.Since(start), Err: e})
 		return places.Answer{}, e
 	}
-	c.tell(places.Event{What: places.Call, Status: a.Status, Took: time.Since(start)})
+	c.emit(places.Event{Kind: places.Called, Status: a.Status, Took: time.Since(start)})
 	return a, nil
 }
 
 func (c *Client) find(ctx context.Context, q places.Query, find func(context.Context) (places.Answer, error)) (places.Answer, error) {
-	if !q.At.OnEarth() {
-		return places.Answer{}, &places.Error{
-			Status: places.InvalidRequest, Err: fmt.Errorf("no such point: latitude %v, longitude %v", q.At.Lat, q.At.Lng),
-		}
+	if err := q.At.Check(); err != nil {
+		return places.Answer{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return places.Answer{}, err
@@ -132,29 +125,29 @@ func (c *Client) find(ctx context.Context, q places.Query, find func(context.Con
 	return a, nil
 }
 
-// Nearest returns those of all that have a name and lie in the circle of q, nearest
-// first, those equally far as they came, and at most q.Bound.
+// Nearest returns the places that have a name and lie in the circle of q, nearest first, equally distant ones in their order in all, and at
+// most q.Bound.
 func Nearest(all []places.Place, q places.Query) []places.Place {
 	type candidate struct {
 		distance float64
-		place    int
+		index    int // in all
 	}
-	near := make([]candidate, 0, len(all))
+	var nearest []candidate
 	for i := range all {
 		if d := places.Distance(q.At, all[i].Geometry.Location); d <= q.Radius && all[i].Name != "" {
-			near = append(near, candidate{d, i})
+			nearest = append(nearest, candidate{d, i})
 		}
 	}
-	slices.SortStableFunc(near, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
-	results := make([]places.Place, min(len(near), max(0, q.Bound)))
+	slices.SortStableFunc(nearest, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	results := make([]places.Place, min(len(nearest), max(0, q.Bound)))
 	for i := range results {
-		results[i] = all[near[i].place]
+		results[i] = all[nearest[i].index]
 	}
 	return results
 }
 
-// tell passes an event on.
-func (c *Client) tell(e places.Event) {
+// emit passes an event of this provider to Watch.
+func (c *Client) emit(e places.Event) {
 	if c.config.Watch != nil {
 		e.Provider = c.config.Provider
 		c.config.Watch(e)

@@ -79,9 +79,9 @@ func TestJitter(t *testing.T) {
 	c := New(Config{Provider: "test"})
 	waits := make(map[time.Duration]bool)
 	for range 100 {
-		d := c.jitter(pause)
-		if d < 0 || d >= pause {
-			t.Fatalf("%v, want less than %v", d, pause)
+		d := c.jitter(firstPause)
+		if d < 0 || d >= firstPause {
+			t.Fatalf("%v, want less than %v", d, firstPause)
 		}
 		waits[d] = true
 	}
@@ -99,7 +99,7 @@ func TestBudget(t *testing.T) {
 // Who gives up is answered at once, and it is no failure of the provider.
 func TestCancel(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
-		for range 2 * failures {
+		for range 2 * maxFailures {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			start := time.Now()
@@ -109,8 +109,8 @@ func TestCancel(t *testing.T) {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		}
-		if n := b.server.requests(); n != 2*failures {
-			t.Errorf("%d requests, want %d", n, 2*failures)
+		if n := b.server.requests(); n != 2*maxFailures {
+			t.Errorf("%d requests, want %d", n, 2*maxFailures)
 		}
 	}, silent)
 }

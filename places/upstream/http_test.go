@@ -23,7 +23,7 @@ func (b *bench) fetch(t *testing.T, address string) (Response, error) {
 	r := Request{
 		Method: http.MethodGet, URL: address + "?key=" + url.QueryEscape(secret), Header: http.Header{"X-Key": {secret}},
 	}
-	err := b.Ask(t.Context(), r, func(r Response) error {
+	err := b.Do(t.Context(), r, func(r Response) error {
 		got = r
 		if r.Status != http.StatusOK {
 			return Failed(r.Status, string(r.Body))
@@ -85,7 +85,7 @@ func TestStay(t *testing.T) {
 			}
 			return &http.Request{URL: u}
 		}
-		if got := fmt.Sprint(New(Config{}).stay(request(c.to), []*http.Request{request(c.from)})); got != c.want {
+		if got := fmt.Sprint(New(Config{}).checkRedirect(request(c.to), []*http.Request{request(c.from)})); got != c.want {
 			t.Errorf("%s to %s: %s, want %s", c.from, c.to, got, c.want)
 		}
 	}
@@ -132,10 +132,10 @@ func TestBodyLimit(t *testing.T) {
 		err    string
 	}{
 		{"4 MiB", 200, -1, io.LimitReader(endless{}, longestBody), longestBody, "<nil>"},
-		{"more", 200, -1, io.LimitReader(endless{}, longestBody+1), longestBody + 1, "nonsense: more than 4 MiB"},
-		{"50 MB", 200, -1, io.LimitReader(endless{}, 50e6), longestBody + 1, "nonsense: more than 4 MiB"},
-		{"50 MB, as announced", 200, 50e6, io.LimitReader(endless{}, 50e6), 0, "nonsense: more than 4 MiB"},
-		{"without an end", 200, -1, endless{}, longestBody + 1, "nonsense: more than 4 MiB"},
+		{"more", 200, -1, io.LimitReader(endless{}, longestBody+1), longestBody + 1, "malformed answer: more than 4 MiB"},
+		{"50 MB", 200, -1, io.LimitReader(endless{}, 50e6), longestBody + 1, "malformed answer: more than 4 MiB"},
+		{"50 MB, as announced", 200, 50e6, io.LimitReader(endless{}, 50e6), 0, "malformed answer: more than 4 MiB"},
+		{"without an end", 200, -1, endless{}, longestBody + 1, "malformed answer: more than 4 MiB"},
 		{"an error", 500, -1, endless{}, longestError + 1, "status 500: Internal Server Error"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestBodyLimitCompressed(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, Config{Secret: secret}, func(t *testing.T, b *bench) {
-		if _, err := b.fetch(t, "http://a.example/"); fmt.Sprint(err) != "nonsense: more than 4 MiB" {
+		if _, err := b.fetch(t, "http://a.example/"); fmt.Sprint(err) != "malformed answer: more than 4 MiB" {
 			t.Error(err)
 		}
 	}, func(w http.ResponseWriter, _ *http.Request) {
@@ -182,7 +182,7 @@ func TestUTF8(t *testing.T) {
 		}
 	}
 	run(t, Config{}, func(t *testing.T, b *bench) {
-		if _, err := b.fetch(t, "http://a.example/"); fmt.Sprint(err) != "nonsense: not UTF-8" {
+		if _, err := b.fetch(t, "http://a.example/"); fmt.Sprint(err) != "malformed answer: not UTF-8" {
 			t.Error(err)
 		}
 		if _, err := b.fetch(t, "http://a.example/"); fmt.Sprint(err) != "status 403: Caf\ufffd" {
@@ -261,7 +261,7 @@ func TestSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, Config{Secret: secret, Attempts: 1, Budget: time.Second}, func(t *testing.T, b *bench) {
 				_, err := b.Find(t.Context(), near, func(ctx context.Context) (places.Answer, error) {
-					return places.Answer{}, b.Ask(ctx, Request{
+					return places.Answer{}, b.Do(ctx, Request{
 						Method: http.MethodGet, URL: "http://a.example/?key=" + url.QueryEscape(secret), Header: http.Header{"X-Key": {secret}},
 					}, func(r Response) error { return Failed(r.Status, string(r.Body)) })
 				})
@@ -327,13 +327,13 @@ func TestDecode(t *testing.T) {
 		`{"list":null}`:                  "[] <nil>",
 		`{}`:                             "[] <nil>",
 		`null`:                           "[] <nil>",
-		`{"list":{}}`:                    "[] nonsense: not JSON: a list is missing",
-		`{"list":[{"a":1}]}`:             `[] nonsense: not the JSON expected: "a" is a number`,
-		`[]`:                             `[] nonsense: not the JSON expected: "" is a array`,
-		`<html>`:                         `[] nonsense: not JSON: invalid character '<' looking for beginning of value`,
-		`{"list":[{"a":"b"}`:             `[] nonsense: not JSON: unexpected end of JSON input`,
-		``:                               `[] nonsense: not JSON: unexpected end of JSON input`,
-		`{"list":[]} x`:                  `[] nonsense: not JSON: invalid character 'x' after top-level value`,
+		`{"list":{}}`:                    "[] malformed answer: not JSON: a list is missing",
+		`{"list":[{"a":1}]}`:             `[] malformed answer: unexpected JSON: "a" is a number`,
+		`[]`:                             `[] malformed answer: unexpected JSON: "" is a array`,
+		`<html>`:                         `[] malformed answer: not JSON: invalid character '<' looking for beginning of value`,
+		`{"list":[{"a":"b"}`:             `[] malformed answer: not JSON: unexpected end of JSON input`,
+		``:                               `[] malformed answer: not JSON: unexpected end of JSON input`,
+		`{"list":[]} x`:                  `[] malformed answer: not JSON: invalid character 'x' after top-level value`,
 		`{"list":[{"a":"1"},{"a":"2"}]}`: "[{1} {2}] <nil>",
 	} {
 		var v struct{ List List[item] }
@@ -343,8 +343,8 @@ func TestDecode(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		strings.Repeat("[", deepest) + strings.Repeat("]", deepest):                 "<nil>",
-		strings.Repeat("[", deepest+1) + strings.Repeat("]", deepest+1):             "nonsense: JSON more than 32 deep",
+		strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth):               "<nil>",
+		strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1):           "malformed answer: JSON more than 32 deep",
 		`{"\\":"` + strings.Repeat("[", 99) + `\"` + strings.Repeat("{", 99) + `"}`: "<nil>",
 		"[" + strings.Repeat("[],{},", 99) + "1]":                                   "<nil>",
 	} {
@@ -354,7 +354,7 @@ func TestDecode(t *testing.T) {
 		}
 	}
 	var v List[int]
-	if err := Decode([]byte("["+strings.Repeat("1,", 100_000)+"1]"), &v); err != nil || len(v) != mostItems {
+	if err := Decode([]byte("["+strings.Repeat("1,", 100_000)+"1]"), &v); err != nil || len(v) != maxItems {
 		t.Errorf("%d items, %v", len(v), err)
 	}
 }
