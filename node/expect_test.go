@@ -227,7 +227,7 @@ func (s *scene) showRefused(labels []string) string {
 }
 
 // chatter is what a node logs all the time.
-var chatter = strings.Fields("received replied published heard listening connected disconnected")
+var chatter = strings.Fields("received replied published listening connected disconnected")
 
 // entry is what a node has logged, as text.
 type entry struct {

@@ -71,15 +71,15 @@ func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m fl
 }
 
 // publishTraced publishes a message with reports that are followed.
-func (t *talk) publishTraced(l *link, m *flood.Message, message bus.Message) error {
+func (b *busSession) publishTraced(l *link, m *flood.Message, message bus.Message) error {
 	var header []byte
 	steps := make([]*status.Step, len(m.Traced))
 	for i, traced := range m.Traced {
-		steps[i] = t.node.Tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
+		steps[i] = b.node.Tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
 		header = steps[i].AppendTrace(header, traced.Line)
 	}
 	message.Trace = string(header)
-	err := t.conn.Publish(string(l.Peer), message)
+	err := b.conn.Publish(string(l.Peer), message)
 	for _, step := range steps {
 		step.Sent(err)
 	}

@@ -17,17 +17,17 @@ import (
 
 const maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound one sends
 
-// link is the way to one neighbour, with what was told and heard on it.
+// link is the link to one neighbour, with counts of what was sent and received on it.
 type link struct {
 	*flood.Link
-	told, messages, heard, old atomic.Uint64
-	lag                        *status.Histogram // since the receipt at the origin
+	reportsSent, messagesSent, reportsReceived, reportsStale atomic.Uint64
+	lag                                                      *status.Histogram // of new reports, since their receipt at the origin
 
-	telling atomic.Bool // something was popped that is not published yet
+	sending atomic.Bool // a message was taken from the link that is not published yet
 }
 
-// behind reports whether there is something to tell.
-func (l *link) behind() bool { return l.telling.Load() || l.Queue.Len() > 0 }
+// pending reports whether there is something that has not been sent.
+func (l *link) pending() bool { return l.sending.Load() || l.Queue.Len() > 0 }
 
 func (l *link) health(began, now time.Time) status.Link {
 	counts, s := l.Queue.Counts(), l.Status()
@@ -36,7 +36,7 @@ func (l *link) health(began, now time.Time) status.Link {
 	}
 	h := status.Link{
 		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.SilentSince).Seconds(), Unheard: s.NeverReceived, Twin: now.Sub(s.DuplicateName) < time.Minute, Queued: l.Queue.Len(),
-		Told: l.told.Load(), Messages: l.messages.Load(), Heard: l.heard.Load(), Old: l.old.Load(), Duplicates: s.ReportsDuplicate,
+		Told: l.reportsSent.Load(), Messages: l.messagesSent.Load(), Heard: l.reportsReceived.Load(), Old: l.reportsStale.Load(), Duplicates: s.ReportsDuplicate,
 		Conflated: counts.Conflated, Emptied: counts.Dropped,
 		Gaps: s.MessagesMissing, Repeated: s.MessagesRepeated, Walks: s.Syncs, GivenUp: s.SyncsAbandoned, Pulled: s.SyncReports, PulledNew: s.SyncReportsNew,
 		RepairIn: s.SyncReceivedBytes, RepairOut: s.SyncSentBytes, Unread: s.SyncRequestsDropped, Twins: s.DuplicateNameSigns,
@@ -56,8 +56,8 @@ func (l *link) health(began, now time.Time) status.Link {
 	return h
 }
 
-// lost notes why there is no connection to the bus: at once when there was one, else when the reason is another than before, but
-// not every moment.
+// lost keeps and logs why there is no connection to the bus: at once when there was one, else when the reason has changed, at most once
+// a minute.
 func (n *Node) lost(err error) {
 	why := strings.TrimPrefix(err.Error(), "bus: ")
 	before := n.busState.Swap(why)
@@ -67,7 +67,7 @@ func (n *Node) lost(err error) {
 	}
 }
 
-// Receive takes what a neighbour sends, for [bus.Handler].
+// Receive receives a message of a neighbour, for [bus.Handler].
 func (n *Node) Receive(m bus.Message) {
 	var l *link
 	for _, each := range n.links() {
@@ -89,7 +89,7 @@ func (n *Node) Receive(m bus.Message) {
 		n.reports(l, m)
 	case subject.Digest:
 		if n.Log.Core().Enabled(zap.DebugLevel) {
-			n.Log.Debug("heard", zap.String("from", m.From), zap.String("line", quoted(m.Payload)))
+			n.Log.Debug("received", zap.String("from", m.From), zap.String("line", quoted(m.Payload)))
 		}
 		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
 	case subject.Repair:
@@ -109,20 +109,20 @@ func (n *Node) Receive(m bus.Message) {
 	}
 }
 
-// reports takes PROPAGATE lines.
+// reports receives PROPAGATE lines.
 func (n *Node) reports(l *link, m bus.Message) {
 	message := flood.Message{Kind: m.Kind, Stamp: m.Stamp}
 	payload := strings.TrimSuffix(string(m.Payload), "\n")
 	lines := strings.Count(payload, "\n") + 1
 	message.Reports = make([]line.Report, 0, min(lines, flood.MaxReports))
-	for told := range strings.SplitSeq(payload, "\n") {
-		from, r, err := line.ParsePropagate(told)
+	for text := range strings.SplitSeq(payload, "\n") {
+		from, r, err := line.ParsePropagate(text)
 		if why := malformed; err != nil || from != l.Peer {
 			if err == nil {
 				why = wrongSender
 			}
 			n.refusals.note(why, m.From, func() zap.Field {
-				return zap.String("line", quoted(told[:min(len(told), line.MaxPropagate)]))
+				return zap.String("line", quoted(text[:min(len(text), line.MaxPropagate)]))
 			})
 			continue
 		}
@@ -130,27 +130,27 @@ func (n *Node) reports(l *link, m bus.Message) {
 	}
 	n.hop(l.Peer, n.Name, message.Reports)
 	logged := n.Log.Core().Enabled(zap.InfoLevel)
-	now, old, first := time.Now(), 0, line.Report{}
-	take := func(r line.Report, news bool) {
-		what := "heard"
+	now, stale, first := time.Now(), 0, line.Report{}
+	applied := func(r line.Report, news bool) {
+		event := "received"
 		if !news {
-			old++
-			what = "heard old"
+			stale++
+			event = "received stale"
 		} else if first.IsZero() {
 			first = r
 		}
 		if logged {
-			told := string(line.AppendPropagate(nil, l.Peer, r))
-			n.Log.Info(what, zap.String("from", m.From), zap.String("line", quoted(told)))
+			text := string(line.AppendPropagate(nil, l.Peer, r))
+			n.Log.Info(event, zap.String("from", m.From), zap.String("line", quoted(text)))
 		}
 	}
 	if m.Trace != "" && n.Tracer != nil {
-		n.takeTraced(l, now, m.Trace, lines, message, take)
+		n.takeTraced(l, now, m.Trace, lines, message, applied)
 	} else {
-		_ = l.Receive(now, message, take) // which cannot fail
+		_ = l.Receive(now, message, applied) // which cannot fail
 	}
-	l.heard.Add(uint64(len(message.Reports)))
-	l.old.Add(uint64(old))
+	l.reportsReceived.Add(uint64(len(message.Reports)))
+	l.reportsStale.Add(uint64(stale))
 	if !first.IsZero() {
 		l.lag.Observe(secondsBetween(first.Received(), now))
 		n.tally.neighbourLag.Observe(secondsBetween(first.Nanos(), now))

@@ -119,8 +119,9 @@ func TestBadMessages(t *testing.T) {
 		}
 		n.Fault(fmt.Errorf("x: %w", bus.ErrOverrun))
 		n.Fault(fmt.Errorf("x: %w", bus.ErrRefused))
+		n.Fault(&bus.StampError{From: "Hands", Text: "_R_.x"})
 		n.Receive(bus.Message{Kind: subject.Propagate, From: "Stranger", Payload: []byte(good)})
-		want["messages came too fast"], want["not permitted by the bus"] = 1, 1
+		want["messages came too fast"], want["not permitted by the bus"], want["malformed message"] = 1, 1, 1
 		want["message in another's name"]++
 		if got := n.Health().Refused; !maps.Equal(got, want) {
 			t.Errorf("counted %v, want %v", got, want)
@@ -220,7 +221,7 @@ func TestStopTellsNeighbours(t *testing.T) {
 			<-time.After(drainTime)
 			close(gate)
 			<-stopped
-			if got := n.about("stopping with reports not told"); len(got) != 1 || time.Since(began) != drainTime {
+			if got := n.about("stopping with reports not sent"); len(got) != 1 || time.Since(began) != drainTime {
 				t.Errorf("after %s: %q", time.Since(began), got)
 			}
 		})

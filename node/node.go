@@ -88,11 +88,11 @@ type Node struct {
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
 
-	linked    atomic.Pointer[[]*link] // to each neighbour, as in engine
-	relinking sync.Mutex              // held while that or talk changes
-	talk      *talk                   // with the neighbours, or nil
-	topology  atomic.Pointer[topology.Topology]
-	watched   atomic.Pointer[status.Watch] // who is told what happens; nil: nobody
+	linked     atomic.Pointer[[]*link] // to each neighbour, as in engine
+	relinking  sync.Mutex              // held while that or busSession changes
+	busSession *busSession             // nil: there is no connection
+	topology   atomic.Pointer[topology.Topology]
+	watched    atomic.Pointer[status.Watch] // who is told what happens; nil: nobody
 
 	busState   atomic.Value  // string: "connected", or why not
 	complained time.Time     // of the bus being away; only the goroutine that runs the bus uses it
@@ -191,18 +191,18 @@ func (n *Node) becomeReady(why string) {
 	})
 }
 
-// drain lets the links tell what is queued, if there is a bus to tell it on.
+// drain waits until what is queued has been sent, if there is a connection to the bus.
 func (n *Node) drain() {
 	if n.busState.Load() != connected {
 		return
 	}
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
-	for slices.ContainsFunc(n.links(), (*link).behind) {
+	for slices.ContainsFunc(n.links(), (*link).pending) {
 		select {
 		case <-n.idle:
 		case <-timer.C:
-			n.Log.Warn("stopping with reports not told")
+			n.Log.Warn("stopping with reports not sent")
 			return
 		}
 	}

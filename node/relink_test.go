@@ -196,7 +196,7 @@ func TestPermittedLater(t *testing.T) {
 			t.Errorf("A knows %q of whom it may not hear", got)
 		}
 		s.unread.Store(false)
-		<-time.After(hearTime)
+		<-time.After(subscribeTime)
 		synctest.Wait()
 		iamat("2")
 		<-time.After(2 * time.Second) // what it could not hear is pulled after a heartbeat

@@ -52,27 +52,27 @@ func TestReplayPrototype(t *testing.T) {
 		synctest.Wait()
 
 		own := "PROPAGATE Goloman " + kiwiReport
-		got := nodes["Goloman"].about("received", "published", "replied", "heard", "heard old")
-		slices.Sort(got) // links are told side by side
+		got := nodes["Goloman"].about("received", "published", "replied", "received stale")
+		slices.Sort(got) // links send side by side
 		want := []string{
-			"heard old | Wilkes | PROPAGATE Wilkes " + kiwiReport,
 			"published | Hands | " + own,
 			"published | Holiday | " + own,
 			"published | Wilkes | " + own,
+			"received stale | Wilkes | PROPAGATE Wilkes " + kiwiReport,
 			"received | pipe | " + kiwi,
 			"replied | pipe | AT " + kiwiReport + "\n\n",
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("Goloman's log:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		got = nodes["Wilkes"].about("heard", "heard old", "published")
+		got = nodes["Wilkes"].about("received", "received stale", "published")
 		slices.Sort(got)
 		want = []string{
-			"heard old | Goloman | " + own,
-			"heard old | Holiday | PROPAGATE Holiday " + kiwiReport,
-			"heard | Hands | PROPAGATE Hands " + kiwiReport,
 			"published | Goloman | PROPAGATE Wilkes " + kiwiReport,
 			"published | Holiday | PROPAGATE Wilkes " + kiwiReport,
+			"received stale | Goloman | " + own,
+			"received stale | Holiday | PROPAGATE Holiday " + kiwiReport,
+			"received | Hands | PROPAGATE Hands " + kiwiReport,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("Wilkes's log:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -96,21 +96,21 @@ func TestReplayWithoutDelay(t *testing.T) {
 		synctest.Wait()
 		messages := 0
 		for name, n := range nodes {
-			heard := n.about("heard", "heard old")
-			messages += len(heard)
-			want := "heard | Goloman | PROPAGATE Goloman " + kiwiReport
+			received := slices.DeleteFunc(n.about("received", "received stale"), func(e string) bool { return strings.Contains(e, "| pipe |") })
+			messages += len(received)
+			want := "received | Goloman | PROPAGATE Goloman " + kiwiReport
 			switch name {
 			case "Goloman":
-				if len(heard) > 0 {
-					t.Errorf("Goloman hears back %q", heard)
+				if len(received) > 0 {
+					t.Errorf("Goloman receives its own report: %q", received)
 				}
 			case "Hands", "Holiday", "Wilkes":
-				if heard[0] != want {
-					t.Errorf("%s heard first %q, want %q", name, heard[0], want)
+				if received[0] != want {
+					t.Errorf("%s received %q first, want %q", name, received[0], want)
 				}
 			default:
-				if len(heard) != 1 || heard[0] != "heard | Holiday | PROPAGATE Holiday "+kiwiReport {
-					t.Errorf("%s heard %q", name, heard)
+				if len(received) != 1 || received[0] != "received | Holiday | PROPAGATE Holiday "+kiwiReport {
+					t.Errorf("%s received %q", name, received)
 				}
 			}
 		}

@@ -61,7 +61,7 @@ log: {level: info}
 	go func() {
 		for { // the log is to be read, or the herd waits
 			l, err := h.stderr.ReadString('\n')
-			if strings.Contains(l, "  Oak  heard  ") {
+			if strings.Contains(l, "  Oak  received  ") {
 				close(heard)
 			}
 			if err != nil {

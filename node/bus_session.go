@@ -20,119 +20,120 @@ import (
 )
 
 const (
-	hearTime = 5 * time.Second // between two attempts to hear neighbours that the bus does not permit
+	subscribeTime = 5 * time.Second // between two attempts to subscribe to neighbours that the bus does not permit
 
 	connected    = "connected"
 	disconnected = "disconnected"
 )
 
-// talk is what goes on with the neighbours over one connection to the bus.
-type talk struct {
+// busSession sends to the neighbours over one connection to the bus, and is subscribed to them.
+type busSession struct {
 	node *Node
 	conn bus.Conn
 	ctx  context.Context         // ends with the connection
-	fail context.CancelCauseFunc // ends it
-	ends map[*link]func()        // stop telling a neighbour, and wait for that
+	fail context.CancelCauseFunc // ends the connection
+
+	// By link, what stops sending to the neighbour and waits until that has stopped. Guarded by Node.relinking.
+	stops map[*link]func()
 }
 
-// serve talks with the neighbours over a new connection until ctx ends with it. The error is that of a bus that does not
-// permit it.
+// serve runs a bus session over a new connection until ctx ends with it. The error is that of a bus that does not permit it.
 func (n *Node) serve(ctx context.Context, c bus.Conn) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	t := &talk{n, c, ctx, fail, make(map[*link]func())}
-	if err := n.begin(t); err != nil {
+	b := &busSession{n, c, ctx, fail, make(map[*link]func())}
+	if err := n.startBusSession(b); err != nil {
 		return err
 	}
 	n.Log.Info("bus connected")
-	for again := time.NewTicker(hearTime); ctx.Err() == nil; {
+	for again := time.NewTicker(subscribeTime); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 			again.Stop()
 		case <-again.C:
-			n.hearAgain(t)
+			n.subscribeAgain(b)
 		}
 	}
-	n.end(t)
+	n.finishBusSession(b)
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-func (n *Node) begin(t *talk) error {
+func (n *Node) startBusSession(b *busSession) error {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
-	if err := t.hear(n.links()); err != nil {
+	if err := b.subscribe(n.links()); err != nil {
 		return err
 	}
 	n.engine.Connect(time.Now())
-	t.tellAll(n.links())
-	n.talk = t
+	b.sendTo(n.links())
+	n.busSession = b
 	n.busState.Store(connected)
 	n.look()
 	return nil
 }
 
-func (n *Node) end(t *talk) {
+func (n *Node) finishBusSession(b *busSession) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
-	n.talk = nil
-	for _, end := range t.ends {
-		end()
+	n.busSession = nil
+	for _, stop := range b.stops {
+		stop()
 	}
 	n.engine.Disconnect(time.Now())
 	n.busState.Store(disconnected)
 }
 
-// hearAgain asks for the neighbours whom the bus did not permit: it may have read the topology later than this node.
-func (n *Node) hearAgain(t *talk) {
+// subscribeAgain tries the neighbours that the bus did not permit: it may have read the topology later than this node.
+func (n *Node) subscribeAgain(b *busSession) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
-	if err := t.hear(n.links()); err != nil {
-		t.fail(err)
+	if err := b.subscribe(n.links()); err != nil {
+		b.fail(err)
 	}
 }
 
-// hear has the node hear these neighbours and no others.
-func (t *talk) hear(links []*link) error {
+// subscribe subscribes to these neighbours and no others.
+func (b *busSession) subscribe(links []*link) error {
 	names := make([]string, len(links))
 	for i, l := range links {
 		names[i] = string(l.Peer)
 	}
-	return t.conn.Subscribe(t.ctx, names)
+	return b.conn.Subscribe(b.ctx, names)
 }
 
-// tellAll has the node tell these neighbours and no others.
-func (t *talk) tellAll(links []*link) {
-	for _, l := range slices.Collect(maps.Keys(t.ends)) {
+// sendTo starts sending to those of these neighbours that nothing is sent to yet, and stops sending to all others.
+func (b *busSession) sendTo(links []*link) {
+	for _, l := range slices.Collect(maps.Keys(b.stops)) {
 		if !slices.Contains(links, l) {
-			t.ends[l]()
-			delete(t.ends, l)
+			b.stops[l]()
+			delete(b.stops, l)
 		}
 	}
 	for _, l := range links {
-		if t.ends[l] != nil {
+		if b.stops[l] != nil {
 			continue
 		}
-		ctx, stop := context.WithCancel(t.ctx)
+		ctx, stop := context.WithCancel(b.ctx)
 		stopped := make(chan struct{})
 		go func() {
 			defer close(stopped)
-			t.tell(ctx, l)
+			b.send(ctx, l)
 		}()
-		t.ends[l] = func() {
+		b.stops[l] = func() {
 			stop()
 			<-stopped
 		}
 	}
 }
 
-// links returns the ways to the neighbours.
+// links returns the links to the neighbours.
 func (n *Node) links() []*link { return *n.linked.Load() }
 
-// Relink has the node talk with the neighbours that a topology gives it and no others, from now on and without a gap for those
-// that stay. What waited for a neighbour that is none any more is thrown away.
+// Relink gives the node the neighbours of a topology instead of those it has. Links that stay go on without a gap; what is queued for a
+// neighbour that is none any more is dropped.
 func (n *Node) Relink(topology *topology.Topology) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
@@ -148,32 +149,32 @@ func (n *Node) Relink(topology *topology.Topology) {
 			after = append(after, before[i])
 		}
 	}
-	// Until the bus has followed, a neighbour of before or after may still, or already, be heard.
+	// While the subscriptions change, messages may arrive from a neighbour of before or of after.
 	both := slices.Concat(after, slices.DeleteFunc(slices.Clone(before), func(l *link) bool { return slices.Contains(after, l) }))
 	n.linked.Store(&both)
 	defer n.linked.Store(&after)
-	if n.talk == nil {
+	if n.busSession == nil {
 		return
 	}
-	if err := n.talk.hear(after); err != nil {
-		n.talk.fail(err)
+	if err := n.busSession.subscribe(after); err != nil {
+		n.busSession.fail(err)
 		return
 	}
-	n.talk.tellAll(after)
+	n.busSession.sendTo(after)
 }
 
-// tell sends what there is to be said to one neighbour, as soon as there is: a report alone when none waited before it, together with
-// others when they come faster than they are sent. It returns when ctx ends, or the connection fails.
-func (t *talk) tell(ctx context.Context, l *link) {
-	n := t.node
+// send sends to one neighbour what its link has, as soon as it has something: a report alone when none waited before it, several in one
+// message when they come faster than they are sent. It returns when ctx ends or the connection fails.
+func (b *busSession) send(ctx context.Context, l *link) {
+	n := b.node
 	due := time.NewTimer(0)
 	defer due.Stop()
 	var m flood.Message
 	var payload []byte
 	for ctx.Err() == nil {
-		l.telling.Store(true)
+		l.sending.Store(true)
 		if !l.Next(time.Now(), &m) {
-			l.telling.Store(false)
+			l.sending.Store(false)
 			select {
 			case n.idle <- struct{}{}:
 			default:
@@ -191,24 +192,24 @@ func (t *talk) tell(ctx context.Context, l *link) {
 			payload = appendReports(payload[:0], n.Name, m.Reports)
 			message.Stamp, message.Payload = m.Stamp, payload
 		}
-		if err := t.publish(l, &m, message); err != nil {
-			l.telling.Store(false)
+		if err := b.publish(l, &m, message); err != nil {
+			l.sending.Store(false)
 			if ctx.Err() == nil {
 				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
 			}
-			t.fail(nil)
+			b.fail(nil)
 			return
 		}
 		n.published(l, &m, message.Payload)
 	}
-	l.telling.Store(false)
+	l.sending.Store(false)
 }
 
-func (t *talk) publish(l *link, m *flood.Message, message bus.Message) error {
+func (b *busSession) publish(l *link, m *flood.Message, message bus.Message) error {
 	if len(m.Traced) > 0 {
-		return t.publishTraced(l, m, message)
+		return b.publishTraced(l, m, message)
 	}
-	return t.conn.Publish(string(l.Peer), message)
+	return b.conn.Publish(string(l.Peer), message)
 }
 
 // appendReports appends PROPAGATE lines, with an LF between two.
@@ -226,12 +227,12 @@ func appendReports(dst []byte, from line.NodeName, reports []line.Report) []byte
 func (n *Node) published(l *link, m *flood.Message, payload []byte) {
 	switch m.Kind {
 	case subject.Propagate:
-		l.told.Add(uint64(len(m.Reports)))
-		l.messages.Add(1)
+		l.reportsSent.Add(uint64(len(m.Reports)))
+		l.messagesSent.Add(1)
 		n.hop(n.Name, l.Peer, m.Reports)
 		if n.Log.Core().Enabled(zap.InfoLevel) {
-			for told := range strings.SplitSeq(string(payload), "\n") {
-				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(told)))
+			for sent := range strings.SplitSeq(string(payload), "\n") {
+				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(sent)))
 			}
 		}
 	case subject.Digest:
