@@ -57,3 +57,22 @@ func TestCache(t *testing.T) {
 		}
 	})
 }
+
+// Hits of the same cached answer share nothing that one of them sorts: what one got stays as it was.
+func TestCacheHitsShareNothing(t *testing.T) {
+	east, west := at("east", 10, 20.00004), at("west", 10, 19.99996)
+	c := Cache("cached", gives(Answer{Results: []Place{west, east}}), func(Event) {})
+	find := func(lng float64) []Place {
+		a, err := c.Find(t.Context(), Query{Point{10, lng}, 5, 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Results
+	}
+	find(20)
+	fromEast := find(20.00003)
+	fromWest := find(19.99997)
+	if !reflect.DeepEqual(fromEast, []Place{east, west}) || !reflect.DeepEqual(fromWest, []Place{west, east}) {
+		t.Errorf("%v from the east, %v from the west", fromEast, fromWest)
+	}
+}

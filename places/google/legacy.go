@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"herd/places"
 	"herd/places/upstream"
 )
 
-// Legacy asks the Nearby Search: https://developers.google.com/maps/documentation/places/web-service/search-nearby.
+// Legacy queries the Nearby Search: https://developers.google.com/maps/documentation/places/web-service/search-nearby.
 // It implements places.Finder.
 type Legacy struct {
 	client *upstream.Client
@@ -20,29 +21,30 @@ type Legacy struct {
 	key    string
 }
 
-// NewLegacy returns a Legacy. The Config is wrong without a key, with an endpoint that is no URL, or with fields.
+// NewLegacy returns a Legacy. It fails without a key, with an endpoint that is not a URL, or with fields.
 func NewLegacy(c Config) (*Legacy, error) {
 	if len(c.Fields) > 0 {
 		return nil, errors.New("google-legacy: fields cannot be chosen, it always sends all")
 	}
-	client, url, err := client(c, "google-legacy", "https://maps.googleapis.com", "/maps/api/place/nearbysearch/json")
+	client, endpoint, err := client(c, "google-legacy", "https://maps.googleapis.com", "/maps/api/place/nearbysearch/json")
 	if err != nil {
 		return nil, err
 	}
-	return &Legacy{client, url, c.Key}, nil
+	return &Legacy{client, endpoint, c.Key}, nil
 }
 
 // Close closes the idle connections.
 func (l *Legacy) Close() { l.client.Close() }
 
-// Find returns those of the places that Google sends that lie in the circle of q, nearest first and as they came. Google
-// sends the 20 most prominent, and takes the radius for a hint.
+// Find returns those of the places sent by Google that lie in the circle of q, nearest first, each in the JSON that Google sent. Google sends
+// the 20 most prominent places, and treats the radius as a hint.
 func (l *Legacy) Find(ctx context.Context, q places.Query) (places.Answer, error) {
 	return l.client.Find(ctx, q, func(ctx context.Context) (a places.Answer, err error) {
 		number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-		r := upstream.Request{Method: http.MethodGet, URL: l.url + "?" + escape(
-			"key", l.key, "location", number(q.At.Lat)+","+number(q.At.Lng), "radius", number(min(q.Radius*metres, widest)),
-		)}
+		parameters := url.Values{
+			"key": {l.key}, "location": {number(q.At.Lat) + "," + number(q.At.Lng)}, "radius": {number(min(q.Radius*metres, maxRadius))},
+		}
+		r := upstream.Request{Method: http.MethodGet, URL: l.url + "?" + parameters.Encode()}
 		err = l.client.Do(ctx, r, func(r upstream.Response) (err error) {
 			if r.Status != http.StatusOK {
 				return refused(r)
@@ -54,7 +56,7 @@ func (l *Legacy) Find(ctx context.Context, q places.Query) (places.Answer, error
 	})
 }
 
-// legacy is an answer of the API: the shape of places.Answer, with each result as it came.
+// legacy is an answer of the API, with each result undecoded.
 type legacy struct {
 	HTMLAttributions upstream.List[string] `json:"html_attributions"`
 	InfoMessages     upstream.List[string] `json:"info_messages"`
@@ -63,10 +65,10 @@ type legacy struct {
 	ErrorMessage     string `json:"error_message"`
 }
 
-// longest is how many bytes a result may have; Google's have 1 to 3 KB.
-const longest = 64 << 10
+// maxResult is the greatest number of bytes of a result; Google's have 1 to 3 KB.
+const maxResult = 64 << 10
 
-// decodeLegacy returns the results of an answer that have a location, as they come, or the error that it is.
+// decodeLegacy returns the results that have a location, or the error that the answer stands for.
 func decodeLegacy(text []byte) (places.Answer, error) {
 	var in legacy
 	if err := upstream.Decode(text, &in); err != nil {
@@ -84,7 +86,7 @@ func decodeLegacy(text []byte) (places.Answer, error) {
 		if err := upstream.Decode(raw, &p); err != nil {
 			return places.Answer{}, err
 		}
-		if at := p.Geometry.Location; len(raw) <= longest && at.Lat != nil && at.Lng != nil {
+		if at := p.Geometry.Location; len(raw) <= maxResult && at.Lat != nil && at.Lng != nil {
 			place := places.Place{Name: p.Name, Raw: raw}
 			place.Geometry.Location = places.Point{Lat: *at.Lat, Lng: *at.Lng}
 			a.Results = append(a.Results, place)
@@ -93,14 +95,14 @@ func decodeLegacy(text []byte) (places.Answer, error) {
 	return a, nil
 }
 
-// failure returns the error that the status word of an answer stands for, or nil.
+// failure returns the error that the status word stands for, or nil.
 func (l legacy) failure() error {
 	e := &places.Error{Status: l.Status}
 	switch l.Status {
 	case places.OK, places.ZeroResults:
 		return nil
 	case places.InvalidRequest, places.RequestDenied, places.OverQueryLimit:
-	case "OVER_DAILY_LIMIT": // of a key, or without billing
+	case "OVER_DAILY_LIMIT": // the key's own limit, or no billing account
 		e.Status = places.OverQueryLimit
 	case places.UnknownError:
 		e.Retryable = true

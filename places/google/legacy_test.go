@@ -94,8 +94,8 @@ func TestLegacyLongResult(t *testing.T) {
 		const text = `{"name":"x","geometry":{"location":{"lat":1,"lng":1}}}`
 		return strings.Replace(text, "x", strings.Repeat("x", bytes-len(text)+1), 1)
 	}
-	a, err := decodeLegacy([]byte(`{"status":"OK","results":[` + result(longest+1) + "," + result(longest) + `]}`))
-	if err != nil || len(a.Results) != 1 || len(a.Results[0].Raw) != longest {
+	a, err := decodeLegacy([]byte(`{"status":"OK","results":[` + result(maxResult+1) + "," + result(maxResult) + `]}`))
+	if err != nil || len(a.Results) != 1 || len(a.Results[0].Raw) != maxResult {
 		t.Errorf("%d results, %v", len(a.Results), err)
 	}
 }

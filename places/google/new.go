@@ -12,7 +12,7 @@ import (
 	"herd/places/upstream"
 )
 
-// Finder asks the Places API (New): https://developers.google.com/maps/documentation/places/web-service/nearby-search.
+// Finder queries the Places API (New): https://developers.google.com/maps/documentation/places/web-service/nearby-search.
 // It implements places.Finder.
 type Finder struct {
 	client *upstream.Client
@@ -20,7 +20,7 @@ type Finder struct {
 	header http.Header
 }
 
-// New returns a Finder. The Config is wrong without a key, with an endpoint that is no URL, or with an unknown field.
+// New returns a Finder. It fails without a key, with an endpoint that is not a URL, or with an unknown field.
 func New(c Config) (*Finder, error) {
 	fields, err := mask(c.Fields)
 	if err != nil {
@@ -59,7 +59,7 @@ func (f *Finder) Find(ctx context.Context, q places.Query) (places.Answer, error
 	})
 }
 
-// point is a point in the words of the API.
+// point is a point of the API.
 type point struct {
 	Latitude  float64 `json:"latitude"`
 	Longitude float64 `json:"longitude"`
@@ -84,10 +84,10 @@ type nearby struct {
 
 // search returns the body of a request.
 func search(q places.Query) nearby {
-	return nearby{min(q.Bound, most), "DISTANCE", restriction{circle{point{q.At.Lat, q.At.Lng}, min(q.Radius*metres, widest)}}}
+	return nearby{min(q.Bound, maxResults), "DISTANCE", restriction{circle{point{q.At.Lat, q.At.Lng}, min(q.Radius*metres, maxRadius)}}}
 }
 
-// found is an answer of the API.
+// found is an answer of the API, as far as it is used.
 type found struct {
 	Places *upstream.List[struct {
 		ID          string
@@ -109,18 +109,18 @@ type found struct {
 
 type attribution struct{ Provider, ProviderURI string }
 
-// prices are the values of priceLevel, in the order of their numbers in the legacy API.
+// prices are the values of priceLevel, whose indexes are the price levels of the legacy API.
 var prices = []string{
 	"PRICE_LEVEL_FREE", "PRICE_LEVEL_INEXPENSIVE", "PRICE_LEVEL_MODERATE", "PRICE_LEVEL_EXPENSIVE", "PRICE_LEVEL_VERY_EXPENSIVE",
 }
 
-// decode returns the places of an answer, as they come. What has no location is left out.
+// decode returns the places of an answer that have a location, in its order.
 func decode(text []byte) (places.Answer, error) {
 	var in found
 	if err := upstream.Decode(text, &in); err != nil {
 		return places.Answer{}, err
 	}
-	if in.Places == nil { // nothing is there if there is nothing else either
+	if in.Places == nil { // an answer without places is {}
 		if strings.Join(strings.Fields(string(text)), "") != "{}" {
 			return places.Answer{}, upstream.Malformed("no places")
 		}
@@ -164,7 +164,7 @@ func decode(text []byte) (places.Answer, error) {
 	return a, nil
 }
 
-// html returns a as it is to be shown.
+// html returns a as HTML.
 func (a attribution) html() string {
 	name := html.EscapeString(a.Provider)
 	if name == "" || !strings.HasPrefix(a.ProviderURI, "https://") && !strings.HasPrefix(a.ProviderURI, "http://") {

@@ -11,7 +11,7 @@ import (
 	"herd/places"
 )
 
-// feature is a feature of GeoJSON, as far as it says what and where it is.
+// feature has the members of a GeoJSON feature that matter here.
 type feature struct {
 	Type       string                     `json:"type"`
 	ID         json.RawMessage            `json:"id"`
@@ -19,21 +19,21 @@ type feature struct {
 	Geometry   geometry                   `json:"geometry"`
 }
 
-// geometry is a geometry of any type.
+// geometry is a GeoJSON geometry of any type.
 type geometry struct {
 	Coordinates box        `json:"coordinates"`
 	Geometries  []geometry `json:"geometries"`
 }
 
-// box encloses coordinates.
+// box is the box around coordinates, in degrees.
 type box struct {
 	bounds[float64]
-	bad bool // there is something else
+	bad bool // the coordinates are malformed
 }
 
-// UnmarshalJSON reads positions in lists of any depth: longitude, latitude and what else there is (RFC 7946, section 3.1.1).
+// UnmarshalJSON reads positions in lists of any depth: longitude, latitude and perhaps more (RFC 7946, section 3.1.1).
 func (b *box) UnmarshalJSON(text []byte) error {
-	numbers, lng := 0, 0.0 // of the position
+	numbers, lng := 0, 0.0 // of the current position
 	for i := 0; i < len(text); {
 		switch c := text[i]; {
 		case c == '[':
@@ -64,7 +64,7 @@ func (b *box) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// box returns what encloses a geometry and all those in it.
+// box returns the box around a geometry and all those in it.
 func (g *geometry) box() box {
 	b := g.Coordinates
 	for i := range g.Geometries {
@@ -82,7 +82,7 @@ type geoJSON struct {
 	sink   *sink
 }
 
-// readGeoJSON takes the features of a FeatureCollection, or of a sequence of features or collections (RFC 8142).
+// readGeoJSON writes the features of a FeatureCollection, or of a sequence of features or collections (RFC 8142).
 func readGeoJSON(r io.Reader, s *sink) error {
 	b := &budget{from: separators{r}}
 	g := &geoJSON{json.NewDecoder(b), b, s}
@@ -107,7 +107,7 @@ func readGeoJSON(r io.Reader, s *sink) error {
 	}
 }
 
-// object reads the rest of an object, a collection or a feature.
+// object reads the rest of a collection or a feature, after its first bracket.
 func (g *geoJSON) object() error {
 	var f feature
 	collection, sound := false, true
@@ -127,7 +127,7 @@ func (g *geoJSON) object() error {
 			ok, err = g.decode(member)
 			sound = sound && ok
 		default:
-			err = g.pass()
+			err = g.skip()
 		}
 		if err != nil {
 			return err
@@ -142,10 +142,10 @@ func (g *geoJSON) object() error {
 	case f.Type != "Feature":
 		return fmt.Errorf("not GeoJSON: an object of type %.40q is neither a FeatureCollection nor a Feature", f.Type)
 	}
-	return g.put(&f, sound)
+	return g.add(&f, sound)
 }
 
-// features reads the list of a collection.
+// features reads the list of features of a collection.
 func (g *geoJSON) features() error {
 	t, err := g.Token()
 	if err == nil && t != json.Delim('[') {
@@ -159,7 +159,7 @@ func (g *geoJSON) features() error {
 		var f feature
 		sound, err := g.decode(&f)
 		if err == nil {
-			err = g.put(&f, sound && f.Type == "Feature")
+			err = g.add(&f, sound && f.Type == "Feature")
 		}
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ func (g *geoJSON) features() error {
 	return err
 }
 
-// decode reads a value. It is not sound if it is JSON, but not of that kind.
+// decode reads a value. A value of another type is no error, but not sound.
 func (g *geoJSON) decode(into any) (sound bool, err error) {
 	err = g.Decode(into)
 	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
@@ -178,11 +178,11 @@ func (g *geoJSON) decode(into any) (sound bool, err error) {
 	return err == nil, err
 }
 
-// maxDepth is how deep in each other the lists and objects may be that are passed over.
+// maxDepth is how deep lists and objects that are skipped may be nested.
 const maxDepth = 1000
 
-// pass passes over a value.
-func (g *geoJSON) pass() error {
+// skip skips a value.
+func (g *geoJSON) skip() error {
 	for depth := 0; ; {
 		g.budget.renew()
 		t, err := g.Token()
@@ -203,9 +203,9 @@ func (g *geoJSON) pass() error {
 	}
 }
 
-// put takes a feature: a point, or what is where the middle of its bounding box is.
-func (g *geoJSON) put(f *feature, sound bool) error {
-	g.sink.progress(g.sink.in.read.n)
+// add writes a feature. Its position is the middle of its box.
+func (g *geoJSON) add(f *feature, sound bool) error {
+	g.sink.report(g.sink.in.read.n)
 	if !sound {
 		g.sink.skip(NoFeature)
 		return nil
@@ -220,10 +220,10 @@ func (g *geoJSON) put(f *feature, sound bool) error {
 		return nil
 	}
 	lat, lng := b.middle(360)
-	return g.sink.putOwn(known, text(f.ID), places.Point{Lat: lat, Lng: lng})
+	return g.sink.addFields(known, text(f.ID), places.Point{Lat: lat, Lng: lng})
 }
 
-// text returns a string, or a number as it is written, or nothing.
+// text returns a JSON string, or a number as it is written, or "".
 func text(value json.RawMessage) string {
 	if len(value) == 0 {
 		return ""
@@ -232,7 +232,7 @@ func text(value json.RawMessage) string {
 	case c == '"':
 		var s string
 		if json.Unmarshal(value, &s) != nil {
-			return "" // cannot be: it was sound
+			return "" // does not happen: it was decoded before
 		}
 		return s
 	case c == '-' || '0' <= c && c <= '9':
@@ -241,7 +241,7 @@ func text(value json.RawMessage) string {
 	return ""
 }
 
-// separators makes blanks of the separators of a text sequence, which JSON cannot hold elsewhere.
+// separators replaces the record separators of RFC 8142, which cannot be part of JSON, by blanks.
 type separators struct{ io.Reader }
 
 func (s separators) Read(into []byte) (int, error) {

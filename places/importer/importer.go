@@ -1,59 +1,105 @@
-// Package importer makes files for package file of what others wrote: extracts of OpenStreetMap in PBF, GeoJSON, and tables of
-// text.
+// Package importer makes files for package file from extracts of OpenStreetMap in PBF, GeoJSON, and tables of text.
 //
-// An import reads its input as a stream and holds one object of it at a time. Where more has to be remembered there is a bound
-// that does not depend on the size of the input: see package pbf, osmImport and sink.
+// An import reads its input as a stream and holds one object of it at a time. Whatever else it holds has a bound that does not depend on
+// the size of the input: see package pbf, osmImport and sink.
 package importer
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"herd/places/file"
 )
 
+// Format is the format of an input.
+type Format string
+
+// The formats.
+const (
+	OSM     Format = "osm"     // an extract of OpenStreetMap in PBF
+	GeoJSON Format = "geojson" // RFC 7946 or RFC 8142: a FeatureCollection, or a sequence of features
+	CSV     Format = "csv"     // a table with a header; columns are separated by tabs, commas (RFC 4180) or semicolons
+)
+
+// Formats are all of them.
+var Formats = []Format{OSM, GeoJSON, CSV}
+
+// suffixes are the ends of names that say the format, none of which is the end of another.
+var suffixes = map[string]Format{
+	".pbf": OSM, ".csv": CSV, ".tsv": CSV, ".tab": CSV, ".json": GeoJSON, ".geojson": GeoJSON, ".ndjson": GeoJSON,
+	".geojsonl": GeoJSON, ".geojsons": GeoJSON, ".geojsonseq": GeoJSON,
+}
+
+// headSize is how many bytes of a file are needed to detect its format.
+const headSize = 512
+
+// detect returns the format of a file by its name, or else by its first bytes, or "".
+func detect(name string, head []byte) Format {
+	name = strings.ToLower(name)
+	for suffix, format := range suffixes {
+		if strings.HasSuffix(name, suffix) {
+			return format
+		}
+	}
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, utf8BOM), " \t\r\n\x1e")
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	switch {
+	case len(head) > 4 && bytes.Contains(head[4:min(len(head), 32)], []byte("OSMHeader")):
+		return OSM
+	case bytes.HasPrefix(text, []byte("{")):
+		return GeoJSON
+	case bytes.ContainsAny(line, "\t,;") && !bytes.Contains(head, []byte{0}):
+		return CSV
+	}
+	return ""
+}
+
+var utf8BOM = []byte{0xef, 0xbb, 0xbf}
+
 // Config says what to import.
 type Config struct {
 	Input    string         // path of a file; the name of Stdin if that is set
-	Stdin    io.Reader      // read instead of a file, if not nil
+	Stdin    io.Reader      // read instead of a file; nil: Input is a file
 	Output   string         // path of the file to write
-	Format   Format         // of the input; empty: as its name says, or else its content
-	Progress func(Progress) // told often, if not nil
+	Format   Format         // of the input; empty: it is detected
+	Progress func(Progress) // called often; may be nil
 
-	// Where the places come from. That of an extract of OpenStreetMap is known; of others, somebody has to say whether anybody is
-	// to be named: with Attributed, an attribution may be empty.
+	// Origin says where the places come from. It is known of an extract of OpenStreetMap, and must be empty then. Other inputs need an
+	// attribution, or Attributed, which says that none is required.
 	Origin     file.Origin
 	Attributed bool
 }
 
-// ErrAttribution is the error of an import that does not know whom to name, or that is told though it knows.
+// ErrAttribution is the error of an import without the attribution that it needs, or with one that it must not have.
 var ErrAttribution = errors.New("attribution")
 
-// Progress says how far an import is.
+// Progress is how far an import has come.
 type Progress struct {
-	Read, Size int64 // bytes of the input; the size is 0 if it is not known
-	Places     int   // taken so far
-	Passes     int   // over the input for the positions of ways and relations, so far
+	Read, Size int64 // bytes of the input; Size is 0 if it is unknown
+	Places     int   // written so far
+	Passes     int   // over the input so far, to find the positions of ways and relations
 }
 
-// Result is what an import has done.
+// Result says what an import did.
 type Result struct {
 	Format  Format
 	Origin  file.Origin
 	Places  int            // in the file
-	Skipped map[Reason]int // objects of the input that are not
-	Passes  int            // over the input for the positions of ways and relations
+	Skipped map[Reason]int // objects of the input that are not in the file
+	Passes  int            // over the input, to find the positions of ways and relations
 	Bytes   int64          // of the file
 }
 
-// Import reads the input and writes the output, which appears when it is complete: if Import fails or ctx is done, all is as it
-// was before. Without a place there is no output, but an error.
+// Import reads the input and writes the output, which appears when it is complete: if Import fails or ctx is done, the output is left as
+// it was. An input without places is an error.
 func Import(ctx context.Context, c Config) (Result, error) {
 	in, err := open(ctx, c)
 	if err != nil {
@@ -81,13 +127,13 @@ func Import(ctx context.Context, c Config) (Result, error) {
 	}
 	out, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*")
 	if e, ok := errors.AsType[*os.PathError](err); ok {
-		return Result{}, fmt.Errorf("write %s: %w", c.Output, e.Err) // the path is not that of the output
+		return Result{}, fmt.Errorf("write %s: %w", c.Output, e.Err) // err shows the path of the temporary file
 	} else if err != nil {
 		return Result{}, fmt.Errorf("write %s: %w", c.Output, err)
 	}
 	r, err := write(ctx, out, in, c)
 	if err == nil {
-		err = out.Chmod(0o644) // others read it
+		err = out.Chmod(0o644) // CreateTemp makes it private
 	}
 	if err == nil {
 		err = out.Sync()
@@ -102,12 +148,12 @@ func Import(ctx context.Context, c Config) (Result, error) {
 		err = os.Rename(out.Name(), c.Output)
 	}
 	if err != nil {
-		_ = os.Remove(out.Name()) // the error says more
+		_ = os.Remove(out.Name()) // err is more useful than another one
 	}
 	return r, err
 }
 
-// write writes the places of in.
+// write writes the places of in to out.
 func write(ctx context.Context, out io.Writer, in *input, c Config) (Result, error) {
 	w, err := file.NewWriter(out, c.Origin)
 	if err != nil {
@@ -135,15 +181,15 @@ func write(ctx context.Context, out io.Writer, in *input, c Config) (Result, err
 	return s.result, err
 }
 
-// input is what an import reads: a file that can be read anywhere, or a text.
+// input is what an import reads: as a stream, or an extract of OpenStreetMap with random access.
 type input struct {
 	format Format
-	size   int64    // 0 if unknown
-	read   *counter // what was read of the text
-	text   *bufio.Reader
-	file   *os.File // nil if that is not one
-	info   os.FileInfo
-	unhook func() bool
+	size   int64         // bytes; 0 if unknown
+	read   *counter      // counts the bytes of text
+	text   *bufio.Reader // the stream
+	file   *os.File      // nil for Config.Stdin
+	info   os.FileInfo   // of file
+	unhook func() bool   // ends the watch of ctx that interrupts reads of file
 }
 
 func (in *input) close() {
@@ -153,7 +199,8 @@ func (in *input) close() {
 	}
 }
 
-// openFile opens a file. For the other end of a pipe it waits no longer than ctx; what waits for it then ends with the process.
+// openFile opens a file. The other end of a named pipe is awaited until ctx is done; the goroutine that opens it then goes on waiting, and
+// closes the pipe if it is opened after all.
 func openFile(ctx context.Context, path string) (*os.File, error) {
 	type opened struct {
 		*os.File
@@ -165,7 +212,7 @@ func openFile(ctx context.Context, path string) (*os.File, error) {
 		select {
 		case done <- opened{f, err}:
 		case <-ctx.Done():
-			_ = f.Close() // which may be nil
+			_ = f.Close() // f may be nil
 		}
 	}()
 	select {
@@ -176,7 +223,7 @@ func openFile(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// open opens the input and finds out its format.
+// open opens the input and detects its format.
 func open(ctx context.Context, c Config) (*input, error) {
 	in := &input{format: c.Format, read: &counter{ctx: ctx, from: c.Stdin}}
 	if c.Stdin == nil {
@@ -184,13 +231,13 @@ func open(ctx context.Context, c Config) (*input, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.unhook = context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) }) // what cannot wait has none
+		in.unhook = context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) }) // fails for a regular file, which never blocks
 		info, err := f.Stat()
 		if err == nil && info.IsDir() {
 			err = fmt.Errorf("read %s: a directory; name a file", c.Input)
 		}
 		if err != nil {
-			_ = f.Close() // the error says more
+			_ = f.Close() // err is more useful than another one
 			return nil, err
 		}
 		in.file, in.info, in.read.from = f, info, f
@@ -218,7 +265,7 @@ func open(ctx context.Context, c Config) (*input, error) {
 	return in, nil
 }
 
-// counter counts what is read, until ctx is done.
+// counter counts the bytes that are read, and fails when ctx is done.
 type counter struct {
 	ctx  context.Context
 	from io.Reader
@@ -232,7 +279,7 @@ func (c *counter) Read(into []byte) (int, error) {
 	n, err := c.from.Read(into)
 	c.n += int64(n)
 	if ended := c.ctx.Err(); err != nil && ended != nil {
-		err = ended // it was interrupted
+		err = ended // the read was interrupted
 	}
 	return n, err
 }

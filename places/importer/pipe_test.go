@@ -3,17 +3,19 @@ package importer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 )
 
-// A pipe that nobody writes to, or not on, does not keep an import that is to end.
+// A cancelled import ends while it waits for the other end of a named pipe, or for more of its content.
 func TestPipeEnds(t *testing.T) {
 	dir := t.TempDir()
-	for _, written := range []string{"", "name,lat,lon\nA,1,2\n"} {
-		pipe := filepath.Join(dir, "pipe.csv")
+	for i, written := range []string{"", "name,lat,lon\nA,1,2\n"} {
+		// Each import has a pipe of its own: a cancelled one may still be about to open its pipe, and would read what the next one is sent.
+		pipe := filepath.Join(dir, fmt.Sprint(i, ".csv"))
 		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -25,7 +27,7 @@ func TestPipeEnds(t *testing.T) {
 			done <- err
 		}()
 		if written != "" {
-			w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for who reads
+			w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the import has opened the pipe
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,15 +40,12 @@ func TestPipeEnds(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("%q: %v", written, err)
 		}
-		if written == "" { // what still waits to open it is let go
+		if written == "" { // let the goroutine that opens the pipe end
 			w, err := os.OpenFile(pipe, os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer w.Close()
-		}
-		if err := os.Remove(pipe); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -2,9 +2,11 @@ package importer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"hash/maphash"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,9 +16,10 @@ import (
 
 	"herd/places"
 	"herd/places/file"
+	"herd/places/osm"
 )
 
-// Reason says why an object of the input is not in the file.
+// Reason says why an object of the input is not in the file. It completes the sentence "5 objects …".
 type Reason string
 
 // The reasons.
@@ -32,7 +35,7 @@ const (
 	NoFeature   Reason = "that are not features"
 )
 
-// why tells in words what was skipped.
+// why describes what was skipped, or returns "".
 func (r *Result) why() string {
 	if len(r.Skipped) == 0 {
 		return ""
@@ -44,28 +47,28 @@ func (r *Result) why() string {
 	return "; skipped: " + strings.Join(all, ", ")
 }
 
-// Reasons returns the reasons for which something was skipped, the most frequent first.
+// Reasons returns the reasons in Skipped, the most frequent first.
 func (r *Result) Reasons() []Reason {
 	return slices.SortedFunc(maps.Keys(r.Skipped), func(a, b Reason) int {
 		return cmp.Or(cmp.Compare(r.Skipped[b], r.Skipped[a]), cmp.Compare(a, b))
 	})
 }
 
-// sink takes places, and counts what was not taken.
+// sink writes valid places to a file and counts the others.
 type sink struct {
-	out    *file.Writer
-	in     *input
-	tell   func(Progress)
-	result Result
+	out      *file.Writer
+	in       *input
+	progress func(Progress) // may be nil
+	result   Result
 
-	// ids has the hashes of the ids that were taken, unless the input is in their order: at most file.MaxPlaces. Of ten million
-	// ids two have the same hash with a probability of 1 : 370,000.
+	// ids has the hashes of the ids in the file, at most file.MaxPlaces. Of ten million ids two have the same hash with a probability of
+	// 1 : 370,000. It is nil if the input is sorted by id.
 	ids  map[uint64]struct{}
 	seed maphash.Seed
 }
 
 func newSink(out *file.Writer, in *input, c Config) *sink {
-	s := &sink{out: out, in: in, tell: c.Progress, seed: maphash.MakeSeed()}
+	s := &sink{out: out, in: in, progress: c.Progress, seed: maphash.MakeSeed()}
 	s.result = Result{Format: in.format, Origin: c.Origin, Skipped: make(map[Reason]int)}
 	if in.format != OSM {
 		s.ids = make(map[uint64]struct{})
@@ -75,19 +78,18 @@ func newSink(out *file.Writer, in *input, c Config) *sink {
 
 func (s *sink) skip(r Reason) { s.result.Skipped[r]++ }
 
-// progress tells that the input was read so far.
-func (s *sink) progress(read int64) {
-	if s.tell != nil {
-		s.tell(Progress{Read: read, Size: s.in.size, Places: s.result.Places, Passes: s.result.Passes})
+// report reports the progress, with the number of bytes of the input that were read.
+func (s *sink) report(read int64) {
+	if s.progress != nil {
+		s.progress(Progress{Read: read, Size: s.in.size, Places: s.result.Places, Passes: s.result.Passes})
 	}
 }
 
-// put takes a place, unless there is a reason not to.
-func (s *sink) put(p places.Place) error {
-	at := p.Geometry.Location
+// add writes a place, or skips it if it is not valid.
+func (s *sink) add(p places.Place) error {
 	p.Name, p.Vicinity = tidy(p.Name), tidy(p.Vicinity)
 	switch {
-	case !(at.Lat >= -90 && at.Lat <= 90 && at.Lng >= -180 && at.Lng <= 180):
+	case !p.Geometry.Location.OnEarth():
 		s.skip(BadPosition)
 		return nil
 	case p.Name == "":
@@ -118,7 +120,101 @@ func (s *sink) put(p places.Place) error {
 	return nil
 }
 
-// tidy returns a text with a blank for each control character, a tab among them, and none around it.
+// fields are the fields of an object that is not from OpenStreetMap, by their names in small letters.
+type fields map[string]string
+
+// names are the usual names of a field, the preferred one first.
+type names []string
+
+var (
+	idNames       = names{"id", "@id", "place_id", "osm_id"}
+	nameNames     = names{"name", "title"}
+	latNames      = names{"lat", "latitude", "y"}
+	lngNames      = names{"lon", "lng", "long", "longitude", "x"}
+	typeNames     = names{"types", "type", "kind", "category"}
+	vicinityNames = names{"vicinity", "address"}
+)
+
+// of returns the first value in f that is not blank, without the blanks around it, or "".
+func (n names) of(f fields) string {
+	for _, name := range n {
+		if v := strings.TrimSpace(f[name]); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// addFields writes the place that fields describe. id is its id; if empty, that of a field, or else one made of the name and the position.
+func (s *sink) addFields(f fields, id string, at places.Point) error {
+	p := places.Place{Geometry: places.Geometry{Location: at}, Name: nameNames.of(f), PlaceID: id, Vicinity: vicinityNames.of(f)}
+	if p.PlaceID == "" {
+		p.PlaceID = idNames.of(f)
+	}
+	if p.PlaceID == "" {
+		p.PlaceID = noID(p.Name, at)
+	}
+	if p.Vicinity == "" {
+		p.Vicinity = osm.Vicinity(f)
+	}
+	if p.Types = osm.Types(f); len(p.Types) == 0 { // as of an object of OpenStreetMap
+		p.Types = ownTypes(typeNames.of(f))
+	}
+	return s.add(p)
+}
+
+// ownTypes returns the types that a text names: "Coffee Shop; Bar" gives coffee_shop and bar. What is not a valid type is left out, and the
+// types that go with them are added.
+func ownTypes(text string) []string {
+	var types []string
+	add := func(t string) {
+		if !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	for t := range strings.FieldsFuncSeq(text, func(c rune) bool { return strings.ContainsRune(",;|", c) }) {
+		t = strings.Join(strings.FieldsFunc(strings.ToLower(t), func(c rune) bool { return strings.ContainsRune(" -_/\t", c) }), "_")
+		if file.IsType(t) && len(types) < file.MaxTypes-2 {
+			add(t)
+		}
+	}
+	switch {
+	case slices.Contains(types, "political"):
+	case slices.Contains(types, "locality"), slices.Contains(types, "neighborhood"):
+		add("political")
+	case slices.Contains(types, "natural_feature"):
+		add("establishment")
+	default:
+		add("point_of_interest")
+		add("establishment")
+	}
+	return types
+}
+
+// maxObject is the greatest number of bytes of a feature or a row.
+const maxObject = 16 << 20
+
+var errBudget = errors.New("a feature or a row has more than 16 MiB")
+
+// budget is a reader that fails after maxObject bytes unless it is renewed. Callers renew it for each object that they read as a whole, so
+// that an object's memory is bounded.
+type budget struct {
+	from io.Reader
+	left int // bytes
+}
+
+func (b *budget) renew() { b.left = maxObject }
+
+func (b *budget) Read(into []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errBudget
+	}
+	n, err := b.from.Read(into[:min(len(into), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// tidy returns a text with blanks in place of control characters, such as tabs, and without blanks around it.
 func tidy(text string) string {
 	if strings.ContainsFunc(text, unicode.IsControl) && utf8.ValidString(text) {
 		text = strings.Map(func(c rune) rune {
@@ -131,7 +227,7 @@ func tidy(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// noID returns the id of a place that has none: the same whenever and from whatever file it is imported.
+// noID returns the id of a place that has none. It depends on the name and the position only, so that each import gives the same.
 func noID(name string, at places.Point) string {
 	hash := fnv.New64a()
 	fmt.Fprintf(hash, "%s\t%.7f\t%.7f", name, at.Lat, at.Lng)

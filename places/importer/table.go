@@ -13,11 +13,11 @@ import (
 	"herd/places/index"
 )
 
-// readTable takes the rows of a table, whose header names the columns: a row ends with a line; columns end with tabs, and then a
-// quote is like any other character, or with commas or semicolons, and then a column may be in quotes (RFC 4180).
+// readTable writes the rows of a table, whose header names the columns. Columns are separated by tabs, and then a row is a line and a quote
+// is an ordinary character, or else by commas or semicolons, and then a column may be in quotes (RFC 4180).
 func readTable(r *bufio.Reader, s *sink) error {
 	if head, _ := r.Peek(len(utf8BOM)); bytes.Equal(head, utf8BOM) {
-		_, _ = r.Discard(len(utf8BOM)) // they were read
+		_, _ = r.Discard(len(utf8BOM)) // it is buffered
 	}
 	head, err := r.Peek(r.Size())
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -56,7 +56,7 @@ func readTable(r *bufio.Reader, s *sink) error {
 			return err
 		}
 		if line%4096 == 0 {
-			s.progress(s.in.read.n)
+			s.report(s.in.read.n)
 		}
 		if len(values) != len(columns) {
 			s.skip(BadRow)
@@ -72,13 +72,13 @@ func readTable(r *bufio.Reader, s *sink) error {
 			continue
 		}
 		at := index.PointOf(places.Point{Lat: lat, Lng: lng}).Degrees() // the id of a place without one depends on it
-		if err := s.putOwn(row, "", at); err != nil {
+		if err := s.addFields(row, "", at); err != nil {
 			return fmt.Errorf("line %d: %w", line, err)
 		}
 	}
 }
 
-// readHeader returns the names of the columns in small letters.
+// readHeader returns the names of the columns in small letters, or an error if a necessary one is missing.
 func readHeader(header []string) ([]string, error) {
 	columns := make([]string, len(header))
 	known := make(fields)
@@ -101,7 +101,7 @@ func readHeader(header []string) ([]string, error) {
 	return columns, nil
 }
 
-// tabs returns a function that returns the next line, split at its tabs, and its number.
+// tabs returns a function that returns the columns of the next line that is not empty, and its number.
 func tabs(b *budget) func() ([]string, int, error) {
 	lines := bufio.NewScanner(b)
 	lines.Buffer(nil, 2*maxObject)
@@ -119,7 +119,7 @@ func tabs(b *budget) func() ([]string, int, error) {
 	}
 }
 
-// quoted is tabs for columns that end with a comma.
+// quoted is tabs for columns that are separated by comma and may be quoted.
 func quoted(b *budget, comma rune) func() ([]string, int, error) {
 	rows := csv.NewReader(b)
 	rows.Comma, rows.FieldsPerRecord, rows.ReuseRecord = comma, -1, true
@@ -127,7 +127,7 @@ func quoted(b *budget, comma rune) func() ([]string, int, error) {
 	return func() ([]string, int, error) {
 		values, err := rows.Read()
 		if err != nil {
-			if b.left <= 0 { // an end within quotes is another error
+			if b.left <= 0 { // an end within quotes would be another error
 				err = errBudget
 			}
 			if _, says := errors.AsType[*csv.ParseError](err); !says && !errors.Is(err, io.EOF) {

@@ -1,9 +1,6 @@
-// Package osm says what an object of OpenStreetMap is in the terms of package
-// places: which types its tags mean, where it is in words, and what it is called.
+// Package osm turns an object of OpenStreetMap into a place: its name, types and vicinity follow from its tags.
 //
-// Tags are what the wiki of OpenStreetMap defines under
-// https://wiki.openstreetmap.org/wiki/Map_features; types are those of Google's
-// legacy Nearby Search, tables 1 and 2 of
+// Tags are those of https://wiki.openstreetmap.org/wiki/Map_features; types are those of Google's legacy Nearby Search, tables 1 and 2 of
 // https://developers.google.com/maps/documentation/places/web-service/supported_types.
 package osm
 
@@ -15,22 +12,20 @@ import (
 	"herd/places"
 )
 
-// Attribution is to be shown with all that comes from OpenStreetMap: its data are
-// licensed under the Open Database License (https://www.openstreetmap.org/copyright).
+// Attribution has to be shown with all data of OpenStreetMap, which is licensed under the Open Database License
+// (https://www.openstreetmap.org/copyright).
 const Attribution = "© OpenStreetMap contributors"
 
-// Keys are the keys one of which an object must have to be a place, the most telling first.
+// Keys are the keys of which an object must have one to be a place, the most specific first.
 var Keys = []string{
 	"amenity", "tourism", "leisure", "shop", "historic", "aeroway", "railway", "public_transport", "natural", "place",
 }
 
-// longest is the length of a value in bytes: 255 characters (https://wiki.openstreetmap.org/wiki/Any_tags_you_like).
+// longest is the greatest length of a value in bytes: 255 characters (https://wiki.openstreetmap.org/wiki/Any_tags_you_like).
 const longest = 255 * 4
 
-// Place returns the object of that kind (node, way or relation), number and tags,
-// which is at that point. It returns false if the object has no name or one that is
-// longer than OpenStreetMap allows, if its tags are not those of a place, or if the
-// point is not on Earth.
+// Place returns the place that an object of that kind (node, way or relation), id and tags is, at that point. It returns false if the object
+// has no name or one that is longer than OpenStreetMap allows, if its tags are not those of a place, or if the point is not on Earth.
 func Place(kind string, id int64, at places.Point, tags map[string]string) (places.Place, bool) {
 	name := strings.TrimSpace(tags["name"])
 	if name == "" || len(name) > longest || !at.OnEarth() {
@@ -50,13 +45,11 @@ func Place(kind string, id int64, at places.Point, tags map[string]string) (plac
 	}, true
 }
 
-// Types returns the place types of an object with these tags, the most specific
-// first, or nil if they are not those of a place: a track of a railway has a name,
+// Types returns the types of an object with these tags, the most specific first, or nil if it is not a place: a railway track has a name,
 // but is none.
 //
-// Of several keys each adds its types, in the order of Keys, and so does each of
-// several values between semicolons. A value that the table does not know is a
-// point of interest under a key that only places have.
+// Each key adds its types, in the order of Keys, and so does each of its values, which are separated by semicolons. A value that is not in
+// the table has the types in others.
 func Types(tags map[string]string) []string {
 	var types []string
 	var interest, political, natural bool
@@ -104,7 +97,7 @@ func Types(tags map[string]string) []string {
 	return types
 }
 
-// add appends those of more that types does not hold yet.
+// add appends those of more that are not in types yet.
 func add(types []string, more ...string) []string {
 	for _, t := range more {
 		if !slices.Contains(types, t) {
@@ -114,10 +107,8 @@ func add(types []string, more ...string) []string {
 	return types
 }
 
-// Vicinity returns street, number and city of the object with these tags, as in
-// "Avinguda Meritxell 11, Andorra la Vella", as far as they tell
-// (https://wiki.openstreetmap.org/wiki/Key:addr:*). What is longer than OpenStreetMap
-// allows for them tells nothing.
+// Vicinity returns the street, number and city in these tags, as in "Avinguda Meritxell 11, Andorra la Vella", as far as they are known
+// (https://wiki.openstreetmap.org/wiki/Key:addr:*). If they are longer than OpenStreetMap allows, it returns "".
 func Vicinity(tags map[string]string) string {
 	street := strings.TrimSpace(tags["addr:street"])
 	if street == "" { // where streets have no names, houses are numbered by place

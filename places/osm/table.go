@@ -1,16 +1,16 @@
 package osm
 
-// tag is a key and a value of an object.
+// tag is a key and its value.
 type tag struct{ key, value string }
 
-// nothing are the values that say that there is no such place, or none any more.
+// nothing are the values which say that there is no such place, or that it does not exist yet or any more.
 var nothing = []string{"no", "none", "vacant", "disused", "abandoned", "proposed", "construction"}
 
-// worship are the types that a house of a religion (https://wiki.openstreetmap.org/wiki/Key:religion) has besides place_of_worship.
+// worship are the types that a place_of_worship also has, by religion (https://wiki.openstreetmap.org/wiki/Key:religion).
 var worship = map[string]string{"christian": "church", "hindu": "hindu_temple", "jewish": "synagogue", "muslim": "mosque"}
 
-// others are the types of a value that the table does not have, under the keys whose every value is a place.
-// Under the others (a railway's track, an airport's runway) such a value is none.
+// others are the types of values that are not in the table, for the keys of which every value is a place. With another key, such an object
+// is not a place: a railway's track, an airport's runway.
 var others = map[string][]string{
 	"amenity":  {},
 	"tourism":  {},
@@ -20,8 +20,8 @@ var others = map[string][]string{
 	"natural":  {"natural_feature"},
 }
 
-// table has the types of a tag, as https://wiki.openstreetmap.org/wiki/Map_features explains it, the most specific
-// first and without those that every place has.
+// table has the types of tags, as https://wiki.openstreetmap.org/wiki/Map_features explains them, the most specific first. Types adds
+// point_of_interest, political and establishment.
 var table = map[tag][]string{
 	{"amenity", "arts_centre"}:          {"art_gallery"},
 	{"amenity", "atm"}:                  {"atm", "finance"},

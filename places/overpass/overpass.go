@@ -1,9 +1,8 @@
-// Package overpass is the provider that asks a server of Overpass, which answers
-// queries of OpenStreetMap (https://wiki.openstreetmap.org/wiki/Overpass_API/Overpass_QL).
+// Package overpass is the provider that queries an Overpass server, a database of OpenStreetMap
+// (https://wiki.openstreetmap.org/wiki/Overpass_API/Overpass_QL).
 //
-// Overpass does not sort by distance, and what is too much for an answer is cut at
-// random. So the first circle asked for is small, and grows until there is enough;
-// where even the first holds too much, it shrinks. The answers are sorted here.
+// Overpass does not sort by distance, and cuts an answer that is too large at random. So the first circle requested is small and grows
+// until it holds enough places; if even the first one holds too many, it shrinks. The places are sorted here.
 package overpass
 
 import (
@@ -24,30 +23,30 @@ import (
 	"herd/places/upstream"
 )
 
-// Config says how to ask Overpass.
+// Config says how to query Overpass.
 type Config struct {
 	Endpoint string          // URL of the server, as in https://overpass.example/api; required, for public servers are not meant as a back end
-	Upstream upstream.Config // its Provider is set here; InFlight is 2 unless it is less, as servers allow
+	Upstream upstream.Config // its Provider is ignored; InFlight is 2 unless it is less
 }
 
-// Finder asks Overpass. It implements places.Finder.
+// Finder queries Overpass. It implements places.Finder.
 type Finder struct {
 	client *upstream.Client
 	url    string
 }
 
 const (
-	inFlight = 2   // requests that a server allows
-	most     = 400 // objects in an answer
-	narrow   = 4   // of these a circle that shrinks has the radius
-	shrinks  = 3   // times at most
-	metres   = 1000
+	maxInFlight = 2    // requests at a time that servers allow
+	maxObjects  = 400  // of an answer
+	shrinkBy    = 4    // the ratio of the radius of a circle to that of the next smaller one
+	maxShrinks  = 3    // of a circle
+	metres      = 1000 // in a kilometre
 )
 
-// radii are those in km of the circles asked for, up to that of the question.
+// radii are those in km of the circles that are requested, up to the radius of the query.
 var radii = []float64{1, 3, 10, 50}
 
-// New returns a Finder. The Config is wrong without an endpoint or with one that is no URL.
+// New returns a Finder. It fails without an endpoint, or with one that is not a URL.
 func New(c Config) (*Finder, error) {
 	if c.Endpoint == "" {
 		return nil, errors.New("overpass: there is no endpoint; public servers are not meant as a back end, so none is preset")
@@ -57,8 +56,8 @@ func New(c Config) (*Finder, error) {
 		return nil, fmt.Errorf("overpass: %w", err)
 	}
 	c.Upstream.Provider = "overpass"
-	if c.Upstream.InFlight < 1 || c.Upstream.InFlight > inFlight {
-		c.Upstream.InFlight = inFlight
+	if c.Upstream.InFlight < 1 || c.Upstream.InFlight > maxInFlight {
+		c.Upstream.InFlight = maxInFlight
 	}
 	return &Finder{upstream.New(c.Upstream), endpoint + "/interpreter"}, nil
 }
@@ -66,7 +65,7 @@ func New(c Config) (*Finder, error) {
 // Close closes the idle connections.
 func (f *Finder) Close() { f.client.Close() }
 
-// Find returns the places in the circle of q, nearest first. Where more than 400 are within a few metres some may be missing.
+// Find returns the places in the circle of q, nearest first. Where more than 400 lie within a few metres, some may be missing.
 func (f *Finder) Find(ctx context.Context, q places.Query) (places.Answer, error) {
 	return f.client.Find(ctx, q, func(ctx context.Context) (places.Answer, error) {
 		found, err := f.search(ctx, q)
@@ -77,25 +76,25 @@ func (f *Finder) Find(ctx context.Context, q places.Query) (places.Answer, error
 	})
 }
 
-// search asks for larger and larger circles until there are enough places in one. If too much is in it, smaller ones
-// follow, so that at least the nearest places are all there; those of the cut circle make up the rest.
+// search requests larger and larger circles until there are q.Bound places. If the answer to a circle was cut, smaller ones follow, so that
+// the nearest places are complete; the places of the cut answer are added to them.
 func (f *Finder) search(ctx context.Context, q places.Query) ([]places.Place, error) {
 	all := make(map[string]places.Place)
-	ask := func(radius float64) (cut bool, err error) {
+	request := func(radius float64) (cut bool, err error) {
 		found, cut, err := f.circle(ctx, q.At, radius)
 		for _, p := range found {
 			all[p.PlaceID] = p
 		}
 		return cut, err
 	}
-	whole := 0.0 // radius of the largest circle of which nothing was cut
+	complete := 0.0 // radius of the largest circle whose answer was not cut
 	for _, radius := range radii {
 		radius = min(radius, q.Radius)
-		cut, err := ask(radius)
+		cut, err := request(radius)
 		crowded := cut
-		for n := 0; cut && n < shrinks && radius/narrow > whole; n++ {
-			radius /= narrow
-			cut, err = ask(radius)
+		for n := 0; cut && n < maxShrinks && radius/shrinkBy > complete; n++ {
+			radius /= shrinkBy
+			cut, err = request(radius)
 		}
 		if err != nil {
 			return nil, err
@@ -103,12 +102,12 @@ func (f *Finder) search(ctx context.Context, q places.Query) ([]places.Place, er
 		if crowded || len(all) >= q.Bound || radius >= q.Radius {
 			break
 		}
-		whole = radius
+		complete = radius
 	}
 	return slices.SortedFunc(maps.Values(all), func(a, b places.Place) int { return strings.Compare(a.PlaceID, b.PlaceID) }), nil
 }
 
-// circle returns the places that a server finds within radius km of at, and whether it was too much for it.
+// circle returns the places within radius km of at, and whether the answer was cut.
 func (f *Finder) circle(ctx context.Context, at places.Point, radius float64) (found []places.Place, cut bool, err error) {
 	r := upstream.Request{
 		Method: http.MethodPost, URL: f.url, Body: "data=" + url.QueryEscape(query(at, radius)),
@@ -124,14 +123,14 @@ func (f *Finder) circle(ctx context.Context, at places.Point, radius float64) (f
 	return found, cut, err
 }
 
-// query returns the text that asks for all that has a name and is a place.
+// query returns the query for all objects with a name and a tag of a place.
 func query(at places.Point, radius float64) string {
 	number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 	return fmt.Sprintf(`[out:json][timeout:25][maxsize:33554432];nwr(around:%s,%s,%s)[name][~"^(%s)$"~"."];out center qt %d;`,
-		number(radius*metres), number(at.Lat), number(at.Lng), strings.Join(osm.Keys, "|"), most)
+		number(radius*metres), number(at.Lat), number(at.Lng), strings.Join(osm.Keys, "|"), maxObjects)
 }
 
-// point is a point in the words of Overpass.
+// point is a point of Overpass.
 type point struct{ Lat, Lon *float64 }
 
 // answer is an answer of Overpass (https://wiki.openstreetmap.org/wiki/OSM_JSON).
@@ -143,10 +142,10 @@ type answer struct {
 		Center point // of a way or a relation
 		Tags   map[string]string
 	}]
-	Remark string // an error that came too late for a status of HTTP: what is there is a part
+	Remark string // an error that came too late for the HTTP status: the elements are incomplete
 }
 
-// decode returns the places of an answer, as they come, and whether there were too many objects for it.
+// decode returns the places of an answer in its order, and whether it was cut.
 func decode(text []byte) (found []places.Place, cut bool, err error) {
 	var in answer
 	if err := upstream.Decode(text, &in); err != nil {
@@ -174,7 +173,7 @@ func decode(text []byte) (found []places.Place, cut bool, err error) {
 			found = append(found, p)
 		}
 	}
-	return found, len(*in.Elements) >= most, nil
+	return found, len(*in.Elements) >= maxObjects, nil
 }
 
 var (
@@ -182,12 +181,12 @@ var (
 	element   = regexp.MustCompile(`(?s)<[^>]*>`)
 )
 
-// message returns what the page of an error says, or nothing.
+// message returns the text of an error page, or "".
 func message(page []byte) string {
-	var said []string
+	var texts []string
 	for _, found := range complaint.FindAllSubmatch(page, 5) {
 		text := html.UnescapeString(element.ReplaceAllString(string(found[1]), " "))
-		said = append(said, strings.Join(strings.Fields(text), " "))
+		texts = append(texts, strings.Join(strings.Fields(text), " "))
 	}
-	return strings.Join(said, "; ")
+	return strings.Join(texts, "; ")
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Sizes in bytes that a file may not exceed, as the format says.
+// Limits of the format, in bytes.
 const (
 	maxHeader = 64 << 10 // of a blob's header
 	maxBlob   = 32 << 20 // of a blob, compressed or not
@@ -23,8 +23,8 @@ type blobs struct {
 	file   io.ReaderAt
 	size   int64
 	offset int64  // of the next blob
-	packed []byte // as it is in the file
-	raw    []byte // uncompressed
+	packed []byte // the current blob or its header, as it is in the file
+	raw    []byte // the current blob's data, if it was compressed
 	zlib   io.ReadCloser
 	zstd   *zstd.Decoder
 }
@@ -35,7 +35,7 @@ func (b *blobs) close() {
 	}
 }
 
-// next returns the type of the next blob and its uncompressed data, which are valid until the next call; io.EOF at the end.
+// next returns the type of the next blob and its uncompressed data, which is valid until the next call, or io.EOF at the end.
 func (b *blobs) next() (kind string, data []byte, err error) {
 	if b.offset == b.size {
 		return "", nil, io.EOF
@@ -87,15 +87,15 @@ func (b *blobs) read(into []byte) error {
 	return nil
 }
 
-// unpack uncompresses the blob that was read.
+// unpack returns the uncompressed data of the blob in packed.
 func (b *blobs) unpack() ([]byte, error) {
 	var size uint64
-	var how field
+	var content field
 	m := message{data: b.packed}
 	for f, ok := m.next(); ok; f, ok = m.next() {
 		switch f.number {
-		case 1, 3, 4, 5, 6, 7: // the data in one form or another
-			how = f
+		case 1, 3, 4, 5, 6, 7: // the data, in one of several compressions
+			content = f
 		case 2:
 			size = f.value
 		}
@@ -103,18 +103,18 @@ func (b *blobs) unpack() ([]byte, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	if how.number == 1 {
-		return how.bytes, nil
+	if content.number == 1 {
+		return content.bytes, nil
 	}
 	if size > maxBlob {
 		return nil, fmt.Errorf("a blob has %d bytes uncompressed, more than %d", size, maxBlob)
 	}
 	var err error
-	switch how.number {
+	switch content.number {
 	case 3:
-		err = b.inflate(how.bytes, int(size))
+		err = b.inflate(content.bytes, int(size))
 	case 7:
-		err = b.unzstd(how.bytes)
+		err = b.unzstd(content.bytes)
 	default:
 		return nil, errors.New("a blob is compressed neither by zlib nor by zstd")
 	}
@@ -127,7 +127,7 @@ func (b *blobs) unpack() ([]byte, error) {
 	return b.raw, nil
 }
 
-// inflate reads one byte more than there should be, if there is.
+// inflate uncompresses data of that size. It reads one byte more, if there is one.
 func (b *blobs) inflate(data []byte, size int) (err error) {
 	if b.zlib == nil {
 		b.zlib, err = zlib.NewReader(bytes.NewReader(data))
@@ -142,7 +142,7 @@ func (b *blobs) inflate(data []byte, size int) (err error) {
 	n, err := io.ReadFull(b.zlib, b.raw)
 	b.raw = b.raw[:n]
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return nil // the size tells whether that was all
+		return nil // a wrong size is found by the caller
 	}
 	return err
 }

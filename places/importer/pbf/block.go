@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// What a block may hold at most, hundreds of times what those that are in use hold.
+// Limits, hundreds of times what real files have.
 const (
-	maxStrings = 1 << 20
-	maxTags    = 1 << 16 // of an object
+	maxStrings = 1 << 20 // texts of a block
+	maxTags    = 1 << 16 // tags of an object
 	maxRefs    = 1 << 20 // nodes of a way, or members of a relation
 )
 
@@ -17,16 +17,19 @@ var (
 	errStrings = errors.New("a text that is not in the table of texts")
 )
 
-// block reads the objects of a blob.
+// block reads the objects of one blob after the other.
 type block struct {
-	want Kind
-	bare bool
+	want Kind // the kinds of objects to read
+	bare bool // without their tags
 	do   func(*Object) error
 
-	strings        [][]byte
-	granularity    int64
-	latOff, lngOff int64
-	object         Object // what do gets; its lists are used again
+	// of the current blob
+	strings        [][]byte // its texts; empty if bare
+	granularity    int64    // billionths of a degree in a unit of a coordinate
+	latOff, lngOff int64    // billionths of a degree to add to a coordinate
+
+	object  Object  // the argument of do; its lists are reused
+	members members // of the object that is being read
 }
 
 func (b *block) read(data []byte) error {
@@ -98,7 +101,7 @@ func (b *block) readGroup(data []byte) error {
 	return m.err
 }
 
-// found hands the object on.
+// found calls do with the object.
 func (b *block) found(kind Kind) error {
 	b.object.Kind = kind
 	if err := b.do(&b.object); err != nil {
@@ -107,39 +110,36 @@ func (b *block) found(kind Kind) error {
 	return nil
 }
 
-// clear makes the object one without anything.
-func (b *block) clear() {
-	o := &b.object
-	*o = Object{Nodes: o.Nodes[:0], Members: o.Members[:0], Tags: o.Tags[:0], Blob: o.Blob}
-}
-
 func (b *block) lat(v int64) int64 { return b.latOff + b.granularity*v }
 func (b *block) lng(v int64) int64 { return b.lngOff + b.granularity*v }
 
-func zigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
+// members are the members of an object, or of a list of nodes, by the numbers of their fields. Fields of other numbers are ignored.
+type members struct {
+	numbers [11]uint64
+	lists   [11]packed
+}
 
-func (b *block) readNode(data []byte) error {
-	b.clear()
-	var keys, values packed
+// readMembers clears the object and reads the members of a message.
+func (b *block) readMembers(data []byte) (*members, error) {
+	o := &b.object
+	*o = Object{Nodes: o.Nodes[:0], Members: o.Members[:0], Tags: o.Tags[:0], Blob: o.Blob}
+	b.members = members{}
 	m := message{data: data}
 	for f, ok := m.next(); ok; f, ok = m.next() {
-		switch f.number {
-		case 1:
-			b.object.ID = zigzag(f.value)
-		case 2:
-			keys.data = f.bytes
-		case 3:
-			values.data = f.bytes
-		case 8:
-			b.object.Lat = b.lat(zigzag(f.value))
-		case 9:
-			b.object.Lng = b.lng(zigzag(f.value))
+		if f.number < uint64(len(b.members.lists)) {
+			b.members.numbers[f.number], b.members.lists[f.number].data = f.value, f.bytes
 		}
 	}
-	if m.err != nil {
-		return m.err
+	return &b.members, m.err
+}
+
+func (b *block) readNode(data []byte) error {
+	m, err := b.readMembers(data)
+	if err != nil {
+		return err
 	}
-	if err := b.readTags(keys, values); err != nil {
+	b.object.ID, b.object.Lat, b.object.Lng = zigzag(m.numbers[1]), b.lat(zigzag(m.numbers[8])), b.lng(zigzag(m.numbers[9]))
+	if err := b.readTags(&m.lists[2], &m.lists[3]); err != nil {
 		return err
 	}
 	return b.found(Node)
@@ -147,31 +147,18 @@ func (b *block) readNode(data []byte) error {
 
 // readDense reads nodes whose members are lists of differences. Their tags are one list: keys and values, and a 0 after each node.
 func (b *block) readDense(data []byte) error {
-	var ids, lats, lngs, tags packed
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		switch f.number {
-		case 1:
-			ids.data = f.bytes
-		case 8:
-			lats.data = f.bytes
-		case 9:
-			lngs.data = f.bytes
-		case 10:
-			tags.data = f.bytes
-		}
+	m, err := b.readMembers(data)
+	if err != nil {
+		return err
 	}
-	if m.err != nil {
-		return m.err
-	}
+	ids, lats, lngs, tags := &m.lists[1], &m.lists[8], &m.lists[9], &m.lists[10]
 	if b.bare {
-		tags = packed{}
+		tags.data = nil
 	}
 	var id, lat, lng int64
 	for ids.more() {
-		b.clear()
 		id, lat, lng = id+ids.signed(), lat+lats.signed(), lng+lngs.signed()
-		b.object.ID, b.object.Lat, b.object.Lng = id, b.lat(lat), b.lng(lng)
+		b.object.ID, b.object.Lat, b.object.Lng, b.object.Tags = id, b.lat(lat), b.lng(lng), b.object.Tags[:0]
 		for tags.more() {
 			key := tags.next()
 			if key == 0 {
@@ -192,67 +179,39 @@ func (b *block) readDense(data []byte) error {
 }
 
 func (b *block) readWay(data []byte) error {
-	b.clear()
-	var keys, values, nodes packed
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		switch f.number {
-		case 1:
-			b.object.ID = int64(f.value)
-		case 2:
-			keys.data = f.bytes
-		case 3:
-			values.data = f.bytes
-		case 8:
-			nodes.data = f.bytes
-		}
+	m, err := b.readMembers(data)
+	if err != nil {
+		return err
 	}
-	if m.err != nil {
-		return m.err
-	}
-	if err := b.readTags(keys, values); err != nil {
+	b.object.ID = int64(m.numbers[1])
+	if err := b.readTags(&m.lists[2], &m.lists[3]); err != nil {
 		return err
 	}
 	var id int64
-	for nodes.more() {
+	for nodes := &m.lists[8]; nodes.more(); {
 		if len(b.object.Nodes) == maxRefs {
 			return fmt.Errorf("way %d has more than %d nodes", b.object.ID, maxRefs)
 		}
 		id += nodes.signed()
 		b.object.Nodes = append(b.object.Nodes, id)
 	}
-	if nodes.bad {
+	if m.lists[8].bad {
 		return errWire
 	}
 	return b.found(Way)
 }
 
 func (b *block) readRelation(data []byte) error {
-	b.clear()
-	var keys, values, ids, kinds packed
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		switch f.number {
-		case 1:
-			b.object.ID = int64(f.value)
-		case 2:
-			keys.data = f.bytes
-		case 3:
-			values.data = f.bytes
-		case 9:
-			ids.data = f.bytes
-		case 10:
-			kinds.data = f.bytes
-		}
+	m, err := b.readMembers(data)
+	if err != nil {
+		return err
 	}
-	if m.err != nil {
-		return m.err
-	}
-	if err := b.readTags(keys, values); err != nil {
+	b.object.ID = int64(m.numbers[1])
+	if err := b.readTags(&m.lists[2], &m.lists[3]); err != nil {
 		return err
 	}
 	var id int64
-	for ids.more() {
+	for ids, kinds := &m.lists[9], &m.lists[10]; ids.more(); {
 		if len(b.object.Members) == maxRefs {
 			return fmt.Errorf("relation %d has more than %d members", b.object.ID, maxRefs)
 		}
@@ -266,7 +225,7 @@ func (b *block) readRelation(data []byte) error {
 	return b.found(Relation)
 }
 
-func (b *block) readTags(keys, values packed) error {
+func (b *block) readTags(keys, values *packed) error {
 	if b.bare {
 		return nil
 	}

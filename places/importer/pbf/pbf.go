@@ -1,7 +1,7 @@
 // Package pbf reads files of OpenStreetMap in their binary format (https://wiki.openstreetmap.org/wiki/PBF_Format).
 //
-// A file is a sequence of blobs of some thousand objects each. One is in memory at a time, so that a file may have any size;
-// what a file does not keep to is an error, whatever its bytes are.
+// A file is a sequence of blobs with some thousand objects each, one of which is in memory at a time. Any bytes that are not such a file
+// give an error.
 package pbf
 
 import (
@@ -38,11 +38,11 @@ func (k Kind) String() string {
 type Object struct {
 	Kind     Kind
 	ID       int64
-	Lat, Lng int64    // of a node, in units of 1e-9 degrees, wherever that is
+	Lat, Lng int64    // of a node, in billionths of a degree; not checked
 	Nodes    []int64  // of a way
 	Members  []Member // of a relation
 	Tags     []Tag
-	Blob     int64 // where the object's blob begins in the file
+	Blob     int64 // offset of the object's blob in the file
 }
 
 // Member is a part of a relation.
@@ -54,7 +54,7 @@ type Member struct {
 // Tag is a property of an object.
 type Tag struct{ Key, Value []byte }
 
-// Tag returns the value of a key, or nil.
+// Tag returns the value of a key, or nil if there is none.
 func (o *Object) Tag(key string) []byte {
 	for _, t := range o.Tags {
 		if string(t.Key) == key {
@@ -68,16 +68,17 @@ func (o *Object) Tag(key string) []byte {
 type Scan struct {
 	File io.ReaderAt
 	Size int64 // of the file
-	From int64 // the blob to begin with: 0, or what an Object said
-	To   int64 // the last blob to read, if not 0
+	From int64 // offset of the first blob: 0, or the Blob of an Object
+	To   int64 // offset of the last blob; 0: to the end
 	Want Kind  // the kinds of objects
-	Bare bool  // without their tags
+	Bare bool  // objects have no tags
 }
 
-// ErrStop ends a scan early and without an error, when do returns it.
+// ErrStop, returned by do, ends a scan without an error.
 var ErrStop = errors.New("stop")
 
-// Each calls do with the objects, in their order in the file. An object is valid until do returns; an error of do ends the scan.
+// Each calls do with the objects in their order in the file. An object is valid until do returns. An error of do ends the scan and is
+// returned unchanged.
 func (s Scan) Each(ctx context.Context, do func(*Object) error) error {
 	b := blobs{file: s.File, size: s.Size, offset: s.From}
 	defer b.close()
@@ -103,7 +104,7 @@ func (s Scan) Each(ctx context.Context, do func(*Object) error) error {
 		case kind == "OSMData":
 			block.object.Blob = at
 			err = block.read(data)
-		} // the format asks to pass over others
+		} // blobs of other types are to be ignored
 		if errors.Is(err, ErrStop) {
 			return nil
 		}
@@ -121,7 +122,7 @@ type doError struct{ error }
 
 func (e *doError) Unwrap() error { return e.error }
 
-// checkHeader finds out whether the file needs a reader that knows more.
+// checkHeader returns an error if the file requires a feature that is not supported here.
 func checkHeader(data []byte) error {
 	m := message{data: data}
 	for f, ok := m.next(); ok; f, ok = m.next() {

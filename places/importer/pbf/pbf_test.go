@@ -301,3 +301,23 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// A block's granularity and offsets hold for its own coordinates, and the next block has the defaults again: 100 and 0.
+func TestCoordinates(t *testing.T) {
+	const zigzag2, zigzagMinus3 = 4, 5
+	node := pbftest.Number(pbftest.Number(pbftest.Number(nil, 1, 2), 8, zigzag2), 9, zigzagMinus3)
+	group := pbftest.Bytes(nil, 2, pbftest.Bytes(nil, 1, node))
+	var data bytes.Buffer
+	w := pbftest.New(&data)
+	w.Blob("OSMData", pbftest.Number(pbftest.Number(pbftest.Number(group, 17, 1000), 19, 70), 20, 1<<64-5))
+	w.Blob("OSMData", group)
+	objects, err := read(t, data.Bytes(), all, false)
+	if err != nil || len(objects) != 2 {
+		t.Fatalf("%+v, %v", objects, err)
+	}
+	for i, want := range [][2]int64{{2*1000 + 70, -3*1000 - 5}, {200, -300}} {
+		if got := [2]int64{objects[i].Lat, objects[i].Lng}; got != want {
+			t.Errorf("block %d: %v, want %v", i, got, want)
+		}
+	}
+}

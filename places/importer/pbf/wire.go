@@ -5,25 +5,25 @@ import (
 	"errors"
 )
 
-// What follows reads the wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding/), as much as a file
-// of OpenStreetMap needs, in place: what it returns is a part of what it reads.
+// The types of this file read the wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding/) in place: the bytes
+// that they return belong to what they read.
 
 var errWire = errors.New("not a protocol buffer")
 
-// message is what is left of a message.
+// message is the unread rest of a message.
 type message struct {
 	data []byte
 	err  error
 }
 
-// field is one field of a message: a number, or bytes.
+// field is one field of a message.
 type field struct {
 	number uint64
-	value  uint64
-	bytes  []byte
+	value  uint64 // if it is a varint
+	bytes  []byte // if it has a length
 }
 
-// next returns the next field, or false at the end and where there is no sound one: then err is set.
+// next returns the next field, or false at the end or, with err set, if the field is malformed.
 func (m *message) next() (f field, ok bool) {
 	if len(m.data) == 0 {
 		return field{}, false
@@ -72,16 +72,16 @@ func (m *message) skip(n int) bool {
 	return true
 }
 
-// packed is what is left of a list of numbers.
+// packed is the unread rest of a list of numbers.
 type packed struct {
 	data []byte
-	bad  bool // there was none where one was due
+	bad  bool // a number was missing or malformed
 }
 
 func (p *packed) more() bool { return len(p.data) > 0 && !p.bad }
 
 func (p *packed) next() uint64 {
-	if len(p.data) > 0 && p.data[0] < 0x80 { // most of them
+	if len(p.data) > 0 && p.data[0] < 0x80 { // as most are
 		v := p.data[0]
 		p.data = p.data[1:]
 		return uint64(v)
@@ -95,8 +95,8 @@ func (p *packed) next() uint64 {
 	return v
 }
 
-// signed returns the next number of a list of those that may be negative.
-func (p *packed) signed() int64 {
-	v := p.next()
-	return int64(v>>1) ^ -int64(v&1)
-}
+// signed returns the next number of a list of signed numbers.
+func (p *packed) signed() int64 { return zigzag(p.next()) }
+
+// zigzag decodes a signed number.
+func zigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
