@@ -191,3 +191,57 @@ func TestPackageComments(t *testing.T) {
 		}
 	}
 }
+
+var (
+	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"`)
+	heading      = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	code         = regexp.MustCompile("(?s)```.*?```")
+	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors returns the names by which the headings of a page can be linked to.
+func anchors(page string) (all []string) {
+	for _, m := range heading.FindAllStringSubmatch(code.ReplaceAllString(page, ""), -1) {
+		all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+// Links between documents, and from them to files, lead somewhere.
+func TestLinks(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range markdownLink.FindAllStringSubmatch(code.ReplaceAllString(string(text), ""), -1) {
+			target, anchor, _ := strings.Cut(m[1]+m[2], "#")
+			if strings.Contains(target, ":") {
+				continue // elsewhere
+			}
+			other := path
+			if target != "" {
+				other = filepath.Join(filepath.Dir(path), target)
+			}
+			page, err := os.ReadFile(other)
+			if info, failed := os.Stat(other); failed != nil || err != nil && !info.IsDir() {
+				t.Errorf("%s links to %s, which does not exist", path, target)
+			} else if anchor != "" && !slices.Contains(anchors(string(page)), anchor) {
+				t.Errorf("%s links to %s, which has no heading #%s", path, other, anchor)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -9,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 
 	"herd/cmd/herd/internal/doctest"
 )
@@ -60,7 +65,11 @@ func TestDocs(t *testing.T) {
 					t.Errorf("%s names the test %s, which does not exist", name, test)
 				}
 			}
-			page.Test(t, doctest.Run{Root: root, Moved: true, Update: *update, Env: []string{"GORACE=atexit_sleep_ms=0"}})
+			page.Test(t, doctest.Run{
+				Root: root, Moved: true, Update: *update,
+				Files: map[string]string{"andorra.osm.pbf": "places/importer/testdata/andorra-poi.osm.pbf"},
+				Env:   []string{"GORACE=atexit_sleep_ms=0"},
+			})
 		})
 	}
 }
@@ -81,4 +90,28 @@ func testExists(t *testing.T, root, name string) bool {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// natsTool does what NATS's own tool does for these arguments, as it is too large to be built here:
+//
+//	nats -s URL --inbox-prefix PREFIX req --raw SUBJECT TEXT
+func natsTool() {
+	flags := flag.NewFlagSet("nats", flag.ExitOnError)
+	url, prefix := flags.String("s", "", ""), flags.String("inbox-prefix", "", "")
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		fail(err)
+	}
+	if flags.NArg() != 4 || flags.Arg(0) != "req" || flags.Arg(1) != "--raw" {
+		fail(errors.New("nats: these arguments are not stood in for"))
+	}
+	conn, err := nats.Connect(*url, nats.CustomInboxPrefix(*prefix))
+	if err != nil {
+		fail(err)
+	}
+	defer conn.Close()
+	reply, err := conn.Request(flags.Arg(2), []byte(flags.Arg(3)), patience)
+	if err != nil {
+		fail(err)
+	}
+	fmt.Println(string(reply.Data))
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -149,12 +150,12 @@ func health(n configs.Node) (h status.Health) {
 }
 
 // natsServer is a NATS server as anybody runs one. Its argument is its URL, and everyone may do everything; or its arguments are
-// -c and a configuration file. It ends with SIGINT.
+// those of NATS's own program. It ends with SIGINT.
 func natsServer() {
 	var options *natsserver.Options
 	var err error
-	if os.Args[1] == "-c" {
-		options, err = natsserver.ProcessConfigFile(os.Args[2])
+	if strings.HasPrefix(os.Args[1], "-") {
+		options, err = natsserver.ConfigureOptions(flag.NewFlagSet("nats-server", flag.ExitOnError), os.Args[1:], nil, nil, nil)
 	} else {
 		options = new(natsserver.Options)
 		var port string

@@ -10,10 +10,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary the commands herd, nats-server and ask for scripts and for tests that run it as a process of its own.
+// TestMain makes this test binary the commands herd, nats-server, nats and ask for scripts and for tests that run it as a process of its own.
 func TestMain(m *testing.M) { testscript.Main(m, commands) }
 
-var commands = map[string]func(){"herd": main, "nats-server": natsServer, "ask": ask}
+var commands = map[string]func(){"herd": main, "nats-server": natsServer, "nats": natsTool, "ask": ask}
 
 var update = flag.Bool("update", false, "rewrite what scripts expect, to be reviewed as a diff")
 

@@ -95,8 +95,8 @@ func TestPage(t *testing.T) {
 	p, err := read(t, strings.Join([]string{
 		"<!-- file: names -->", "'''yaml", "herd: one", "'''",
 		"'''console", "$ cat names configs/herd.yaml", "herd: one", "herd: x", "'''",
-		"<!-- test: background, later -->", "'''console", "$ tail -f names", "two", "'''",
-		"<!-- test: until seen -->", "'''console", "$ echo two >>names", "'''",
+		"<!-- test: background, later -->", "'''console", "$ tail -n 9 -f names", "herd: one", "two", "'''",
+		"'''console", "$ echo two >>names", "'''",
 		"<!-- test: end -->",
 		"<!-- test: TestOther -->", "'''console", "$ exit 3", "'''", "",
 	}, "\n"))

@@ -14,9 +14,8 @@
 // An HTML comment on the line before a block changes how it runs, one alone acts at its place:
 //
 //	<!-- test: background -->        the block's last command stays while the page goes on, once it has printed what the block shows
-//	<!-- test: background, later --> the same, but what the block shows may come until the page ends
+//	<!-- test: background, later --> the same once it has printed the first line; the others have to come before it ends
 //	<!-- test: until -->             each command is repeated until it prints what the block shows
-//	<!-- test: until seen -->        each command is repeated until the background commands have printed what their blocks show
 //	<!-- test: TestName -->          a test of that name runs the block, for it needs more than a directory
 //	<!-- test: end -->               the background commands are interrupted, and have to end (alone)
 //	<!-- file: NAME -->              the block is written to a file of that name
@@ -112,7 +111,7 @@ func (s step) check() error {
 		return fmt.Errorf("a block is console, sh, yaml or text, not %q", s.language)
 	}
 	switch s.mark {
-	case "", "background", "background, later", "until", "until seen":
+	case "", "background", "background, later", "until":
 	default:
 		if !testName.MatchString(s.mark) {
 			return fmt.Errorf("there is no mark %q", s.mark)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,17 +18,18 @@ import (
 
 const (
 	patience = 30 * time.Second // until a command ends, or prints what it is to print
-	again    = 20 * time.Millisecond
+	again    = 100 * time.Millisecond
 	guard    = "12100" // the port at which a page shows others that its address is taken
 )
 
 // Run is how the blocks of a page are run.
 type Run struct {
-	Root   string   // the repository
-	Name   string   // of the test that runs the blocks marked with it; "" for the blocks that no test is named for
-	Update bool     // rewrite what blocks show, where it differs and has no …
-	Env    []string // added to the environment
-	Moved  bool     // the page's 127.0.0.1 becomes an address of its own, so that pages and herds of the user do not meet
+	Root   string            // the repository
+	Files  map[string]string // what else is in the page's directory: the name there, and the path in the repository
+	Name   string            // of the test that runs the blocks marked with it; "" for the blocks that no test is named for
+	Update bool              // rewrite what blocks show, where it differs and has no …
+	Env    []string          // added to the environment
+	Moved  bool              // the page's 127.0.0.1 becomes an address of its own, so that pages and herds of the user do not meet
 }
 
 // runner runs the blocks of one page.
@@ -105,6 +107,11 @@ func (r *runner) prepare() {
 		}
 		r.write(filepath.Join("configs", filepath.Base(f)), string(text))
 	}
+	for name, path := range r.Files {
+		if err := os.Symlink(filepath.Join(r.Root, path), filepath.Join(r.dir, name)); err != nil {
+			r.Fatal(err)
+		}
+	}
 }
 
 func (r *runner) write(name, text string) {
@@ -164,7 +171,7 @@ func (r *runner) start(script string) *process {
 	p.cmd.WaitDelay = time.Second
 	p.cmd.Env = append(os.Environ(), r.Env...)
 	if r.address != "" {
-		p.cmd.Env = append(p.cmd.Env, "HERD_CONFIG="+filepath.Join(r.dir, "configs/herd.yaml"))
+		p.cmd.Env = append(p.cmd.Env, "HERD_CONFIG="+filepath.Join(r.dir, "configs/herd.yaml"), "HERD_BUS_LISTEN="+r.address+":4222")
 	}
 	if err := p.cmd.Start(); err != nil {
 		r.Fatal(err)
@@ -200,11 +207,9 @@ func (r *runner) console(s step) {
 			p := r.start(c.text)
 			p.command = c
 			r.background = append(r.background, p)
-			if s.mark == "background" {
-				r.seen(p)
-			}
-		case s.mark == "until", s.mark == "until seen":
-			r.until(c, s.mark == "until seen")
+			r.seen(p, s.mark == "background, later")
+		case s.mark == "until":
+			r.until(c)
 		default:
 			printed, err := r.bash(c.text)
 			if ok := matches(printed, c.want); !ok || err != nil && len(c.want) == 0 {
@@ -217,35 +222,28 @@ func (r *runner) console(s step) {
 	}
 }
 
-// until repeats a command until it prints what it is to, or what the background commands are to print was seen.
-func (r *runner) until(c command, seen bool) {
-	deadline := time.Now().Add(patience)
-	for {
+// until repeats a command until it prints what it is to.
+func (r *runner) until(c command) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(again) {
 		printed, err := r.bash(c.text)
-		ok := matches(printed, c.want) && (err == nil || len(c.want) > 0)
-		if ok && (!seen || !slices.ContainsFunc(r.background, func(p *process) bool { return !contains(r.printed(p), p.command.want) })) {
+		if matches(printed, c.want) && (err == nil || len(c.want) > 0) {
 			return
 		}
 		if time.Now().After(deadline) {
-			if ok {
-				for _, p := range r.background {
-					r.differs(p.command, r.printed(p), nil)
-				}
-				return
-			}
 			r.differs(c, printed, err)
 			return
 		}
-		time.Sleep(again)
 	}
 }
 
-// seen waits until a background command has printed what it is to, and a herd is ready.
-func (r *runner) seen(p *process) {
-	deadline := time.Now().Add(patience)
-	for !contains(r.printed(p), p.command.want) {
+// await waits until a background command has printed these lines.
+func (r *runner) await(p *process, want []string) {
+	for deadline := time.Now().Add(patience); !contains(r.printed(p), want); time.Sleep(again) {
 		select {
 		case <-p.ended:
+			if contains(r.printed(p), want) {
+				return
+			}
 			r.differs(p.command, r.printed(p), fmt.Errorf("ended: %v", p.err))
 			return
 		default:
@@ -254,18 +252,29 @@ func (r *runner) seen(p *process) {
 			r.differs(p.command, r.printed(p), nil)
 			return
 		}
-		time.Sleep(again)
-	}
-	if strings.HasPrefix(p.command.text, "herd up") || strings.HasPrefix(p.command.text, "go run ./cmd/herd up") {
-		r.until(command{text: "herd health >/dev/null", line: p.command.line}, false)
 	}
 }
+
+// seen waits until a background command has printed what it is to, or the first line of that, and a whole herd is ready.
+func (r *runner) seen(p *process, first bool) {
+	want := p.command.want
+	if first && len(want) > 0 {
+		want = want[:1]
+	}
+	r.await(p, want)
+	if m := wholeHerd.FindStringSubmatch(p.command.text); m != nil && !strings.Contains(p.command.text, " --only ") {
+		r.until(command{text: "herd health " + m[1] + " >/dev/null", line: p.command.line})
+	}
+}
+
+// wholeHerd matches a command that runs all servers of a configuration, and finds the flag that names its file.
+var wholeHerd = regexp.MustCompile(`^(?:herd|go run ./cmd/herd) up.*?( --config \S+|$)`)
 
 // end interrupts what runs in the background, which has to have printed what it is to.
 func (r *runner) end() {
 	for _, p := range slices.Backward(r.background) {
-		if !contains(r.printed(p), p.command.want) {
-			r.differs(p.command, r.printed(p), nil)
+		if !r.Failed() {
+			r.await(p, p.command.want)
 		}
 		p.signal(syscall.SIGINT)
 		select {
