@@ -147,9 +147,9 @@ func pulse(t testing.TB, address string, connections int, stop <-chan struct{}) 
 				}
 				began := time.Now()
 				fmt.Fprintf(conn, "IAMAT pulse%d +34.068930-118.445127 %d\n", c, 1_600_000_000+i)
-				for range 2 {
-					if _, err := in.ReadString('\n'); err != nil {
-						t.Error(err)
+				for _, start := range []string{"AT Goloman ", "\n"} {
+					if l, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(l, start) {
+						t.Errorf("client %d is answered %q, %v", c, l, err)
 						return
 					}
 				}

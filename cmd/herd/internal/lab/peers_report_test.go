@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,19 +29,25 @@ const (
 
 // measured is all that the file of runs has.
 type measured struct {
-	Machine []string                `json:"machine"` // of the last run
-	Rows    map[string]*measuredRow `json:"rows"`
+	Rows map[string]*measuredRow `json:"rows"`
 }
 
-// measuredRow is what one row brought: each figure in the order of the runs.
+// measuredRow is what one row brought, and where and when: each figure in the order of the runs.
 type measuredRow struct {
+	Machine []string                 `json:"machine"`
+	Date    string                   `json:"date"` // when the row began
+	Load    string                   `json:"load"` // of others on the machine, just before
 	Seconds float64                  `json:"seconds"`
 	Figures map[string][]float64     `json:"figures"`
 	Curves  map[string][]bench.Point `json:"curves,omitempty"`
 }
 
-func newMeasured(t *testing.T) *measured {
-	return &measured{Machine: machine(t), Rows: make(map[string]*measuredRow)}
+// runs returns how often the row was measured.
+func (r *measuredRow) runs() (n int) {
+	for _, values := range r.Figures {
+		n = max(n, len(values))
+	}
+	return n
 }
 
 // readMeasured returns the runs that PERFORMANCE.md shows.
@@ -61,10 +68,6 @@ func readMeasured(t *testing.T) *measured {
 
 // encode returns JSON with a line for each row.
 func (m *measured) encode() ([]byte, error) {
-	machine, err := json.Marshal(m.Machine)
-	if err != nil {
-		return nil, err
-	}
 	var rows []string
 	for _, name := range slices.Sorted(maps.Keys(m.Rows)) {
 		row, err := json.Marshal(m.Rows[name])
@@ -73,16 +76,11 @@ func (m *measured) encode() ([]byte, error) {
 		}
 		rows = append(rows, fmt.Sprintf("%q:%s", name, row))
 	}
-	return fmt.Appendf(nil, "{\"machine\":%s,\n\"rows\":{\n%s\n}}\n", machine, strings.Join(rows, ",\n")), nil
+	return fmt.Appendf(nil, "{\"rows\":{\n%s\n}}\n", strings.Join(rows, ",\n")), nil
 }
 
-func (m *measured) take(newer *measured) {
-	m.Machine = newer.Machine
-	maps.Copy(m.Rows, newer.Rows)
-}
-
-// machine says where and when it was measured, and with what.
-func machine(t *testing.T) []string {
+// machine describes this machine and the versions of what is measured.
+func machine() []string {
 	said := func(name string, args ...string) string {
 		out, _ := exec.Command(name, args...).Output() // what is missing says nothing
 		return before(string(out), "\n")
@@ -106,14 +104,58 @@ func machine(t *testing.T) []string {
 		fmt.Sprintf("%s, Linux %s", field("/etc/os-release", "PRETTY_NAME=", `"`), said("uname", "-r")),
 		fmt.Sprintf("%s, %s, %s", strings.TrimPrefix(said("go", "version"), "go version "), module("github.com/nats-io/nats-server/v2"), module("github.com/nats-io/nats.go")),
 		redis,
-		"load average when the measuring began: " + before(field("/proc/loadavg", "", ""), " "),
-		time.Now().UTC().Format("2 January 2006, 15:04 UTC"),
 	}, func(s string) bool { return s == "" })
 }
 
 func before(text, cut string) string {
 	first, _, _ := strings.Cut(text, cut)
 	return first
+}
+
+// loadOfOthers returns how many processors are in use while this test does nothing. What a hypervisor gives to other machines counts.
+func loadOfOthers(t *testing.T) string {
+	t.Helper()
+	const watched = 2 * time.Second
+	busy := func() (hundredths int) { // of a second, of all processors
+		text, err := os.ReadFile("/proc/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range strings.Fields(before(string(text), "\n"))[1:9] { // see proc_stat(5)
+			const idle, waiting = 3, 4
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i != idle && i != waiting {
+				hundredths += n
+			}
+		}
+		return hundredths
+	}
+	began := busy()
+	time.Sleep(watched)
+	return fmt.Sprintf("%.2f processors", float64(busy()-began)/100/watched.Seconds())
+}
+
+// machines lists what the rows were measured on: once if that was the same for all.
+func (m *measured) machines() string {
+	groups := make(map[string][]string)
+	for _, r := range rows {
+		if found := m.Rows[r.name]; found != nil {
+			on := "- " + strings.Join(found.Machine, "\n- ") + "\n"
+			groups[on] = append(groups[on], r.name)
+		}
+	}
+	var lists []string
+	for on, names := range groups {
+		if len(groups) > 1 {
+			on = strings.Join(names, ", ") + ":\n\n" + on
+		}
+		lists = append(lists, on)
+	}
+	slices.Sort(lists)
+	return strings.Join(lists, "\n")
 }
 
 // summary is a figure's median and spread.
@@ -174,7 +216,18 @@ func (g *bound) judge(figures map[string][]float64) (value, want, met string) {
 	return value, want, "**no**"
 }
 
-// table is the table of ratios, and figuresTable what they come from. Rows that were not measured are left out.
+// rowsTable is the table of when and how each row was measured, table that of ratios, and figuresTable has what they come from. Rows
+// that were not measured are left out.
+func (m *measured) rowsTable() [][]string {
+	cells := [][]string{{"row", "measured", "load of others just before", "runs", "took"}}
+	for _, r := range rows {
+		if found := m.Rows[r.name]; found != nil {
+			cells = append(cells, []string{r.name, found.Date, found.Load, strconv.Itoa(found.runs()), fmt.Sprintf("%.0f s", found.Seconds)})
+		}
+	}
+	return cells
+}
+
 func (m *measured) table() [][]string {
 	cells := [][]string{{"what", "figure", "measured", "target", "met"}}
 	for _, r := range rows {
@@ -248,7 +301,7 @@ func (m *measured) publish(t *testing.T, write bool) {
 	text, err := m.encode()
 	must(err)
 	if !write {
-		fmt.Printf("\n%s\n%s\n%s\n", strings.Join(m.Machine, "\n"), markdown(m.table()), markdown(m.figuresTable()))
+		fmt.Printf("\n%s\n%s\n%s\n%s\n", m.machines(), markdown(m.rowsTable()), markdown(m.table()), markdown(m.figuresTable()))
 		if *peersOut != "" {
 			must(os.WriteFile(*peersOut, text, 0o644))
 		}
@@ -262,7 +315,8 @@ func (m *measured) publish(t *testing.T, write bool) {
 	page, err := os.ReadFile(document)
 	must(err)
 	for name, part := range map[string]string{
-		"machine": "- " + strings.Join(m.Machine, "\n- ") + "\n",
+		"machine": m.machines(),
+		"rows":    markdown(m.rowsTable()),
 		"targets": markdown(m.table()),
 		"figures": markdown(m.figuresTable()),
 	} {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,9 @@ import (
 )
 
 // serveBare is what any line server in Go costs that a goroutine serves per connection, with the reply to each line as given.
+// It has two threads for each processor, as herd up has.
 func serveBare(address string, reply func(out *bufio.Writer, line []byte)) {
+	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		panic(err)

@@ -5,6 +5,7 @@ package lab
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -47,7 +48,23 @@ type peers struct {
 	program string            // herd
 	tests   map[string]string // programs of packages' tests, by folder
 	figures map[string][]float64
-	curves  map[string][]bench.Point
+	curves  map[string][][]bench.Point // distributions of latency, in the order of the runs
+}
+
+// medianCurves returns of each distribution, at each share that all runs have, the median of the runs.
+func (p *peers) medianCurves() map[string][]bench.Point {
+	all := make(map[string][]bench.Point)
+	for name, runs := range p.curves {
+		shortest := slices.MinFunc(runs, func(a, b []bench.Point) int { return len(a) - len(b) })
+		for i, point := range shortest {
+			var seconds []float64
+			for _, r := range runs {
+				seconds = append(seconds, r[i].Seconds)
+			}
+			all[name] = append(all[name], bench.Point{Share: point.Share, Seconds: summarise(seconds).median})
+		}
+	}
+	return all
 }
 
 func (p *peers) record(name string, value float64) { p.figures[name] = append(p.figures[name], value) }
@@ -97,7 +114,7 @@ func TestPeers(t *testing.T) {
 	if *peersQuick {
 		settling = 1
 	}
-	now := newMeasured(t)
+	now := &measured{Rows: make(map[string]*measuredRow)}
 	for _, r := range rows {
 		if !chosen.MatchString(r.name) {
 			continue
@@ -106,16 +123,19 @@ func TestPeers(t *testing.T) {
 			if _, err := exec.LookPath("redis-server"); err != nil && r.redis {
 				t.Fatal("redis-server is missing: make bench-peers installs it")
 			}
-			p := &peers{T: t, program: program, tests: tests, figures: make(map[string][]float64), curves: make(map[string][]bench.Point)}
-			began := time.Now()
+			p := &peers{T: t, program: program, tests: tests, figures: make(map[string][]float64), curves: make(map[string][][]bench.Point)}
+			load, began := loadOfOthers(t), time.Now()
 			r.measure(p)
 			fmt.Printf("%s: %.0f s\n", r.name, time.Since(began).Seconds())
-			now.Rows[r.name] = &measuredRow{Seconds: time.Since(began).Seconds(), Figures: p.figures, Curves: p.curves}
+			now.Rows[r.name] = &measuredRow{
+				Machine: machine(), Date: began.UTC().Format("2 January 2006, 15:04 UTC"), Load: load,
+				Seconds: time.Since(began).Seconds(), Figures: p.figures, Curves: p.medianCurves(),
+			}
 		})
 	}
 	now.publish(t, false)
 	if *peersWrite && !*peersQuick {
-		all.take(now)
+		maps.Copy(all.Rows, now.Rows)
 		all.publish(t, true)
 	}
 }
@@ -138,7 +158,7 @@ func (p *peers) press(s *peer, protocol bench.Protocol, c bench.Config) *bench.R
 	if err != nil {
 		p.Fatal(err)
 	}
-	if !r.Clean() && c.Rate == 0 {
+	if !r.Clean() {
 		p.Fatalf("%d refused, %d wrong, %d unsent, %v", r.Refused, r.Wrong, r.Unsent, r.First)
 	}
 	return r
