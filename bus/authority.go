@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"herd/secret"
 )
 
 const (
@@ -40,7 +42,7 @@ func openAuthority(dir, herd string) (*authority, error) {
 		return nil, err
 	}
 	certificate, key := filepath.Join(dir, caFile), filepath.Join(dir, "ca.key")
-	pair, err := LoadCertificate(certificate, key)
+	pair, err := secret.KeyPair(certificate, key)
 	if errors.Is(err, fs.ErrNotExist) && exists(dir, caFile) {
 		// Another authority would be the end of all certificates there are.
 		return nil, fmt.Errorf("%w; put back the private key of %s, or remove that as well to begin anew", err, certificate)
@@ -55,7 +57,7 @@ func openAuthority(dir, herd string) (*authority, error) {
 		if err := sign(w, template, nil, certificate, key); err != nil {
 			return nil, err
 		}
-		pair, err = LoadCertificate(certificate, key)
+		pair, err = secret.KeyPair(certificate, key)
 	}
 	if err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func (a *authority) issue(w *writer, dir, name string, hosts []string) (fresh bo
 		}
 	}
 	certificate, key := filepath.Join(dir, certFile), filepath.Join(dir, keyFile)
-	if pair, err := LoadCertificate(certificate, key); err == nil && a.stands(pair, template) {
+	if pair, err := secret.KeyPair(certificate, key); err == nil && a.stands(pair, template) {
 		return false, nil
 	}
 	return true, sign(w, template, a, certificate, key)
@@ -130,12 +132,12 @@ func sign(w *writer, template *x509.Certificate, a *authority, certificate, key 
 	if err != nil {
 		return fmt.Errorf("certificate %s: %w", certificate, err)
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	secretKey, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return err
 	}
 	// The certificate last: without it the key counts for nothing, and both are made again.
-	if err := w.write(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
+	if err := w.write(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secretKey})); err != nil {
 		return err
 	}
 	return w.write(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))

@@ -3,13 +3,14 @@ package bus
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"herd/secret"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -40,7 +41,7 @@ func (c *Credentials) Authorities() []*x509.Certificate {
 
 // LoadCredentials reads a directory: seed is the seed of an nkey; tls.crt and tls.key are a certificate and its private
 // key; ca.crt has the authorities that the server's certificate must come from, and with it the connection must be
-// encrypted. At least one of the three must be there. Seed and private key may not be readable by others, see [ReadSecret].
+// encrypted. At least one of the three must be there. Seed and private key may not be readable by others, see [secret.Read].
 func LoadCredentials(dir string) (*Credentials, error) {
 	c := new(Credentials)
 	if _, err := os.Stat(dir); err != nil {
@@ -60,7 +61,7 @@ func LoadCredentials(dir string) (*Credentials, error) {
 }
 
 func loadSeed(path string) (nkeys.KeyPair, error) {
-	text, err := ReadSecret(path)
+	text, err := secret.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +81,15 @@ func loadSeed(path string) (nkeys.KeyPair, error) {
 // loadTLS returns nil if the directory has nothing about TLS.
 func loadTLS(dir string) (*tls.Config, []*x509.Certificate, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	cas, err := LoadCertificates(filepath.Join(dir, caFile))
+	cas, err := secret.Certificates(filepath.Join(dir, caFile))
 	switch {
 	case err == nil:
-		config.RootCAs = x509.NewCertPool()
-		for _, ca := range cas {
-			config.RootCAs.AddCert(ca)
-		}
+		config.RootCAs = secret.Pool(cas)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, nil, err
 	}
 	if exists(dir, certFile) || exists(dir, keyFile) {
-		certificate, err := LoadCertificate(filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
+		certificate, err := secret.KeyPair(filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -106,56 +104,6 @@ func loadTLS(dir string) (*tls.Config, []*x509.Certificate, error) {
 func exists(dir, file string) bool {
 	_, err := os.Stat(filepath.Join(dir, file))
 	return err == nil
-}
-
-// LoadCertificate reads a chain of certificates and the private key of the first, both in PEM. The key may not be readable by
-// others, see [ReadSecret].
-func LoadCertificate(certificate, key string) (tls.Certificate, error) {
-	var none tls.Certificate
-	chain, err := os.ReadFile(certificate)
-	if err == nil {
-		_, err = parseCertificates(certificate, chain)
-	}
-	if err != nil {
-		return none, fmt.Errorf("certificate: %w", err)
-	}
-	private, err := ReadSecret(key)
-	if err != nil {
-		return none, fmt.Errorf("key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(chain, private)
-	if err != nil {
-		return none, fmt.Errorf("key: %s with the certificate %s: %w", key, certificate, err)
-	}
-	return pair, nil
-}
-
-// LoadCertificates reads all certificates of a PEM file, of which there must be at least one.
-func LoadCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return parseCertificates(path, text)
-}
-
-// parseCertificates is LoadCertificates with what was read.
-func parseCertificates(path string, text []byte) ([]*x509.Certificate, error) {
-	var list []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: certificate %d: %w", path, len(list)+1, err)
-		}
-		list = append(list, c)
-	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("%s: no certificate in PEM form", path)
-	}
-	return list, nil
 }
 
 // options give the credentials to a connection. Nil has none.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"herd/secret"
+
 	"github.com/nats-io/nkeys"
 )
 
@@ -235,7 +237,7 @@ const routeFile = "route.password"
 // routePassword returns the password of routes that the first of the servers has that has one, or "".
 func (k Keyring) routePassword(p Plan) (string, error) {
 	for _, name := range p.Servers {
-		text, err := ReadSecret(filepath.Join(k.server(name), routeFile))
+		text, err := secret.Read(filepath.Join(k.server(name), routeFile))
 		switch {
 		case err == nil && routeForm.Match(text):
 			return string(text[:len(text)-1]), nil

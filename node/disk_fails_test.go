@@ -35,7 +35,7 @@ func TestDiskFails(t *testing.T) {
 				time.Sleep(time.Second / 2)
 			}
 			h := n.Health()
-			if state := "store data: no space left on device; make room there"; h.Store.State != state || h.Store.Lag < 45 || !h.Ready {
+			if state := "store data: no space left on device; make room there"; h.Store.State != state || h.Store.LagSeconds < 45 || !h.Ready {
 				t.Errorf("health %+v", h.Store)
 			}
 			p.set(0, nil)
@@ -43,7 +43,7 @@ func TestDiskFails(t *testing.T) {
 			if got := p.survivors(t); !maps.Equal(got, want) {
 				t.Errorf("%d reports are on disk, want %d", len(got), len(want))
 			}
-			if h := n.Health().Store; h.State != "ok" || h.Lag != 0 || h.Waiting != 0 {
+			if h := n.Health().Store; h.State != "ok" || h.LagSeconds != 0 || h.WaitingReports != 0 {
 				t.Errorf("health %+v", h)
 			}
 		}
@@ -189,12 +189,12 @@ func TestDiskLags(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if h := n.Health().Store; h.State != "behind" || h.Lag < 1 || h.Lag > 6.1 || h.Waiting > 61 {
+		if h := n.Health().Store; h.State != "behind" || h.LagSeconds < 1 || h.LagSeconds > 6.1 || h.WaitingReports > 61 {
 			t.Errorf("health %+v", h)
 		}
 		p.set(0, nil)
 		time.Sleep(10 * time.Second)
-		if h := n.Health().Store; h.State != "ok" || h.Lag != 0 {
+		if h := n.Health().Store; h.State != "ok" || h.LagSeconds != 0 {
 			t.Errorf("health %+v", h)
 		}
 		events := []string{"disk does not keep up", "disk keeps up again"}

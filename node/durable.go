@@ -318,7 +318,7 @@ func (d *disk) watch(ctx context.Context) {
 		h := d.health()
 		switch {
 		case h.State == diskBehind && !behind:
-			d.log.Error("disk does not keep up", zap.Float64("seconds", h.Lag), zap.Int("waiting", h.Waiting))
+			d.log.Error("disk does not keep up", zap.Float64("seconds", h.LagSeconds), zap.Int("waiting", h.WaitingReports))
 			behind = true
 		case h.State == diskWell && behind:
 			d.log.Warn("disk keeps up again")
@@ -341,17 +341,17 @@ const (
 func (d *disk) health() *status.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := &status.Store{Mode: "interval", State: diskWell, Waiting: d.journal.waiting() + int(d.writing.Load())}
+	h := &status.Store{Mode: "interval", State: diskWell, WaitingReports: d.journal.waiting() + int(d.writing.Load())}
 	if d.always {
 		h.Mode = "always"
 	}
-	if !d.calm && (d.busy || h.Waiting > 0) {
-		h.Lag = time.Since(d.clean).Seconds()
+	if !d.calm && (d.busy || h.WaitingReports > 0) {
+		h.LagSeconds = time.Since(d.clean).Seconds()
 	}
 	switch {
 	case d.failing != nil:
 		h.State = d.failing.Error()
-	case h.Lag > diskLag.Seconds():
+	case h.LagSeconds > diskLag.Seconds():
 		h.State = diskBehind
 	}
 	return h

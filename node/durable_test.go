@@ -257,7 +257,7 @@ func TestRestart(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if l := second.Health().Links[0]; l.Told != 0 || l.Queued != 0 {
+		if l := second.Health().Links[0]; l.ReportsSent != 0 || l.QueueReports != 0 {
 			t.Errorf("told %+v", l)
 		}
 		if got := second.doors.dial(t).report("kiwi", 6); got == want {

@@ -79,7 +79,7 @@ func TestEventsOverHTTP(t *testing.T) {
 		client.line()
 		const (
 			clients = "event: clients\n" + `data: {"left_out":0,"total":1,"clients":[{"id":"k\ufffd","id_base64":"a/8=","origin":"Goloman","skew":"+0.000000000",` +
-				`"position":"+34.068930-118.445127","lat":34.06893,"lon":-118.445127,"time":"946684802","age":0.25,` +
+				`"position":"+34.068930-118.445127","lat":34.06893,"lon":-118.445127,"time":"946684802","age_seconds":0.25,` +
 				`"line":"AT Goloman +0.000000000 k\ufffd +34.068930-118.445127 946684802"}]}` + "\n"
 			hops = "event: hops\n" + `data: {"left_out":0,"links":[{"from":"Goloman","to":"Hands","reports":1}],"hops":[` +
 				`{"at":946684802000,"from":"Goloman","to":"Hands","client":"k\ufffd","id_base64":"a/8=","origin":"Goloman","time":"946684802"}]}` + "\n"

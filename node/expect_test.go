@@ -117,7 +117,7 @@ func (s *scene) showHerd(labels []string) string {
 			for _, l := range n.Links {
 				text.WriteString(", " + l.Peer + " " + l.State)
 			}
-			if n.Age > 10 {
+			if n.AgeSeconds > 10 {
 				text.WriteString(", long ago")
 			}
 			words = append(words, text.String()+")")

@@ -57,8 +57,8 @@ func (h *herd) addresses() (all []string) {
 func (h *herd) conflated() (told, conflated uint64) {
 	for _, n := range h.nodes {
 		for _, l := range n.Health().Links {
-			told += l.Told
-			conflated += l.Conflated
+			told += l.ReportsSent
+			conflated += l.ReportsConflated
 		}
 	}
 	return told, conflated

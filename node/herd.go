@@ -16,7 +16,7 @@ func (n *Node) Herd() []status.Node {
 	for i, r := range records {
 		nodes[i] = status.Node{
 			Name: string(r.Name), Self: r.Name == n.Name, Version: r.Version, Incarnation: hex.EncodeToString(r.Incarnation[:]),
-			Age: now.Sub(r.Created).Seconds(), Uptime: r.Uptime.Seconds(), Clients: r.Clients, Digest: fmt.Sprintf("%016x", r.Digest),
+			AgeSeconds: now.Sub(r.Created).Seconds(), UptimeSeconds: r.Uptime.Seconds(), Clients: r.Clients, Digest: fmt.Sprintf("%016x", r.Digest),
 			Links: []status.LinkState{},
 		}
 		for _, l := range r.Links {

@@ -35,14 +35,14 @@ func (l *link) health(began, now time.Time) status.Link {
 		s.SilentSince = began // there was no connection yet
 	}
 	h := status.Link{
-		Peer: string(l.Peer), State: s.State.String(), Silent: now.Sub(s.SilentSince).Seconds(), Unheard: s.NeverReceived, Twin: now.Sub(s.DuplicateName) < time.Minute, Queued: l.Queue.Len(),
-		Told: l.reportsSent.Load(), Messages: l.messagesSent.Load(), Heard: l.reportsReceived.Load(), Old: l.reportsStale.Load(), Duplicates: s.ReportsDuplicate,
-		Conflated: counts.Conflated, Emptied: counts.Dropped,
-		Gaps: s.MessagesMissing, Repeated: s.MessagesRepeated, Walks: s.Syncs, GivenUp: s.SyncsAbandoned, Pulled: s.SyncReports, PulledNew: s.SyncReportsNew,
-		RepairIn: s.SyncReceivedBytes, RepairOut: s.SyncSentBytes, Unread: s.SyncRequestsDropped, Twins: s.DuplicateNameSigns,
+		Peer: string(l.Peer), State: s.State.String(), SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, QueueReports: l.Queue.Len(),
+		ReportsSent: l.reportsSent.Load(), MessagesSent: l.messagesSent.Load(), ReportsReceived: l.reportsReceived.Load(), ReportsStale: l.reportsStale.Load(), ReportsDuplicate: s.ReportsDuplicate,
+		ReportsConflated: counts.Conflated, ReportsDropped: counts.Dropped,
+		MessagesMissing: s.MessagesMissing, MessagesRepeated: s.MessagesRepeated, Syncs: s.Syncs, SyncsAbandoned: s.SyncsAbandoned, SyncReports: s.SyncReports, SyncReportsNew: s.SyncReportsNew,
+		SyncReceivedBytes: s.SyncReceivedBytes, SyncSentBytes: s.SyncSentBytes, SyncRequestsDropped: s.SyncRequestsDropped, DuplicateNameSigns: s.DuplicateNameSigns,
 	}
 	if !s.DigestCompared.IsZero() {
-		h.Compared, h.Equal = new(now.Sub(s.DigestCompared).Seconds()), &s.DigestEqual
+		h.DigestComparedSeconds, h.DigestEqual = new(now.Sub(s.DigestCompared).Seconds()), &s.DigestEqual
 	}
 	for _, peer := range s.Lacking {
 		h.Lacking = append(h.Lacking, string(peer))

@@ -46,7 +46,7 @@ func TestBusAway(t *testing.T) {
 		if got := c.line(); !strings.HasPrefix(got, "AT Goloman ") {
 			t.Errorf("cut off it answers %q", got)
 		}
-		if h := n.Health(); !h.Ready || h.Bus != "connect Goloman: disconnected" || h.Links[0].Queued != 0 || h.Links[0].Emptied != 1 {
+		if h := n.Health(); !h.Ready || h.Bus != "connect Goloman: disconnected" || h.Links[0].QueueReports != 0 || h.Links[0].ReportsDropped != 1 {
 			t.Errorf("health %+v", h)
 		}
 		<-time.After(time.Minute)
@@ -56,7 +56,7 @@ func TestBusAway(t *testing.T) {
 		m.Reconnect("Goloman")
 		<-time.After(time.Second)
 		synctest.Wait()
-		if h := n.Health(); hands.Registry().Len() != 1 || h.Bus != "connected" || h.Links[0].Queued != 0 {
+		if h := n.Health(); hands.Registry().Len() != 1 || h.Bus != "connected" || h.Links[0].QueueReports != 0 {
 			t.Errorf("health %+v", h)
 		}
 	})
@@ -111,7 +111,7 @@ func TestBadMessages(t *testing.T) {
 		synctest.Wait()
 		want := map[string]uint64{"malformed report": 3, "message too large": 1, "message in another's name": 1, "message of unknown kind": 1}
 		h := n.Health()
-		if !maps.Equal(h.Refused, want) || h.Clients != 1 || h.Links[0].Heard != 2 || h.Links[0].Old != 1 {
+		if !maps.Equal(h.Refused, want) || h.Clients != 1 || h.Links[0].ReportsReceived != 2 || h.Links[0].ReportsStale != 1 {
 			t.Errorf("counted %v, health %+v, want %v", h.Refused, h, want)
 		}
 		if r, ok := n.Registry().Get("k"); !ok || r.String() != "Nowhere +1.000000000 k +1-1 1" {
@@ -181,7 +181,7 @@ func TestBatches(t *testing.T) {
 		if reports != 700 || !slices.Equal(sizes[:2], []int{256, 256}) || len(sizes) > 8 {
 			t.Errorf("%d reports in messages of %v", reports, sizes)
 		}
-		if h := n.Health().Links[0]; h.Told != 700 || h.Messages != uint64(len(sizes)) {
+		if h := n.Health().Links[0]; h.ReportsSent != 700 || h.MessagesSent != uint64(len(sizes)) {
 			t.Errorf("health %+v", h)
 		}
 	})

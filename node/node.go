@@ -212,14 +212,14 @@ func (n *Node) drain() {
 func (n *Node) Health() status.Health {
 	digest, clients := n.engine.Registry().Digest()
 	h := status.Health{
-		Node:     string(n.Name),
-		Bus:      n.busState.Load().(string),
-		Uptime:   time.Since(n.began).Seconds(),
-		Clients:  clients,
-		Digest:   fmt.Sprintf("%016x", digest),
-		Sessions: n.door.inside(),
-		Links:    []status.Link{},
-		Refused:  n.refusals.counts(),
+		Node:          string(n.Name),
+		Bus:           n.busState.Load().(string),
+		UptimeSeconds: time.Since(n.began).Seconds(),
+		Clients:       clients,
+		Digest:        fmt.Sprintf("%016x", digest),
+		Sessions:      n.door.inside(),
+		Links:         []status.Link{},
+		Refused:       n.refusals.counts(),
 	}
 	select {
 	case <-n.ready:

@@ -70,8 +70,8 @@ func providers(counts map[string]places.Count) map[string]status.Provider {
 	all := make(map[string]status.Provider, len(counts))
 	for name, c := range counts {
 		all[name] = status.Provider{
-			Calls: c.Calls, Statuses: c.Statuses, Seconds: c.CallTime.Seconds(), Retries: c.Retries,
-			Hits: c.CacheHits, Joined: c.Joined, Fell: c.Fallbacks, Breaker: string(c.Breaker),
+			Calls: c.Calls, Statuses: c.Statuses, CallSeconds: c.CallTime.Seconds(), Retries: c.Retries,
+			CacheHits: c.CacheHits, Joined: c.Joined, Fallbacks: c.Fallbacks, Breaker: string(c.Breaker),
 		}
 	}
 	return all

@@ -72,7 +72,7 @@ func TestProvidersInHealth(t *testing.T) {
 		c.Watch(e)
 	}
 	want := map[string]status.Provider{
-		"overpass": {Calls: 1, Statuses: map[string]uint64{"OK": 1}, Seconds: 1.5, Retries: 1, Hits: 2, Joined: 1, Fell: 1, Breaker: "half-open"},
+		"overpass": {Calls: 1, Statuses: map[string]uint64{"OK": 1}, CallSeconds: 1.5, Retries: 1, CacheHits: 2, Joined: 1, Fallbacks: 1, Breaker: "half-open"},
 	}
 	if got := providers(c.Counts()); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

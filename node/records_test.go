@@ -25,7 +25,7 @@ func TestHerd(t *testing.T) {
 		describe := func(f *fake, version, peer string, self bool, age, uptime float64) status.Node {
 			return status.Node{
 				Name: string(f.Name), Self: self, Version: version, Incarnation: hex.EncodeToString(f.engine.Incarnation[:]),
-				Age: age, Uptime: uptime, Digest: fmt.Sprintf("%016x", 0), Links: []status.LinkState{{Peer: peer, State: "up"}},
+				AgeSeconds: age, UptimeSeconds: uptime, Digest: fmt.Sprintf("%016x", 0), Links: []status.LinkState{{Peer: peer, State: "up"}},
 			}
 		}
 		// A made its records after 0, 5 and 10 s, as it did heartbeats.
@@ -40,8 +40,8 @@ func TestHerd(t *testing.T) {
 				t.Errorf("%s says\n%+v, want\n%+v", each.asked.Name, got, each.want)
 			}
 		}
-		if l := a.Health().Links[0]; l.Compared == nil || *l.Compared >= 1 || !*l.Equal {
-			t.Errorf("compared %v, equal %v", l.Compared, l.Equal)
+		if l := a.Health().Links[0]; l.DigestComparedSeconds == nil || *l.DigestComparedSeconds >= 1 || !*l.DigestEqual {
+			t.Errorf("compared %v, equal %v", l.DigestComparedSeconds, l.DigestEqual)
 		}
 	})
 }

@@ -78,7 +78,7 @@ func TestFloodIsCounted(t *testing.T) {
 	var told, heard, old, duplicates uint64
 	for _, m := range h.nodes {
 		for _, l := range m.Health().Links {
-			told, heard, old, duplicates = told+l.Told, heard+l.Heard, old+l.Old, duplicates+l.Duplicates
+			told, heard, old, duplicates = told+l.ReportsSent, heard+l.ReportsReceived, old+l.ReportsStale, duplicates+l.ReportsDuplicate
 		}
 	}
 	if got, want := fmt.Sprint(told, heard, old, duplicates), "8 8 4 4"; got != want {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"slices"
 
-	"herd/bus"
+	"herd/secret"
 )
 
 // protocol is what the client protocol is called in ALPN.
@@ -36,7 +36,7 @@ func (t *TLS) Trusts(ca *x509.Certificate) bool {
 
 // LoadTLS reads the files. Its errors name the one that is at fault.
 func LoadTLS(files TLSFiles) (*TLS, error) {
-	pair, err := bus.LoadCertificate(files.Cert, files.Key)
+	pair, err := secret.KeyPair(files.Cert, files.Key)
 	if err != nil {
 		return nil, fmt.Errorf("TLS %w", err)
 	}
@@ -54,10 +54,7 @@ func LoadTLS(files TLSFiles) (*TLS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("TLS CA of clients: %w", err)
 	}
-	c.ClientCAs = x509.NewCertPool()
-	for _, ca := range cas {
-		c.ClientCAs.AddCert(ca)
-	}
+	c.ClientCAs = secret.Pool(cas)
 	c.ClientAuth = tls.RequireAndVerifyClientCert
 	// A session that is resumed goes by what an earlier handshake has found. Without tickets every connection is judged by the
 	// CAs and the time of now.
@@ -72,7 +69,7 @@ func (t *TLS) requires() bool {
 
 // authorities returns the certificates of a file, all of which must be of CAs: any other would be trusted for itself.
 func authorities(path string) ([]*x509.Certificate, error) {
-	list, err := bus.LoadCertificates(path)
+	list, err := secret.Certificates(path)
 	if err != nil {
 		return nil, err
 	}

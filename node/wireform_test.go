@@ -178,7 +178,7 @@ func TestOldNeighbour(t *testing.T) {
 				h := a.Health()
 				l := h.Links[0]
 				delete(h.Refused, reasons[messagesMissing]) // as it was recorded
-				if len(h.Refused) > 0 || l.State != "up" || h.Clients != afterwards || l.Gaps != 2 || answered != asked || asked == 0 {
+				if len(h.Refused) > 0 || l.State != "up" || h.Clients != afterwards || l.MessagesMissing != 2 || answered != asked || asked == 0 {
 					t.Errorf("health %+v, %d of %d questions answered", h, answered, asked)
 				}
 			})

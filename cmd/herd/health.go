@@ -50,11 +50,11 @@ Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN 
 			if err != nil {
 				return err
 			}
-			var asked []*patient
+			var asked []*probeTarget
 			if addr != "" {
 				asked, err = one(addr, names)
 			} else {
-				asked, err = patients(config, names)
+				asked, err = probeTargets(config, names)
 			}
 			if err != nil {
 				return err
@@ -69,8 +69,8 @@ Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN 
 	return c
 }
 
-// patient is a server that is asked how it is.
-type patient struct {
+// probeTarget is a server that is asked how it is.
+type probeTarget struct {
 	name    string // "": whoever answers
 	address string
 	health  status.Health
@@ -78,7 +78,7 @@ type patient struct {
 }
 
 // one is the server at an address.
-func one(addr string, names []string) ([]*patient, error) {
+func one(addr string, names []string) ([]*probeTarget, error) {
 	if len(names) > 0 {
 		return nil, &usageError{errors.New("--addr is instead of names; give one or the other")}
 	}
@@ -86,11 +86,11 @@ func one(addr string, names []string) ([]*patient, error) {
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("--addr: %w", err)}
 	}
-	return []*patient{{address: address}}, nil
+	return []*probeTarget{{address: address}}, nil
 }
 
-// patients are the nodes with these names or, when there are none, all that have an address for HTTP.
-func patients(config *configs.Config, names []string) ([]*patient, error) {
+// probeTargets are the nodes with these names or, when there are none, all that have an address for HTTP.
+func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error) {
 	if len(names) == 0 {
 		for _, n := range config.Nodes {
 			if n.HTTP != "" {
@@ -101,7 +101,7 @@ func patients(config *configs.Config, names []string) ([]*patient, error) {
 	if len(names) == 0 {
 		return nil, errors.New("no node has an address for HTTP, so none can be asked; give them one with 'http' in the configuration")
 	}
-	var asked []*patient
+	var asked []*probeTarget
 	for _, name := range names {
 		n, err := named(config, name)
 		if err != nil {
@@ -114,13 +114,13 @@ func patients(config *configs.Config, names []string) ([]*patient, error) {
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w; give its address with --addr", name, err)
 		}
-		asked = append(asked, &patient{name: name, address: address})
+		asked = append(asked, &probeTarget{name: name, address: address})
 	}
 	return asked, nil
 }
 
 // examine asks all at once and prints their answers.
-func (p *program) examine(ctx context.Context, asked []*patient, token string, timeout time.Duration, asJSON bool) error {
+func (p *program) examine(ctx context.Context, asked []*probeTarget, token string, timeout time.Duration, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := &http.Client{
@@ -156,8 +156,8 @@ func (p *program) examine(ctx context.Context, asked []*patient, token string, t
 	return err
 }
 
-func (a *patient) ask(ctx context.Context, client *http.Client, token string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.address+"/readyz", nil)
+func (t *probeTarget) ask(ctx context.Context, client *http.Client, token string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.address+"/readyz", nil)
 	if err != nil {
 		return err
 	}
@@ -171,54 +171,54 @@ func (a *patient) ask(ctx context.Context, client *http.Client, token string) er
 		} else {
 			err = errors.New("no answer in time")
 		}
-		return fmt.Errorf("%s: %w", a.address, err)
+		return fmt.Errorf("%s: %w", t.address, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
 	var said struct{ Ready *bool }
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %s", a.address, reason(err))
+		return fmt.Errorf("%s: %s", t.address, reason(err))
 	case response.StatusCode == http.StatusMisdirectedRequest:
-		return fmt.Errorf("%s: it is not reached by that name; list the name in its http.hosts, or give its address", a.address)
+		return fmt.Errorf("%s: it is not reached by that name; list the name in its http.hosts, or give its address", t.address)
 	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable,
-		json.Unmarshal(body, &said) != nil, said.Ready == nil, json.Unmarshal(body, &a.health) != nil:
-		return fmt.Errorf("%s: not a node of a herd, it answers %s", a.address, response.Status)
-	case a.name != "" && a.health.Node != "" && a.name != a.health.Node:
-		return fmt.Errorf("%s: that is %s", a.address, a.health.Node)
+		json.Unmarshal(body, &said) != nil, said.Ready == nil, json.Unmarshal(body, &t.health) != nil:
+		return fmt.Errorf("%s: not a node of a herd, it answers %s", t.address, response.Status)
+	case t.name != "" && t.health.Node != "" && t.name != t.health.Node:
+		return fmt.Errorf("%s: that is %s", t.address, t.health.Node)
 	}
 	return nil
 }
 
 // json is what a server said of itself, or why it did not.
-func (a *patient) json() any {
+func (t *probeTarget) json() any {
 	switch {
-	case a.err == nil && a.health.Node == "":
+	case t.err == nil && t.health.Node == "":
 		return struct {
 			Node  string `json:"node"`
 			Ready bool   `json:"ready"`
-		}{a.name, a.health.Ready}
-	case a.err == nil:
-		return a.health
+		}{t.name, t.health.Ready}
+	case t.err == nil:
+		return t.health
 	}
 	return struct {
 		Node  string `json:"node"`
 		Ready bool   `json:"ready"`
 		Error string `json:"error"`
-	}{a.name, false, a.err.Error()}
+	}{t.name, false, t.err.Error()}
 }
 
 // row is what a server said of itself, in cells that tabs end.
-func (a *patient) row() string {
-	if a.err != nil {
-		return cmp.Or(a.name, a.address) + "\tunreachable\t" + legible(a.err.Error())
+func (t *probeTarget) row() string {
+	if t.err != nil {
+		return cmp.Or(t.name, t.address) + "\tunreachable\t" + legible(t.err.Error())
 	}
-	h, state := a.health, "not ready"
+	h, state := t.health, "not ready"
 	if h.Ready {
 		state = "ready"
 	}
 	if h.Node == "" {
-		return cmp.Or(a.name, a.address) + "\t" + state + "\tit tells more to who has its token: see HERD_HTTP_TOKEN"
+		return cmp.Or(t.name, t.address) + "\t" + state + "\tit tells more to who has its token: see HERD_HTTP_TOKEN"
 	}
 	if len(h.Missing) > 0 {
 		state += ", misses " + legible(strings.Join(h.Missing, ", "))
@@ -229,14 +229,14 @@ func (a *patient) row() string {
 		switch {
 		case len(l.Lacking) > 0:
 			links[i] += " (no link for " + legible(strings.Join(l.Lacking, ", ")) + ")"
-		case l.Unheard:
-			links[i] += " (never heard)"
+		case l.NeverReceived:
+			links[i] += " (never received)"
 		case l.Topology != "":
 			links[i] += " (other topology)"
-		case l.Twin:
-			links[i] += " (two nodes of one name)"
-		case l.Queued > 0:
-			links[i] += fmt.Sprintf(" (%d queued)", l.Queued)
+		case l.DuplicateName:
+			links[i] += " (duplicate name)"
+		case l.QueueReports > 0:
+			links[i] += fmt.Sprintf(" (%d queued)", l.QueueReports)
 		}
 	}
 	bus := "bus " + legible(h.Bus)

@@ -7,9 +7,9 @@ import (
 	"net"
 	"strings"
 
-	"herd/bus"
 	"herd/configs"
 	"herd/node/status"
+	"herd/secret"
 )
 
 // minToken is the length of the shortest token: nobody guesses 16 characters.
@@ -64,7 +64,7 @@ func secretText(value, key, path string) (string, error) {
 	if value != "" || path == "" {
 		return value, nil
 	}
-	text, err := bus.ReadSecret(path)
+	text, err := secret.Read(path)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
 	}

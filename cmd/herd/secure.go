@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
+	"herd/secret"
 )
 
 // portTLS returns what the configuration says of TLS on the ports for clients, nil if they are to take plain TCP.
@@ -56,14 +56,11 @@ func (s *secrecy) wanted() bool { return s.tls || s.ca != "" || s.cert != "" || 
 func (s *secrecy) config(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if s.ca != "" {
-		text, err := os.ReadFile(s.ca)
+		cas, err := secret.Certificates(s.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--ca: %w", err)
 		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--ca: %s has no certificate in PEM form", s.ca)
-		}
+		c.RootCAs = secret.Pool(cas)
 	}
 	switch {
 	case (s.cert == "") != (s.key == ""):
@@ -71,17 +68,9 @@ func (s *secrecy) config(host string) (*tls.Config, error) {
 	case s.cert == "":
 		return c, nil
 	}
-	chain, err := os.ReadFile(s.cert)
+	pair, err := secret.KeyPair(s.cert, s.key)
 	if err != nil {
-		return nil, fmt.Errorf("--cert: %w", err)
-	}
-	key, err := bus.ReadSecret(s.key)
-	if err != nil {
-		return nil, fmt.Errorf("--key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("--cert %s with --key %s: %w", s.cert, s.key, err)
+		return nil, fmt.Errorf("--cert, --key: %w", err)
 	}
 	// Shown also to a server that asks for certificates of other CAs: so it says what it has against this one.
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }

@@ -25,7 +25,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- f.metric(l, h.Node, l.Peer)
 		}
 		states(out, linkState, l.State, []string{"down", "catching up", "up"}, h.Node, l.Peer)
-		if l.Compared != nil && l.Equal != nil {
+		if l.DigestComparedSeconds != nil && l.DigestEqual != nil {
 			for _, f := range digestFigures {
 				out <- f.metric(l, h.Node, l.Peer)
 			}

@@ -1,20 +1,20 @@
 package status
 
-// Node is how a node of the herd was when it last told all others, which it does every 5 s. It comes along the links, so from a part of the herd that is cut
-// off nothing newer comes; after 10 minutes it is forgotten.
+// Node is the record of a node of the herd, which it sends along the links every 5 s: so from a part of the herd that is cut off no newer
+// one arrives. A record is forgotten after 10 minutes.
 type Node struct {
-	Name        string      `json:"name"`
-	Self        bool        `json:"self"` // it is the node that was asked, now
-	Version     string      `json:"version"`
-	Incarnation string      `json:"incarnation"` // of its start: 32 hexadecimal digits
-	Age         float64     `json:"age"`         // seconds since it was so
-	Uptime      float64     `json:"uptime"`      // seconds, then
-	Clients     int         `json:"clients"`
-	Digest      string      `json:"digest"` // 16 hexadecimal digits
-	Links       []LinkState `json:"links"`
+	Name          string      `json:"name"`
+	Self          bool        `json:"self"` // it is the node that answers, and the record is of this moment
+	Version       string      `json:"version"`
+	Incarnation   string      `json:"incarnation"`    // of its start: 32 hexadecimal digits
+	AgeSeconds    float64     `json:"age_seconds"`    // of the record
+	UptimeSeconds float64     `json:"uptime_seconds"` // of the node when it made the record
+	Clients       int         `json:"clients"`        // whose last report it held
+	Digest        string      `json:"digest"`         // 16 hexadecimal digits
+	Links         []LinkState `json:"links"`
 }
 
-// LinkState is how a node says that a link of its own is.
+// LinkState is the state of a link as the node at one end sees it.
 type LinkState struct {
 	Peer  string `json:"peer"`
 	State string `json:"state"` // "down", "catching up" or "up"

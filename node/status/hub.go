@@ -210,9 +210,9 @@ func same(a, b []Node) bool {
 	timeless := func(list []Node) []Node {
 		list = slices.Clone(list)
 		for i := range list {
-			list[i].Age = 0
+			list[i].AgeSeconds = 0
 			if list[i].Self {
-				list[i].Uptime = 0
+				list[i].UptimeSeconds = 0
 			}
 		}
 		return list

@@ -43,8 +43,8 @@ func TestEvents(t *testing.T) {
 		const (
 			notice  = `{"at":946684800500,"kind":"gap","peer":"B","text":"3 messages are missing"}`
 			clients = `{"left_out":0,"total":2,"clients":[` +
-				`{"id":"kiwi","origin":"B","skew":"+1.000000000","position":"+34.5-118.25","lat":34.5,"lon":-118.25,"time":"946684801","age":-1.25,"line":"AT B +1.000000000 kiwi +34.5-118.25 946684801"},` +
-				`{"id":"emu","origin":"B","skew":"+1.000000000","position":"+34.5-118.25","lat":34.5,"lon":-118.25,"time":"946684800","age":-0.25,"line":"AT B +1.000000000 emu +34.5-118.25 946684800"}]}`
+				`{"id":"kiwi","origin":"B","skew":"+1.000000000","position":"+34.5-118.25","lat":34.5,"lon":-118.25,"time":"946684801","age_seconds":-1.25,"line":"AT B +1.000000000 kiwi +34.5-118.25 946684801"},` +
+				`{"id":"emu","origin":"B","skew":"+1.000000000","position":"+34.5-118.25","lat":34.5,"lon":-118.25,"time":"946684800","age_seconds":-0.25,"line":"AT B +1.000000000 emu +34.5-118.25 946684800"}]}`
 			hops = `{"left_out":0,"links":[{"from":"B","to":"A","reports":3}],"hops":[` +
 				`{"at":946684800500,"from":"B","to":"A","client":"kiwi","origin":"B","time":"946684800"},` +
 				`{"at":946684800500,"from":"B","to":"A","client":"emu","origin":"B","time":"946684800"},` +

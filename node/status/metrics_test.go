@@ -18,7 +18,8 @@ var update = flag.Bool("update", false, "rewrite the table of metrics in docs, t
 
 const metricsTable = "../../docs/METRICS.md"
 
-// full is a node in whose health every number is another one, from 1000 on, and every truth is one.
+// full is a node in whose health every number is another one, from 1000 on, and every truth is one. It returns the numbers by prefix and
+// JSON name as well.
 func full() (*told, map[string]float64) {
 	h := Health{
 		Node: "Goloman", Bus: "connected", Digest: "0123456789abcdef",
@@ -27,7 +28,7 @@ func full() (*told, map[string]float64) {
 		Places: map[string]Provider{"google": {Statuses: map[string]uint64{"OK": 2, "REQUEST_DENIED": 3}, Breaker: "half-open"}},
 	}
 	numbers, google := make(map[string]float64), h.Places["google"]
-	for what, of := range map[string]any{"node": &h, "link": &h.Links[0], "store": h.Store, "places": &google} {
+	for prefix, of := range map[string]any{"herd_": &h, "herd_link_": &h.Links[0], "herd_store_": h.Store, "herd_places_": &google} {
 		v := reflect.ValueOf(of).Elem()
 		for i := range v.NumField() {
 			number := 1000 + float64(len(numbers))
@@ -54,7 +55,8 @@ func full() (*told, map[string]float64) {
 			default:
 				continue
 			}
-			numbers[what+" "+v.Type().Field(i).Name] = number
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			numbers[prefix+name] = number
 		}
 	}
 	h.Places["google"] = google
@@ -89,28 +91,32 @@ func scrape(t *testing.T, source Source) (text string, values map[string]float64
 	return w.Body.String(), values
 }
 
-// What the health says as JSON, the metrics say as well: every number of it, once.
+// Every number of the health is a metric of the same name: its prefix, the JSON name and, for a counter, _total.
 func TestMetricsAgreeWithHealth(t *testing.T) {
 	source, numbers := full()
-	_, values := scrape(t, source)
-	delete(numbers, "places Calls") // the sum of the statuses
-	for what, number := range numbers {
-		var found []string
-		for name, value := range values {
-			if value == number {
-				found = append(found, name)
-			}
+	text, values := scrape(t, source)
+	delete(numbers, "herd_places_calls") // a metric for each status, see below
+	for name, number := range numbers {
+		labels := `{node="Goloman"}`
+		switch {
+		case strings.HasPrefix(name, "herd_link_"):
+			labels = `{node="Goloman",peer="Hands"}`
+		case strings.HasPrefix(name, "herd_places_"):
+			labels = `{provider="google"}`
 		}
-		if len(found) != 1 {
-			t.Errorf("%s, %v in JSON, is in metrics as %q", what, number, found)
+		if strings.Contains(text, "# TYPE "+name+"_total counter\n") {
+			name += "_total"
+		}
+		if value, ok := values[name+labels]; !ok || value != number {
+			t.Errorf("%s%s is %v, in the health %v", name, labels, value, number)
 		}
 	}
 	for name, want := range map[string]float64{
 		`herd_ready{node="Goloman"}`:                                             1,
 		`herd_bus_connected{node="Goloman"}`:                                     1,
-		`herd_link_twin{node="Goloman",peer="Hands"}`:                            1,
+		`herd_link_duplicate_name{node="Goloman",peer="Hands"}`:                  1,
 		`herd_link_digest_equal{node="Goloman",peer="Hands"}`:                    1,
-		`herd_link_unheard{node="Goloman",peer="Hands"}`:                         1,
+		`herd_link_never_received{node="Goloman",peer="Hands"}`:                  1,
 		`herd_link_topology_differs{node="Goloman",peer="Hands"}`:                1,
 		`herd_link_state{node="Goloman",peer="Hands",state="down"}`:              0,
 		`herd_link_state{node="Goloman",peer="Hands",state="catching_up"}`:       1,

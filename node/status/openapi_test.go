@@ -118,7 +118,7 @@ func (f *rich) Registry() *flood.Registry                      { return f.Engine
 func (f *rich) Converse(ctx context.Context, c net.Conn) error { return f.converse(ctx, c) }
 func (f *rich) Herd() []Node {
 	return []Node{{
-		Name: "A", Self: true, Version: "1", Incarnation: strings.Repeat("0f", 16), Age: 0, Uptime: 1, Clients: 2, Digest: "0123456789abcdef",
+		Name: "A", Self: true, Version: "1", Incarnation: strings.Repeat("0f", 16), AgeSeconds: 0, UptimeSeconds: 1, Clients: 2, Digest: "0123456789abcdef",
 		Links: []LinkState{{"B", "catching up"}},
 	}}
 }
@@ -128,7 +128,7 @@ func newRich(t *testing.T) *rich {
 	f.health = Health{
 		Node: "A", Missing: []string{"catching up with B"}, Bus: "connected", Clients: 1, Digest: "0123456789abcdef", Store: &Store{Mode: "always", State: "ok"},
 		Links: []Link{{
-			Peer: "B", State: "down", Twin: true, Unheard: true, Topology: "differs", Lacking: []string{"C"}, Compared: new(float64(1)), Equal: new(true), Told: 3,
+			Peer: "B", State: "down", DuplicateName: true, NeverReceived: true, Topology: "differs", Lacking: []string{"C"}, DigestComparedSeconds: new(float64(1)), DigestEqual: new(true), ReportsSent: 3,
 		}},
 		Refused: map[string]uint64{"x": 1}, Places: map[string]Provider{"gazetteer": {Statuses: map[string]uint64{"OK": 1}, Breaker: "open"}},
 	}

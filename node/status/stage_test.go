@@ -41,7 +41,7 @@ func newStage(t testing.TB) *stage {
 
 func (s *stage) Health() Health { return Health{Node: "A"} }
 func (s *stage) Herd() []Node {
-	return []Node{{Name: "A", Self: true, Uptime: float64(time.Now().Unix())}}
+	return []Node{{Name: "A", Self: true, UptimeSeconds: float64(time.Now().Unix())}}
 }
 func (s *stage) Topology() *topology.Topology { return s.topology.Load() }
 

@@ -1,70 +1,71 @@
-// Package status tells over HTTP how a node is: alive, ready, and what its links do.
+// Package status serves what a node shows over HTTP: its health, the API with its stream of events, metrics, and the status page.
 package status
 
-// Health is what a node says of itself.
+// Health is how a node is at one moment. Counters count from its start. A number has the name that it has at /metrics, there after
+// herd_, herd_link_, herd_store_ or herd_places_, and before _total if it is a counter.
 type Health struct {
-	Node     string            `json:"node"`
-	Ready    bool              `json:"ready"`             // once true it stays so: lost links do not end it
-	Missing  []string          `json:"missing,omitempty"` // for it to be ready
-	Bus      string            `json:"bus"`               // "connected", or why not
-	Uptime   float64           `json:"uptime"`            // seconds
-	Clients  int               `json:"clients"`           // devices whose last place is known
-	Digest   string            `json:"digest"`            // 16 hexadecimal digits: nodes with the same know the same of them
-	Sessions int               `json:"sessions"`          // clients connected now
-	Store    *Store            `json:"store,omitempty"`
-	Links    []Link            `json:"links"`   // one for each neighbour
-	Refused  map[string]uint64 `json:"refused"` // how often, by reason
+	Node          string            `json:"node"`
+	Ready         bool              `json:"ready"`             // it has caught up with its neighbours; once true it stays true, also while links are down
+	Missing       []string          `json:"missing,omitempty"` // what it waits for before it is ready
+	Bus           string            `json:"bus"`               // "connected", or why not
+	UptimeSeconds float64           `json:"uptime_seconds"`
+	Clients       int               `json:"clients"`  // whose last report is held
+	Digest        string            `json:"digest"`   // 16 hexadecimal digits; equal for nodes that hold the same reports
+	Sessions      int               `json:"sessions"` // open connections of clients
+	Store         *Store            `json:"store,omitempty"`
+	Links         []Link            `json:"links"`   // one for each neighbour
+	Refused       map[string]uint64 `json:"refused"` // how often, by reason
 
-	Places map[string]Provider `json:"places,omitempty"` // of all nodes in the process, by provider
+	Places map[string]Provider `json:"places,omitempty"` // shared by all nodes of the process, by provider
 }
 
-// Provider is what has happened between a process and one of its providers of places.
+// Provider counts what a process has requested of one of its providers of places.
 type Provider struct {
-	Calls    uint64            `json:"calls"`             // questions
-	Statuses map[string]uint64 `json:"statuses"`          // how they ended, in Google's status words
-	Seconds  float64           `json:"seconds"`           // that they took together
-	Retries  uint64            `json:"retries"`           // attempts beyond the first of each
-	Hits     uint64            `json:"hits"`              // answers that were remembered, without a call
-	Joined   uint64            `json:"joined"`            // questions that waited for the same one, which was under way
-	Fell     uint64            `json:"fell"`              // answers of the fallback in its place
-	Breaker  string            `json:"breaker,omitempty"` // closed, half-open or open; left out if it never turned
+	Calls       uint64            `json:"calls"`             // requests sent
+	Statuses    map[string]uint64 `json:"statuses"`          // how they ended, in Google's status words
+	CallSeconds float64           `json:"call_seconds"`      // sum of their durations
+	Retries     uint64            `json:"retries"`           // attempts beyond the first of each call
+	CacheHits   uint64            `json:"cache_hits"`        // answers from the cache, without a call
+	Joined      uint64            `json:"joined"`            // questions that shared the call of an equal one in flight
+	Fallbacks   uint64            `json:"fallbacks"`         // answers of the fallback provider in its place
+	Breaker     string            `json:"breaker,omitempty"` // closed, half-open or open; left out if it has never changed
 }
 
-// Store is how a node's disk does.
+// Store is how the durable log of a node is.
 type Store struct {
-	Mode    string  `json:"mode"`    // interval or always
-	State   string  `json:"state"`   // ok, behind, or why it fails
-	Waiting int     `json:"waiting"` // reports that wait for it
-	Lag     float64 `json:"lag"`     // seconds for which the first of them has been waiting, at most
+	Mode           string  `json:"mode"`            // interval or always
+	State          string  `json:"state"`           // ok, behind, or the error for which it fails
+	WaitingReports int     `json:"waiting_reports"` // not yet on the disk
+	LagSeconds     float64 `json:"lag_seconds"`     // upper bound of the time for which the first of them has waited
 }
 
-// Link is what a node knows of the way to one neighbour. What counts does so from the start of the node.
+// Link is what a node knows of one neighbour and of what both have sent each other.
 type Link struct {
-	Peer       string   `json:"peer"`
-	State      string   `json:"state"`              // "down", "catching up" or "up"
-	Silent     float64  `json:"silent"`             // seconds since the last heartbeat, or since the node is connected
-	Twin       bool     `json:"twin,omitempty"`     // in the last minute two nodes had one name: the neighbour's or this one's
-	Unheard    bool     `json:"unheard,omitempty"`  // nothing came since the node is connected: does the neighbour run, and know of the link?
-	Topology   string   `json:"topology,omitempty"` // how the neighbour's differs from this node's
-	Lacking    []string `json:"lacking,omitempty"`  // other neighbours whose topology has no such link
-	Compared   *float64 `json:"compared,omitempty"` // seconds since digests could be compared last; left out if they never could
-	Equal      *bool    `json:"equal,omitempty"`    // they were, then
-	Queued     int      `json:"queued"`             // reports waiting to be told
-	Told       uint64   `json:"told"`               // reports sent
-	Messages   uint64   `json:"messages"`           // in so many messages
-	Heard      uint64   `json:"heard"`              // reports received
-	Old        uint64   `json:"old"`                // of these, not news
-	Duplicates uint64   `json:"duplicates"`         // of these, exactly what was known
-	Conflated  uint64   `json:"conflated"`          // reports replaced by a newer one of the same client while they waited
-	Emptied    uint64   `json:"emptied"`            // reports not told, because too many waited or the bus was away: repair brings them
-	Gaps       uint64   `json:"gaps"`               // messages of reports that were missing
-	Repeated   uint64   `json:"repeated"`           // messages of reports that were heard before
-	Walks      uint64   `json:"walks"`              // repairs
-	GivenUp    uint64   `json:"given_up"`           // repairs that got no answers; they are begun anew
-	Pulled     uint64   `json:"pulled"`             // reports that they brought
-	PulledNew  uint64   `json:"pulled_new"`         // of these, news
-	RepairIn   uint64   `json:"repair_in"`          // bytes of repair heard
-	RepairOut  uint64   `json:"repair_out"`         // bytes of repair sent
-	Unread     uint64   `json:"unread"`             // the neighbour's questions thrown away because too many waited
-	Twins      uint64   `json:"twins"`              // signs that two nodes have one name: the neighbour's or this one's
+	Peer                  string   `json:"peer"`
+	State                 string   `json:"state"`                             // "down", "catching up" or "up"
+	SilentSeconds         float64  `json:"silent_seconds"`                    // since the neighbour's last heartbeat, or since the node connected
+	DuplicateName         bool     `json:"duplicate_name,omitempty"`          // in the last minute two nodes used one name: the neighbour's or this node's
+	NeverReceived         bool     `json:"never_received,omitempty"`          // nothing has come from the neighbour since the node connected
+	Topology              string   `json:"topology,omitempty"`                // how the neighbour's differs from this node's; empty if it does not
+	Lacking               []string `json:"lacking,omitempty"`                 // neighbours of this node that the peer's topology does not link with it
+	DigestComparedSeconds *float64 `json:"digest_compared_seconds,omitempty"` // since digests were last compared; nil if they never were
+	DigestEqual           *bool    `json:"digest_equal,omitempty"`            // the result of that comparison
+	QueueReports          int      `json:"queue_reports"`                     // waiting to be sent
+	ReportsSent           uint64   `json:"reports_sent"`
+	MessagesSent          uint64   `json:"messages_sent"` // that carried them
+	ReportsReceived       uint64   `json:"reports_received"`
+	ReportsStale          uint64   `json:"reports_stale"`         // received, and not newer than what was held
+	ReportsDuplicate      uint64   `json:"reports_duplicate"`     // the stale ones that were exactly what was held
+	ReportsConflated      uint64   `json:"reports_conflated"`     // replaced by a newer one of the same client while they waited
+	ReportsDropped        uint64   `json:"reports_dropped"`       // not sent, because the queue was full or the bus away; a sync brings them
+	MessagesMissing       uint64   `json:"messages_missing"`      // numbers that the neighbour's messages skipped
+	MessagesRepeated      uint64   `json:"messages_repeated"`     // received more than once
+	Syncs                 uint64   `json:"syncs"`                 // from this neighbour, that ended
+	SyncsAbandoned        uint64   `json:"syncs_abandoned"`       // for want of answers; another one starts later
+	SyncReports           uint64   `json:"sync_reports"`          // that syncs brought
+	SyncReportsNew        uint64   `json:"sync_reports_new"`      // those of them that were newer than what was held
+	SyncReceivedBytes     uint64   `json:"sync_received_bytes"`   // requests and answers
+	SyncSentBytes         uint64   `json:"sync_sent_bytes"`       // requests and answers
+	SyncRequestsDropped   uint64   `json:"sync_requests_dropped"` // requests of the neighbour, because too many waited
+	DuplicateNameSigns    uint64   `json:"duplicate_name_signs"`  // signs that two nodes use one name: the neighbour's or this node's
 }

@@ -48,7 +48,7 @@ func header(name, value string) func(*http.Request) {
 }
 
 func TestHandler(t *testing.T) {
-	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", Told: 7}}, Refused: map[string]uint64{"x": 1}}
+	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", ReportsSent: 7}}, Refused: map[string]uint64{"x": 1}}
 	handler := New(Config{Source: &told{health: &h}, Options: Options{Open: true}})
 	get := func(method, path string) (int, Health) {
 		w := answer(handler, method, path)

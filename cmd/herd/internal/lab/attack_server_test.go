@@ -138,7 +138,7 @@ func (f *fortress) counts() counts {
 			c.refused[why] += times
 		}
 		for _, l := range h.Links {
-			c.emptied += l.Emptied
+			c.emptied += l.ReportsDropped
 		}
 	}
 	return c

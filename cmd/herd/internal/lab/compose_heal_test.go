@@ -141,7 +141,7 @@ func testKilledUnderLoad(t *testing.T, l *ledger) {
 		return err
 	})
 	l.holds(t, "Wilkes") // at once
-	t.Logf("ready within %.2f s, with %d clients", h.Uptime, h.Clients)
+	t.Logf("ready within %.2f s, with %d clients", h.UptimeSeconds, h.Clients)
 	l.healed(t, "Wilkes is ready")
 	healthy(t, "Wilkes")
 }

@@ -163,8 +163,8 @@ func (s *peer) equal(others ...*peer) {
 func (s *peer) told() (told, conflated uint64) {
 	for _, n := range s.nodes {
 		for _, l := range health(n).Links {
-			told += l.Told
-			conflated += l.Conflated
+			told += l.ReportsSent
+			conflated += l.ReportsConflated
 		}
 	}
 	return told, conflated

@@ -96,7 +96,7 @@ export class Follow {
   // age shows how old the report is.
   age() {
     if (this.#key === null) return;
-    const age = this.#report.age + (performance.now() - this.#read) / 1000;
+    const age = this.#report.age_seconds + (performance.now() - this.#read) / 1000;
     set(this.#root.querySelector(".age"), span(age) + " ago");
   }
 

@@ -146,7 +146,7 @@ stream.on("health", (h) => {
   $("bus").className = "state " + (h.bus === "connected" ? "up" : "down");
   set($("clients"), count(h.clients));
   set($("sessions"), count(h.sessions));
-  set($("uptime"), span(h.uptime));
+  set($("uptime"), span(h.uptime_seconds));
   set($("digest"), h.digest.slice(0, 8));
   $("digest").title = h.digest;
   $("stored").hidden = !h.store;
@@ -168,7 +168,7 @@ stream.on("nodes", (list) => {
   nodes.update(list.toSorted((a, b) => order(a) - order(b)), names.filter((n) => !list.some((r) => r.name === n)));
   set($("nodes-says"), "as each last told all others along the links, at most every 5 s");
   const own = list.find((n) => n.self);
-  graph.fill(new Map(list.map((n) => [n.name, { clients: n.clients, stale: !n.self && n.age > 15, age: n.age, equal: n.digest === own?.digest }])));
+  graph.fill(new Map(list.map((n) => [n.name, { clients: n.clients, stale: !n.self && n.age_seconds > 15, age: n.age_seconds, equal: n.digest === own?.digest }])));
   states();
 });
 
@@ -232,8 +232,8 @@ function reports() {
 }
 
 function report(c) {
-  const [i, moved] = clients.put(c.id, c.id_base64, palette.of(c.origin), c.lat, c.lon, c.time, received(c.time, c.skew), Date.now() - 1000 * c.age);
-  if (moved || c.age < 2) map.pulse(i);
+  const [i, moved] = clients.put(c.id, c.id_base64, palette.of(c.origin), c.lat, c.lon, c.time, received(c.time, c.skew), Date.now() - 1000 * c.age_seconds);
+  if (moved || c.age_seconds < 2) map.pulse(i);
   return i;
 }
 

@@ -56,8 +56,8 @@ export class Links {
     th.scope = "row";
     tr.append(th);
     for (const [key, label, className] of [
-      ["state", "State", ""], ["heard", "Heard/s", "number"], ["told", "Told/s", "number"], ["spark", "Last minute", "spark"], ["lag", "Lag", "number"],
-      ["queued", "Queue", "number"], ["conflated", "Conflated", "number"], ["pulled", "Repaired", "number"], ["gaps", "Gaps", "number"], ["digest", "Digest", ""],
+      ["state", "State", ""], ["received", "Received/s", "number"], ["sent", "Sent/s", "number"], ["spark", "Last minute", "spark"], ["lag", "Lag", "number"],
+      ["queue", "Queue", "number"], ["conflated", "Conflated", "number"], ["synced", "Synced", "number"], ["missing", "Missing", "number"], ["digest", "Digest", ""],
     ]) {
       cells[key] = cell(label, className);
       tr.append(cells[key]);
@@ -76,8 +76,8 @@ export class Links {
   // update shows the health of the node, and returns its links' states.
   update(health) {
     const links = health.links ?? [];
-    const seconds = this.#last === null ? 0 : health.uptime - this.#last;
-    this.#last = health.uptime;
+    const seconds = this.#last === null ? 0 : health.uptime_seconds - this.#last;
+    this.#last = health.uptime_seconds;
     if (seconds < 0) this.#rows.clear(); // it was started anew
     for (const peer of this.#rows.keys()) {
       if (!links.some((l) => l.peer === peer)) this.#rows.delete(peer);
@@ -86,48 +86,50 @@ export class Links {
       if (!this.#rows.has(l.peer)) this.#rows.set(l.peer, this.#row(l.peer));
       const row = this.#rows.get(l.peer), { cells } = row;
       if (row.before && seconds > 0) {
-        const heard = Math.max(0, l.heard - row.before.heard) / seconds, told = Math.max(0, l.told - row.before.told) / seconds;
-        set(cells.heard, rate(heard));
-        set(cells.told, rate(told));
-        row.rates.push(heard + told);
+        const perSecond = (counter) => Math.max(0, l[counter] - row.before[counter]) / seconds;
+        const received = perSecond("reports_received"), sent = perSecond("reports_sent");
+        set(cells.received, rate(received));
+        set(cells.sent, rate(sent));
+        row.rates.push(received + sent);
         if (row.rates.length > history) row.rates.shift();
         const most = Math.max(1, ...row.rates);
         row.line.setAttribute("points", row.rates.map((r, i) => `${history - row.rates.length + i + 1},${(15 - (13 * r) / most).toFixed(1)}`).join(" "));
       } else if (!row.before) {
-        set(cells.heard, "–");
-        set(cells.told, "–");
+        set(cells.received, "–");
+        set(cells.sent, "–");
       }
       row.before = l;
       if (cells.state.textContent !== l.state) cells.state.replaceChildren(badge(l.state));
       cells.state.title = remarks(l);
       cells.state.classList.toggle("remarked", cells.state.title !== "");
       if (cells.lag.textContent === "" || l.state === "down") set(cells.lag, "–");
-      set(cells.queued, count(l.queued));
-      set(cells.conflated, count(l.conflated));
-      set(cells.pulled, count(l.pulled));
-      set(cells.gaps, count(l.gaps));
-      set(cells.digest, l.state === "down" ? `silent ${span(l.silent)}` : compared(l));
+      set(cells.queue, count(l.queue_reports));
+      set(cells.conflated, count(l.reports_conflated));
+      set(cells.synced, count(l.sync_reports));
+      set(cells.missing, count(l.messages_missing));
+      set(cells.digest, l.state === "down" ? `silent ${span(l.silent_seconds)}` : compared(l));
     }
     const rows = links.map((l) => this.#rows.get(l.peer).tr);
     if (rows.length !== this.#body.children.length || rows.some((r, i) => this.#body.children[i] !== r)) this.#body.replaceChildren(...rows);
   }
 }
 
-// compared says when the digests of both ends could be compared at last, and how that went.
+// compared says when the digests of both ends were last compared, and with what result.
 function compared(l) {
-  if (l.compared === undefined) return "not compared yet";
-  return `${l.equal ? "equal" : "differ"} ${l.compared < 1 ? "< 1 s" : span(l.compared)} ago`;
+  const ago = l.digest_compared_seconds;
+  if (ago === undefined) return "not compared yet";
+  return `${l.digest_equal ? "equal" : "differ"} ${ago < 1 ? "< 1 s" : span(ago)} ago`;
 }
 
 // remarks are what is wrong with a link, in words.
 function remarks(l) {
   const list = [];
-  if (l.twin) list.push("two nodes have one name");
-  if (l.unheard) list.push("nothing heard since the node is connected");
+  if (l.duplicate_name) list.push("two nodes have one name");
+  if (l.never_received) list.push("nothing received since the node connected");
   if (l.topology) list.push("topology: " + l.topology);
   if (l.lacking?.length) list.push("not in the topology of " + l.lacking.join(", "));
-  if (l.emptied > 0) list.push(`${count(l.emptied)} emptied from the queue`);
-  if (l.given_up > 0) list.push(`${count(l.given_up)} repairs begun anew`);
+  if (l.reports_dropped > 0) list.push(`${count(l.reports_dropped)} reports dropped`);
+  if (l.syncs_abandoned > 0) list.push(`${count(l.syncs_abandoned)} syncs abandoned`);
   return list.join("; ");
 }
 
@@ -187,7 +189,7 @@ export class Nodes {
     cells.version.title = n.version;
     set(cells.incarnation, n.incarnation.slice(0, 8));
     cells.incarnation.title = n.incarnation;
-    set(cells.uptime, span(n.uptime));
+    set(cells.uptime, span(n.uptime_seconds));
     set(cells.clients, count(n.clients));
     set(cells.digest, n.digest.slice(0, 8));
     cells.digest.title = n.digest + (own && !n.self ? (n.digest === own.digest ? ": as here" : ": another than here now, when it was told") : "");
@@ -214,7 +216,7 @@ export class Nodes {
   age() {
     const passed = (performance.now() - this.#since) / 1000;
     for (const n of this.#list) {
-      const { tr, cells } = this.#rows.get(n.name), age = n.self ? 0 : n.age + passed;
+      const { tr, cells } = this.#rows.get(n.name), age = n.self ? 0 : n.age_seconds + passed;
       set(cells.age, n.self ? "now" : span(Math.max(1, age)) + " ago");
       tr.classList.toggle("stale", age > 15);
     }

@@ -1,4 +1,4 @@
-package bus_test
+package secret_test
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	"syscall"
 	"testing"
 
-	"herd/bus"
+	"herd/secret"
 )
 
-func TestReadSecret(t *testing.T) {
+func TestRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seed")
 	if err := os.WriteFile(path, []byte("SU"), 0o600); err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestReadSecret(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		got, err := bus.ReadSecret(path)
+		got, err := secret.Read(path)
 		if mode&^group&^0o100 == 0 {
 			if err != nil || string(got) != "SU" {
 				t.Errorf("mode %o: %q, %v", mode, got, err)
@@ -40,14 +40,14 @@ func TestReadSecret(t *testing.T) {
 			t.Errorf("mode %o: %v, want %s", mode, err, want)
 		}
 	}
-	if _, err := bus.ReadSecret(filepath.Dir(path)); err == nil {
+	if _, err := secret.Read(filepath.Dir(path)); err == nil {
 		t.Error("a directory is no secret")
 	}
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bus.ReadSecret(pipe); err == nil || err.Error() != pipe+" is not a file" {
+	if _, err := secret.Read(pipe); err == nil || err.Error() != pipe+" is not a file" {
 		t.Errorf("of a pipe: %v", err)
 	}
 	if os.Getuid() == 0 {
@@ -55,7 +55,7 @@ func TestReadSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := fmt.Sprintf("%s belongs to another user (65532); run chown 0 %s", path, path)
-		if _, err := bus.ReadSecret(path); err == nil || err.Error() != want {
+		if _, err := secret.Read(path); err == nil || err.Error() != want {
 			t.Errorf("of another user: %v, want %s", err, want)
 		}
 	}
