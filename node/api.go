@@ -2,68 +2,44 @@ package node
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
-	"net/netip"
-	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
+	"herd/node/admit"
 	"herd/node/flood"
+	"herd/node/line"
+	"herd/node/session"
 	"herd/node/status"
 )
 
-const maxTries = 10 // to log in, from one address in a minute
-
-// serveHTTP serves who looks at the node, until ctx ends or the listener fails; only then it returns an error.
-func (n *Node) serveHTTP(ctx context.Context) error {
-	complaints, err := zap.NewStdLogAt(n.Log, zap.WarnLevel)
-	if err != nil {
-		return err
-	}
-	return status.New(status.Config{
-		Source: n, Herd: n.HerdName, Node: string(n.Name), Version: n.Version, Options: n.Status, Log: complaints,
-	}).Serve(ctx, n.HTTP)
-}
-
-// Refuse counts and logs that somebody who looks at the node was refused, for [status.Source].
+// Refuse counts and logs that somebody was refused over HTTP, for [status.Source].
 func (n *Node) Refuse(why status.Refusal, address string) {
-	reason := map[status.Refusal]reason{
-		status.WrongToken: wrongToken, status.ForeignHost: foreignHost, status.CrossSite: crossSite, status.TooManyTries: tooManyTries,
-	}[why]
-	n.refusals.note(reason, visitor(address))
+	n.admit.Refuse(map[status.Refusal]admit.Reason{
+		status.WrongToken: admit.WrongToken, status.ForeignHost: admit.WrongHost, status.CrossSite: admit.CrossSite, status.TooManyTries: admit.TooManyLogins,
+	}[why], admit.ParseAddress(address))
 }
 
 // MayLogIn reports whether somebody at an address may try to log in, for [status.Source].
 func (n *Node) MayLogIn(address string) bool {
-	return n.tries.take(visitor(address), maxTries, time.Now())
+	return n.admit.MayLogIn(admit.ParseAddress(address), time.Now())
 }
 
 // Cutoff returns the time of receipt before which all has been forgotten, see [flood.Engine.Cutoff].
 func (n *Node) Cutoff() int64 { return n.engine.Cutoff() }
 
 // Converse serves a client that came over HTTP, for [status.Source], until it is done or ctx ends: as one that came over TCP, with the
-// same limits. Where clients need certificates there is no way around that.
+// same limits.
 func (n *Node) Converse(ctx context.Context, conn net.Conn) error {
-	if n.tls.Load().requires() {
+	switch err := n.sessions.ServeConn(ctx, conn); err {
+	case session.ErrCertificateRequired:
 		return status.ErrCertificates
-	}
-	host, limits := hostOf(conn.RemoteAddr()), n.limits.Load()
-	if why, ok := n.door.enter(host, limits.Connections, limits.PerAddress); !ok {
-		n.refusals.note(why, host)
+	case session.ErrTooMany:
 		return status.ErrCrowded
-	}
-	var tasks sync.WaitGroup
-	s := newSession(n, conn, nil, host, &tasks)
-	s.restless = true // a body that was not there in time cannot be read on
-	s.run(ctx)
-	tasks.Wait()
-	if !errors.Is(s.why, io.EOF) {
+	case session.ErrIncomplete:
 		return status.ErrCut
+	default:
+		return err
 	}
-	return nil
 }
 
 // missing says what keeps the node from being ready.
@@ -81,11 +57,36 @@ func (n *Node) missing(now time.Time) (missing []string) {
 	return missing
 }
 
-// visitor returns the address HOST:PORT as limits know it.
-func visitor(address string) string {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return address
+// Counts returns what the node has counted that its health does not tell.
+func (n *Node) Counts() status.Counts {
+	_, accepted := n.admit.Connections()
+	c, m := status.Counts{
+		Opened: accepted, Reasons: admit.Reasons(),
+		ClientLag: n.clientLag, NeighbourLag: n.neighbourLag, LinkLag: make(map[string]*status.Histogram),
+	}, n.sessions.Commands()
+	c.Commands = []status.Command{
+		{Name: "IAMAT", Outcome: status.Admitted, Times: m.Admitted},
+		{Name: "IAMAT", Outcome: status.Stale, Times: m.Stale},
+		{Name: "IAMAT", Outcome: status.Refused, Times: m.Refused},
+		{Name: "WHATSAT", Outcome: status.Found, Times: m.Found},
+		{Name: "WHATSAT", Outcome: status.Nothing, Times: m.Nothing},
+		{Name: "WHATSAT", Outcome: status.Failed, Times: m.Failed},
+		{Name: "WHATSAT", Outcome: status.Unknown, Times: m.Unknown},
+		{Name: "other", Outcome: status.Invalid, Times: m.Invalid},
+		{Name: "other", Outcome: status.TooLong, Times: m.TooLong},
 	}
-	return hostOf(net.TCPAddrFromAddrPort(to))
+	for _, l := range n.links() {
+		c.LinkLag[string(l.Peer)] = l.lag
+	}
+	return c
+}
+
+// Where returns the AT line of a client without its LF, and whether it is known, for [bus.Service].
+func (n *Node) Where(client string) (at []byte, known bool) {
+	r, known := n.engine.Registry().Get(line.ClientID(client))
+	if !known {
+		return nil, false
+	}
+	at = r.AppendAt(nil)
+	return at[:len(at)-1], true
 }

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"herd/node/session/sessiontest"
 	"herd/places"
 )
 
@@ -52,16 +54,16 @@ func TestReportsAsOverTCP(t *testing.T) {
 		strings.Repeat("x", 5000) + "\nIAMAT a +1+2 1\n", strings.Repeat("IAMAT a +1+2 1\n", 20_000), "\xff\x00\n\r\n",
 		strings.Repeat("WHATSAT a 10 1\n", 40),
 	} {
-		client := dial(t, n.address)
-		client.send("IAMAT a +34.068930-118.445127 1520023934.918963997\n") // so that none of the others is news
-		client.send("IAMAT b +34.068930-118.445127 1520023934.918963997\n")
-		client.paragraph()
-		client.paragraph()
+		client := sessiontest.Dial(t, n.address)
+		client.Send("IAMAT a +34.068930-118.445127 1520023934.918963997\n") // so that none of the others is news
+		client.Send("IAMAT b +34.068930-118.445127 1520023934.918963997\n")
+		client.Paragraph()
+		client.Paragraph()
 		go func() {
-			_, _ = io.WriteString(client.conn, lines)
-			_ = client.conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.WriteString(client.Conn, lines)
+			_ = client.Conn.(*net.TCPConn).CloseWrite()
 		}()
-		want, err := io.ReadAll(client.in)
+		want, err := io.ReadAll(client.In)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,9 +165,9 @@ func TestReportsLimits(t *testing.T) {
 	})
 	t.Run("connections from an address", func(t *testing.T) {
 		n := lookAt(t, func(c *Config) { c.Limits.PerAddress = 1 })
-		c := dial(t, n.address)
-		c.send("x\n")
-		c.read(len("? x\n"))
+		c := sessiontest.Dial(t, n.address)
+		c.Send("x\n")
+		c.Bytes(len("? x\n"))
 		code, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("x\n"))
 		if code != 429 || !strings.Contains(text, "too many clients") || refused(n, "too many connections from one address") != 1 {
 			t.Errorf("%d %q %v", code, text, n.Health().Refused)
@@ -179,9 +181,8 @@ func TestReportsLimits(t *testing.T) {
 		}
 	})
 	t.Run("certificates", func(t *testing.T) {
-		n := lookAt(t)
-		ca := newAuthority(t, "CA", nil)
-		n.tls.Store(ca.serve(t, ca))
+		ca := sessiontest.NewCA(t, "CA", nil)
+		n := lookAt(t, func(c *Config) { c.TLS = serverTLS(t, ca, ca) })
 		code, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 1\n"))
 		if code != 403 || !strings.Contains(text, "need a certificate") || n.Registry().Len() != 0 {
 			t.Errorf("%d %q, %d clients", code, text, n.Registry().Len())
@@ -202,7 +203,7 @@ func TestReportsAtTheEnd(t *testing.T) {
 
 // A node that is not ready says what it lacks.
 func TestMissing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		n := New(Config{Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Bus: nobody{}, Log: zapNop})
 		if got, want := n.Health().Missing, []string{"the bus: not yet connected"}; !slices.Equal(got, want) {
 			t.Errorf("at first %q, want %q", got, want)

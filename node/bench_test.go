@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 )
 
 // load is a generator of IAMAT lines: so many connections, each of which sends batches and awaits all their replies.
@@ -168,10 +169,10 @@ func BenchmarkSessions(b *testing.B) {
 // clients' share of the encryption is in it.
 func BenchmarkSessionsTLS(b *testing.B) {
 	log := warnings(b)
-	ca := newAuthority(b, "CA", nil)
-	server := ca.serve(b, nil)
+	ca := sessiontest.NewCA(b, "CA", nil)
+	server := serverTLS(b, ca)
 	plain := newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil)
-	secure := newLoad(b, alone(b, func(c *Config) { c.Log, c.TLS = log, server }).address, ca.trust())
+	secure := newLoad(b, alone(b, func(c *Config) { c.Log, c.TLS = log, server }).address, ca.Trust())
 	const batches = 20
 	var plainTime, secureTime time.Duration
 	rounds := 0
@@ -187,9 +188,9 @@ func BenchmarkSessionsTLS(b *testing.B) {
 
 // BenchmarkHandshake is what a client costs that comes with a certificate, both sides together, from connecting to its first reply.
 func BenchmarkHandshake(b *testing.B) {
-	ca := newAuthority(b, "CA", nil)
-	n := alone(b, func(c *Config) { c.TLS, c.Log = ca.serve(b, ca), warnings(b) })
-	config := ca.trust(ca.issue(b, []string{"kiwi"}))
+	ca := sessiontest.NewCA(b, "CA", nil)
+	n := alone(b, func(c *Config) { c.TLS, c.Log = serverTLS(b, ca, ca), warnings(b) })
+	config := ca.Trust(ca.Issue(b, []string{"kiwi"}))
 	for b.Loop() {
 		conn, err := tls.Dial("tcp", n.address, config)
 		if err != nil {

@@ -1,16 +1,14 @@
 package node
 
 import (
-	"bufio"
 	"context"
-	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"herd/node/session/sessiontest"
 	"herd/node/topology"
 
 	"go.uber.org/zap"
@@ -21,66 +19,6 @@ import (
 	"herd/node/line"
 	"herd/places"
 )
-
-// pipes is a listener in memory, for tests in fake time.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	close  sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.close.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }
-
-// phone is a client's end of a connection in memory.
-type phone struct {
-	t testing.TB
-	net.Conn
-	in *bufio.Reader
-}
-
-func (p *pipes) dial(t testing.TB) *phone {
-	ours, theirs := net.Pipe()
-	p.conns <- theirs
-	t.Cleanup(func() { _ = ours.Close() })
-	return &phone{t, ours, bufio.NewReaderSize(ours, 1<<16)}
-}
-
-func (p *phone) send(text string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p, text); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// line returns the next line with its LF, or the error that came instead.
-func (p *phone) line() string {
-	l, err := p.in.ReadString('\n')
-	if err != nil {
-		return err.Error()
-	}
-	return l
-}
 
 // around returns the topology of a node with these neighbours.
 func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.Topology {
@@ -99,9 +37,9 @@ func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.
 // fake is a node in fake time, with what it needs.
 type fake struct {
 	*Node
-	doors *pipes
-	logs  *observer.ObservedLogs
-	stop  func()
+	listener *sessiontest.Listener
+	logs     *observer.ObservedLogs
+	stop     func()
 }
 
 // startFake runs a node in memory, which does not wait to catch up before it is ready. It is for within a bubble.
@@ -116,8 +54,8 @@ func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer b
 // runFake runs a node with a listener and a log in memory.
 func runFake(t testing.TB, c Config, adjust ...func(*Config)) *fake {
 	core, logs := observer.New(zapcore.InfoLevel)
-	f := &fake{doors: newPipes(), logs: logs}
-	c.Listener, c.Log = f.doors, zap.New(core).Named(string(c.Name))
+	f := &fake{listener: sessiontest.NewListener(), logs: logs}
+	c.Listener, c.Log = f.listener, zap.New(core).Named(string(c.Name))
 	for _, a := range adjust {
 		a(&c)
 	}
@@ -173,22 +111,27 @@ func (f *fake) about(events ...string) []string {
 	return some
 }
 
-// oracle is a Finder that answers when it is told to.
-type oracle struct {
-	asked chan places.Query
-	speak chan struct{} // one value or its end lets one or all answers out
+// blockingFinder is a Finder that answers when it is told to.
+type blockingFinder struct {
+	asked  chan places.Query
+	answer chan struct{} // one value lets one answer out; closing it lets out all
 }
 
-func newOracle() *oracle {
-	return &oracle{asked: make(chan places.Query, 100), speak: make(chan struct{})}
+func newBlockingFinder() *blockingFinder {
+	return &blockingFinder{asked: make(chan places.Query, 100), answer: make(chan struct{})}
 }
 
-func (o *oracle) Find(ctx context.Context, q places.Query) (places.Answer, error) {
-	o.asked <- q
+func (f *blockingFinder) Find(ctx context.Context, q places.Query) (places.Answer, error) {
+	f.asked <- q
 	select {
-	case <-o.speak:
+	case <-f.answer:
 		return places.Answer{Results: []places.Place{{Name: "here", Geometry: places.Geometry{Location: q.At}}}}, nil
 	case <-ctx.Done():
 		return places.Answer{}, ctx.Err()
 	}
 }
+
+const (
+	place   = "+34.068930-118.445127"
+	example = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\n"
+)

@@ -45,7 +45,7 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) error {
 	if err := n.startBusSession(b); err != nil {
 		return err
 	}
-	n.Log.Info("bus connected")
+	n.log.Info("bus connected")
 	for again := time.NewTicker(subscribeTime); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -138,7 +138,7 @@ func (n *Node) Relink(topology *topology.Topology) {
 	n.relinking.Lock()
 	defer n.relinking.Unlock()
 	before := n.links()
-	n.engine.Relink(time.Now(), topology, n.limits.Load().Queue)
+	n.engine.Relink(time.Now(), topology, n.admit.Limits().Queue)
 	n.topology.Store(topology)
 	after := make([]*link, 0, len(before))
 	for _, l := range n.engine.Links() {
@@ -189,13 +189,13 @@ func (b *busSession) send(ctx context.Context, l *link) {
 		}
 		message := bus.Message{Kind: m.Kind, Payload: m.Payload}
 		if m.Kind == subject.Propagate {
-			payload = appendReports(payload[:0], n.Name, m.Reports)
+			payload = appendReports(payload[:0], n.name, m.Reports)
 			message.Stamp, message.Payload = m.Stamp, payload
 		}
 		if err := b.publish(l, &m, message); err != nil {
 			l.sending.Store(false)
 			if ctx.Err() == nil {
-				n.Log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
+				n.log.Warn("not published", zap.String("to", string(l.Peer)), zap.Error(err))
 			}
 			b.fail(nil)
 			return
@@ -229,15 +229,15 @@ func (n *Node) published(l *link, m *flood.Message, payload []byte) {
 	case subject.Propagate:
 		l.reportsSent.Add(uint64(len(m.Reports)))
 		l.messagesSent.Add(1)
-		n.hop(n.Name, l.Peer, m.Reports)
-		if n.Log.Core().Enabled(zap.InfoLevel) {
+		n.hop(n.name, l.Peer, m.Reports)
+		if n.log.Core().Enabled(zap.InfoLevel) {
 			for sent := range strings.SplitSeq(string(payload), "\n") {
-				n.Log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", quoted(sent)))
+				n.log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", line.Printable(sent)))
 			}
 		}
 	case subject.Digest:
-		if n.Log.Core().Enabled(zap.DebugLevel) {
-			n.Log.Debug("published", zap.String("to", string(l.Peer)), zap.String("line", string(payload)))
+		if n.log.Core().Enabled(zap.DebugLevel) {
+			n.log.Debug("published", zap.String("to", string(l.Peer)), zap.String("line", string(payload)))
 		}
 	}
 }

@@ -8,25 +8,27 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
 
 	"herd/bus"
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 )
 
 // In mode interval a disk that fails is said to, and when it is well again, everything is on it.
 func TestDiskFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newOracle(), p.on(t, false))
-		c := n.doors.dial(t)
+		n := lonely(t, newBlockingFinder(), p.on(t, false))
+		c := n.listener.Dial(t)
 		want := make(map[line.ClientID]string)
 		for episode := range 3 {
 			report := func(at int) {
 				client := fmt.Sprint(episode, "-", at%20)
-				want[line.ClientID(client)] = c.report(client, at)
+				want[line.ClientID(client)] = report(t, c, client, at)
 			}
 			report(0)
 			p.set(0, syscall.ENOSPC)
@@ -58,9 +60,9 @@ func TestDiskFails(t *testing.T) {
 }
 
 // config is that of a node on the platter.
-func (p *platter) config(t testing.TB, doors *pipes, always bool) Config {
+func (p *platter) config(t testing.TB, doors *sessiontest.Listener, always bool) Config {
 	c := Config{
-		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newOracle(),
+		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newBlockingFinder(),
 		Limits: defaultLimits, Log: zap.NewNop(),
 	}
 	p.on(t, always)(&c)
@@ -69,21 +71,21 @@ func (p *platter) config(t testing.TB, doors *pipes, always bool) Config {
 
 // In mode always a disk that fails ends the node: nobody is told what is not on it.
 func TestDiskFailsAlways(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		doors := newPipes()
+		doors := sessiontest.NewListener()
 		c := p.config(t, doors, true)
 		n := New(c)
 		ended := make(chan error, 1)
 		go func() { ended <- n.Run(context.Background()) }()
-		one, other := doors.dial(t), doors.dial(t)
-		one.report("a", 1)
+		one, other := doors.Dial(t), doors.Dial(t)
+		report(t, one, "a", 1)
 		p.set(0, syscall.EIO)
-		go one.send("IAMAT b " + place + " 2\n")
-		if got := one.line(); got != "EOF" {
+		go one.Send("IAMAT b " + place + " 2\n")
+		if got := one.Line(); got != "EOF" {
 			t.Errorf("told %q", got)
 		}
-		if got := other.line(); got != "EOF" {
+		if got := other.Line(); got != "EOF" {
 			t.Errorf("told %q", got)
 		}
 		if err := <-ended; err == nil || err.Error() != "store data: input/output error; see to the disk" {
@@ -97,23 +99,23 @@ func TestDiskFailsAlways(t *testing.T) {
 
 // In mode always a disk that fails while the node is ending is told as well.
 func TestDiskFailsAtTheEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		doors := newPipes()
+		doors := sessiontest.NewListener()
 		c := p.config(t, doors, true)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- New(c).Run(ctx) }()
-		first, second := doors.dial(t), doors.dial(t)
+		first, second := doors.Dial(t), doors.Dial(t)
 		p.set(300*time.Millisecond, nil)
-		go first.send("IAMAT a " + place + " 1\n")
+		go first.Send("IAMAT a " + place + " 1\n")
 		time.Sleep(10 * time.Millisecond)
-		go second.send("IAMAT b " + place + " 1\n") // for the next round, which fails
+		go second.Send("IAMAT b " + place + " 1\n") // for the next round, which fails
 		time.Sleep(10 * time.Millisecond)
 		stop()
 		p.set(0, syscall.EIO)
-		first.line() // told, or not, for it may have asked after its round began
-		if got := second.line(); got != "EOF" {
+		first.Line() // told, or not, for it may have asked after its round began
+		if got := second.Line(); got != "EOF" {
 			t.Errorf("told %q", got)
 		}
 		if err := <-ended; err == nil || err.Error() != "store data: input/output error; see to the disk" {
@@ -127,25 +129,25 @@ func TestDiskFailsAnywhere(t *testing.T) {
 	for _, always := range []bool{false, true} {
 		failures := 0
 		for at, more := 1, true; more; at++ {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				p := newPlatter()
-				c := p.config(t, newPipes(), always)
+				c := p.config(t, sessiontest.NewListener(), always)
 				n := New(c)
 				ctx, stop := context.WithCancel(context.Background())
 				ended := make(chan error, 1)
 				go func() { ended <- n.Run(ctx) }()
-				phone := c.Listener.(*pipes).dial(t)
+				phone := c.Listener.(*sessiontest.Listener).Dial(t)
 				p.failAt(at)
 				want := make(map[line.ClientID]string)
 				for at := range 6 {
 					client := fmt.Sprint("client-", at%3)
 					go func() { _, _ = phone.Write(fmt.Appendf(nil, "IAMAT %s %s %d\n", client, place, at)) }()
-					reply := phone.line()
+					reply := phone.Line()
 					text, told := strings.CutPrefix(reply, "AT ")
 					if !told {
 						break
 					}
-					phone.line()
+					phone.Line()
 					want[line.ClientID(client)] = strings.TrimSuffix(text, "\n")
 					time.Sleep(50 * time.Millisecond)
 				}
@@ -176,14 +178,14 @@ func TestDiskFailsAnywhere(t *testing.T) {
 
 // A disk that takes too long is said to, once, and so is that it keeps up again; meanwhile clients are answered at once.
 func TestDiskLags(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newOracle(), p.on(t, false))
-		c := n.doors.dial(t)
+		n := lonely(t, newBlockingFinder(), p.on(t, false))
+		c := n.listener.Dial(t)
 		p.set(3*time.Second, nil)
 		for at := range 100 {
 			began := time.Now()
-			c.report("kiwi", at)
+			report(t, c, "kiwi", at)
 			if took := time.Since(began); took != 0 {
 				t.Fatalf("answered after %s", took)
 			}

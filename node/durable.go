@@ -72,9 +72,8 @@ func (n *Node) Run(ctx context.Context) error {
 		return n.run(ctx)
 	}
 	if err := n.disk.load(ctx); err != nil {
-		_ = n.Listener.Close() // nobody was served
-		if n.HTTP != nil {
-			_ = n.HTTP.Close()
+		for _, l := range n.listeners { // nobody was served
+			_ = l.Close()
 		}
 		return errors.Join(err, n.disk.store.Close())
 	}

@@ -19,6 +19,7 @@ import (
 	"herd/bus"
 	"herd/bus/subject"
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 	"herd/node/store"
 )
 
@@ -104,13 +105,13 @@ func (p *platter) survivors(t testing.TB) map[line.ClientID]string {
 }
 
 // report sends a report and returns what the node says it holds.
-func (p *phone) report(client string, at int) string {
-	p.t.Helper()
-	go p.send(fmt.Sprintf("IAMAT %s %s %d\n", client, place, at))
-	reply := p.line() + p.line()
+func report(t testing.TB, c *sessiontest.Client, client string, at int) string {
+	t.Helper()
+	go c.Send(fmt.Sprintf("IAMAT %s %s %d\n", client, place, at))
+	reply := c.Line() + c.Line()
 	text, ok := strings.CutPrefix(strings.TrimSuffix(reply, "\n\n"), "AT ")
 	if !ok {
-		p.t.Fatalf("reply %q", reply)
+		t.Fatalf("reply %q", reply)
 	}
 	return text
 }
@@ -118,18 +119,18 @@ func (p *phone) report(client string, at int) string {
 // In mode interval what was acknowledged more than 100 ms ago survives, on disks that keep up.
 func TestInterval(t *testing.T) {
 	for _, takes := range []time.Duration{0, 5 * time.Millisecond, 45 * time.Millisecond} {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			p := newPlatter()
-			n := lonely(t, newOracle(), p.on(t, false))
+			n := lonely(t, newBlockingFinder(), p.on(t, false))
 			p.set(takes, nil)
-			c := n.doors.dial(t)
+			c := n.listener.Dial(t)
 			rnd := rand.New(rand.NewPCG(uint64(takes), 0))
 			acknowledged := make(map[string]time.Time)
 			last := make(map[line.ClientID][]string)
 			oldest := time.Duration(0) // of what a crash loses
 			for at := range 600 {
 				client := fmt.Sprint(rnd.IntN(100))
-				text := c.report(client, at)
+				text := report(t, c, client, at)
 				acknowledged[text] = time.Now()
 				last[line.ClientID(client)] = append(last[line.ClientID(client)], text)
 				time.Sleep(time.Duration(rnd.IntN(5)) * time.Millisecond)
@@ -154,13 +155,13 @@ func TestInterval(t *testing.T) {
 
 // In mode always whatever a client is told survives, be it new, old, or learned from a neighbour.
 func TestAlways(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		m := bus.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), p.on(t, true))
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, true))
 		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		p.set(20*time.Millisecond, nil)
-		c := n.doors.dial(t)
+		c := n.listener.Dial(t)
 		told := func(text string) {
 			t.Helper()
 			if held := slices.Collect(maps.Values(p.survivors(t))); !slices.Contains(held, text) {
@@ -169,8 +170,8 @@ func TestAlways(t *testing.T) {
 		}
 		for at := 1; at <= 50; at++ {
 			client := fmt.Sprint(at % 7)
-			told(c.report(client, at))
-			c.report(client, at-1) // what is held is on disk; this is not
+			told(report(t, c, client, at))
+			report(t, c, client, at-1) // what is held is on disk; this is not
 			told(n.held(client))
 
 			from := fmt.Sprintf("Hands +0.000000000 learned %s %d", place, at)
@@ -180,12 +181,12 @@ func TestAlways(t *testing.T) {
 			for n.held("learned") != from {
 				time.Sleep(time.Microsecond)
 			}
-			go c.send("WHATSAT learned 0 0\n")
-			if got := c.line(); got != "AT "+from+"\n" {
+			go c.Send("WHATSAT learned 0 0\n")
+			if got := c.Line(); got != "AT "+from+"\n" {
 				t.Fatalf("reply %q", got)
 			}
 			told(from)
-			for c.line() != "\n" {
+			for c.Line() != "\n" {
 			}
 		}
 		p.set(0, nil)
@@ -206,28 +207,28 @@ func (deaf) Fault(error)         {}
 
 // Many replies wait for one sync, and those without a report for none.
 func TestGroupCommit(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newOracle(), p.on(t, true))
+		n := lonely(t, newBlockingFinder(), p.on(t, true))
 		p.set(20*time.Millisecond, nil)
 		began := time.Now()
 		var clients sync.WaitGroup
 		for i := range 20 {
 			clients.Go(func() {
-				c := n.doors.dial(t)
+				c := n.listener.Dial(t)
 				var lines strings.Builder
 				for j := range 50 {
 					fmt.Fprintf(&lines, "IAMAT %d-%d %s 1\n", i, j, place)
 				}
-				go c.send(lines.String())
+				go c.Send(lines.String())
 				for range 100 {
-					c.line()
+					c.Line()
 				}
 			})
 		}
-		refused := n.doors.dial(t)
-		go refused.send("junk\n")
-		if got := refused.line(); got != "? junk\n" || time.Since(began) != 0 {
+		refused := n.listener.Dial(t)
+		go refused.Send("junk\n")
+		if got := refused.Line(); got != "? junk\n" || time.Since(began) != 0 {
 			t.Errorf("reply %q after %s", got, time.Since(began))
 		}
 		clients.Wait()
@@ -243,14 +244,14 @@ func TestGroupCommit(t *testing.T) {
 
 // A node that starts knows what it knew, and tells nobody.
 func TestRestart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		first := lonely(t, newOracle(), p.on(t, false))
-		want := first.doors.dial(t).report("kiwi", 7)
+		first := lonely(t, newBlockingFinder(), p.on(t, false))
+		want := report(t, first.listener.Dial(t), "kiwi", 7)
 		first.stop()
 
 		m := bus.NewMemory()
-		second := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), p.on(t, false))
+		second := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, false))
 		hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		if got := second.held("kiwi"); got != want {
 			t.Errorf("holds %q, want %q", got, want)
@@ -260,7 +261,7 @@ func TestRestart(t *testing.T) {
 		if l := second.Health().Links[0]; l.ReportsSent != 0 || l.QueueReports != 0 {
 			t.Errorf("told %+v", l)
 		}
-		if got := second.doors.dial(t).report("kiwi", 6); got == want {
+		if got := report(t, second.listener.Dial(t), "kiwi", 6); got == want {
 			t.Error("an older report is answered with what is held")
 		}
 		if got := second.held("kiwi"); got != want {
@@ -271,13 +272,13 @@ func TestRestart(t *testing.T) {
 
 // What a node has forgotten for its age is deleted from its disk as well, within a minute or so.
 func TestForgottenOnDisk(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newOracle(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
-		c := n.doors.dial(t)
-		c.report("old", 1)
+		n := lonely(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		c := n.listener.Dial(t)
+		report(t, c, "old", 1)
 		time.Sleep(30 * time.Minute)
-		young := c.report("young", 2)
+		young := report(t, c, "young", 2)
 		time.Sleep(28 * time.Minute)
 		if got := len(p.survivors(t)); got != 2 {
 			t.Errorf("%d reports on disk, want 2", got)
@@ -295,13 +296,13 @@ func TestForgottenOnDisk(t *testing.T) {
 
 // What became too old while the node was away is deleted as well.
 func TestForgottenWhileAway(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		s := openStore(t, "Goloman", p.MemFS)
 		if err := errors.Join(s.Write([]byte("Goloman +0.000000000 old "+place+" 1\n")), s.Close()); err != nil {
 			t.Fatal(err)
 		}
-		lonely(t, newOracle(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		lonely(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
 		time.Sleep(2 * diskForget)
 		if got := p.survivors(t); len(got) > 0 {
 			t.Errorf("on disk is %q", got)

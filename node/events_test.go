@@ -14,13 +14,14 @@ import (
 
 	"herd/bus"
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 )
 
 // watch asks a listener in memory for events. What comes is the answer's status, and a function that returns the next event of one of
 // these names, as its lines.
-func (p *pipes) watch(t testing.TB, query string) (code int, next func(names ...string) string, stop func()) {
+func watch(t testing.TB, l *sessiontest.Listener, query string) (code int, next func(names ...string) string, stop func()) {
 	t.Helper()
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(t).Conn, nil }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return l.Dial(t).Conn, nil }}
 	answer, err := (&http.Client{Transport: transport}).Get("http://localhost/api/v1/events" + query)
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +51,8 @@ func (p *pipes) watch(t testing.TB, query string) (code int, next func(names ...
 }
 
 // lookedAt runs Goloman and Hands, who are neighbours, and lets both be looked at.
-func lookedAt(t *testing.T) (m *bus.Memory, goloman, hands *fake, looks [2]*pipes) {
-	m, looks = bus.NewMemory(), [2]*pipes{newPipes(), newPipes()}
+func lookedAt(t *testing.T) (m *bus.Memory, goloman, hands *fake, looks [2]*sessiontest.Listener) {
+	m, looks = bus.NewMemory(), [2]*sessiontest.Listener{sessiontest.NewListener(), sessiontest.NewListener()}
 	adjust := func(l net.Listener) func(*Config) {
 		return func(c *Config) { c.HTTP, c.HerdName, c.Version, c.Status.Open = l, "herd", "1", true }
 	}
@@ -63,20 +64,20 @@ func lookedAt(t *testing.T) (m *bus.Memory, goloman, hands *fake, looks [2]*pipe
 
 // What a client says shows at its node and at the neighbour, on the link between them from both ends.
 func TestEventsOverHTTP(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m, goloman, hands, looks := lookedAt(t)
-		_, here, stop := looks[0].watch(t, "?client=k%FF")
+		_, here, stop := watch(t, looks[0], "?client=k%FF")
 		defer stop()
-		_, there, stop2 := looks[1].watch(t, "")
+		_, there, stop2 := watch(t, looks[1], "")
 		defer stop2()
 		const hello = "event: hello\n" + `data: {"node":"Goloman","herd":"herd","version":"1","observing":false,"why":"there is no observer",` +
 			`"topology":{"nodes":[{"name":"Goloman"},{"name":"Hands"}],"links":[["Goloman","Hands"]],"self":"Goloman"}}` + "\n"
 		if got := here("hello", "health", "nodes"); got != hello {
 			t.Errorf("first comes %q", got)
 		}
-		client := goloman.doors.dial(t)
-		client.send("IAMAT k\xff +34.068930-118.445127 946684802\n")
-		client.line()
+		client := goloman.listener.Dial(t)
+		client.Send("IAMAT k\xff +34.068930-118.445127 946684802\n")
+		client.Line()
 		const (
 			clients = "event: clients\n" + `data: {"left_out":0,"total":1,"clients":[{"id":"k\ufffd","id_base64":"a/8=","origin":"Goloman","skew":"+0.000000000",` +
 				`"position":"+34.068930-118.445127","lat":34.06893,"lon":-118.445127,"time":"946684802","age_seconds":0.25,` +
@@ -131,10 +132,10 @@ func TestEventsOverHTTP(t *testing.T) {
 
 // A stream lasts; who takes nothing of one is cut off after 10 s, and who is one too many is told so.
 func TestViewers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		_, goloman, _, looks := lookedAt(t)
-		stuck := looks[0].dial(t)
-		stuck.send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		stuck := looks[0].Dial(t)
+		stuck.Send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		synctest.Wait()
 		if goloman.watched.Load() == nil {
 			t.Error("nobody watches")
@@ -148,7 +149,7 @@ func TestViewers(t *testing.T) {
 			t.Error("who takes nothing is not cut off")
 		}
 
-		_, next, stop := looks[0].watch(t, "")
+		_, next, stop := watch(t, looks[0], "")
 		began := time.Now()
 		for range 60 {
 			if got := next("health"); !strings.Contains(got, "Goloman") {
@@ -157,14 +158,14 @@ func TestViewers(t *testing.T) {
 		}
 		var stops []func()
 		for range 31 {
-			code, _, stop := looks[0].watch(t, "")
+			code, _, stop := watch(t, looks[0], "")
 			if code != http.StatusOK {
 				t.Errorf("one of 32 gets %d", code)
 			}
 			stops = append(stops, stop)
 		}
 		for query, want := range map[string]int{"": http.StatusServiceUnavailable, "?client=a+b": http.StatusBadRequest} {
-			code, _, stop := looks[0].watch(t, query)
+			code, _, stop := watch(t, looks[0], query)
 			if code != want {
 				t.Errorf("the 33rd with %q gets %d", query, code)
 			}
@@ -174,7 +175,7 @@ func TestViewers(t *testing.T) {
 			s()
 		}
 		for range 1000 { // whatever one of them left behind, the bubble would not end
-			_, next, stop := looks[0].watch(t, "?client=kiwi")
+			_, next, stop := watch(t, looks[0], "?client=kiwi")
 			next("hello")
 			stop()
 		}

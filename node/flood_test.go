@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"herd/bus/subject"
+	"herd/node/session/sessiontest"
 	"herd/node/topology"
 
 	"github.com/nats-io/nats.go"
@@ -81,9 +82,9 @@ func TestAllConverge(t *testing.T) {
 	h.settled(known(t, report))
 	h.told(8)
 	for _, n := range h.topo.Nodes() {
-		c := dial(t, h.nodes[n].address)
-		c.send("WHATSAT kiwi.cs.ucla.edu 10 5\n")
-		at, places, _ := strings.Cut(c.paragraph(), "\n")
+		c := sessiontest.Dial(t, h.nodes[n].address)
+		c.Send("WHATSAT kiwi.cs.ucla.edu 10 5\n")
+		at, places, _ := strings.Cut(c.Paragraph(), "\n")
 		if at != "AT "+report {
 			t.Errorf("%s says %q, want %q", n, at, report)
 		}

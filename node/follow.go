@@ -7,6 +7,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"herd/bus"
+	"herd/node/admit"
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
@@ -17,7 +18,7 @@ import (
 func (n *Node) hear(reports []line.Report, now time.Time, heard func(r line.Report, news bool)) {
 	begin := 0
 	for i, r := range reports {
-		if step := n.Tracer.Said(string(r.Client()), now); step != nil {
+		if step := n.tracer.Said(string(r.Client()), now); step != nil {
 			n.engine.ApplyBatch(reports[begin:i], flood.Local, heard)
 			heard(r, n.hearTraced(r, step))
 			begin = i + 1
@@ -50,14 +51,14 @@ func (n *Node) through(step *status.Step, r line.Report, from line.NodeName) (he
 func (n *Node) takeTraced(l *link, now time.Time, header string, lines int, m flood.Message, heard func(r line.Report, news bool)) {
 	traces, err := status.ParseTraces(header, lines)
 	if err != nil {
-		n.refusals.note(malformedMessage, string(l.Peer), func() zap.Field { return zap.String("trace", quoted(header[:min(len(header), maxLogged)])) })
+		n.admit.Refuse(admit.MalformedMessage, string(l.Peer), func() (string, any) { return "trace", line.Printable(header[:min(len(header), 512)]) })
 	}
 	n.tracing.Lock()
 	defer n.tracing.Unlock()
 	ends := make(map[int]func(news bool), len(traces))
 	for _, t := range traces {
 		if len(m.Reports) == lines { // else it would be another report's
-			ends[t.Line] = n.through(n.Tracer.Heard(t.Context, string(l.Peer), now), m.Reports[t.Line], l.Peer)
+			ends[t.Line] = n.through(n.tracer.Heard(t.Context, string(l.Peer), now), m.Reports[t.Line], l.Peer)
 		}
 	}
 	next := 0
@@ -75,7 +76,7 @@ func (b *busSession) publishTraced(l *link, m *flood.Message, message bus.Messag
 	var header []byte
 	steps := make([]*status.Step, len(m.Traced))
 	for i, traced := range m.Traced {
-		steps[i] = b.node.Tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
+		steps[i] = b.node.tracer.Told(traced.Trace.(*status.Step), string(l.Peer))
 		header = steps[i].AppendTrace(header, traced.Line)
 	}
 	message.Trace = string(header)

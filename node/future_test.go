@@ -16,19 +16,19 @@ import (
 
 // limits.future refuses what a client says of the future, and nothing else.
 func TestFuture(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), func(c *Config) { c.Limits.Future = time.Minute })
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), func(c *Config) { c.Limits.Future = time.Minute })
 		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
-		c := n.doors.dial(t)
+		c := n.listener.Dial(t)
 		say := func(at string) string {
 			l := "IAMAT kiwi " + place + " " + at + "\n"
-			go c.send(l)
-			reply := c.line()
+			go c.Send(l)
+			reply := c.Line()
 			if reply == "? "+l {
 				return "refused"
 			}
-			return strings.Fields(reply + c.line())[0]
+			return strings.Fields(reply + c.Line())[0]
 		}
 		in := func(d time.Duration) string {
 			at := time.Now().Add(d)
@@ -37,7 +37,7 @@ func TestFuture(t *testing.T) {
 		got := []string{say(in(0)), say(in(time.Minute)), say(in(time.Minute + 1)), say("9223372036.854775807"), say("1")}
 		limits := defaultLimits
 		limits.Future = 0
-		n.Limit(limits)
+		n.SetLimits(limits)
 		got = append(got, say("9223372036"))
 		if want := []string{"AT", "AT", "refused", "refused", "AT", "AT"}; !slices.Equal(got, want) {
 			t.Errorf("replies %q, want %q", got, want)
@@ -46,7 +46,7 @@ func TestFuture(t *testing.T) {
 			t.Errorf("counted %v", got)
 		}
 		limits.Future = time.Second
-		n.Limit(limits)
+		n.SetLimits(limits)
 		from := "Hands +0.000000000 emu " + place + " 9223372036"
 		if err := hands.Publish("Goloman", bus.Message{Kind: subject.Propagate, Payload: []byte("PROPAGATE Hands " + from)}); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ func (n *Node) Herd() []status.Node {
 	nodes := make([]status.Node, len(records))
 	for i, r := range records {
 		nodes[i] = status.Node{
-			Name: string(r.Name), Self: r.Name == n.Name, Version: r.Version, Incarnation: hex.EncodeToString(r.Incarnation[:]),
+			Name: string(r.Name), Self: r.Name == n.name, Version: r.Version, Incarnation: hex.EncodeToString(r.Incarnation[:]),
 			AgeSeconds: now.Sub(r.Created).Seconds(), UptimeSeconds: r.Uptime.Seconds(), Clients: r.Clients, Digest: fmt.Sprintf("%016x", r.Digest),
 			Links: []status.LinkState{},
 		}

@@ -1,10 +1,8 @@
 package node
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"io"
 	"maps"
 	"net"
 	"strings"
@@ -13,6 +11,9 @@ import (
 	"time"
 
 	"herd/bus/subject"
+	"herd/node/admit"
+	"herd/node/session"
+	"herd/node/session/sessiontest"
 	"herd/node/topology"
 
 	"go.uber.org/zap"
@@ -25,7 +26,7 @@ import (
 // world is the gazetteer that all tests share.
 var world = sync.OnceValue(gazetteer.Open)
 
-var defaultLimits = Limits{
+var defaultLimits = admit.Limits{
 	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Queue: 65536, Places: 2 * time.Second,
 }
 
@@ -224,95 +225,41 @@ func (h *herd) settled(want map[line.ClientID]string, names ...line.NodeName) {
 	}
 }
 
-// client is a connection to a node.
-type client struct {
-	t    testing.TB
-	conn halfCloser
-	in   *bufio.Reader
-}
-
-type halfCloser interface {
-	net.Conn
-	CloseWrite() error
-}
-
 // dial connects to the node in the way it wants.
-func (m *member) dial(t testing.TB) *client {
+func (m *member) dial(t testing.TB) *sessiontest.Client {
 	t.Helper()
 	if m.trust != nil {
-		c, err := dialTLS(t, m.address, m.trust)
+		c, err := sessiontest.DialTLS(t, m.address, m.trust)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	return dial(t, m.address)
-}
-
-func dial(t testing.TB, address string) *client {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &client{t, conn.(*net.TCPConn), bufio.NewReader(conn)}
-}
-
-func (c *client) send(text string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c.conn, text); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// read returns the next n bytes.
-func (c *client) read(n int) string {
-	c.t.Helper()
-	b := make([]byte, n)
-	if n, err := io.ReadFull(c.in, b); err != nil {
-		c.t.Fatalf("after %d bytes %q: %v", n, b[:n], err)
-	}
-	return string(b)
-}
-
-// paragraph returns what comes up to and with the next two LFs.
-func (c *client) paragraph() string {
-	c.t.Helper()
-	var text strings.Builder
-	for {
-		l, err := c.in.ReadString('\n')
-		text.WriteString(l)
-		if err != nil {
-			c.t.Fatalf("after %q: %v", text.String(), err)
-		}
-		if l == "\n" {
-			return text.String()
-		}
-	}
-}
-
-// rest half-closes the connection and returns all that still comes.
-func (c *client) rest() string {
-	c.t.Helper()
-	_ = c.conn.CloseWrite() // fails if both sides have closed already
-	b, err := io.ReadAll(c.in)
-	if err != nil {
-		c.t.Fatalf("after %q: %v", b, err)
-	}
-	return string(b)
+	return sessiontest.Dial(t, m.address)
 }
 
 // iamat has a node take a report, and returns it as the node tells it.
 func (m *member) iamat(t testing.TB, operands string) string {
 	t.Helper()
 	c := m.dial(t)
-	defer func() { _ = c.conn.Close() }()
-	c.send("IAMAT " + operands + "\n")
-	reply := c.paragraph()
+	defer func() { _ = c.Conn.Close() }()
+	c.Send("IAMAT " + operands + "\n")
+	reply := c.Paragraph()
 	text, ok := strings.CutPrefix(strings.TrimSuffix(reply, "\n\n"), "AT ")
 	if !ok {
 		t.Fatalf("reply %q", reply)
 	}
 	return text
+}
+
+// serverTLS returns TLS with a certificate of a CA, which requires clients' certificates of another, or none.
+func serverTLS(t testing.TB, server *sessiontest.CA, clients ...*sessiontest.CA) *session.TLS {
+	t.Helper()
+	var f session.TLSFiles
+	f.Cert, f.Key, f.CA = server.Files(t, clients...)
+	loaded, err := session.LoadTLS(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
 }

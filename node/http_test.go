@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 
+	"herd/node/session/sessiontest"
 	"herd/node/status"
 )
 
@@ -17,10 +19,10 @@ func TestHealthOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := alone(t, func(c *Config) { c.HTTP = l })
-	c := dial(t, n.address)
-	c.send(example + "junk\n")
-	c.paragraph()
-	c.read(len("? junk\n"))
+	c := sessiontest.Dial(t, n.address)
+	c.Send(example + "junk\n")
+	c.Paragraph()
+	c.Bytes(len("? junk\n"))
 	url := "http://" + l.Addr().String() + "/readyz"
 	answer, err := http.Get(url)
 	if err != nil {
@@ -46,11 +48,19 @@ func TestHealthOverHTTP(t *testing.T) {
 
 // A node whose health listener fails ends with that error.
 func TestHTTPFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		broken := &net.OpError{Op: "accept", Err: net.UnknownNetworkError("broken")}
-		n := New(Config{Topology: around(t, "Goloman"), Listener: newPipes(), HTTP: failing{newPipes(), broken}, Bus: nobody{}, Log: zapNop})
+		n := New(Config{Topology: around(t, "Goloman"), Listener: sessiontest.NewListener(), HTTP: failingListener{sessiontest.NewListener(), broken}, Bus: nobody{}, Log: zapNop})
 		if err := n.Run(t.Context()); err != broken {
 			t.Errorf("ended with %v", err)
 		}
 	})
 }
+
+// failingListener accepts nothing.
+type failingListener struct {
+	*sessiontest.Listener
+	err error
+}
+
+func (f failingListener) Accept() (net.Conn, error) { return nil, f.err }

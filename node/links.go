@@ -10,6 +10,7 @@ import (
 
 	"herd/bus"
 	"herd/bus/subject"
+	"herd/node/admit"
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
@@ -63,7 +64,7 @@ func (n *Node) lost(err error) {
 	before := n.busState.Swap(why)
 	if before == disconnected || before != why && time.Since(n.complained) >= time.Minute {
 		n.complained = time.Now()
-		n.Log.Warn("bus away", zap.Error(err))
+		n.log.Warn("bus away", zap.Error(err))
 	}
 }
 
@@ -77,10 +78,10 @@ func (n *Node) Receive(m bus.Message) {
 	}
 	switch {
 	case l == nil:
-		n.refusals.note(wrongSender, m.From)
+		n.admit.Refuse(admit.WrongSender, m.From)
 		return
 	case len(m.Payload) > maxMessage:
-		n.refusals.note(oversized, m.From, func() zap.Field { return zap.Int("bytes", len(m.Payload)) })
+		n.admit.Refuse(admit.MessageTooLarge, m.From, func() (string, any) { return "bytes", len(m.Payload) })
 		return
 	}
 	var err error
@@ -88,24 +89,24 @@ func (n *Node) Receive(m bus.Message) {
 	case subject.Propagate:
 		n.reports(l, m)
 	case subject.Digest:
-		if n.Log.Core().Enabled(zap.DebugLevel) {
-			n.Log.Debug("received", zap.String("from", m.From), zap.String("line", quoted(m.Payload)))
+		if n.log.Core().Enabled(zap.DebugLevel) {
+			n.log.Debug("received", zap.String("from", m.From), zap.String("line", line.Printable(m.Payload)))
 		}
 		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
 	case subject.Repair:
 		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
 	default:
-		n.refusals.note(unknownKind, m.From, func() zap.Field { return zap.String("kind", quoted(string(m.Kind))) })
+		n.admit.Refuse(admit.UnknownKind, m.From, func() (string, any) { return "kind", line.Printable(string(m.Kind)) })
 	}
 	if err != nil {
-		why := malformedMessage
+		why := admit.MalformedMessage
 		switch {
 		case errors.Is(err, flood.ErrVersion):
-			why = unknownVersion
+			why = admit.UnknownVersion
 		case errors.Is(err, flood.ErrRecord):
-			why = refusedRecord
+			why = admit.RefusedRecord
 		}
-		n.refusals.note(why, m.From, func() zap.Field { return zap.Error(err) })
+		n.admit.Refuse(why, m.From, func() (string, any) { return "error", err })
 	}
 }
 
@@ -117,19 +118,19 @@ func (n *Node) reports(l *link, m bus.Message) {
 	message.Reports = make([]line.Report, 0, min(lines, flood.MaxReports))
 	for text := range strings.SplitSeq(payload, "\n") {
 		from, r, err := line.ParsePropagate(text)
-		if why := malformed; err != nil || from != l.Peer {
+		if why := admit.MalformedReport; err != nil || from != l.Peer {
 			if err == nil {
-				why = wrongSender
+				why = admit.WrongSender
 			}
-			n.refusals.note(why, m.From, func() zap.Field {
-				return zap.String("line", quoted(text[:min(len(text), line.MaxPropagate)]))
+			n.admit.Refuse(why, m.From, func() (string, any) {
+				return "line", line.Printable(text[:min(len(text), line.MaxPropagate)])
 			})
 			continue
 		}
 		message.Reports = append(message.Reports, r)
 	}
-	n.hop(l.Peer, n.Name, message.Reports)
-	logged := n.Log.Core().Enabled(zap.InfoLevel)
+	n.hop(l.Peer, n.name, message.Reports)
+	logged := n.log.Core().Enabled(zap.InfoLevel)
 	now, stale, first := time.Now(), 0, line.Report{}
 	applied := func(r line.Report, news bool) {
 		event := "received"
@@ -141,10 +142,10 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 		if logged {
 			text := string(line.AppendPropagate(nil, l.Peer, r))
-			n.Log.Info(event, zap.String("from", m.From), zap.String("line", quoted(text)))
+			n.log.Info(event, zap.String("from", m.From), zap.String("line", line.Printable(text)))
 		}
 	}
-	if m.Trace != "" && n.Tracer != nil {
+	if m.Trace != "" && n.tracer != nil {
 		n.takeTraced(l, now, m.Trace, lines, message, applied)
 	} else {
 		_ = l.Receive(now, message, applied) // which cannot fail
@@ -153,7 +154,7 @@ func (n *Node) reports(l *link, m bus.Message) {
 	l.reportsStale.Add(uint64(stale))
 	if !first.IsZero() {
 		l.lag.Observe(secondsBetween(first.Received(), now))
-		n.tally.neighbourLag.Observe(secondsBetween(first.Nanos(), now))
+		n.neighbourLag.Observe(secondsBetween(first.Nanos(), now))
 	}
 }
 
@@ -165,12 +166,12 @@ func secondsBetween(nanos int64, now time.Time) float64 {
 // Fault counts what the bus denied, lost or could not read, for [bus.Handler].
 func (n *Node) Fault(err error) {
 	if stamp, ok := errors.AsType[*bus.StampError](err); ok {
-		n.refusals.note(malformedMessage, stamp.From, func() zap.Field { return zap.String("stamp", quoted(stamp.Text)) })
+		n.admit.Refuse(admit.MalformedMessage, stamp.From, func() (string, any) { return "stamp", line.Printable(stamp.Text) })
 		return
 	}
-	why := overrun
+	why := admit.Overrun
 	if errors.Is(err, bus.ErrRefused) {
-		why = notPermitted
+		why = admit.NotPermitted
 	}
-	n.refusals.note(why, "bus", func() zap.Field { return zap.Error(err) })
+	n.admit.Refuse(why, "bus", func() (string, any) { return "error", err })
 }

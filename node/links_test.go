@@ -16,6 +16,7 @@ import (
 	"herd/bus"
 	"herd/bus/subject"
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 )
 
 var zapNop = zap.NewNop()
@@ -32,18 +33,18 @@ func catchesUp(c *Config) { c.CatchUp = time.Minute }
 
 // A node whose bus is away is ready after a while, answers, and joins when the bus appears: what it took in meanwhile is pulled.
 func TestBusAway(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
 		m.Disconnect("Goloman")
 		began := time.Now()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle(), catchesUp)
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), catchesUp)
 		if got := time.Since(began); got != readyTime {
 			t.Errorf("ready after %s", got)
 		}
-		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newOracle())
-		c := n.doors.dial(t)
-		go c.send("IAMAT k " + place + " 1\n")
-		if got := c.line(); !strings.HasPrefix(got, "AT Goloman ") {
+		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
+		c := n.listener.Dial(t)
+		go c.Send("IAMAT k " + place + " 1\n")
+		if got := c.Line(); !strings.HasPrefix(got, "AT Goloman ") {
 			t.Errorf("cut off it answers %q", got)
 		}
 		if h := n.Health(); !h.Ready || h.Bus != "connect Goloman: disconnected" || h.Links[0].QueueReports != 0 || h.Links[0].ReportsDropped != 1 {
@@ -64,10 +65,10 @@ func TestBusAway(t *testing.T) {
 
 // What a node waits for before it is ready begins when it runs, not before: to read its disk may have taken longer.
 func TestReadyAfterLongLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := Config{
-			Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Listener: newPipes(), Bus: bus.NewMemory().Dialer("Goloman"),
-			Places: newOracle(), Limits: defaultLimits, Log: zap.NewNop(),
+			Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Listener: sessiontest.NewListener(), Bus: bus.NewMemory().Dialer("Goloman"),
+			Places: newBlockingFinder(), Limits: defaultLimits, Log: zap.NewNop(),
 		}
 		catchesUp(&c)
 		n := New(c)
@@ -89,9 +90,9 @@ func TestReadyAfterLongLoad(t *testing.T) {
 
 // What a neighbour sends is merged line by line if it is well formed, whatever its origin; all else is counted and dropped.
 func TestBadMessages(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newOracle())
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder())
 		hands := hear(t, m.Dialer("Hands"), new(keeper), "Goloman")
 		good := "PROPAGATE Hands Nowhere +1.000000000 k +1-1 1"
 		for _, msg := range []struct {
@@ -137,11 +138,11 @@ func (k *keeper) Fault(error)           {}
 
 // What has piled up leaves in messages of at most 256 reports and 32 KiB, that is lines and nothing else.
 func TestBatches(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
 		gate := make(chan struct{})
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newOracle())
-		c := n.doors.dial(t)
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newBlockingFinder())
+		c := n.listener.Dial(t)
 		var lines strings.Builder
 		for i := range 600 {
 			fmt.Fprintf(&lines, "IAMAT c%d %s 1\n", i, place)
@@ -149,9 +150,9 @@ func TestBatches(t *testing.T) {
 		for i := range 100 {
 			fmt.Fprintf(&lines, "IAMAT long%d%s %s 1\n", i, strings.Repeat("x", 1000), place)
 		}
-		go c.send(lines.String())
+		go c.Send(lines.String())
 		for range 2 * 700 {
-			c.line()
+			c.Line()
 		}
 		var k keeper
 		hands := hear(t, m.Dialer("Hands"), &k, "Goloman")
@@ -190,16 +191,16 @@ func TestBatches(t *testing.T) {
 // A node that ends tells its neighbours what it has taken in before it leaves the bus, but does not wait for them for long.
 func TestStopTellsNeighbours(t *testing.T) {
 	for _, opens := range []bool{true, false} {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			m := bus.NewMemory()
 			gate := make(chan struct{})
-			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newOracle())
-			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newOracle())
-			c := n.doors.dial(t)
+			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newBlockingFinder())
+			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
+			c := n.listener.Dial(t)
 			for _, client := range []string{"first", "last"} {
-				go c.send("IAMAT " + client + " " + place + " 1\n")
-				c.line()
-				c.line()
+				go c.Send("IAMAT " + client + " " + place + " 1\n")
+				c.Line()
+				c.Line()
 				synctest.Wait() // the first is about to be published, the last waits behind it
 			}
 			began := time.Now()
@@ -248,15 +249,15 @@ func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 
 // What could not be published is told on the next connection.
 func TestPublishFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
 		d := &flimsy{Dialer: m.Dialer("Goloman")}
-		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newOracle())
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, d, newOracle())
-		c := n.doors.dial(t)
-		go c.send("IAMAT k " + place + " 1\n")
-		c.line()
-		c.line()
+		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
+		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, d, newBlockingFinder())
+		c := n.listener.Dial(t)
+		go c.Send("IAMAT k " + place + " 1\n")
+		c.Line()
+		c.Line()
 		<-time.After(time.Second)
 		synctest.Wait()
 		if _, ok := hands.Registry().Get("k"); !ok || d.dials != 2 || len(n.about("not published")) != 1 || len(n.about("bus away")) != 1 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"herd/node/line"
+
 	"go.uber.org/zap"
 )
 
@@ -23,7 +25,7 @@ func TestLogForms(t *testing.T) {
 		}
 		log := logs.For("Goloman")
 		log.Debug("not this")
-		log.Info("received", zap.String("peer", "1.2.3.4:5"), zap.String("line", quoted(`IAMAT "k"`)))
+		log.Info("received", zap.String("peer", "1.2.3.4:5"), zap.String("line", line.Printable(`IAMAT "k"`)))
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
 			t.Errorf("%s: %q, want %s", format, out.String(), want)
 		}
@@ -73,8 +75,8 @@ func TestQuoted(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain": "plain", "\t\n\x00": "\t\n\x00", "é": "é", "\xff": `\xff`, "\u202e": `\u202e`, "\x7f": `\x7f`, "\"\xff\"": `\"\xff\"`,
 	} {
-		if got := quoted(in); got != want {
-			t.Errorf("quoted(%q) = %q, want %q", in, got, want)
+		if got := line.Printable(in); got != want {
+			t.Errorf("line.Printable(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

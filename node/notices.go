@@ -6,7 +6,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"herd/node/admit"
 	"herd/node/flood"
+	"herd/node/line"
 )
 
 // notice logs what happens at the engine, and counts what was lost.
@@ -17,52 +19,52 @@ func (n *Node) notice(e flood.Notice) {
 	peer := zap.String("peer", string(e.Peer))
 	switch e.Kind {
 	case flood.LinkUp:
-		n.Log.Info("link returned", peer)
+		n.log.Info("link returned", peer)
 	case flood.LinkDown:
 		level := zap.WarnLevel
 		if e.Detail != flood.Silent {
 			level = zap.InfoLevel // of all links at once, and the reason is logged
 		}
-		n.Log.Log(level, "link down", peer, zap.String("why", e.Detail))
+		n.log.Log(level, "link down", peer, zap.String("why", e.Detail))
 	case flood.NeverReceived:
-		n.Log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
+		n.log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
 	case flood.CaughtUp:
-		n.Log.Info("link up", peer)
+		n.log.Info("link up", peer)
 	case flood.MessagesMissing:
-		n.refusals.note(messagesMissing, string(e.Peer), func() zap.Field { return zap.Int("messages", e.Reports) })
+		n.admit.Refuse(admit.MessagesMissing, string(e.Peer), func() (string, any) { return "messages", e.Reports })
 	case flood.Synced:
 		fields := []zap.Field{
 			peer, zap.String("why", e.Detail), zap.Int("reports", e.Reports), zap.Int("news", e.New), zap.Int("bytes", e.Bytes),
 			zap.Duration("took", e.Duration),
 		}
 		if e.New > 0 {
-			n.Log.Info("repaired", fields...)
+			n.log.Info("repaired", fields...)
 		} else {
-			n.Log.Debug("nothing to repair", fields...)
+			n.log.Debug("nothing to repair", fields...)
 		}
 	case flood.SyncAbandoned:
-		n.Log.Info("repair given up", peer, zap.String("why", e.Detail), zap.Duration("took", e.Duration))
+		n.log.Info("repair given up", peer, zap.String("why", e.Detail), zap.Duration("took", e.Duration))
 	case flood.Expired:
-		n.Log.Info("forgotten", zap.Int("reports", e.Reports))
+		n.log.Info("forgotten", zap.Int("reports", e.Reports))
 		if n.disk != nil {
 			n.disk.forgotten.Store(true)
 		}
 	case flood.DuplicateNeighbourName:
-		n.Log.Error("two nodes have the name of this neighbour", peer)
+		n.log.Error("two nodes have the name of this neighbour", peer)
 	case flood.DuplicateName:
-		n.Log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
+		n.log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
 	case flood.OtherTopology:
 		differences := "not told"
 		if e.Detail != "" {
-			differences = quoted(e.Detail)
+			differences = line.Printable(e.Detail)
 		}
-		n.Log.Warn("neighbour has another topology", peer, zap.String("differences", differences))
+		n.log.Warn("neighbour has another topology", peer, zap.String("differences", differences))
 	case flood.SameTopology:
-		n.Log.Info("neighbour has the same topology", peer)
+		n.log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
-		n.Log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Duration)), zap.String("this node", keeps(n.Retention)))
+		n.log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Duration)), zap.String("this node", keeps(n.retention)))
 	case flood.CutoffAhead:
-		n.refusals.note(cutoffAhead, string(e.Peer), func() zap.Field { return zap.Duration("ahead", e.Duration) })
+		n.admit.Refuse(admit.CutoffAhead, string(e.Peer), func() (string, any) { return "ahead", e.Duration })
 	}
 	n.look()
 }
@@ -78,7 +80,7 @@ func keeps(retention time.Duration) string {
 // look has the clock look again.
 func (n *Node) look() {
 	select {
-	case n.looking <- struct{}{}:
+	case n.ticking <- struct{}{}:
 	default:
 	}
 }
@@ -92,7 +94,7 @@ func (n *Node) clock(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-n.looking:
+		case <-n.ticking:
 		}
 		now := time.Now()
 		timer.Reset(n.engine.Tick(now).Sub(now))
@@ -101,7 +103,7 @@ func (n *Node) clock(ctx context.Context) {
 			n.becomeReady("caught up")
 		case n.busState.Load() != connected && waited >= readyTime:
 			n.becomeReady("without a bus")
-		case waited >= n.CatchUp:
+		case waited >= n.catchUp:
 			n.becomeReady("not caught up in time")
 		}
 	}

@@ -56,9 +56,9 @@ func TestHealTime(t *testing.T) {
 			fmt.Fprintf(&lines, "IAMAT %s%05d.example +34.068930-118.445127 %d\n", name, i, 1_600_000_000+round)
 		}
 		c := h.nodes[name].dial(t)
-		go c.send(lines.String())
+		go c.Send(lines.String())
 		for range stale {
-			c.paragraph()
+			c.Paragraph()
 		}
 	}
 	var took []time.Duration
@@ -142,9 +142,9 @@ func TestStalledNeighbour(t *testing.T) {
 			<-tick.C
 			clock++
 			began := time.Now()
-			client.send(fmt.Sprintf("IAMAT now +34.068930-118.445127 %d\n", 1_600_000_000+clock))
+			client.Send(fmt.Sprintf("IAMAT now +34.068930-118.445127 %d\n", 1_600_000_000+clock))
 			took = append(took, (<-came.now).Sub(began))
-			client.paragraph()
+			client.Paragraph()
 		}
 		slices.Sort(took)
 		return took
@@ -156,9 +156,9 @@ func TestStalledNeighbour(t *testing.T) {
 		fmt.Fprintf(&reports, "IAMAT flood%06d%s +34.068930-118.445127 1600000000\n", i, strings.Repeat("x", 200))
 	}
 	filler := n.dial(t)
-	go filler.send(reports.String())
+	go filler.Send(reports.String())
 	for range flooding {
-		filler.paragraph()
+		filler.Paragraph()
 	}
 	after := measure()
 	t.Logf("to the other neighbour, p50 and p99: %s %s before, %s %s beside one that takes nothing, %.1f × and %.1f ×",

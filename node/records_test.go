@@ -15,16 +15,16 @@ import (
 
 // A node tells how it is itself, now, and how its neighbour was when it last said so; and when their digests were compared.
 func TestHerd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		memory := bus.NewMemory()
-		a := startFake(t, "A", []line.NodeName{"B"}, memory.Dialer("A"), newOracle(), func(c *Config) { c.Version = "v1.2.3" })
+		a := startFake(t, "A", []line.NodeName{"B"}, memory.Dialer("A"), newBlockingFinder(), func(c *Config) { c.Version = "v1.2.3" })
 		time.Sleep(100 * time.Millisecond)
-		b := startFake(t, "B", []line.NodeName{"A"}, memory.Dialer("B"), newOracle())
+		b := startFake(t, "B", []line.NodeName{"A"}, memory.Dialer("B"), newBlockingFinder())
 		time.Sleep(12500 * time.Millisecond)
 		synctest.Wait()
 		describe := func(f *fake, version, peer string, self bool, age, uptime float64) status.Node {
 			return status.Node{
-				Name: string(f.Name), Self: self, Version: version, Incarnation: hex.EncodeToString(f.engine.Incarnation[:]),
+				Name: string(f.name), Self: self, Version: version, Incarnation: hex.EncodeToString(f.engine.Incarnation[:]),
 				AgeSeconds: age, UptimeSeconds: uptime, Digest: fmt.Sprintf("%016x", 0), Links: []status.LinkState{{Peer: peer, State: "up"}},
 			}
 		}
@@ -37,7 +37,7 @@ func TestHerd(t *testing.T) {
 			{b, []status.Node{describe(a, "v1.2.3", "B", false, 2.5, 10), describe(b, "-", "A", true, 0, 12)}},
 		} {
 			if got := each.asked.Herd(); !reflect.DeepEqual(got, each.want) {
-				t.Errorf("%s says\n%+v, want\n%+v", each.asked.Name, got, each.want)
+				t.Errorf("%s says\n%+v, want\n%+v", each.asked.name, got, each.want)
 			}
 		}
 		if l := a.Health().Links[0]; l.DigestComparedSeconds == nil || *l.DigestComparedSeconds >= 1 || !*l.DigestEqual {

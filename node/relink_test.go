@@ -27,11 +27,11 @@ func (f *fake) knows() string {
 
 // Neighbours come and go while a client stays connected, and nothing is lost between those that stay.
 func TestRelink(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
 		nodes := make(map[line.NodeName]*fake)
 		for name, peers := range map[line.NodeName][]line.NodeName{"A": {"B"}, "B": {"A"}, "C": nil} {
-			nodes[name] = startFake(t, name, peers, m.Dialer(string(name)), newOracle())
+			nodes[name] = startFake(t, name, peers, m.Dialer(string(name)), newBlockingFinder())
 		}
 		relink := func(name line.NodeName, peers ...line.NodeName) {
 			nodes[name].Relink(around(t, name, peers...))
@@ -42,11 +42,11 @@ func TestRelink(t *testing.T) {
 				t.Errorf("%s, A, B and C know %q, want %q", when, got, want)
 			}
 		}
-		client := nodes["A"].doors.dial(t)
+		client := nodes["A"].listener.Dial(t)
 		iamat := func(who string) {
 			t.Helper()
-			go client.send("IAMAT " + who + " " + place + " 1\n")
-			if got := client.line(); !strings.HasPrefix(got, "AT A ") || client.line() != "\n" {
+			go client.Send("IAMAT " + who + " " + place + " 1\n")
+			if got := client.Line(); !strings.HasPrefix(got, "AT A ") || client.Line() != "\n" {
 				t.Fatalf("answered %q", got)
 			}
 		}
@@ -89,20 +89,20 @@ func TestRelink(t *testing.T) {
 
 // Relinking under load loses nothing between neighbours that stay.
 func TestRelinkUnderLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
-		a := startFake(t, "A", []line.NodeName{"B"}, m.Dialer("A"), newOracle())
-		b := startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newOracle())
+		a := startFake(t, "A", []line.NodeName{"B"}, m.Dialer("A"), newBlockingFinder())
+		b := startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
 		const n = 3000
-		c := a.doors.dial(t)
+		c := a.listener.Dial(t)
 		go func() {
 			for i := range n {
-				c.send(fmt.Sprintf("IAMAT c%d %s 1\n", i, place))
+				c.Send(fmt.Sprintf("IAMAT c%d %s 1\n", i, place))
 			}
 		}()
 		for i := range n {
-			c.line()
-			c.line()
+			c.Line()
+			c.Line()
 			if i%100 == 0 {
 				a.Relink(around(t, "A", []line.NodeName{"X", "B"}[i/100%2:]...))
 			}
@@ -110,44 +110,6 @@ func TestRelinkUnderLoad(t *testing.T) {
 		synctest.Wait()
 		if got := b.Registry().Len(); got != n || a.Health().Links[0].ReportsDropped+b.Health().Links[0].ReportsStale != 0 {
 			t.Errorf("B knows %d of %d clients", got, n)
-		}
-	})
-}
-
-// Limits change for a client that is connected, from its next line on, and at the door.
-func TestLimitsChange(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := lonely(t, newOracle())
-		first, second := n.doors.dial(t), n.doors.dial(t)
-		say := func(p *phone) string {
-			go p.send("junk\n")
-			return p.line()
-		}
-		say(first)
-		say(second)
-		synctest.Wait() // both wait for more
-		limits := defaultLimits
-		limits.Connections, limits.Rate, limits.Idle, limits.NewClients = 1, 2, time.Minute, 1
-		n.Limit(limits)
-		third := n.doors.dial(t)
-		if got := third.line(); got != "EOF" {
-			t.Errorf("one more than may come gets %q", got)
-		}
-		say(first)
-		if got := first.ends(); got != time.Minute {
-			t.Errorf("an idle connection ends after %s", got)
-		}
-		go second.send("IAMAT a +1+1 1\nIAMAT b +1+1 1\n")
-		second.line()
-		second.line()
-		if got := second.line(); got != "? IAMAT b +1+1 1\n" {
-			t.Errorf("a second new client gets %q", got)
-		}
-		go second.send("1\n2\n3\n")
-		for _, want := range []string{"? 1\n", "? 2\n", "EOF"} {
-			if got := second.line(); got != want {
-				t.Errorf("line of a client that sends too many: %q, want %q", got, want)
-			}
 		}
 	})
 }
@@ -177,17 +139,17 @@ func (c strictConn) Subscribe(ctx context.Context, neighbours []string) error {
 
 // A neighbour whom the bus permits only after the node has asked is heard all the same, without a new connection.
 func TestPermittedLater(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := bus.NewMemory()
 		s := &strict{Dialer: m.Dialer("A")}
-		a := startFake(t, "A", []line.NodeName{"B"}, s, newOracle())
-		startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newOracle())
-		c := startFake(t, "C", []line.NodeName{"A"}, m.Dialer("C"), newOracle())
-		client := c.doors.dial(t)
+		a := startFake(t, "A", []line.NodeName{"B"}, s, newBlockingFinder())
+		startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
+		c := startFake(t, "C", []line.NodeName{"A"}, m.Dialer("C"), newBlockingFinder())
+		client := c.listener.Dial(t)
 		iamat := func(who string) {
-			go client.send("IAMAT " + who + " " + place + " 1\n")
-			client.line()
-			client.line()
+			go client.Send("IAMAT " + who + " " + place + " 1\n")
+			client.Line()
+			client.Line()
 		}
 		s.unread.Store(true)
 		a.Relink(around(t, "A", "B", "C"))

@@ -26,23 +26,23 @@ func startCampus(t *testing.T) (*bus.Memory, map[line.NodeName]*fake) {
 	m, dialer := memory(topo)
 	nodes := make(map[line.NodeName]*fake)
 	for _, name := range topo.Nodes() {
-		nodes[name] = startFake(t, name, topo.Neighbours(name), dialer(string(name)), newOracle())
+		nodes[name] = startFake(t, name, topo.Neighbours(name), dialer(string(name)), newBlockingFinder())
 	}
 	synctest.Wait()
 	return m, nodes
 }
 
 func TestReplayPrototype(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m, nodes := startCampus(t)
 		// At first Wilkes hears it from Hands alone, and Holiday from Goloman.
 		late := [][2]string{{"Goloman", "Wilkes"}, {"Holiday", "Wilkes"}, {"Wilkes", "Holiday"}}
 		for _, l := range late {
 			m.Hold(l[0], l[1])
 		}
-		c := nodes["Goloman"].doors.dial(t)
-		go c.send(kiwi + "\n")
-		if got := c.line() + c.line(); got != "AT "+kiwiReport+"\n\n" {
+		c := nodes["Goloman"].listener.Dial(t)
+		go c.Send(kiwi + "\n")
+		if got := c.Line() + c.Line(); got != "AT "+kiwiReport+"\n\n" {
 			t.Errorf("reply %q", got)
 		}
 		synctest.Wait()
@@ -82,16 +82,16 @@ func TestReplayPrototype(t *testing.T) {
 
 // Where all links take the same time, Goloman's neighbours hear it from Goloman first, and none of them sends it back.
 func TestReplayWithoutDelay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m, nodes := startCampus(t)
 		for _, l := range campus(t).Links() {
 			hop := func() time.Duration { return time.Millisecond }
 			m.Delay(string(l[0]), string(l[1]), hop)
 			m.Delay(string(l[1]), string(l[0]), hop)
 		}
-		c := nodes["Goloman"].doors.dial(t)
-		go c.send(kiwi + "\n")
-		c.line()
+		c := nodes["Goloman"].listener.Dial(t)
+		go c.Send(kiwi + "\n")
+		c.Line()
 		<-time.After(time.Second)
 		synctest.Wait()
 		messages := 0

@@ -51,7 +51,7 @@ func TestScenarios(t *testing.T) {
 		for i, on := range strings.Fields(buses) {
 			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+on, func(t *testing.T) {
 				var got string
-				bubble(t, func(t *testing.T) { got = play(newScene(t, on), string(text)) })
+				synctest.Test(t, func(t *testing.T) { got = play(newScene(t, on), string(text)) })
 				if *update && i == 0 {
 					if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 						t.Fatal(err)

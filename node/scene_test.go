@@ -161,7 +161,7 @@ func (s *scene) start(words []string) string {
 		}
 		c := Config{
 			Name: a.name, Topology: topo, Bus: wired{s.dialer(string(a.name)), s.wires, string(a.name), a.label},
-			Places: newOracle(), Limits: defaultLimits, CatchUp: time.Minute,
+			Places: newBlockingFinder(), Limits: defaultLimits, CatchUp: time.Minute,
 		}
 		for _, w := range words {
 			switch key, value, _ := strings.Cut(w, "="); {
@@ -299,13 +299,13 @@ func (s *scene) iamat(words []string) string {
 		operands[i] = c + " " + at + " " + words[2]
 		fmt.Fprintf(&lines, "IAMAT %s\n", operands[i])
 	}
-	p := a.doors.dial(s.T)
+	p := a.listener.Dial(s.T)
 	defer p.Close()
-	go p.send(lines.String())
+	go p.Send(lines.String())
 	for _, o := range operands {
-		reply := p.line()
+		reply := p.Line()
 		if strings.HasPrefix(reply, "AT "+string(a.name)+" ") && strings.HasSuffix(reply, " "+o+"\n") {
-			p.line()
+			p.Line()
 			continue
 		}
 		refused.WriteString(reply)
@@ -324,10 +324,10 @@ func (s *scene) stream(words []string) string {
 }
 
 func (s *scene) whatsat(words []string) string {
-	p := s.cast(words[:1])[0].doors.dial(s.T)
+	p := s.cast(words[:1])[0].listener.Dial(s.T)
 	defer p.Close()
-	go p.send("WHATSAT " + words[1] + " 0 0\n")
-	return p.line()
+	go p.Send("WHATSAT " + words[1] + " 0 0\n")
+	return p.Line()
 }
 
 func (s *scene) duration(text string) time.Duration {

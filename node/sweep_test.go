@@ -145,10 +145,10 @@ func TestJournalFull(t *testing.T) {
 
 // An idle node writes nothing.
 func TestIdleDisk(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newOracle(), p.on(t, false))
-		n.doors.dial(t).report("kiwi", 1)
+		n := lonely(t, newBlockingFinder(), p.on(t, false))
+		report(t, n.listener.Dial(t), "kiwi", 1)
 		time.Sleep(time.Second)
 		p.failAt(1)
 		time.Sleep(time.Hour)

@@ -16,6 +16,7 @@ import (
 
 	"herd/bus"
 	"herd/bus/subject"
+	"herd/node/admit"
 )
 
 // recorded is what two neighbours, A and B, once said to each other, a message a line:
@@ -103,7 +104,7 @@ func readRecorded(t *testing.T) (all []said) {
 func TestWireForm(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	var now []said
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, "memory")
 		for _, step := range conversation {
 			s.step(strings.Fields(step))
@@ -145,7 +146,7 @@ func TestOldNeighbour(t *testing.T) {
 	for _, today := range []string{"A", "B"} {
 		t.Run(today, func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, 1)
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := newScene(t, "memory")
 				old := slices.DeleteFunc(readRecorded(t), func(m said) bool { return m.from == today })
 				asked := 0
@@ -177,7 +178,7 @@ func TestOldNeighbour(t *testing.T) {
 				a := s.actors[today]
 				h := a.Health()
 				l := h.Links[0]
-				delete(h.Refused, reasons[messagesMissing]) // as it was recorded
+				delete(h.Refused, admit.MessagesMissing.String()) // as it was recorded
 				if len(h.Refused) > 0 || l.State != "up" || h.Clients != afterwards || l.MessagesMissing != 2 || answered != asked || asked == 0 {
 					t.Errorf("health %+v, %d of %d questions answered", h, answered, asked)
 				}

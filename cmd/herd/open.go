@@ -9,7 +9,9 @@ import (
 	"herd/bus"
 	"herd/configs"
 	"herd/node"
+	"herd/node/admit"
 	"herd/node/line"
+	"herd/node/session"
 	"herd/node/status"
 	"herd/node/store"
 	"herd/places"
@@ -25,7 +27,7 @@ type opened struct {
 type server struct {
 	configs.Node
 	clients, http net.Listener // http may be nil
-	tls           *node.TLS    // for clients, or nil
+	tls           *session.TLS // for clients, or nil
 	store         *store.Store // or nil
 	look          status.Options
 }
@@ -109,9 +111,9 @@ func (s *server) node(config *configs.Config, dialer bus.Dialer, finder places.F
 	})
 }
 
-func limits(config *configs.Config) node.Limits {
+func limits(config *configs.Config) admit.Limits {
 	l := config.Limits
-	return node.Limits{
+	return admit.Limits{
 		Future: l.Future, Idle: l.Idle, Line: l.Line, Write: l.Write,
 		Connections: l.Connections, PerAddress: l.PerAddress,
 		Rate: l.Rate, NewClients: l.NewClients, Queue: l.Queue,

@@ -83,7 +83,7 @@ func (f *fleet) reload() (fixed []string, err error) {
 	}
 	identities := make([]*bus.Credentials, len(f.members))
 	for i, m := range f.members {
-		if identities[i], err = credentials(f.started, m.Name); err == nil {
+		if identities[i], err = credentials(f.started, m.Name()); err == nil {
 			err = apart(secure, identities[i])
 		}
 		if err != nil {
@@ -102,7 +102,7 @@ func (f *fleet) reload() (fixed []string, err error) {
 	}
 	for _, m := range f.members {
 		m.Relink(next.Topology())
-		m.Limit(limits(next))
+		m.SetLimits(limits(next))
 		_ = m.SetTLS(secure) // refused where it is among what is fixed
 	}
 	f.config = next
@@ -116,13 +116,13 @@ func (f *fleet) fixed(next *configs.Config) (fixed []string, err error) {
 		fixed = append(fixed, "whether clients speak TLS")
 	}
 	for _, m := range f.members {
-		was, _ := f.started.Node(m.Name)
-		now, there := next.Node(m.Name)
+		was, _ := f.started.Node(m.Name())
+		now, there := next.Node(m.Name())
 		switch {
 		case !there:
-			err = errors.Join(err, fmt.Errorf("node %s runs here and is missing in the configuration; restart without it", m.Name))
+			err = errors.Join(err, fmt.Errorf("node %s runs here and is missing in the configuration; restart without it", m.Name()))
 		case was != now:
-			fixed = append(fixed, "addresses of node "+string(m.Name))
+			fixed = append(fixed, "addresses of node "+string(m.Name()))
 		}
 	}
 	all := len(f.members) == len(f.started.Nodes)

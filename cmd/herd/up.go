@@ -182,7 +182,7 @@ func (p *program) serve(ctx context.Context, f *fleet, greet func()) error {
 	for _, m := range f.members {
 		running.Go(func() error {
 			if err := m.Run(ctx); err != nil {
-				return fmt.Errorf("node %s: %w", m.Name, err)
+				return fmt.Errorf("node %s: %w", m.Name(), err)
 			}
 			return nil
 		})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/admit"
 	"herd/node/topology"
 
 	"go.uber.org/zap"
@@ -98,7 +99,7 @@ func (h *herd) start(name string, adjust ...func(*node.Config)) {
 	c := node.Config{
 		HerdName: "herd", Name: line.NodeName(name), Topology: h.topology, Listener: listen(), HTTP: listen(), Bus: wire{h.server.Dialer(name), h, name},
 		Status: status.Options{Observer: h.seen}, Places: gazetteer.Open(), CatchUp: time.Minute, Log: zap.NewNop(), Version: "v1.0.0",
-		Limits: node.Limits{Idle: time.Hour, Line: time.Minute, Write: time.Minute, Queue: 1 << 16, Places: 5 * time.Second},
+		Limits: admit.Limits{Idle: time.Hour, Line: time.Minute, Write: time.Minute, Queue: 1 << 16, Places: 5 * time.Second},
 	}
 	for _, a := range adjust {
 		a(&c)

@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"bytes"
@@ -7,12 +7,15 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 
 	"herd/places"
 	"herd/places/gazetteer"
@@ -135,16 +138,22 @@ func BenchmarkWhatsAt(b *testing.B) {
 	for _, level := range []string{"info", "warn"} {
 		b.Run("log="+level, func(b *testing.B) {
 			serve := func(ready []byte) *asking {
-				logs, err := OpenLogs(LogConfig{Level: level, Format: "console", Dir: b.TempDir(), Stderr: io.Discard})
+				log := zap.NewProductionConfig()
+				log.Encoding, log.Sampling, log.OutputPaths = "console", nil, []string{filepath.Join(b.TempDir(), "log")}
+				if err := log.Level.UnmarshalText([]byte(level)); err != nil {
+					b.Fatal(err)
+				}
+				logger, err := log.Build()
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.Cleanup(logs.Reopen)
-				m := alone(b, func(c *Config) { c.Log, c.Places = logs.For(string(c.Name)), measured })
-				if ready != nil {
-					m.nearby = func(context.Context, places.Finder, places.Query) ([]byte, string, int) { return ready, places.OK, 5 }
-				}
-				return newAsking(b, m.address)
+				s := startTCP(b, func(c *config) {
+					c.Log, c.Places = logger, measured
+					if ready != nil {
+						c.Nearby = func(context.Context, places.Query) ([]byte, string, int) { return ready, places.OK, 5 }
+					}
+				})
+				return newAsking(b, s.address)
 			}
 			found := serve(nil)
 			ready := serve(bytes.Repeat([]byte("x"), found.bodies/(askingConns*askingPipeline)))

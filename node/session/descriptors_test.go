@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"errors"
@@ -6,12 +6,15 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"herd/node/session/sessiontest"
 )
 
 // exhausted is a listener that has run out of file descriptors a few times.
 type exhausted struct {
-	*pipes
+	*sessiontest.Listener
 	fail int
 }
 
@@ -20,24 +23,24 @@ func (e *exhausted) Accept() (net.Conn, error) {
 		e.fail--
 		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
 	}
-	return e.pipes.Accept()
+	return e.Listener.Accept()
 }
 
 // While not even the spare descriptor helps, the node pauses longer and longer.
 func TestOutOfDescriptors(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		var doors *pipes
-		n := lonely(t, newOracle(), func(c *Config) {
-			doors = c.Listener.(*pipes)
+		var doors *sessiontest.Listener
+		n := startServer(t, newBlockingFinder(), func(c *config) {
+			doors = c.Listener.(*sessiontest.Listener)
 			c.Listener = &exhausted{doors, 6} // twice each time: the second call is with the spare descriptor
 		})
-		c := doors.dial(t)
-		go c.send("junk\n")
-		if got := c.line(); got != "? junk\n" || time.Since(began) != (5+10+20)*time.Millisecond {
+		c := doors.Dial(t)
+		go c.Send("junk\n")
+		if got := c.Line(); got != "? junk\n" || time.Since(began) != (5+10+20)*time.Millisecond {
 			t.Errorf("after %s: %q", time.Since(began), got)
 		}
-		if got := n.Health().Refused["out of file descriptors"]; got != 3 {
+		if got := n.state().Refused["out of file descriptors"]; got != 3 {
 			t.Errorf("counted %d", got)
 		}
 	})
@@ -45,17 +48,17 @@ func TestOutOfDescriptors(t *testing.T) {
 
 // A client that comes when there are descriptors again is let in, though the node is still waiting for one to refuse.
 func TestDescriptorsAreBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var doors *pipes
-		n := lonely(t, newOracle(), func(c *Config) {
-			doors = c.Listener.(*pipes)
+	synctest.Test(t, func(t *testing.T) {
+		var doors *sessiontest.Listener
+		n := startServer(t, newBlockingFinder(), func(c *config) {
+			doors = c.Listener.(*sessiontest.Listener)
 			c.Listener = &exhausted{doors, 1}
 		})
 		<-time.After(time.Hour)
-		c := doors.dial(t)
-		go c.send("junk\n")
-		if got := c.line(); got != "? junk\n" || len(n.Health().Refused) != 1 {
-			t.Errorf("%q, counted %v", got, n.Health().Refused)
+		c := doors.Dial(t)
+		go c.Send("junk\n")
+		if got := c.Line(); got != "? junk\n" || len(n.state().Refused) != 1 {
+			t.Errorf("%q, counted %v", got, n.state().Refused)
 		}
 	})
 }
@@ -107,26 +110,26 @@ func plug(t *testing.T, free int) (unplug func()) {
 
 // Without descriptors, who comes is refused, who is there does not notice, and who comes later is let in.
 func TestDescriptorsUsedUp(t *testing.T) {
-	n := alone(t)
-	served := func(c *client) {
+	n := startTCP(t)
+	served := func(c *sessiontest.Client) {
 		t.Helper()
-		c.send("junk\n")
-		if got := c.read(len("? junk\n")); got != "? junk\n" {
+		c.Send("junk\n")
+		if got := c.Bytes(len("? junk\n")); got != "? junk\n" {
 			t.Errorf("served %q", got)
 		}
 	}
-	early := dial(t, n.address)
+	early := sessiontest.Dial(t, n.address)
 	served(early)
 	unplug := plug(t, 1)
-	late := dial(t, n.address) // takes the free one
-	if got, err := late.in.ReadByte(); err == nil {
+	late := sessiontest.Dial(t, n.address) // takes the free one
+	if got, err := late.In.ReadByte(); err == nil {
 		t.Errorf("who comes too late gets %q", got)
 	}
 	served(early)
 	unplug()
-	served(dial(t, n.address))
+	served(sessiontest.Dial(t, n.address))
 	served(early)
-	if got := n.Health().Refused["out of file descriptors"]; got == 0 {
+	if got := n.state().Refused["out of file descriptors"]; got == 0 {
 		t.Error("not counted")
 	}
 }

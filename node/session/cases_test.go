@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"encoding/json"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 )
 
 // unescape returns the bytes of an input in cases.tsv.
@@ -25,21 +26,21 @@ var example = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997
 
 // Every row of cases.tsv, each on a fresh server, over a real connection; the replies of all lines, in order, to the byte.
 func TestCases(t *testing.T) {
-	testCases(t, func(t *testing.T) *member { return alone(t) })
+	testCases(t, func(t *testing.T) *testServer { return startTCP(t) })
 }
 
 // The same over TLS, where a half-close is a message of its own.
 func TestCasesOverTLS(t *testing.T) {
-	ca := newAuthority(t, "CA", nil)
-	server := ca.serve(t, nil)
-	testCases(t, func(t *testing.T) *member {
-		n := alone(t, func(c *Config) { c.TLS = server })
-		n.trust = ca.trust()
+	ca := sessiontest.NewCA(t, "CA", nil)
+	server := serverTLS(t, ca, nil)
+	testCases(t, func(t *testing.T) *testServer {
+		n := startTCP(t, func(c *config) { c.TLS = server })
+		n.trust = ca.Trust()
 		return n
 	})
 }
 
-func testCases(t *testing.T, start func(*testing.T) *member) {
+func testCases(t *testing.T, start func(*testing.T) *testServer) {
 	table, err := os.ReadFile("testdata/cases.tsv")
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func testCases(t *testing.T, start func(*testing.T) *member) {
 			var sent strings.Builder
 			for segment := range strings.SplitSeq(input, "<PAUSE>") {
 				segment = unescape(t, segment)
-				c.send(segment)
+				c.Send(segment)
 				sent.WriteString(segment)
 			}
 			if holds {
@@ -69,14 +70,14 @@ func testCases(t *testing.T, start func(*testing.T) *member) {
 					t.Fatalf("nothing comes of a line held back, but %s is expected", expected)
 				}
 				// Nothing may have come when the next line is complete: what comes is the reply to both as one line.
-				c.send(" x\n")
-				if got, want := c.rest(), "? "+sent.String()+" x\n"; got != want {
+				c.Send(" x\n")
+				if got, want := c.Rest(), "? "+sent.String()+" x\n"; got != want {
 					t.Fatalf("reply %q, want %q", got, want)
 				}
 				return
 			}
 			if closes {
-				if err := c.conn.CloseWrite(); err != nil {
+				if err := c.CloseWrite(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -88,7 +89,7 @@ func testCases(t *testing.T, start func(*testing.T) *member) {
 			for i, l := range lines {
 				checkReply(t, c, l, kinds[i], held)
 			}
-			if more := c.rest(); more != "" {
+			if more := c.Rest(); more != "" {
 				t.Errorf("then came %q", more)
 			}
 		})
@@ -99,18 +100,18 @@ func testCases(t *testing.T, start func(*testing.T) *member) {
 }
 
 // checkReply reads the reply to a line and holds it against what is expected and what the node holds by then.
-func checkReply(t *testing.T, c *client, l, kind string, held map[line.ClientID]line.Report) {
+func checkReply(t *testing.T, c *sessiontest.Client, l, kind string, held map[line.ClientID]line.Report) {
 	t.Helper()
 	fields := strings.FieldsFunc(l, func(r rune) bool { return strings.ContainsRune(" \t\n\v\f\r", r) })
 	switch kind {
 	case "INVALID":
-		if want := "? " + l + "\n"; c.read(len(want)) != want {
+		if want := "? " + l + "\n"; c.Bytes(len(want)) != want {
 			t.Errorf("no reply %q", want)
 		}
 	case "AT":
-		hold(t, held, checkAt(t, c.paragraph(), fields[1:]))
+		hold(t, held, checkAt(t, c.Paragraph(), fields[1:]))
 	case "PLACES":
-		at := c.paragraph()
+		at := c.Paragraph()
 		at, body, _ := strings.Cut(at, "\n")
 		if want := held[line.ClientID(fields[1])]; at != "AT "+want.String() {
 			t.Errorf("first line %q, want that of %q", at, want)

@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"crypto/tls"
@@ -13,16 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"herd/node/session/sessiontest"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestLoadTLSFaults(t *testing.T) {
-	ca := newAuthority(t, "CA", nil)
-	good, other := ca.files(t, ca), ca.files(t)
+	ca := sessiontest.NewCA(t, "CA", nil)
+	good, other := tlsFiles(t, ca, ca), tlsFiles(t, ca, nil)
 	dir := t.TempDir()
-	junk := writePEM(t, dir, "junk.pem", "CERTIFICATE", []byte("junk"))
+	junk := sessiontest.WritePEM(t, dir, "junk.pem", "CERTIFICATE", []byte("junk"))
 	if err := os.Chmod(other.Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -61,10 +63,10 @@ func TestLoadTLSFaults(t *testing.T) {
 
 // Who may not come in is told so, counted and logged, and the others do not notice.
 func TestHandshakeFails(t *testing.T) {
-	ca, busCA := newAuthority(t, "client CA", nil), newAuthority(t, "bus CA", nil)
-	server := ca.serve(t, ca)
+	ca, busCA := sessiontest.NewCA(t, "client CA", nil), sessiontest.NewCA(t, "bus CA", nil)
+	server := serverTLS(t, ca, ca)
 	issued := func(adjust ...func(*x509.Certificate)) []tls.Certificate {
-		return []tls.Certificate{ca.issue(t, []string{"kiwi"}, adjust...)}
+		return []tls.Certificate{ca.Issue(t, []string{"kiwi"}, adjust...)}
 	}
 	for _, test := range []struct {
 		name      string
@@ -81,7 +83,7 @@ func TestHandshakeFails(t *testing.T) {
 			says: "remote error: tls: handshake failure", log: "tls: client didn't provide a certificate",
 		},
 		{
-			name: "certificate of the bus", own: []tls.Certificate{busCA.issue(t, []string{"kiwi"})},
+			name: "certificate of the bus", own: []tls.Certificate{busCA.Issue(t, []string{"kiwi"})},
 			says: "remote error: tls: unknown certificate authority",
 			log:  "tls: failed to verify certificate: x509: certificate signed by unknown authority",
 		},
@@ -112,18 +114,18 @@ func TestHandshakeFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			core, logs := observer.New(zapcore.WarnLevel)
-			n := alone(t, func(c *Config) { c.TLS, c.Log = server, zap.New(core) })
-			n.trust = ca.trust(issued()...)
+			n := startTCP(t, func(c *config) { c.TLS, c.Log = server, zap.New(core) })
+			n.trust = ca.Trust(issued()...)
 			inside := n.dial(t)
-			config := ca.trust(test.own...)
+			config := ca.Trust(test.own...)
 			if len(test.own) > 0 { // also one of another CA than those the server names
 				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &test.own[0], nil }
 			}
 			if test.adjust != nil {
 				test.adjust(config)
 			}
-			wire := dial(t, n.address)
-			conn := tls.Client(wire.conn, config)
+			wire := sessiontest.Dial(t, n.address)
+			conn := tls.Client(wire.Conn, config)
 			err := conn.Handshake()
 			if err == nil { // in TLS 1.3 the client has done before the server has judged
 				if _, err := io.WriteString(conn, "IAMAT kiwi "+place+" 1\n"); err != nil {
@@ -135,12 +137,12 @@ func TestHandshakeFails(t *testing.T) {
 			if err == nil || err.Error() != test.says {
 				t.Errorf("the client is told %v, want %s", err, test.says)
 			}
-			if got := wire.rest(); got != "" {
+			if got := wire.Rest(); got != "" {
 				t.Errorf("then comes %q", got)
 			}
-			inside.send("junk\n")
-			inside.read(len("? junk\n"))
-			if got, want := n.Health(), map[string]uint64{"TLS handshake failed": 1, "invalid line": 1}; !maps.Equal(got.Refused, want) || got.Clients != 0 {
+			inside.Send("junk\n")
+			inside.Bytes(len("? junk\n"))
+			if got, want := n.state(), map[string]uint64{"TLS handshake failed": 1, "invalid line": 1}; !maps.Equal(got.Refused, want) || got.Clients != 0 {
 				t.Errorf("counted %v, %d clients", got.Refused, got.Clients)
 			}
 			entry := logs.All()[0]
@@ -149,7 +151,7 @@ func TestHandshakeFails(t *testing.T) {
 				t.Errorf("logged %s %v, want the error %s", entry.Message, got, test.log)
 			}
 			n.stop()
-			if got := n.Health().Sessions; got != 0 {
+			if got := n.state().Sessions; got != 0 {
 				t.Errorf("%d sessions in the end", got)
 			}
 		})
@@ -158,52 +160,52 @@ func TestHandshakeFails(t *testing.T) {
 
 // What is no TLS is closed without a word.
 func TestPlainClientOnTLS(t *testing.T) {
-	ca := newAuthority(t, "CA", nil)
-	n := alone(t, func(c *Config) { c.TLS = ca.serve(t, nil) })
+	ca := sessiontest.NewCA(t, "CA", nil)
+	n := startTCP(t, func(c *config) { c.TLS = serverTLS(t, ca, nil) })
 	for i, text := range []string{example, "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff", "x", ""} {
-		c := dial(t, n.address)
-		c.send(text)
-		if got := c.rest(); strings.HasPrefix(got, "?") || strings.HasPrefix(got, "AT") {
+		c := sessiontest.Dial(t, n.address)
+		c.Send(text)
+		if got := c.Rest(); strings.HasPrefix(got, "?") || strings.HasPrefix(got, "AT") {
 			t.Errorf("%q gets %q", text, got)
 		}
-		if got := n.Health(); got.Refused["TLS handshake failed"] != uint64(i+1) || len(got.Refused) != 1 || got.Clients != 0 {
+		if got := n.state(); got.Refused["TLS handshake failed"] != uint64(i+1) || len(got.Refused) != 1 || got.Clients != 0 {
 			t.Errorf("after %q: counted %v", text, got.Refused)
 		}
 	}
 	n.stop()
-	if got := n.Health().Sessions; got != 0 {
+	if got := n.state().Sessions; got != 0 {
 		t.Errorf("%d sessions in the end", got)
 	}
 }
 
 // A certificate that is replaced while the node runs is for connections to come.
 func TestSetTLS(t *testing.T) {
-	first, second := newAuthority(t, "first", nil), newAuthority(t, "second", nil)
-	n := alone(t, func(c *Config) { c.TLS = first.serve(t, first) })
-	config := first.trust(first.issue(t, []string{"kiwi"}))
+	first, second := sessiontest.NewCA(t, "first", nil), sessiontest.NewCA(t, "second", nil)
+	n := startTCP(t, func(c *config) { c.TLS = serverTLS(t, first, first) })
+	config := first.Trust(first.Issue(t, []string{"kiwi"}))
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	n.trust = config
-	var before *client
+	var before *sessiontest.Client
 	for range 2 {
 		c := n.dial(t)
 		before = c
-		c.send("junk\n")
-		c.read(len("? junk\n")) // and a ticket, if there were one
-		if c.conn.(*tls.Conn).ConnectionState().DidResume {
+		c.Send("junk\n")
+		c.Bytes(len("? junk\n")) // and a ticket, if there were one
+		if c.Conn.(*tls.Conn).ConnectionState().DidResume {
 			t.Error("a session was resumed, past the certificates")
 		}
 	}
-	if err := n.SetTLS(second.serve(t, second)); err != nil {
+	if err := n.SetTLS(serverTLS(t, second, second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dialTLS(t, n.address, config); !isUntrusted(err) {
+	if _, err := sessiontest.DialTLS(t, n.address, config); !isUntrusted(err) {
 		t.Errorf("with the old CA: %v", err)
 	}
-	n.trust = second.trust(second.issue(t, []string{"emu"}))
+	n.trust = second.Trust(second.Issue(t, []string{"emu"}))
 	after := n.dial(t)
-	for c, id := range map[*client]string{before: "kiwi", after: "emu"} {
-		c.send("IAMAT " + id + " " + place + " 1\n")
-		if got := c.paragraph(); !strings.HasPrefix(got, "AT Goloman ") {
+	for c, id := range map[*sessiontest.Client]string{before: "kiwi", after: "emu"} {
+		c.Send("IAMAT " + id + " " + place + " 1\n")
+		if got := c.Paragraph(); !strings.HasPrefix(got, "AT Goloman ") {
 			t.Errorf("%s gets %q", id, got)
 		}
 	}
@@ -212,8 +214,8 @@ func TestSetTLS(t *testing.T) {
 	if err := n.SetTLS(nil); err == nil || err.Error() != want {
 		t.Errorf("turned off: %v", err)
 	}
-	plain := alone(t)
-	if err := plain.SetTLS(second.serve(t, nil)); err == nil || err.Error() != want {
+	plain := startTCP(t)
+	if err := plain.SetTLS(serverTLS(t, second, nil)); err == nil || err.Error() != want {
 		t.Errorf("turned on: %v", err)
 	}
 	if err := plain.SetTLS(nil); err != nil {
@@ -229,29 +231,29 @@ func isUntrusted(err error) bool {
 
 // The chain of a server reaches clients that know only the root.
 func TestChain(t *testing.T) {
-	root := newAuthority(t, "root", nil)
-	n := alone(t, func(c *Config) { c.TLS = newAuthority(t, "between", root).serve(t, nil) })
-	n.trust = root.trust()
+	root := sessiontest.NewCA(t, "root", nil)
+	n := startTCP(t, func(c *config) { c.TLS = serverTLS(t, sessiontest.NewCA(t, "between", root), nil) })
+	n.trust = root.Trust()
 	n.iamat(t, "kiwi "+place+" 1")
-	if state := n.dial(t).conn.(*tls.Conn).ConnectionState(); len(state.PeerCertificates) != 2 || state.Version != tls.VersionTLS13 {
+	if state := n.dial(t).Conn.(*tls.Conn).ConnectionState(); len(state.PeerCertificates) != 2 || state.Version != tls.VersionTLS13 {
 		t.Errorf("%d certificates, version %x", len(state.PeerCertificates), state.Version)
 	}
 }
 
 // Two nodes share what was loaded, and a client may resume its session at either: without certificates there is nothing to judge anew.
 func TestResume(t *testing.T) {
-	ca := newAuthority(t, "CA", nil)
-	server := ca.serve(t, nil)
-	config := ca.trust()
-	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	ca := sessiontest.NewCA(t, "CA", nil)
+	server := serverTLS(t, ca, nil)
+	trust := ca.Trust()
+	trust.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	var resumed []bool
 	for range 2 {
-		n := alone(t, func(c *Config) { c.TLS = server })
-		n.trust = config
+		n := startTCP(t, func(c *config) { c.TLS = server })
+		n.trust = trust
 		c := n.dial(t)
-		c.send("junk\n")
-		c.read(len("? junk\n")) // and the ticket before it
-		resumed = append(resumed, c.conn.(*tls.Conn).ConnectionState().DidResume)
+		c.Send("junk\n")
+		c.Bytes(len("? junk\n")) // and the ticket before it
+		resumed = append(resumed, c.Conn.(*tls.Conn).ConnectionState().DidResume)
 	}
 	if !slices.Equal(resumed, []bool{false, true}) {
 		t.Errorf("resumed: %v", resumed)

@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"crypto/x509"

@@ -1,10 +1,12 @@
-package node
+package session
 
 import (
 	"io"
 	"net"
 	"testing"
 	"time"
+
+	"herd/node/session/sessiontest"
 )
 
 // A connection has a buffer only while the beginning of a line is in it.
@@ -14,7 +16,7 @@ func TestInputKeepsNoBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	ours := dial(t, l.Addr().String())
+	ours := sessiontest.Dial(t, l.Addr().String())
 	theirs, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +50,15 @@ func TestInputKeepsNoBuffer(t *testing.T) {
 	if in.lent != nil {
 		t.Error("a client that has said nothing has a buffer")
 	}
-	ours.send("junk\n")
+	ours.Send("junk\n")
 	heard("after a line", "junk", false)
-	ours.send("ju")
+	ours.Send("ju")
 	heard("within a line", "", true)
-	ours.send("nk\n")
+	ours.Send("nk\n")
 	heard("after it", "junk", false)
-	ours.send("ju")
+	ours.Send("ju")
 	heard("within another", "", true)
-	if err := ours.conn.CloseWrite(); err != nil {
+	if err := ours.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.fill(); err != io.EOF {

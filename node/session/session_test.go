@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"context"
@@ -11,16 +11,14 @@ import (
 	"time"
 
 	"herd/node/line"
+	"herd/node/session/sessiontest"
 	"herd/places"
 )
 
-// bubble runs a test in fake time.
-func bubble(t *testing.T, test func(t *testing.T)) { synctest.Test(t, test) }
-
 const place = "+34.068930-118.445127"
 
-// oracleBody is what a WHATSAT gets after its AT line when an oracle has spoken.
-const oracleBody = `{
+// foundBody is what a WHATSAT gets after its AT line when an oracle has spoken.
+const foundBody = `{
   "html_attributions": [],
   "results": [
     {
@@ -41,8 +39,8 @@ const oracleBody = `{
 `
 
 func TestPipelinedReplies(t *testing.T) {
-	n := alone(t)
-	c := dial(t, n.address)
+	n := startTCP(t)
+	c := sessiontest.Dial(t, n.address)
 	var sent, want strings.Builder
 	const lines = 20_000 // more than any buffer between holds
 	for i := range lines {
@@ -51,12 +49,12 @@ func TestPipelinedReplies(t *testing.T) {
 	}
 	sending := make(chan error, 1)
 	go func() {
-		_, err := c.conn.Write([]byte(sent.String()))
+		_, err := c.Conn.Write([]byte(sent.String()))
 		sending <- err
 	}()
 	got := make([]string, 0, 3*lines)
 	for range 3 * lines {
-		l, err := c.in.ReadString('\n')
+		l, err := c.In.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,12 +74,12 @@ func TestPipelinedReplies(t *testing.T) {
 
 // A WHATSAT that takes long holds up the replies after it but nothing else, and what came before it leaves at once.
 func TestSlowWhatsAt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := newOracle()
-		n := lonely(t, o)
-		c := n.doors.dial(t)
-		go c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\nIAMAT k " + place + " 2\nWHATSAT k 1.5 1\njunk\n")
-		if got := c.line() + c.line(); got != "AT Goloman +946684799.000000000 k "+place+" 1\n\n" {
+	synctest.Test(t, func(t *testing.T) {
+		o := newBlockingFinder()
+		n := startServer(t, o)
+		c := n.listener.Dial(t)
+		go c.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\nIAMAT k " + place + " 2\nWHATSAT k 1.5 1\njunk\n")
+		if got := c.Line() + c.Line(); got != "AT Goloman +946684799.000000000 k "+place+" 1\n\n" {
 			t.Errorf("before the first answer: %q", got)
 		}
 		first, second := <-o.asked, <-o.asked
@@ -95,20 +93,20 @@ func TestSlowWhatsAt(t *testing.T) {
 		if r, _ := n.Registry().Get("k"); r.Time() != "2" {
 			t.Errorf("the line after it has not taken effect: %q", r)
 		}
-		close(o.speak)
+		close(o.answer)
 		// One write, so one read: the AT line as it was at its place, and the places.
 		b := make([]byte, 1<<16)
-		size, err := c.in.Read(b)
+		size, err := c.In.Read(b)
 		got := string(b[:size])
-		want := "AT Goloman +946684799.000000000 k " + place + " 1\n" + oracleBody
+		want := "AT Goloman +946684799.000000000 k " + place + " 1\n" + foundBody
 		if err != nil || !strings.HasPrefix(got, want) {
 			t.Errorf("read %q, %v, want it to begin with %q", got, err, want)
 		}
 		got = got[len(want):]
 		want = "AT Goloman +946684798.000000000 k " + place + " 2\n\n" +
-			"AT Goloman +946684798.000000000 k " + place + " 2\n" + oracleBody + "? junk\n"
+			"AT Goloman +946684798.000000000 k " + place + " 2\n" + foundBody + "? junk\n"
 		for len(got) < len(want) {
-			got += c.line()
+			got += c.Line()
 		}
 		if got != want {
 			t.Errorf("then %q, want %q", got, want)
@@ -118,17 +116,17 @@ func TestSlowWhatsAt(t *testing.T) {
 
 // Replies leave together when no further complete line is waiting, in one write.
 func TestFlushedTogether(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := lonely(t, newOracle())
-		c := n.doors.dial(t)
-		go c.send(strings.Repeat("junk\n", 100) + "half")
+	synctest.Test(t, func(t *testing.T) {
+		n := startServer(t, newBlockingFinder())
+		c := n.listener.Dial(t)
+		go c.Send(strings.Repeat("junk\n", 100) + "half")
 		b := make([]byte, 1<<16)
-		size, err := c.in.Read(b)
+		size, err := c.In.Read(b)
 		if got, want := string(b[:size]), strings.Repeat("? junk\n", 100); err != nil || got != want {
 			t.Errorf("at once came %d bytes, %v, want %d", len(got), err, len(want))
 		}
-		go c.send(" a line\n")
-		if got := c.line(); got != "? half a line\n" {
+		go c.Send(" a line\n")
+		if got := c.Line(); got != "? half a line\n" {
 			t.Errorf("then %q", got)
 		}
 	})
@@ -136,17 +134,17 @@ func TestFlushedTogether(t *testing.T) {
 
 // Who asks for a client that is gone is told to give up.
 func TestClientGoneWhileAsking(t *testing.T) {
-	o := newOracle()
+	o := newBlockingFinder()
 	gone := make(chan error, 1)
-	n := alone(t, func(c *Config) { c.Places, c.Limits.Places = watched{o, gone}, time.Hour })
-	c := dial(t, n.address)
-	c.send(example + "WHATSAT kiwi.cs.ucla.edu 10 5\n")
-	c.paragraph()
+	n := startTCP(t, func(c *config) { c.Places, c.Limits.Places = watched{o, gone}, time.Hour })
+	c := sessiontest.Dial(t, n.address)
+	c.Send(example + "WHATSAT kiwi.cs.ucla.edu 10 5\n")
+	c.Paragraph()
 	<-o.asked
-	if err := c.conn.(*net.TCPConn).SetLinger(0); err != nil { // closes with a reset
+	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil { // closes with a reset
 		t.Fatal(err)
 	}
-	if err := c.conn.Close(); err != nil {
+	if err := c.Conn.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-gone; !errors.Is(err, context.Canceled) {
@@ -167,24 +165,24 @@ func (w watched) Find(ctx context.Context, q places.Query) (places.Answer, error
 }
 
 func TestAtMostSixteenOutstanding(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := newOracle()
-		n := lonely(t, o)
-		c := n.doors.dial(t)
-		go c.send("IAMAT k " + place + " 1\n" + strings.Repeat("WHATSAT k 10 5\n", 20) + "IAMAT late " + place + " 1\n")
-		c.line()
-		c.line()
+	synctest.Test(t, func(t *testing.T) {
+		o := newBlockingFinder()
+		n := startServer(t, o)
+		c := n.listener.Dial(t)
+		go c.Send("IAMAT k " + place + " 1\n" + strings.Repeat("WHATSAT k 10 5\n", 20) + "IAMAT late " + place + " 1\n")
+		c.Line()
+		c.Line()
 		synctest.Wait()
 		if _, known := n.Registry().Get("late"); len(o.asked) != 16 || known {
 			t.Errorf("%d outstanding, want 16; a later line read: %v", len(o.asked), known)
 		}
-		o.speak <- struct{}{} // one of them, not necessarily the oldest: let all out
-		close(o.speak)
+		o.answer <- struct{}{} // one of them, not necessarily the oldest: let all out
+		close(o.answer)
 		for range 20 {
-			for c.line() != "}\n" {
+			for c.Line() != "}\n" {
 			}
 		}
-		if got := c.line() + c.line(); got != "\nAT Goloman +946684799.000000000 late "+place+" 1\n" {
+		if got := c.Line() + c.Line(); got != "\nAT Goloman +946684799.000000000 late "+place+" 1\n" {
 			t.Errorf("after all answers: %q", got)
 		}
 	})
@@ -192,26 +190,26 @@ func TestAtMostSixteenOutstanding(t *testing.T) {
 
 // What waits behind a slow WHATSAT is bounded: then the client's lines wait in its socket.
 func TestRepliesWaitingAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := newOracle()
-		n := lonely(t, o, func(c *Config) { c.Limits.Places = time.Hour })
-		c := n.doors.dial(t)
+	synctest.Test(t, func(t *testing.T) {
+		o := newBlockingFinder()
+		n := startServer(t, o, func(c *config) { c.Limits.Places = time.Hour })
+		c := n.listener.Dial(t)
 		const lines = 10_000
 		go func() {
-			c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\n")
+			c.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\n")
 			for i := range lines {
-				c.send(fmt.Sprintf("IAMAT c%d %s 1\n", i, place))
+				c.Send(fmt.Sprintf("IAMAT c%d %s 1\n", i, place))
 			}
 		}()
-		c.line()
-		c.line()
+		c.Line()
+		c.Line()
 		synctest.Wait()
 		if known := n.Registry().Len(); known > 1500 || known < 500 || known == lines {
 			t.Errorf("%d lines taken while the answer is awaited", known)
 		}
-		close(o.speak)
+		close(o.answer)
 		for range lines {
-			for !strings.HasPrefix(c.line(), "AT Goloman +946684799.000000000 c") {
+			for !strings.HasPrefix(c.Line(), "AT Goloman +946684799.000000000 c") {
 			}
 		}
 		if known := n.Registry().Len(); known != lines+1 {
@@ -222,14 +220,14 @@ func TestRepliesWaitingAreBounded(t *testing.T) {
 
 // A provider that does not answer in time is a reply like any other.
 func TestProviderTimeout(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := lonely(t, newOracle())
-		c := n.doors.dial(t)
+	synctest.Test(t, func(t *testing.T) {
+		n := startServer(t, newBlockingFinder())
+		c := n.listener.Dial(t)
 		began := time.Now()
-		go c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\n")
+		go c.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\n")
 		var got strings.Builder
 		for !strings.HasSuffix(got.String(), "junk\n") {
-			got.WriteString(c.line())
+			got.WriteString(c.Line())
 		}
 		at := "AT Goloman +946684799.000000000 k " + place + " 1\n"
 		want := at + "\n" + at + `{
@@ -249,40 +247,40 @@ func TestProviderTimeout(t *testing.T) {
 
 // A client that has sent its last line still gets every reply.
 func TestHalfClose(t *testing.T) {
-	n := alone(t)
-	c := dial(t, n.address)
+	n := startTCP(t)
+	c := sessiontest.Dial(t, n.address)
 	const asked = 50
-	c.send(example + strings.Repeat("WHATSAT kiwi.cs.ucla.edu 10 1\n", asked) + "last line without LF")
-	got := c.rest()
+	c.Send(example + strings.Repeat("WHATSAT kiwi.cs.ucla.edu 10 1\n", asked) + "last line without LF")
+	got := c.Rest()
 	if places := strings.Count(got, `"status": "OK"`); places != asked || !strings.HasSuffix(got, "}\n\n? last line without LF\n") {
 		t.Errorf("%d answers, the end of all: %q", places, got[max(0, len(got)-60):])
 	}
 }
 
 func TestOverlongLine(t *testing.T) {
-	n := alone(t)
-	c := dial(t, n.address)
+	n := startTCP(t)
+	c := sessiontest.Dial(t, n.address)
 	long := strings.Repeat("x", 100_000)
 	exact := strings.Repeat("y", line.MaxLine)
-	c.send(long + "\n" + exact + "\nz\n" + long)
+	c.Send(long + "\n" + exact + "\nz\n" + long)
 	want := "? " + long[:line.MaxLine] + "\n? " + exact + "\n? z\n? " + long[:line.MaxLine] + "\n"
-	if got := c.rest(); got != want {
+	if got := c.Rest(); got != want {
 		t.Errorf("%d bytes of replies, want %d", len(got), len(want))
 	}
-	if got := n.Health().Refused; got["line too long"] != 2 || got["invalid line"] != 2 {
+	if got := n.state().Refused; got["line too long"] != 2 || got["invalid line"] != 2 {
 		t.Errorf("counted %v", got)
 	}
 }
 
 // A node that ends answers the lines it has read.
 func TestStopAnswersWhatWasRead(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := newOracle()
-		n := lonely(t, o)
-		c := n.doors.dial(t)
-		c.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\nhalf a li")
-		c.line()
-		c.line()
+	synctest.Test(t, func(t *testing.T) {
+		o := newBlockingFinder()
+		n := startServer(t, o)
+		c := n.listener.Dial(t)
+		c.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\nhalf a li")
+		c.Line()
+		c.Line()
 		<-o.asked
 		stopped := make(chan struct{})
 		began := time.Now()
@@ -291,10 +289,10 @@ func TestStopAnswersWhatWasRead(t *testing.T) {
 			close(stopped)
 		}()
 		synctest.Wait()
-		o.speak <- struct{}{}
+		o.answer <- struct{}{}
 		var got strings.Builder
 		for !strings.HasSuffix(got.String(), "EOF") {
-			got.WriteString(c.line())
+			got.WriteString(c.Line())
 		}
 		if !strings.HasSuffix(got.String(), "}\n\n? junk\nEOF") {
 			t.Errorf("last words %q", got.String())
@@ -308,13 +306,13 @@ func TestStopAnswersWhatWasRead(t *testing.T) {
 
 // A provider or a client that takes its time does not keep a node from ending.
 func TestStopInTime(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := lonely(t, newOracle(), func(c *Config) { c.Limits.Places = time.Hour })
-		waiting, deaf := n.doors.dial(t), n.doors.dial(t)
-		waiting.send("IAMAT k " + place + " 1\nWHATSAT k 10 5\n")
-		waiting.line()
-		waiting.line()
-		deaf.send("junk\n") // and never reads
+	synctest.Test(t, func(t *testing.T) {
+		n := startServer(t, newBlockingFinder(), func(c *config) { c.Limits.Places = time.Hour })
+		waiting, deaf := n.listener.Dial(t), n.listener.Dial(t)
+		waiting.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\n")
+		waiting.Line()
+		waiting.Line()
+		deaf.Send("junk\n") // and never reads
 		synctest.Wait()
 		began := time.Now()
 		n.stop()

@@ -1,4 +1,4 @@
-package node
+package session
 
 import (
 	"crypto/x509"
@@ -9,7 +9,7 @@ import (
 	"herd/node/line"
 )
 
-// clientURN is how the URIs begin that name a client in a certificate. What follows is its ID, with any byte as %XX.
+// clientURN starts the URIs that name a client in a certificate. Its ID follows, in which any byte may be written as %XX.
 const clientURN = "urn:herd:client:"
 
 // Parts of a subject alternative name (RFC 5280, 4.2.1.6).
@@ -41,9 +41,9 @@ func identitiesOf(leaf *x509.Certificate) identities {
 			case name.Class != asn1.ClassContextSpecific:
 			case name.Tag == tagDNS:
 				id = string(name.Bytes)
-				ok = !strings.Contains(id, "*") // nobody is called that, and it stands for nobody else
+				ok = !strings.Contains(id, "*") // a wildcard is neither an ID nor stands for any
 			case name.Tag == tagURI:
-				id, ok = clientOf(string(name.Bytes))
+				id, ok = clientOfURI(string(name.Bytes))
 			}
 			if ok && line.ValidClient(id) {
 				ids[id] = struct{}{}
@@ -53,8 +53,8 @@ func identitiesOf(leaf *x509.Certificate) identities {
 	return ids
 }
 
-// clientOf returns the ID that a URI names, and whether it names one.
-func clientOf(uri string) (id string, ok bool) {
+// clientOfURI returns the ID that a URI names, and whether it names one.
+func clientOfURI(uri string) (id string, ok bool) {
 	escaped, ours := strings.CutPrefix(uri, clientURN)
 	if !ours || strings.ContainsAny(escaped, "?#") {
 		return "", false
