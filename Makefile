@@ -7,7 +7,7 @@ LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all soak bench bench-peers bench-metrics performance lint up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all flakes soak bench bench-peers bench-metrics performance lint up clean
 
 all: build lint test
 
@@ -80,6 +80,10 @@ mutants:
 
 # What .ci/run leaves out, in less than an hour: attacks (8 minutes), mutants (half an hour), and what documents say in numbers (10 minutes).
 check-all: attack mutants numbers
+
+# The tests of each package many times, on one core with 1, 2 and 8 threads and with the race detector; interrupted, it goes on when started again.
+flakes:
+	.ci/repeat
 
 SOAK ?= 4h# of chaos
 
