@@ -1,27 +1,52 @@
+// Package configs describes a herd: its nodes, the links between them and every setting.
+//
+// # Where a value comes from
+//
+// A flag overrides an environment variable, which overrides a file, which overrides herd.yaml of this folder, which is embedded and so
+// holds the defaults. The scalar key bus.url, for example, is set by
+//
+//	--bus-url nats://10.0.0.1:4222
+//	HERD_BUS_URL=nats://10.0.0.1:4222
+//	bus: {url: "nats://10.0.0.1:4222"}
+//
+// Nodes and links come from a file only. They are one topology: a file with nodes replaces the links too; a file with links only keeps the
+// nodes of herd.yaml.
+//
+// An empty variable counts: HERD_BUS_URL= overrides the URL of the file. HERD_CONFIG names the file if --config does not; empty, it names
+// none. Any other variable that begins with HERD_ is an error, so that a misspelt one is noticed. (Kubernetes makes such variables from a
+// service called herd; enableServiceLinks: false in the pod prevents that.)
+//
+// # What is an error
+//
+// Keys are lower case and exact. A value has the type of its key: a number is not quoted in YAML, a duration has a unit (except 0), and a
+// text that looks like a number is quoted. Unknown, misspelt and repeated keys, values of another type or out of range, and faults of the
+// topology are all reported at once, in one line.
+//
+// # How it is read
+//
+// Each source is read into a layer of typed values, which finds nearly every fault and knows its place. viper merges the layers and fills
+// the Config. viper does not read the sources itself, because it folds the case of keys, converts between types, and does not say where a
+// value came from.
 package configs
 
 import (
 	"slices"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/line"
+	"herd/node/topology"
 )
 
-// Config is a whole configuration, as Load returns it: every value set, in range, and the topology sound.
+// Config is a whole configuration, as Load returns it: every value is set and in range, and the topology is valid.
 //
-// The tags are the schema: yaml is the key, help one line about it, is the check a value must pass (see checks), and
-// secret marks what is never shown, live what a running process can follow. The order of the fields is that of herd.yaml.
+// The tags are the schema: yaml is the key; help describes it in one line; is names the check of the value (see checks); secret marks a
+// value that is never shown as it is; live marks one that a running process can change. The fields have the order of herd.yaml.
 type Config struct {
-	// Herd is the first token of every bus subject, so two herds with different names can share a bus. 1 to 32
-	// letters, digits, _ and -.
-	Herd string `yaml:"herd" is:"name" help:"name of the herd, the first token of every bus subject"`
-
+	// Herd is the first token of every bus subject, so that herds with different names can share a bus. 1 to 32 letters, digits, _ and -.
+	Herd string `yaml:"herd" is:"name" help:"name of the herd and prefix of its bus subjects"`
 	// Nodes are the servers, in the order of the file.
 	Nodes []Node `yaml:"nodes" live:"true"`
-
-	// Links are the pairs of nodes that tell each other what is new. A link works both ways and is listed once.
+	// Links are the pairs of nodes that send each other reports. A link works both ways and is listed once.
 	Links [][2]line.NodeName `yaml:"links" live:"true"`
 
 	Bus    Bus    `yaml:"bus"`
@@ -34,185 +59,146 @@ type Config struct {
 	Log    Log    `yaml:"log"`
 
 	topology *topology.Topology
-	sources  map[string]Source // by dotted key
+	sources  map[string]Source // of the values, by dotted key
 
 	placesKey, httpToken string
 }
 
 // Node is one server of the herd.
 type Node struct {
-	// Name is what clients see in AT lines. 1 to 32 letters, digits, _ and -.
+	// Name is the name in AT lines. 1 to 32 letters, digits, _ and -.
 	Name line.NodeName `yaml:"name"`
-
 	// Listen is the HOST:PORT for clients. An empty host means all interfaces, port 0 any free one.
 	Listen string `yaml:"listen" is:"address"`
-
-	// HTTP is the HOST:PORT of the node's status page, API, metrics and health; empty means none.
+	// HTTP is the HOST:PORT of the status page, API, metrics and health; empty means none.
 	HTTP string `yaml:"http" is:"address or none"`
 }
 
-// Bus is what carries the reports between the nodes.
+// Bus is the NATS bus between the nodes.
 type Bus struct {
-	// URL is one or more NATS servers, separated by commas: nats:// or tls://, HOST, optionally :PORT (4222 when not
-	// given) and, before the host, USER:PASSWORD@ or TOKEN@. Empty means that herd up embeds a server.
-	URL string `yaml:"url" is:"servers or none" secret:"true" help:"NATS servers, nats://HOST:PORT or tls://HOST:PORT, separated by commas; empty: herd up embeds one"`
-
-	// Keys is a directory that herd bus keys made: a node shows the bus the credentials that it finds there under
-	// nodes/NAME, an embedded server knows the nodes by them. Empty means no credentials but those in URL.
-	Keys string `yaml:"keys" help:"directory with the keys that 'herd bus keys' made; empty: none"`
-
-	// Listen is the HOST:PORT where an embedded server also takes NATS clients over TCP; empty means nowhere.
-	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT on which an embedded NATS server takes observers; empty: none"`
-
-	// Micro has every node answer as a NATS micro service where a client is.
-	Micro bool `yaml:"micro" help:"nodes answer on the bus where a client is, as a NATS micro service"`
+	// URL is a comma-separated list of NATS servers: nats:// or tls://, HOST, optionally :PORT (4222 by default), and before the host
+	// optionally USER:PASSWORD@ or TOKEN@. Empty means that herd up embeds a server.
+	URL string `yaml:"url" is:"servers or none" secret:"true" help:"NATS servers, comma-separated; empty: 'herd up' embeds one"`
+	// Keys is a directory made by herd bus keys: a node authenticates with the credentials in nodes/NAME, an embedded server knows the nodes
+	// by them. Empty means no credentials except those in URL.
+	Keys string `yaml:"keys" help:"directory with the keys made by 'herd bus keys'"`
+	// Listen is the HOST:PORT on which an embedded server accepts NATS clients; empty means nowhere.
+	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT for observers of the bus"`
+	// Micro makes every node a NATS micro service that answers where a client is.
+	Micro bool `yaml:"micro" help:"answer on the bus as a NATS micro service"`
 }
 
-// TLS secures the ports for clients. Without a certificate they take plain TCP. Paths that are not absolute are relative to the
-// working directory.
+// TLS secures the ports for clients; without a certificate they use plain TCP. Relative paths are relative to the working directory.
 type TLS struct {
-	// Cert is the PEM file of the server's certificate, followed by those between it and a CA that clients trust. Given
-	// together with Key, or not at all.
-	Cert string `yaml:"cert" live:"true" help:"PEM file of the server's certificate chain for clients; empty: they speak plain TCP"`
-
-	// Key is the PEM file of the certificate's private key. It belongs to the user of this process and is readable by
-	// nobody else, or to root, who may share it with a group.
-	Key string `yaml:"key" live:"true" help:"PEM file of the private key to --tls-cert, which nobody else may read"`
-
-	// Clients is none, or require: then a client needs a certificate of CA, reports only for the IDs that are in it, and is
-	// disconnected when it expires.
-	Clients string `yaml:"clients" live:"true" is:"clients" help:"certificates of clients: none, or require, which binds client IDs to them"`
-
-	// CA is the PEM file of the CAs that clients' certificates must come from. Given together with require.
-	CA string `yaml:"ca" live:"true" help:"PEM file of the CAs that certificates of clients must come from"`
+	// Cert is the PEM file of the server's certificate, followed by the intermediate ones. It needs Key, and Key needs it.
+	Cert string `yaml:"cert" live:"true" help:"PEM file of the certificate chain; empty: plain TCP"`
+	// Key is the PEM file of the certificate's private key. It must belong to the user of this process and be readable by nobody else, or
+	// belong to root, who may share it with a group.
+	Key string `yaml:"key" live:"true" help:"PEM file of the private key"`
+	// Clients is none or require. With require a client needs a certificate of CA, reports only for the IDs in it, and is disconnected when
+	// it expires.
+	Clients string `yaml:"clients" live:"true" is:"clients" help:"certificates of clients: none or require"`
+	// CA is the PEM file of the CAs of clients' certificates. It is given if and only if Clients is require.
+	CA string `yaml:"ca" live:"true" help:"PEM file of the CAs of client certificates"`
 }
 
-// Places answers what is near a client. Google's API key is no part of it: see [Config.PlacesKey].
+// Places selects the source of nearby places. Google's API key is not part of it: see [Config.PlacesKey].
 type Places struct {
-	// Provider is who is asked: gazetteer, the table of the world that is built in; file, that of File; google, its Places API
-	// (New); google-legacy, its Nearby Search; or overpass, OpenStreetMap.
-	Provider string `yaml:"provider" is:"provider" help:"who is asked for places: gazetteer, file, google, google-legacy or overpass"`
-
-	// Endpoint is the URL of the API of a provider behind a network: a proxy, or an instance of one's own. Empty means Google's;
-	// overpass has to have one.
-	Endpoint string `yaml:"endpoint" is:"endpoint or none" help:"URL of the API of google or overpass; empty: Google's own"`
-
-	// KeyFile is a file with Google's API key, which nobody else may read.
-	KeyFile string `yaml:"key_file" help:"file with Google's API key, which nobody else may read; empty: HERD_PLACES_KEY has it"`
-
-	// File is what 'herd places import' made, for the provider file.
-	File string `yaml:"file" help:"data file of 'herd places import', for the provider file"`
-
-	// Fields are what google is asked for besides the basic fields, with commas between. Each may raise the price of a question.
-	Fields string `yaml:"fields" is:"fields" help:"more to ask google for: rating, userRatingCount, priceLevel, currentOpeningHours"`
-
-	// Rate is how many questions a second one process may ask a provider behind a network. Others wait for their turn.
-	Rate int `yaml:"rate" help:"questions a second of this process to google or overpass, 0: unlimited"`
-
-	// Fallback is who answers when the provider fails, and says so: gazetteer, or none.
-	Fallback string `yaml:"fallback" is:"fallback" help:"who answers when the provider fails: gazetteer or none"`
-
-	// Timeout is how long one question to a provider may take before the client is told that it failed. Above 0, for
-	// a reply must not hang.
-	Timeout time.Duration `yaml:"timeout" live:"true" is:"positive" help:"how long a search for nearby places may take, above 0"`
+	// Provider is gazetteer, the embedded table of the world; file, the table in File; google, its Places API (New); google-legacy, its
+	// Nearby Search; or overpass, OpenStreetMap.
+	Provider string `yaml:"provider" is:"provider" help:"gazetteer, file, google[-legacy] or overpass"`
+	// Endpoint is the URL of the API of a provider behind a network. Empty means Google's own; overpass needs one.
+	Endpoint string `yaml:"endpoint" is:"endpoint or none" help:"URL of the API of google or overpass; empty: Google's"`
+	// KeyFile is a file with Google's API key, readable by nobody else.
+	KeyFile string `yaml:"key_file" help:"file with Google's API key; empty: HERD_PLACES_KEY"`
+	// File is a file made by 'herd places import', for the provider file.
+	File string `yaml:"file" help:"file made by 'herd places import', for the provider file"`
+	// Fields are comma-separated fields to request from google besides the basic ones. Each may raise the price of a request.
+	Fields string `yaml:"fields" is:"fields" help:"additional fields to request from google, comma-separated"`
+	// Rate is how many requests a second a process makes to a provider behind a network; further ones wait. 0 means unlimited.
+	Rate int `yaml:"rate" help:"requests per second to the provider, 0: unlimited"`
+	// Fallback is gazetteer, which answers when the provider fails and says so, or none.
+	Fallback string `yaml:"fallback" is:"fallback" help:"if the provider fails: gazetteer or none"`
+	// Timeout is the time limit of a search, after which the client gets an error. Above 0.
+	Timeout time.Duration `yaml:"timeout" live:"true" is:"positive" help:"time limit of a search for places, above 0"`
 }
 
-// Store makes what a node knows outlast its process.
+// Store keeps a node's reports on disk.
 type Store struct {
-	// Dir is a directory in which each node has one of its own, named after it, for what it knows. Empty means that it is
-	// in memory alone.
-	Dir string `yaml:"dir" help:"directory in which each node keeps what it knows, under its name; empty: in memory alone"`
-
-	// Mode is interval, which writes to disk within a moment after a client was answered, or always, which writes before.
-	Mode string `yaml:"mode" is:"mode" help:"when a report is on disk: interval, soon after its client is answered, or always, before"`
+	// Dir is a directory in which each node has a directory of its own name. Empty means that reports are in memory only.
+	Dir string `yaml:"dir" help:"directory for the nodes' stores; empty: memory only"`
+	// Mode is interval, which syncs to disk within a moment after the reply to a client, or always, which syncs before it.
+	Mode string `yaml:"mode" is:"mode" help:"sync reports to disk: interval or always"`
 }
 
-// Limits protect a node from its clients, and its memory from a stalled link and from clients that are gone. Each but Queue may be 0,
-// which means no limit.
+// Limits protect a node from its clients, and its memory from slow links and from clients that are gone. 0 means no limit, except for Queue.
 type Limits struct {
-	// Future is how far a client's time may be ahead of the node's clock. A report that is further ahead is refused.
-	Future time.Duration `yaml:"future" live:"true" help:"how far the time of a client's report may be ahead of the clock, 0: any"`
-
-	// Idle is how long a client may say nothing before its connection is closed.
-	Idle time.Duration `yaml:"idle" live:"true" help:"how long a client may say nothing, 0: for ever"`
-
-	// Line is how long a client may take to complete a line it has begun.
-	Line time.Duration `yaml:"line" live:"true" help:"how long a client may take to complete a line it has begun, 0: for ever"`
-
+	// Future is how far the time of a client's report may be ahead of the node's clock; others are refused.
+	Future time.Duration `yaml:"future" live:"true" help:"how far a report's time may be ahead, 0: any"`
+	// Idle is how long a client may send nothing before its connection is closed.
+	Idle time.Duration `yaml:"idle" live:"true" help:"time without a line from a client, 0: unlimited"`
+	// Line is how long a client may take to complete a line, from its first byte.
+	Line time.Duration `yaml:"line" live:"true" help:"time for a client to complete a line, 0: unlimited"`
 	// Write is how long a client may take to accept its replies.
-	Write time.Duration `yaml:"write" live:"true" help:"how long a client may take to accept its replies, 0: for ever"`
-
-	// Connections is how many clients may be connected to one node at a time.
-	Connections int `yaml:"connections" live:"true" help:"client connections to a node at a time, 0: unlimited"`
-
-	// PerAddress is how many clients may be connected to one node at a time from one IP address.
-	PerAddress int `yaml:"per_address" live:"true" help:"client connections to a node at a time from one IP address, 0: unlimited"`
-
-	// Rate is how many lines a second one connection may send.
-	Rate int `yaml:"rate" live:"true" help:"lines a second from one connection, 0: unlimited"`
-
-	// NewClients is how many client IDs a node has not heard of may be introduced from one IP address in a minute.
-	NewClients int `yaml:"new_clients" live:"true" help:"new client IDs a minute from one IP address, 0: unlimited"`
-
-	// Retention is how long a report is kept after its server received it. It must be the same at all nodes.
-	Retention time.Duration `yaml:"retention" help:"how long a report is kept, the same at all nodes, 0: for ever"`
-
-	// CatchUp is how long a node that starts may take to learn what its neighbours know, before it is ready all the same.
-	CatchUp time.Duration `yaml:"catch_up" help:"how long a starting node may take to learn what its neighbours know before it is ready, 0: no time"`
-
-	// Queue is how many clients' reports may wait on one link. Beyond that the queue is emptied, and repair brings the
-	// neighbour what it missed. At least 1.
-	Queue int `yaml:"queue" live:"true" is:"positive" help:"clients whose reports may wait on one link, at least 1"`
+	Write time.Duration `yaml:"write" live:"true" help:"time for a client to accept replies, 0: unlimited"`
+	// Connections is the greatest number of clients connected to one node.
+	Connections int `yaml:"connections" live:"true" help:"clients connected to a node, 0: unlimited"`
+	// PerAddress is the greatest number of clients connected to one node from one IP address.
+	PerAddress int `yaml:"per_address" live:"true" help:"clients connected to a node per IP address, 0: unlimited"`
+	// Rate is how many lines a second a connection may send.
+	Rate int `yaml:"rate" live:"true" help:"lines per second of a connection, 0: unlimited"`
+	// NewClients is how many client IDs that a node does not know may be introduced from one IP address in a minute.
+	NewClients int `yaml:"new_clients" live:"true" help:"new client IDs per minute and IP address, 0: unlimited"`
+	// Retention is how long a report is kept after its origin received it. It must be the same at all nodes.
+	Retention time.Duration `yaml:"retention" help:"age at which a report is forgotten, 0: never"`
+	// CatchUp is how long a node that starts may take to sync with its neighbours before it is ready nevertheless.
+	CatchUp time.Duration `yaml:"catch_up" help:"time to sync before a starting node is ready"`
+	// Queue is the greatest number of reports queued on one link. Beyond that the queue is dropped, and a sync brings the neighbour what it
+	// lacks. At least 1.
+	Queue int `yaml:"queue" live:"true" is:"positive" help:"reports queued on a link, at least 1"`
 }
 
-// HTTP is who may look at a node over HTTP, and what there is to see. The token is no part of it: see [Config.HTTPToken].
+// HTTP says what the HTTP address of a node serves, and to whom. The token is not part of it: see [Config.HTTPToken].
 type HTTP struct {
-	// TokenFile is a file with the token that whoever asks must show, which nobody else may read.
-	TokenFile string `yaml:"token_file" help:"file with the token that the status page and the API ask for; empty: HERD_HTTP_TOKEN has it, if any"`
-
-	// Open lets everybody who reaches an address that is not of this machine alone look without a token.
-	Open bool `yaml:"open" help:"everybody who reaches the status page may look, without a token"`
-
-	// Hosts are names and addresses under which nodes are reached over HTTP besides their own, as a proxy in front of them has, with
-	// commas between. Asked for by any other name a node refuses: so no web page can have its visitors ask.
-	Hosts string `yaml:"hosts" is:"hosts or none" help:"names under which browsers reach the nodes, besides their own addresses, separated by commas"`
-
-	// Observe is whether the page shows what travels in the whole herd, as an observer of the bus: on, off, or auto, which is on in
-	// 'herd up' with a bus of its own.
-	Observe string `yaml:"observe" is:"observe" help:"show what travels in the whole herd, as an observer of the bus: auto (in herd up), on or off"`
-
+	// TokenFile is a file with the token that requests need, readable by nobody else.
+	TokenFile string `yaml:"token_file" help:"file with the HTTP token; empty: HERD_HTTP_TOKEN"`
+	// Open allows requests without a token also to addresses that other machines reach.
+	Open bool `yaml:"open" help:"no token is needed"`
+	// Hosts are comma-separated names and addresses in requests besides the node's own, as of a proxy in front of it. Requests with any other
+	// name are refused, so that no web page can make its visitors send them.
+	Hosts string `yaml:"hosts" is:"hosts or none" help:"further host names of the nodes, comma-separated"`
+	// Observe is whether the page shows the traffic of the whole herd, as an observer of the bus: on, off, or auto, which is on in 'herd up'
+	// with an embedded bus.
+	Observe string `yaml:"observe" is:"observe" help:"watch all links from the bus: auto, on or off"`
 	// Pprof serves profiles of the process under /debug/pprof.
-	Pprof bool `yaml:"pprof" help:"serve profiles of the process under /debug/pprof"`
+	Pprof bool `yaml:"pprof" help:"serve profiles under /debug/pprof"`
 }
 
 // Trace sends traces of reports to a collector.
 type Trace struct {
-	// Endpoint is the URL of an OTLP collector over HTTP; empty means that nothing is traced.
-	Endpoint string `yaml:"endpoint" is:"collector or none" help:"URL of an OpenTelemetry collector (OTLP over HTTP); empty: no traces"`
-
-	// OneIn is how many reports of clients there are for one that is traced. At least 1.
-	OneIn int `yaml:"one_in" is:"positive" help:"trace one in so many reports of clients, at least 1"`
+	// Endpoint is the URL of an OTLP collector over HTTP; empty means no traces.
+	Endpoint string `yaml:"endpoint" is:"collector or none" help:"URL of an OTLP collector over HTTP; empty: no traces"`
+	// OneIn is the number of clients' reports of which one is traced. At least 1.
+	OneIn int `yaml:"one_in" is:"positive" help:"trace one in this many reports, at least 1"`
 }
 
-// Log is what the nodes write down.
+// Log says what the nodes log.
 type Log struct {
-	// Level is the least severe kind of entry that is written: debug, info (one per line of a client), warn or error.
-	Level string `yaml:"level" live:"true" is:"level" help:"least severe entries to log: debug, info, warn or error"`
-
+	// Level is the least severe level that is logged: debug, info (one entry per line of a client), warn or error.
+	Level string `yaml:"level" live:"true" is:"level" help:"least severe level: debug, info, warn or error"`
 	// Format is console, for people, or json, for programs.
-	Format string `yaml:"format" is:"format" help:"form of the log entries: console or json"`
-
-	// Dir is a directory that gets one log file per node; empty means standard error.
-	Dir string `yaml:"dir" help:"directory for one log file per node; empty: standard error"`
+	Format string `yaml:"format" is:"format" help:"format of the log: console or json"`
+	// Dir is a directory with one log file per node; empty means standard error.
+	Dir string `yaml:"dir" help:"directory for a log file per node; empty: standard error"`
 }
 
 // Topology returns the graph of Nodes and Links.
 func (c *Config) Topology() *topology.Topology { return c.topology }
 
-// PlacesKey returns Google's API key as HERD_PLACES_KEY holds it, or nothing.
+// PlacesKey returns Google's API key from HERD_PLACES_KEY, or "".
 func (c *Config) PlacesKey() string { return c.placesKey }
 
-// HTTPToken returns the token for HTTP as HERD_HTTP_TOKEN holds it, or nothing.
+// HTTPToken returns the token for HTTP from HERD_HTTP_TOKEN, or "".
 func (c *Config) HTTPToken() string { return c.httpToken }
 
 // Node returns the node called name, and whether there is one.

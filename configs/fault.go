@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// Error holds every fault of a configuration.
+// Error has all faults of a configuration.
 type Error struct {
 	faults []fault
 }
@@ -15,13 +15,12 @@ type Error struct {
 // fault is one thing that is wrong.
 type fault struct {
 	source Source
-	line   int    // of the file; 0: unknown
-	key    string // dotted; empty when the fault is not about a key
+	line   int    // of the file; 0 if unknown
+	key    string // dotted; empty if the fault is not that of a key
 	text   string // what is wrong and what to do
 }
 
-// Error returns the faults in one line, separated by "; ": file and line, variable or flag, then the key, then what is
-// wrong with it.
+// Error returns the faults in one line, separated by "; ": file and line, variable or flag, then the key, then what is wrong.
 func (e *Error) Error() string {
 	texts := make([]string, len(e.faults))
 	for i, f := range e.faults {
@@ -30,12 +29,12 @@ func (e *Error) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Usage reports whether a flag is among the faults, so that the command was called wrongly.
+// Usage reports whether a fault is that of a flag, so that the command was called wrongly.
 func (e *Error) Usage() bool {
 	return slices.ContainsFunc(e.faults, func(f fault) bool { return f.source.Kind == "flag" })
 }
 
-// String puts a fault into one line, whatever file names and libraries bring along.
+// String returns a fault in one line. Other characters that are not printable become blanks.
 func (f fault) String() string {
 	text := f.source.Name
 	if f.line > 0 {
@@ -52,8 +51,8 @@ func (f fault) String() string {
 	}, text+": "+f.text)
 }
 
-// quote shows text from outside in a fault, cut to a readable length. What stands before an @ may be the password of a
-// URL that got into the wrong place.
+// quote quotes text from outside for a fault, and cuts it to a readable length. What precedes an @ is hidden: it may be the password of a URL
+// in the wrong place.
 func quote(text string) string {
 	const most = 64
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
@@ -65,8 +64,8 @@ func quote(text string) string {
 	return fmt.Sprintf("%q…", text[:most])
 }
 
-// nearest returns the known name that an unknown one is likely to stand for, or "" when none is near; of equals, the
-// first. A name without its section counts too: queue is near limits.queue.
+// nearest returns the known name that an unknown one is probably meant to be, or "" if none is similar; of equally similar ones the first.
+// The name without its section also counts: queue is similar to limits.queue.
 func nearest(unknown string, known []string) string {
 	best, least := "", (len(unknown)+2)/3+1
 	for _, name := range known {
@@ -81,18 +80,17 @@ func nearest(unknown string, known []string) string {
 	return best
 }
 
-// instead says what to do about an unknown name, given the one it may stand for.
-func instead(name string) string {
+// suggest says what to do about an unknown name, which may be meant to be name.
+func suggest(name string) string {
 	if name == "" {
 		return "remove it"
 	}
 	return "did you mean " + name + "?"
 }
 
-// distance counts the bytes to insert, remove or replace to get from a to b, case and kind of separator aside
-// (Levenshtein distance, one row at a time).
+// distance returns the Levenshtein distance of normalized names: the number of bytes to insert, remove or replace to get from a to b.
 func distance(a, b string) int {
-	a, b = plain(a), plain(b)
+	a, b = normalized(a), normalized(b)
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
@@ -112,7 +110,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// plain drops what people get wrong without meaning another name.
-func plain(name string) string {
+// normalized returns a name in lower case with _ as the only separator.
+func normalized(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(strings.ToLower(name))
 }

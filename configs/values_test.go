@@ -78,11 +78,11 @@ func TestShowDuration(t *testing.T) {
 		0: "0s", time.Hour: "1h", 10 * time.Minute: "10m", time.Minute: "1m", 20 * time.Second: "20s",
 		time.Hour + time.Second: "1h0m1s", 90 * time.Minute: "1h30m", 1500 * time.Microsecond: "1.5ms",
 	} {
-		if got := show(d); got != want {
+		if got := format(d); got != want {
 			t.Errorf("%v is shown as %s, want %s", d, got, want)
 		}
-		if back, err := parseDuration(show(d)); back != d || err != nil {
-			t.Errorf("%s reads as %v, %v", show(d), back, err)
+		if back, err := parseDuration(format(d)); back != d || err != nil {
+			t.Errorf("%s reads as %v, %v", format(d), back, err)
 		}
 	}
 }
@@ -120,12 +120,21 @@ func TestFlagHelp(t *testing.T) {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	AddFlags(fs, "limits.idle", "limits.queue", "limits.rate", "log.level")
 	want := `
-      --limits-idle duration   how long a client may say nothing, 0: for ever (default 1h)
-      --limits-queue number    clients whose reports may wait on one link, at least 1 (default 65536)
-      --limits-rate number     lines a second from one connection, 0: unlimited
-      --log-level text         least severe entries to log: debug, info, warn or error (default info)
+      --limits-idle duration   time without a line from a client, 0: unlimited (default 1h)
+      --limits-queue number    reports queued on a link, at least 1 (default 65536)
+      --limits-rate number     lines per second of a connection, 0: unlimited
+      --log-level text         least severe level: debug, info, warn or error (default info)
 `
 	if got := "\n" + fs.FlagUsages(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
+	}
+
+	// the help of all flags is at most 100 columns wide
+	fs = pflag.NewFlagSet("", pflag.ContinueOnError)
+	AddFlags(fs)
+	for usage := range strings.Lines(fs.FlagUsages()) {
+		if len(usage) > len("\n")+100 {
+			t.Errorf("%d columns: %s", len(usage)-1, usage)
+		}
 	}
 }

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"herd/node/line"
-
 	"go.yaml.in/yaml/v3"
+
+	"herd/node/line"
 )
 
 // document reads one YAML file into a layer.
@@ -21,7 +22,7 @@ type document struct {
 	source Source
 }
 
-// readYAML reads a whole file. A document without content sets nothing.
+// readYAML reads a file. An empty document sets nothing.
 func readYAML(data []byte, source Source) *layer {
 	d := document{newLayer(), source}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -50,18 +51,18 @@ func (d document) fault(at *yaml.Node, key, format string, args ...any) {
 	d.faults = append(d.faults, fault{d.source, at.Line, key, fmt.Sprintf(format, args...)})
 }
 
-// What the YAML library says begins with a line, if it knows one. Its scanner counts lines from 1, its parser, whose
-// messages are the second form, from 0.
+// An error of the YAML library begins with the line, if it is known. The scanner counts lines from 1; the parser, whose errors parserText
+// matches, from 0.
 var (
 	yamlLine   = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	parserText = regexp.MustCompile(`^did not find expected (?:<|node|'-'|key|',')`)
 )
 
-// syntax reports what the YAML library says, with its line where every other fault has it.
+// syntax adds an error of the YAML library as a fault, with its line.
 func (d document) syntax(err error) {
 	text, line := err.Error(), 0
 	if prefix := yamlLine.FindStringSubmatch(text); prefix != nil {
-		line, _ = strconv.Atoi(prefix[1]) // without digits it is unknown
+		line, _ = strconv.Atoi(prefix[1]) // 0 if there is none
 		text = text[len(prefix[0]):]
 	}
 	if parserText.MatchString(text) {
@@ -70,9 +71,9 @@ func (d document) syntax(err error) {
 	d.faults = append(d.faults, fault{d.source, line, "", "is not YAML: " + text})
 }
 
-// section reads the whole document, or the part of it with the dotted key at.
+// section reads the section with the dotted key at; "" is the whole document.
 func (d document) section(n *yaml.Node, at string) {
-	d.fields(n, at, likely(at), func(name string, value *yaml.Node) bool {
+	d.fields(n, at, candidates(at), func(name string, value *yaml.Node) bool {
 		k, ok := find(configKeys, name)
 		switch {
 		case name == "nodes":
@@ -92,9 +93,9 @@ func (d document) section(n *yaml.Node, at string) {
 	})
 }
 
-// fields visits the fields of a mapping under their dotted keys, and reports those given twice and those for which
-// visit returns false. No value at all is an empty mapping: all its lines may be commented out. It returns whether n is
-// a mapping.
+// fields calls visit with the fields of a mapping by their dotted keys. Repeated fields, and those for which visit returns false, are faults;
+// known are the names to suggest for these. No value is an empty mapping, as all lines may be commented out. It returns whether n is a
+// mapping.
 func (d document) fields(n *yaml.Node, at string, known []string, visit func(name string, value *yaml.Node) bool) bool {
 	n = target(n)
 	if n.ShortTag() == "!!null" {
@@ -112,22 +113,22 @@ func (d document) fields(n *yaml.Node, at string, known []string, visit func(nam
 		case label.Kind != yaml.ScalarNode:
 			d.fault(label, at, "has a key that is not a word; remove it")
 		case seen[label.Value]:
-			d.fault(label, shown(name), "is given twice; remove one")
+			d.fault(label, safe(name), "is given twice; remove one")
 		case strings.Contains(label.Value, "."):
-			d.fault(label, shown(name), "has a dot; write OUTER: {INNER: VALUE}")
-		case name == "places.key": // what is like it, tls.key, is shown
+			d.fault(label, safe(name), "has a dot; write OUTER: {INNER: VALUE}")
+		case name == "places.key": // not suggested like others, because tls.key is a key
 			d.fault(label, name, "unknown key; put the API key into "+keyVariable+", or into a file and write key_file: FILE")
 		case name == "http.token":
 			d.fault(label, name, "unknown key; put the token into "+tokenVariable+", or into a file and write token_file: FILE")
 		case !visit(name, value):
-			d.fault(label, shown(name), "unknown key; %s", instead(nearest(label.Value, known)))
+			d.fault(label, safe(name), "unknown key; %s", suggest(nearest(label.Value, known)))
 		}
 		seen[label.Value] = true
 	}
 	return true
 }
 
-// scalar reads one value, of exactly the key's type.
+// scalar reads a value, which must have exactly the key's type.
 func (d document) scalar(n *yaml.Node, k key, name string) (any, bool) {
 	n = target(n)
 	tag := n.ShortTag()
@@ -155,7 +156,7 @@ func (d document) scalar(n *yaml.Node, k key, name string) (any, bool) {
 	return v, err == nil
 }
 
-// target follows an alias to what it stands for.
+// target resolves an alias.
 func target(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
@@ -163,8 +164,8 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// shown is an unknown key as a fault shows it: never long, and in quotes where it could be mistaken for something else.
-func shown(name string) string {
+// safe returns an unknown key as a fault shows it: short, and quoted if it has characters that a key cannot have.
+func safe(name string) string {
 	quoted := quote(name)
 	if name == "" || strings.ContainsAny(name, " :;") || quoted != `"`+name+`"` {
 		return quoted
@@ -172,8 +173,8 @@ func shown(name string) string {
 	return name
 }
 
-// likely lists what an unknown key of a section may stand for: first its own keys, then every key and section.
-func likely(section string) []string {
+// candidates returns the names that an unknown key of a section may be meant to be: first its own keys, then all keys and sections.
+func candidates(section string) []string {
 	var own, all []string
 	for _, k := range configKeys {
 		outer, _, nested := strings.Cut(k.name, ".")
@@ -186,4 +187,80 @@ func likely(section string) []string {
 		all = append(all, k.name)
 	}
 	return append(own, all...)
+}
+
+// nodes reads the list of nodes. The topology checks the names.
+func (d document) nodes(n *yaml.Node) {
+	n = target(n)
+	if n.Kind != yaml.SequenceNode {
+		d.incomplete = true
+		d.fault(n, "nodes", `is not a list; write - {name: NAME, listen: "HOST:PORT"} for each node`)
+		return
+	}
+	nodes := make([]Node, len(n.Content))
+	for i, entry := range n.Content {
+		nodes[i] = d.node(entry, fmt.Sprintf("nodes[%d]", i))
+	}
+	d.set("nodes", nodes, d.source)
+}
+
+// node reads an entry of nodes; at is its dotted key, as in nodes[2].
+func (d document) node(n *yaml.Node, at string) Node {
+	known := make([]string, len(nodeKeys))
+	for i, k := range nodeKeys {
+		known[i] = k.name
+	}
+	given := make(map[string]bool)
+	texts := make(map[string]string)
+	isMapping := d.fields(n, at, known, func(name string, value *yaml.Node) bool {
+		k, ok := find(nodeKeys, name[len(at)+1:])
+		if !ok {
+			return false
+		}
+		given[k.name] = true
+		if v, ok := d.scalar(value, k, name); ok {
+			texts[k.name] = v.(string)
+		}
+		return true
+	})
+	if isMapping && !given["name"] {
+		d.fault(n, at+".name", "is missing; every node needs a name")
+	}
+	if isMapping && !given["listen"] {
+		d.fault(n, at+".listen", "is missing; write HOST:PORT, the address for clients")
+	}
+	if _, named := texts["name"]; !named {
+		d.incomplete = true
+	}
+	return Node{Name: line.NodeName(texts["name"]), Listen: texts["listen"], HTTP: texts["http"]}
+}
+
+// links reads the list of links. The topology checks that the nodes exist.
+func (d document) links(n *yaml.Node) {
+	const form = "write - [NAME, NAME] for each link"
+	n = target(n)
+	if n.Kind != yaml.SequenceNode {
+		d.incomplete = true
+		d.fault(n, "links", "is not a list; %s", form)
+		return
+	}
+	links := make([][2]line.NodeName, len(n.Content))
+	for i, entry := range n.Content {
+		entry = target(entry)
+		at := fmt.Sprintf("links[%d]", i)
+		if entry.Kind != yaml.SequenceNode || len(entry.Content) != 2 {
+			d.incomplete = true
+			d.fault(entry, at, "is not a pair of names; %s", form)
+			continue
+		}
+		for j, end := range entry.Content {
+			name, ok := d.scalar(end, key{typ: reflect.TypeFor[line.NodeName]()}, at)
+			if !ok {
+				d.incomplete = true
+				continue
+			}
+			links[i][j] = line.NodeName(name.(string))
+		}
+	}
+	d.set("links", links, d.source)
 }
