@@ -23,8 +23,9 @@ func TestHerd(t *testing.T) {
 		time.Sleep(12500 * time.Millisecond)
 		synctest.Wait()
 		describe := func(f *fake, version, peer string, self bool, age, uptime float64) status.Node {
+			incarnation := f.engine.Incarnation()
 			return status.Node{
-				Name: string(f.name), Self: self, Version: version, Incarnation: hex.EncodeToString(f.engine.Incarnation[:]),
+				Name: string(f.name), Self: self, Version: version, Incarnation: hex.EncodeToString(incarnation[:]),
 				AgeSeconds: age, UptimeSeconds: uptime, Digest: fmt.Sprintf("%016x", 0), Links: []status.LinkState{{Peer: peer, State: "up"}},
 			}
 		}

@@ -15,21 +15,21 @@ var start = time.Unix(1_700_000_000, 0)
 
 // action is what can happen next.
 type action struct {
-	kind  kind
+	kind  actionKind
 	where uint8 // way or node
 	cut   uint8 // ways that are cut just before, a bit for each
 }
 
-type kind uint8
+type actionKind uint8
 
 const (
-	deliver kind = iota
-	lose
-	say
+	deliver actionKind = iota
+	loseMessage
+	reportAt
 	crash
 	crashWithDisk
-	heal
-	second
+	healCuts
+	passSecond
 )
 
 func (a action) String() string {
@@ -40,16 +40,17 @@ func (a action) String() string {
 // world is what one goroutine needs that explores, besides what all of them have in common.
 type world struct {
 	*exploration
-	scratch []*Engine // to thaw into, one for each node
-	buffer  []byte
-	todo    []todo  // to be expanded, the last first
-	trail   []int32 // the path to the state that was reached last
-	passed  []*state
-	at      int32 // where it is
-	doing   action
+	configs  []Config  // of the nodes
+	scratch  []*Engine // one for each node, to restore states into
+	buffer   []byte
+	pending  []pendingState // to be expanded, the last first
+	restored []int32        // the path to the state that was reached last
+	states   []*state
+	at       int32 // where it is
+	doing    action
 }
 
-type todo struct {
+type pendingState struct {
 	*state
 	id int32
 }
@@ -57,23 +58,24 @@ type todo struct {
 func newWorld(x *exploration) *world {
 	w := &world{exploration: x}
 	for i, name := range x.topo.Nodes() {
-		w.scratch = append(w.scratch, NewEngine(Config{
+		w.configs = append(w.configs, Config{
 			Name: name, Incarnation: subject.Incarnation{byte(i + 1), 1}, Topology: x.topo, QueueLimit: 10,
 			OnNotice: func(n Notice) {
 				if n.Kind == DuplicateName || n.Kind == DuplicateNeighbourName {
 					w.fail("%s takes somebody for a twin: %+v", name, n)
 				}
 			},
-		}))
+		})
+		w.scratch = append(w.scratch, NewEngine(w.configs[i]))
 		w.scratch[i].Connect(start)
 	}
 	return w
 }
 
 // begin returns the state of nodes that just started.
-func (w *world) begin() *state {
+func (w *world) initialState() *state {
 	s := &state{
-		world: w, now: start, wires: make([][]Message, len(w.ways)), engines: make([]*frozen, len(w.scratch)),
+		world: w, now: start, inFlight: make([][]Message, len(w.ways)), engines: make([]*frozenEngine, len(w.scratch)),
 	}
 	for i, e := range w.scratch {
 		s.send(i, e)
@@ -84,29 +86,29 @@ func (w *world) begin() *state {
 
 // fail tells what is wrong, and how it came to that.
 func (w *world) fail(format string, a ...any) {
-	w.Fatalf("%s:%s\n%v", fmt.Sprintf(format, a...), w.tell(w.at), w.doing)
+	w.Fatalf("%s:%s\n%v", fmt.Sprintf(format, a...), w.describe(w.at), w.doing)
 }
 
 // reach gets into a state again. Much of the path to it is often that to the state before.
-func (w *world) reach(id int32) *state {
+func (w *world) restore(id int32) *state {
 	path := w.path(id)
 	same := 0
-	for same < min(len(path), len(w.trail)) && path[same] == w.trail[same] {
+	for same < min(len(path), len(w.restored)) && path[same] == w.restored[same] {
 		same++
 	}
-	if w.passed = w.passed[:same]; same == 0 {
+	if w.states = w.states[:same]; same == 0 {
 		s := *w.first
 		s.world = w
-		w.passed = append(w.passed, &s)
+		w.states = append(w.states, &s)
 	}
-	for _, id := range path[len(w.passed):] {
+	for _, id := range path[len(w.states):] {
 		w.mu.Lock()
 		f := w.found[id]
 		w.mu.Unlock()
-		w.passed = append(w.passed, w.passed[len(w.passed)-1].do(f.how))
+		w.states = append(w.states, w.states[len(w.states)-1].do(f.how))
 	}
-	w.trail = path
-	return w.passed[len(path)-1]
+	w.restored = path
+	return w.states[len(path)-1]
 }
 
 // expand finds the states that can follow.
@@ -121,7 +123,7 @@ func (w *world) expand(s *state, at int32) {
 	rest := true
 	for node := range s.engines {
 		ready := true
-		for way, wire := range s.wires {
+		for way, wire := range s.inFlight {
 			if w.ways[way][1] == node {
 				ready = ready && len(wire) > 0
 				rest = rest && len(wire) == 0
@@ -143,11 +145,11 @@ func (w *world) expand(s *state, at int32) {
 	}
 	passes := false
 	if rest && s.cut != 0 {
-		follow(w.try(s, action{kind: heal}))
+		follow(w.try(s, action{kind: healCuts}))
 	}
-	if rest && (s.cut == 0 || s.away < longestCut) {
+	if rest && (s.cut == 0 || s.cutFor < longestCut) {
 		passes = s.cut == 0
-		follow(w.try(s, action{kind: second}))
+		follow(w.try(s, action{kind: passSecond}))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -157,17 +159,17 @@ func (w *world) expand(s *state, at int32) {
 // expandNode finds the states that can follow from what happens at a node.
 func (w *world) expandNode(s *state, node int, follow func(id int32)) {
 	for way, ends := range w.ways {
-		if len(s.wires[way]) > 0 && ends[1] == node {
+		if len(s.inFlight[way]) > 0 && ends[1] == node {
 			follow(w.try(s, action{kind: deliver, where: uint8(way)}))
-			if (s.spent & losing).count() < w.bounds.losses {
-				w.try(s, action{kind: lose, where: uint8(way)})
+			if (s.spent & lossesSpent).count() < w.bounds.losses {
+				w.try(s, action{kind: loseMessage, where: uint8(way)})
 			}
 		}
 	}
 	if node < w.bounds.reports && s.spent>>node&1 == 0 {
-		w.try(s, action{kind: say, where: uint8(node)})
+		w.try(s, action{kind: reportAt, where: uint8(node)})
 	}
-	if (s.spent & crashing).count() < w.bounds.crashes {
+	if (s.spent & crashesSpent).count() < w.bounds.crashes {
 		w.try(s, action{kind: crash, where: uint8(node)})
 		if len(s.engines[node].held) > 0 {
 			w.try(s, action{kind: crashWithDisk, where: uint8(node)})
@@ -185,8 +187,8 @@ func (w *world) try(s *state, a action) int32 {
 	for i := 0; i < len(w.ways); i += 2 {
 		for _, cut := range []uint8{1 << i, 2 << i, 3 << i} {
 			// Either way of a link, and the other at any moment within the same second.
-			first := s.cut == 0 && (s.spent&cutting).count() < w.bounds.cuts
-			other := s.cut != 0 && s.away == 0 && s.cut^cut == 3<<i
+			first := s.cut == 0 && (s.spent&cutsSpent).count() < w.bounds.cuts
+			other := s.cut != 0 && s.cutFor == 0 && s.cut^cut == 3<<i
 			if after.sent&cut == cut && (first || other) {
 				w.doing = action{a.kind, a.where, cut}
 				w.find(s.do(w.doing), w.at, w.doing)
@@ -199,33 +201,33 @@ func (w *world) try(s *state, a action) int32 {
 // do returns the state that follows from an action.
 func (s *state) do(a action) *state {
 	c := *s // whose parts are shared until they change
-	c.engines, c.wires, c.sent = slices.Clone(s.engines), slices.Clone(s.wires), 0
+	c.engines, c.inFlight, c.sent = slices.Clone(s.engines), slices.Clone(s.inFlight), 0
 	if a.cut != 0 && s.cut == 0 {
-		c.spent = c.spent.more(cutting)
+		c.spent = c.spent.more(cutsSpent)
 	}
 	c.cut |= a.cut
 	switch a.kind {
 	case deliver:
 		c.deliver(int(a.where))
-	case lose:
-		c.spent = c.spent.more(losing)
-		c.wires[a.where] = c.wires[a.where][1:]
-	case say:
-		c.say(int(a.where))
+	case loseMessage:
+		c.spent = c.spent.more(lossesSpent)
+		c.inFlight[a.where] = c.inFlight[a.where][1:]
+	case reportAt:
+		c.report(int(a.where))
 	case crash:
 		c.crash(int(a.where), nil)
 	case crashWithDisk:
 		c.crash(int(a.where), c.engines[a.where].held)
-	case heal:
-		c.cut, c.away = 0, 0
-	case second:
+	case healCuts:
+		c.cut, c.cutFor = 0, 0
+	case passSecond:
 		c.second()
 	}
 	return &c
 }
 
 // act has a node do something, and send what it then has to say.
-func (s *state) act(node int, do func(e *Engine)) {
+func (s *state) step(node int, do func(e *Engine)) {
 	e := s.world.scratch[node]
 	before := s.engines[node]
 	before.thaw(e)
@@ -243,7 +245,7 @@ func (s *state) send(node int, e *Engine) {
 		var m Message
 		for l.Next(s.now, &m) {
 			if s.sent |= 1 << way; s.cut>>way&1 == 0 {
-				s.wires[way] = append(slices.Clone(s.wires[way]), m)
+				s.inFlight[way] = append(slices.Clone(s.inFlight[way]), m)
 			}
 			m = Message{}
 		}
@@ -251,11 +253,11 @@ func (s *state) send(node int, e *Engine) {
 }
 
 func (s *state) deliver(way int) {
-	m := s.wires[way][0]
-	s.wires[way] = s.wires[way][1:]
+	m := s.inFlight[way][0]
+	s.inFlight[way] = s.inFlight[way][1:]
 	from, to := s.world.ways[way][0], s.world.ways[way][1]
-	s.act(to, func(e *Engine) {
-		if err := linkTo(e, s.world.scratch[from].Name).Receive(s.now, m, nil); err != nil {
+	s.step(to, func(e *Engine) {
+		if err := linkTo(e, s.world.scratch[from].name).Receive(s.now, m, nil); err != nil {
 			s.world.fail("%v", err)
 		}
 	})
@@ -263,31 +265,30 @@ func (s *state) deliver(way int) {
 
 // second lets a second pass.
 func (s *state) second() {
-	s.now = s.now.Add(beat)
+	s.now = s.now.Add(heartbeatInterval)
 	if s.cut != 0 {
-		s.away++
+		s.cutFor++
 	}
 	for node := range s.engines {
-		s.act(node, func(e *Engine) { e.Tick(s.now) })
+		s.step(node, func(e *Engine) { e.Tick(s.now) })
 	}
 }
 
-func (s *state) say(i int) {
+func (s *state) report(i int) {
 	s.spent |= 1 << i
-	s.act(i, func(e *Engine) {
+	s.step(i, func(e *Engine) {
 		if e.Apply(s.world.reports[i], Local) {
-			s.taken |= 1 << i
+			s.admitted |= 1 << i
 		}
 	})
 }
 
 // crash has a node begin anew. What was under way to it still comes.
 func (s *state) crash(node int, disk []line.Report) {
-	s.spent = s.spent.more(crashing)
-	e := s.world.scratch[node]
-	config := e.Config
+	s.spent = s.spent.more(crashesSpent)
+	config := s.world.configs[node]
 	config.Incarnation[1] = s.engines[node].incarnation[1] + 1
-	e = NewEngine(config)
+	e := NewEngine(config)
 	for _, r := range disk {
 		e.registry.Merge(r)
 	}
@@ -299,11 +300,11 @@ func (s *state) crash(node int, disk []line.Report) {
 // settle returns what the herd comes to if nothing happens for some seconds.
 func (s *state) settle() *state {
 	for seconds := 0; seconds < 5; {
-		way := slices.IndexFunc(s.wires, func(wire []Message) bool { return len(wire) > 0 })
+		way := slices.IndexFunc(s.inFlight, func(wire []Message) bool { return len(wire) > 0 })
 		if way >= 0 {
 			s = s.do(action{kind: deliver, where: uint8(way)})
 		} else {
-			s = s.do(action{kind: second})
+			s = s.do(action{kind: passSecond})
 			seconds++
 		}
 	}

@@ -12,8 +12,8 @@ import (
 
 // A message counts as taken only when all its reports are merged: a heartbeat made in between, by another goroutine, must not promise
 // that they are, or digests were compared that have to differ.
-func TestTakenWhenMerged(t *testing.T) {
-	p := newNet(star(t, "A", "B"))
+func TestAcknowledgedWhenApplied(t *testing.T) {
+	p := newNetwork(star(t, "A", "B"))
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
 	for _, client := range []string{"c", "d"} {
@@ -24,7 +24,7 @@ func TestTakenWhenMerged(t *testing.T) {
 		t.Fatalf("%+v instead of two reports", m)
 	}
 	processed := func() uint64 {
-		b.due = p.now
+		b.live.heartbeatDue = p.now
 		if !b.Next(p.now, &beat) {
 			t.Fatal("no heartbeat")
 		}
@@ -32,7 +32,7 @@ func TestTakenWhenMerged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return h.processed
+		return h.acknowledged
 	}
 	before, news := processed(), 0
 	err := b.Receive(p.now, m, func(line.Report, bool) {
@@ -47,19 +47,19 @@ func TestTakenWhenMerged(t *testing.T) {
 }
 
 // Two reports that look the same in a walk, for their marks are equal, do not in the next.
-func TestEqualMarks(t *testing.T) {
+func TestEqualShortDigests(t *testing.T) {
 	const salt = 13 // of a first walk
-	seen := make(map[mark]line.Report)
+	seen := make(map[shortDigest]line.Report)
 	var older, newer line.Report
 	for second := 1; older.IsZero(); second++ {
 		r := at(t, "k", second)
-		m := markOf(digestOf(r), salt)
+		m := shortDigestOf(digestOf(r), salt)
 		if old, ok := seen[m]; ok {
 			older, newer = old, r
 		}
 		seen[m] = r
 	}
-	p := newNet(star(t, "A", "B"))
+	p := newNetwork(star(t, "A", "B"))
 	p.engines["A"].registry.Merge(older)
 	p.engines["B"].registry.Merge(newer)
 	p.pass(t, 5*time.Second)
@@ -73,8 +73,8 @@ func TestEqualMarks(t *testing.T) {
 
 // What there was no room for in an answer is asked for by the same walk.
 func TestLongReports(t *testing.T) {
-	const clients = listed / 2
-	p := newNet(star(t, "A", "B"))
+	const clients = maxList / 2
+	p := newNetwork(star(t, "A", "B"))
 	p.engines["A"].registry.Merge(at(t, "other", 1))
 	for i := range clients {
 		p.engines["B"].registry.Merge(report(t, fmt.Sprintf("B +0.000000000 c%d%s +1-1 %d", i, strings.Repeat("x", 240), i)))

@@ -8,12 +8,12 @@ import (
 	"herd/node/line"
 )
 
-// The digest of a set of reports is the sum, modulo 2⁶⁴, of the xxHash64 of their texts: equal for equal sets in whatever
-// order they came, and kept up to date by one addition and one subtraction.
+// digest is the digest of a set of reports: the sum, modulo 2⁶⁴, of the xxHash64 of their texts. It is equal for equal sets, in whatever
+// order the reports were added, and is kept up to date by one addition and one subtraction.
 //
-// Clients are in a tree by the xxHash64 of their IDs, four bits a level, so that the digests of sixteen parts tell in which of them two
-// registries differ (a hash tree: Merkle 1987; over sets of sums: Demers et al., "Epidemic Algorithms", 1987, checksums
-// of parts). Both hashes must be the same at every node; what finds a client in memory is another, secret one.
+// Clients are in a tree by the xxHash64 of their IDs, four bits a level. The digests of a branch's sixteen children show in which of them
+// two registries differ (a hash tree: Merkle 1987; over sets, with checksums of parts: Demers et al., "Epidemic Algorithms", 1987). Both
+// hashes must be the same at every node; the one that finds a client in memory is another one and secret.
 type digest = uint64
 
 func digestOf(r line.Report) digest { return xxhash.Sum64String(r.String()) }
@@ -21,7 +21,7 @@ func digestOf(r line.Report) digest { return xxhash.Sum64String(r.String()) }
 // branch is a part of the tree: the clients whose ID's hash begins with the first depth nibbles of bits. The other bits are 0.
 type branch struct {
 	bits  uint64
-	depth uint8 // 0, the whole, to maxDepth
+	depth uint8 // 0, the whole tree, to maxDepth
 }
 
 const (
@@ -29,40 +29,40 @@ const (
 	maxDepth = 16
 )
 
-// child returns the i-th of the sixteen parts of a branch.
+// child returns the i-th of the sixteen children of a branch.
 func (b branch) child(i int) branch {
 	return branch{b.bits | uint64(i)<<(60-4*b.depth), b.depth + 1}
 }
 
-// has reports whether a client whose ID has this hash is in the branch.
-func (b branch) has(id uint64) bool { return (id^b.bits)>>(64-4*b.depth) == 0 }
+// contains reports whether a client whose ID has this hash is in the branch.
+func (b branch) contains(id uint64) bool { return (id^b.bits)>>(64-4*b.depth) == 0 }
 
-// within returns which of a level's parts, 16^levels below the first skip nibbles, are in the branch: from first to before last.
-// If the branch is smaller than a part, that is the part that contains it.
-func (b branch) within(skip, levels uint8) (first, last int) {
+// span returns which of the 16^levels branches that begin below the first skip nibbles are in this branch: from first to before last. If
+// this branch is smaller than one of them, the span is the one that contains it.
+func (b branch) span(skip, levels uint8) (first, last int) {
 	at := int(b.bits << (4 * skip) >> (64 - 4*levels))
 	return at, at + 1<<(4*max(skip+levels, b.depth)-4*max(b.depth, skip))
 }
 
-// leaf is a part of the tree in which clients are not told apart any further.
+// leaf is a branch whose clients the tree does not divide any further.
 type leaf struct {
 	sum   digest
 	count uint32
-	first uint32 // place+1 of a client, from where shard.next leads to the others; 0: none
+	first uint32 // place+1 of a client, from which shard.next leads to the others; 0: none
 }
 
-// shardLevels is how many levels are above the shards: each is one branch of that depth.
+// shardLevels is how many levels are above the shards: each shard is one branch of that depth.
 const shardLevels = 2
 
-const leafClients = 32 // on average at most; then leaves are split
+const leafClients = 32 // average number of clients of a leaf above which leaves are split
 
 // leafOf returns the leaf of a client by the hash of its ID.
 func (s *shard) leafOf(id uint64) *leaf {
 	return &s.leaves[id<<(4*shardLevels)>>(64-4*s.levels)]
 }
 
-// enter notes in the tree that the client at place is new in the shard.
-func (s *shard) enter(id uint64, place int) {
+// addToLeaf adds the client at place, the last one of the shard, to its leaf.
+func (s *shard) addToLeaf(id uint64, place int) {
 	if len(s.reports) > leafClients*len(s.leaves) {
 		s.split()
 	}
@@ -72,14 +72,14 @@ func (s *shard) enter(id uint64, place int) {
 	l.first = uint32(place) + 1
 }
 
-// split makes sixteen times as many leaves, or the first. All reports but the last are entered.
+// split makes sixteen times as many leaves, or the first one. All reports but the last are added to them.
 func (s *shard) split() {
 	if len(s.leaves) > 0 {
 		s.levels++
 	}
 	s.leaves = make([]leaf, 1<<(4*s.levels))
-	entered := len(s.reports) - 1
-	for place, r := range s.reports[:entered] {
+	added := len(s.reports) - 1
+	for place, r := range s.reports[:added] {
 		l := s.leafOf(idHash(r.Client()))
 		l.sum += digestOf(r)
 		l.count++
@@ -88,29 +88,29 @@ func (s *shard) split() {
 	}
 }
 
-// add adds a digest to the leaf of a client and to the shard.
-func (s *shard) add(id uint64, d digest) {
+// addDigest adds a digest to those of a client's leaf and of the shard.
+func (s *shard) addDigest(id uint64, d digest) {
 	s.leafOf(id).sum += d
 	s.sum += d
 }
 
-// each calls visit with the reports of a branch that is in this shard, and the hash of their clients' IDs.
+// each calls visit with the reports of this shard that are in a branch, and with the hash of their clients' IDs.
 func (s *shard) each(b branch, visit func(id uint64, r line.Report)) {
 	if len(s.leaves) == 0 {
 		return
 	}
-	first, last := b.within(shardLevels, s.levels)
+	first, last := b.span(shardLevels, s.levels)
 	for _, l := range s.leaves[first:last] {
 		for at := l.first; at != 0; at = s.next[at-1] {
 			r := s.reports[at-1]
-			if id := idHash(r.Client()); b.has(id) {
+			if id := idHash(r.Client()); b.contains(id) {
 				visit(id, r)
 			}
 		}
 	}
 }
 
-// digest returns digest and number of the clients of a branch that is in this shard.
+// digest returns the digest and number of the clients of this shard that are in a branch.
 func (s *shard) digest(b branch) (sum digest, count int) {
 	if len(s.leaves) == 0 {
 		return 0, 0
@@ -122,7 +122,7 @@ func (s *shard) digest(b branch) (sum digest, count int) {
 		})
 		return sum, count
 	}
-	first, last := b.within(shardLevels, s.levels)
+	first, last := b.span(shardLevels, s.levels)
 	for _, l := range s.leaves[first:last] {
 		sum += l.sum
 		count += int(l.count)
@@ -130,43 +130,48 @@ func (s *shard) digest(b branch) (sum digest, count int) {
 	return sum, count
 }
 
-// part returns the shards in which a branch's clients are.
-func (g *Registry) part(b branch) []shard {
-	first, last := b.within(0, shardLevels)
+// shardsOf returns the shards that hold the clients of a branch.
+func (g *Registry) shardsOf(b branch) []shard {
+	first, last := b.span(0, shardLevels)
 	return g.shards[first:last]
 }
 
-// digest returns digest and number of the clients of a branch.
+// digest returns the digest and number of the clients of a branch.
 func (g *Registry) digest(b branch) (sum digest, count int) {
-	for i := range g.part(b) {
-		s := &g.part(b)[i]
+	shards := g.shardsOf(b)
+	for i := range shards {
+		s := &shards[i]
 		s.mu.Lock()
-		sum1, count1 := s.sum, len(s.reports)
+		shardSum, shardCount := s.sum, len(s.reports)
 		if b.depth > shardLevels {
-			sum1, count1 = s.digest(b)
+			shardSum, shardCount = s.digest(b)
 		}
 		s.mu.Unlock()
-		sum, count = sum+sum1, count+count1
+		sum, count = sum+shardSum, count+shardCount
 	}
 	return sum, count
 }
 
-// each calls visit with the reports of a branch. A part of the registry is locked meanwhile.
+// each calls visit with the reports of a branch, and with the hash of their clients' IDs. One shard is locked at a time.
 func (g *Registry) each(b branch, visit func(id uint64, r line.Report)) {
-	for i := range g.part(b) {
-		s := &g.part(b)[i]
+	shards := g.shardsOf(b)
+	for i := range shards {
+		s := &shards[i]
 		s.mu.Lock()
 		s.each(b, visit)
 		s.mu.Unlock()
 	}
 }
 
-// mark is what stands for a report in a list of those of a branch: 32 bits of its digest.
-//
-// Which bits are sent of marks and digests differs from walk to walk, by salt, so that two that look the same in one do not in
-// the next.
-type mark uint32
+// shortDigest stands for a report in the list of those of a branch: 32 bits of its digest. The salt of a sync selects which bits, so that
+// two reports which look the same in one sync do not in the next. The same goes for the digests of children.
+type shortDigest uint32
 
-func markOf(d digest, salt uint8) mark { return mark(bits.RotateLeft64(d, int(salt))) }
+func shortDigestOf(d digest, salt uint8) shortDigest {
+	return shortDigest(bits.RotateLeft64(d, int(salt)))
+}
 
-func shorten(d digest, salt uint8) digest { return bits.RotateLeft64(d, int(salt)) & (1<<48 - 1) }
+// childDigestOf shortens the digest of a child to the 48 bits that are sent.
+func childDigestOf(d digest, salt uint8) digest {
+	return bits.RotateLeft64(d, int(salt)) & (1<<48 - 1)
+}

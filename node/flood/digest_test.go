@@ -63,7 +63,7 @@ func TestDigestTree(t *testing.T) {
 	}
 	check()
 	before := g.Len()
-	forgotten := g.forget(3_000_000_000)
+	forgotten := g.expire(3_000_000_000)
 	for r := range g.All() {
 		if r.Received() < 3_000_000_000 {
 			t.Errorf("holds %q", r)
@@ -92,7 +92,7 @@ func TestCutoff(t *testing.T) {
 		{5 * time.Second, 10 * time.Second, -5 * time.Second},
 		{5*time.Second + 1, 10 * time.Second, -5 * time.Second},
 	} {
-		if got := cutoff(time.Unix(0, int64(c.now)), c.retention); got != int64(c.want) {
+		if got := cutoffAt(time.Unix(0, int64(c.now)), c.retention); got != int64(c.want) {
 			t.Errorf("at %s with a retention of %s the cut-off is %s, want %s", c.now, c.retention, time.Duration(got), c.want)
 		}
 	}

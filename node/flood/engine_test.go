@@ -97,13 +97,13 @@ type herd struct {
 	batch    int // reports a message at most
 	messages int
 	reports  map[string]int            // link messages by report
-	heard    map[[2]line.NodeName]bool // by report's receiver and sender: it was news
+	received map[[2]line.NodeName]bool // by report's receiver and sender: it was news
 }
 
 func newHerd(topo *topology.Topology, seed uint64, batch int) *herd {
 	h := &herd{
 		topo: topo, engines: make(map[line.NodeName]*Engine), rng: rand.New(rand.NewPCG(seed, 3)), batch: batch,
-		reports: make(map[string]int), heard: make(map[[2]line.NodeName]bool),
+		reports: make(map[string]int), received: make(map[[2]line.NodeName]bool),
 	}
 	for _, n := range topo.Nodes() {
 		h.engines[n] = connected(Config{Name: n, Topology: topo, QueueLimit: 1000})
@@ -132,11 +132,11 @@ func (h *herd) deliver(t testing.TB) bool {
 	h.messages++
 	for _, r := range w.link.Queue.Pop(nil, h.batch, 1<<20) {
 		h.reports[r.String()]++
-		if h.heard[[2]line.NodeName{w.from, w.link.Peer}] {
+		if h.received[[2]line.NodeName{w.from, w.link.Peer}] {
 			t.Fatalf("%s tells %s what it heard there first", w.from, w.link.Peer)
 		}
 		if h.engines[w.link.Peer].Apply(r, w.from) {
-			h.heard[[2]line.NodeName{w.link.Peer, w.from}] = true
+			h.received[[2]line.NodeName{w.link.Peer, w.from}] = true
 		}
 	}
 	return true
@@ -197,14 +197,14 @@ func TestConvergence(t *testing.T) {
 				} else {
 					stale++
 				}
-				clear(h.heard) // it speaks of one report only
+				clear(h.received) // it speaks of one report only
 				for range h.rng.IntN(10) {
 					h.deliver(t)
-					clear(h.heard)
+					clear(h.received)
 				}
 			}
 			for h.deliver(t) {
-				clear(h.heard)
+				clear(h.received)
 			}
 			want := make(map[line.ClientID]string)
 			for id, r := range greatest {
@@ -231,7 +231,7 @@ func TestConvergence(t *testing.T) {
 }
 
 // A neighbour's report with the same time is merged by the total order, a client's is not admitted.
-func TestHearAdmitsAndMerges(t *testing.T) {
+func TestApplyAdmitsAndMerges(t *testing.T) {
 	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 10})
 	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
 	steps := []struct {
@@ -257,13 +257,13 @@ func TestHearAdmitsAndMerges(t *testing.T) {
 // BenchmarkHear is what a newer report costs a node with a million clients and three links: to be heard, and to be popped
 // for each link, 64 at a time. In each round all clients report once, in the order in which they are kept, or shuffled, and another way each round. An
 // operation is 64 reports; making them is not counted in ns/report.
-func BenchmarkHear(b *testing.B) {
-	b.Run("ordered", func(b *testing.B) { benchmarkHear(b, func(int) int { return 1 }) })
-	b.Run("shuffled", func(b *testing.B) { benchmarkHear(b, func(round int) int { return 7919 + 998*round }) })
+func BenchmarkApply(b *testing.B) {
+	b.Run("ordered", func(b *testing.B) { benchmarkApply(b, func(int) int { return 1 }) })
+	b.Run("shuffled", func(b *testing.B) { benchmarkApply(b, func(round int) int { return 7919 + 998*round }) })
 }
 
 // benchmarkHear has the clients report with a step from one to the next, odd so that in each round all of them do.
-func benchmarkHear(b *testing.B, step func(round int) int) {
+func benchmarkApply(b *testing.B, step func(round int) int) {
 	const clients = 1 << 20
 	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes"), QueueLimit: 65536})
 	c := line.Command{Verb: line.IAmAt, Position: []byte("+34.068930-118.445127")}

@@ -84,10 +84,10 @@ type bounds struct{ reports, losses, cuts, crashes int }
 type spent uint16
 
 const (
-	saying   spent = 0x000f
-	losing   spent = 0x00f0
-	cutting  spent = 0x0f00
-	crashing spent = 0xf000
+	reportsSpent spent = 0x000f
+	lossesSpent  spent = 0x00f0
+	cutsSpent    spent = 0x0f00
+	crashesSpent spent = 0xf000
 )
 
 func (u spent) count() int { return bits.OnesCount16(uint16(u)) }
@@ -138,7 +138,7 @@ func explore(t *testing.T, topo *topology.Topology, b bounds) *exploration {
 		x.reports = append(x.reports, report(t, fmt.Sprintf("%s +0.000000000 k +1-1 %s", topo.Nodes()[i], at)))
 	}
 	w := newWorld(x)
-	x.first = w.begin().settle()
+	x.first = w.initialState().settle()
 	w.find(x.first, -1, action{})
 	for cost := range x.queues {
 		var workers sync.WaitGroup
@@ -149,22 +149,22 @@ func explore(t *testing.T, topo *topology.Topology, b bounds) *exploration {
 			t.FailNow()
 		}
 	}
-	x.live()
+	x.checkLiveness()
 	return x
 }
 
 // work expands states for which so much was spent, and those that follow from them for no more.
 func (w *world) work(cost int) {
 	for !w.Failed() {
-		ids := w.take(cost)
+		ids := w.nextBatch(cost)
 		if len(ids) == 0 {
 			return
 		}
 		for _, id := range ids {
-			for w.todo = append(w.todo, todo{w.reach(id), id}); len(w.todo) > 0; {
-				last := len(w.todo) - 1
-				next := w.todo[last]
-				w.todo = w.todo[:last]
+			for w.pending = append(w.pending, pendingState{w.restore(id), id}); len(w.pending) > 0; {
+				last := len(w.pending) - 1
+				next := w.pending[last]
+				w.pending = w.pending[:last]
 				w.expand(next.state, next.id)
 			}
 		}
@@ -172,7 +172,7 @@ func (w *world) work(cost int) {
 }
 
 // take returns some states to be expanded.
-func (x *exploration) take(cost int) (ids []int32) {
+func (x *exploration) nextBatch(cost int) (ids []int32) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := &x.queues[cost]
@@ -183,7 +183,7 @@ func (x *exploration) take(cost int) (ids []int32) {
 
 // find returns the number of a state, and has it expanded if it is new.
 func (w *world) find(s *state, from int32, how action) int32 {
-	equal, k := w.safe(s), s.key()
+	equal, k := w.checkSafety(s), s.key()
 	x := w.exploration
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -201,7 +201,7 @@ func (w *world) find(s *state, from int32, how action) int32 {
 	x.ids[k] = id
 	x.found = append(x.found, found{from: from, next: -1, same: same, spent: s.spent, how: how, equal: equal})
 	if cost := s.spent.count(); from >= 0 && cost == x.found[from].spent.count() {
-		w.todo = append(w.todo, todo{s, id})
+		w.pending = append(w.pending, pendingState{s, id})
 	} else {
 		x.queues[cost] = append(x.queues[cost], id)
 	}
@@ -209,12 +209,12 @@ func (w *world) find(s *state, from int32, how action) int32 {
 }
 
 // safe reports whether all registries are equal. It fails if one holds what it may not.
-func (w *world) safe(s *state) bool {
+func (w *world) checkSafety(s *state) bool {
 	equal := true
 	for i, f := range s.engines {
 		equal = equal && slices.Equal(f.held, s.engines[0].held)
 		for _, r := range f.held {
-			if at := slices.Index(w.reports, r); at < 0 || s.taken>>at&1 == 0 {
+			if at := slices.Index(w.reports, r); at < 0 || s.admitted>>at&1 == 0 {
 				w.fail("node %d holds %q, which was not admitted", i, r)
 			}
 		}
@@ -234,7 +234,7 @@ func (x *exploration) path(id int32) (ids []int32) {
 }
 
 // tell returns how a state was found as text.
-func (x *exploration) tell(id int32) string {
+func (x *exploration) describe(id int32) string {
 	var text strings.Builder
 	for _, id := range x.path(id)[1:] {
 		fmt.Fprintf(&text, "\n%v", x.found[id].how)
@@ -243,7 +243,7 @@ func (x *exploration) tell(id int32) string {
 }
 
 // live fails unless each state is followed, when nothing goes wrong any more, by states that are all equal at some time and remain so.
-func (x *exploration) live() {
+func (x *exploration) checkLiveness() {
 	const unknown, pending = -1, -2
 	seconds := make([]int8, len(x.found)) // until all are equal for good
 	for i := range seconds {
@@ -260,11 +260,11 @@ func (x *exploration) live() {
 		if seconds[at] == pending { // a circle
 			circle := trail[slices.Index(trail, at):]
 			if !slices.ContainsFunc(circle, func(id int32) bool { return x.found[id].passes }) {
-				x.Fatalf("never at rest:%s", x.tell(at))
+				x.Fatalf("never at rest:%s", x.describe(at))
 			}
 			for _, id := range circle {
 				if !x.found[id].equal {
-					x.Fatalf("never equal:%s", x.tell(id))
+					x.Fatalf("never equal:%s", x.describe(id))
 				}
 				seconds[id] = 0
 			}

@@ -12,7 +12,7 @@ import (
 // What a neighbour has not taken yet keeps more from being sent, until it says that it has, which it does as soon as it has taken
 // much. When it is down nobody waits for it.
 func TestFlow(t *testing.T) {
-	p := newNet(star(t, "A", "B"))
+	p := newNetwork(star(t, "A", "B"))
 	p.engines["A"].Links()[0].Queue.SetLimit(1 << 20)
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
@@ -33,10 +33,10 @@ func TestFlow(t *testing.T) {
 			}
 		}
 	}
-	hear(maxUnderWay + 3*tellTaken)
+	hear(maxInFlight + 3*acknowledgeEvery)
 	sent, reports := next()
-	if reports != maxUnderWay {
-		t.Fatalf("%d reports under way, want %d", reports, maxUnderWay)
+	if reports != maxInFlight {
+		t.Fatalf("%d reports under way, want %d", reports, maxInFlight)
 	}
 	told, taken := 0, 0
 	for _, m := range sent {
@@ -49,32 +49,32 @@ func TestFlow(t *testing.T) {
 			continue
 		}
 		told++
-		if beat.Kind != subject.Digest || taken != told*tellTaken {
+		if beat.Kind != subject.Digest || taken != told*acknowledgeEvery {
 			t.Fatalf("message of kind %s when %d reports are taken", beat.Kind, taken)
 		}
 		if err := a.Receive(p.now, beat, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, reports := next(); told != maxUnderWay/tellTaken || reports != 3*tellTaken {
-		t.Errorf("after %d early heartbeats %d reports are sent, want %d", told, reports, 3*tellTaken)
+	if _, reports := next(); told != maxInFlight/acknowledgeEvery || reports != 3*acknowledgeEvery {
+		t.Errorf("after %d early heartbeats %d reports are sent, want %d", told, reports, 3*acknowledgeEvery)
 	}
 
-	p.now = p.now.Add(silence)
-	hear(2 * maxUnderWay)
+	p.now = p.now.Add(silenceTimeout)
+	hear(2 * maxInFlight)
 	p.engines["A"].Tick(p.now)
-	if _, reports := next(); reports != 2*maxUnderWay || len(a.flow.marks) != 0 {
-		t.Errorf("%d reports are sent to a neighbour that is down, want %d", reports, 2*maxUnderWay)
+	if _, reports := next(); reports != 2*maxInFlight || len(a.flow.marks) != 0 {
+		t.Errorf("%d reports are sent to a neighbour that is down, want %d", reports, 2*maxInFlight)
 	}
 }
 
 // While heartbeats wait behind reports, these are the sign that the neighbour lives: the link stays up, the neighbour is told what was taken, and so
 // what is under way stays bounded. They bring back no link that is down, and what an earlier start of the neighbour has sent is no sign.
 func TestReportsAreSignsOfLife(t *testing.T) {
-	p := newNet(star(t, "A", "B"))
+	p := newNetwork(star(t, "A", "B"))
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
-	number, _ := a.Queue.last()
+	number, _ := a.Queue.lastMessage()
 	take := func(from subject.Incarnation) {
 		number++
 		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: from, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
@@ -88,16 +88,16 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		return b.Status().State
 	}
 	for i := range 10 {
-		take(p.engines["A"].Incarnation)
+		take(p.engines["A"].incarnation)
 		if got := state(); got != Up {
 			t.Fatalf("%v after %d s with reports", got, i+1)
 		}
 		var beat Message
-		if b.due = p.now; !b.Next(p.now, &beat) || beat.Kind != subject.Digest {
+		if b.live.heartbeatDue = p.now; !b.Next(p.now, &beat) || beat.Kind != subject.Digest {
 			t.Fatal("no heartbeat")
 		}
-		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].Incarnation || h.processed != number {
-			t.Fatalf("%v: after %d s %d is said to be taken of %x, want %d", err, i+1, h.processed, h.echo, number)
+		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].incarnation || h.acknowledged != number {
+			t.Fatalf("%v: after %d s %d is said to be taken of %x, want %d", err, i+1, h.acknowledged, h.echo, number)
 		}
 	}
 	var states []State
@@ -106,32 +106,32 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		states = append(states, state())
 	}
 	since := b.Status().SilentSince
-	take(p.engines["A"].Incarnation)
+	take(p.engines["A"].incarnation)
 	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down || b.Status().SilentSince != since {
 		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().SilentSince, since)
 	}
 }
 
 // Reports do not stand in for heartbeats for good: without these, nobody says what was taken, and more than some would never be sent.
-func TestHeartbeatsThatStayAway(t *testing.T) {
-	p := newNet(star(t, "A", "B"))
+func TestHeartbeatsMissing(t *testing.T) {
+	p := newNetwork(star(t, "A", "B"))
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
-	number, _ := a.Queue.last()
+	number, _ := a.Queue.lastMessage()
 	beaten := b.Status().SilentSince
-	for b.Status().State == Up && p.now.Sub(beaten) < 2*lateBeat {
+	for b.Status().State == Up && p.now.Sub(beaten) < 2*lateHeartbeat {
 		number++
-		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: p.engines["A"].Incarnation, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
+		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: p.engines["A"].incarnation, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
 		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}
-		p.now = p.now.Add(beat / 2)
+		p.now = p.now.Add(heartbeatInterval / 2)
 		p.engines["B"].Tick(p.now)
 	}
-	if took := p.now.Sub(beaten); took < lateBeat+silence-beat || took > lateBeat+silence+beat {
-		t.Errorf("the link is down %v after the last heartbeat, want about %v", took, lateBeat+silence)
+	if took := p.now.Sub(beaten); took < lateHeartbeat+silenceTimeout-heartbeatInterval || took > lateHeartbeat+silenceTimeout+heartbeatInterval {
+		t.Errorf("the link is down %v after the last heartbeat, want about %v", took, lateHeartbeat+silenceTimeout)
 	}
-	if !b.mayTell() {
+	if !b.maySend() {
 		t.Error("the neighbour, which may hear, is told nothing")
 	}
 }

@@ -6,23 +6,23 @@ import (
 	"herd/node/line"
 )
 
-// seed makes the hashes of client IDs unpredictable to those who choose them.
+// seed makes the hashes of client IDs unpredictable to clients, who choose their IDs.
 var seed = maphash.MakeSeed()
 
 func hash(id line.ClientID) uint64 { return maphash.String(seed, string(id)) }
 
-// index finds where a client's report is in a slice, by the hash of the client's ID: open addressing with linear
+// index finds the place of a client's report in a slice by the hash of the client's ID: open addressing with linear
 // probing, and deletion by moving back what follows (Knuth, The Art of Computer Programming, vol. 3, section 6.4,
 // algorithms L and R). The zero index is empty.
 //
 // It is not a Go map for speed: a map hashes an ID anew for the registry and for each queue, is looked up twice to replace
-// a value, and touches one more cache line each time. See ARCHITECTURE.md for the figures.
+// a value, and touches one more cache line each time.
 type index struct {
-	slots []slot // a power of two of them, three quarters in use at most
-	used  int
+	slots []slot // none, or a power of two of them, of which at most three quarters are in use
+	used  int    // clients
 }
 
-// slot is of the client at place−1 whose hash has these low bits. It is free if place is 0.
+// slot belongs to the client at place−1, whose hash has these low bits. It is free if place is 0.
 type slot struct{ hash, place uint32 }
 
 const minSlots = 8
@@ -44,10 +44,10 @@ func (x *index) find(h uint64, id line.ClientID, reports []line.Report) int {
 	}
 }
 
-// home returns the slot where the search for a hash begins. There must be some.
+// home returns the slot where the search for a hash begins. The index must not be empty.
 func (x *index) home(h uint64) *slot { return &x.slots[int(uint32(h))&(len(x.slots)-1)] }
 
-// guess returns the place of the first client whose hash has these low bits, or −1.
+// guess returns the place of the first client whose hash has the same low bits, who may be another one, or −1.
 func (x *index) guess(h uint64) int {
 	if len(x.slots) == 0 {
 		return -1
@@ -60,7 +60,7 @@ func (x *index) guess(h uint64) int {
 	}
 }
 
-// add notes that a client that is not in the index is at place.
+// add adds a client that is not in the index.
 func (x *index) add(h uint64, place int) {
 	if (x.used+1)*4 > len(x.slots)*3 {
 		x.grow()
@@ -69,7 +69,7 @@ func (x *index) add(h uint64, place int) {
 	x.used++
 }
 
-// free returns the slot where a hash belongs that is not in the index.
+// free returns the slot for a hash that is not in the index.
 func (x *index) free(h uint32) int {
 	mask := len(x.slots) - 1
 	at := int(h) & mask
@@ -89,7 +89,7 @@ func (x *index) grow() {
 	}
 }
 
-// remove forgets the client that is at place, and moves back those that would no longer be found behind its slot.
+// remove removes the client at place, and moves back those that would no longer be found behind its slot.
 func (x *index) remove(h uint64, place int) {
 	mask := len(x.slots) - 1
 	at := int(uint32(h)) & mask
@@ -112,7 +112,7 @@ func (x *index) remove(h uint64, place int) {
 	}
 }
 
-// shift takes by from every place: the slice has lost so many at its beginning.
+// shift subtracts by from every place: so many reports were removed at the beginning of the slice.
 func (x *index) shift(by int) {
 	for i := range x.slots {
 		if x.slots[i].place != 0 {
@@ -121,7 +121,7 @@ func (x *index) shift(by int) {
 	}
 }
 
-// rebuild makes the index of clients with these hashes, at the same places.
+// rebuild makes the index of clients with these hashes, whose places are the positions in hashes.
 func (x *index) rebuild(hashes []uint64) {
 	*x = index{}
 	for place, h := range hashes {
@@ -129,7 +129,7 @@ func (x *index) rebuild(hashes []uint64) {
 	}
 }
 
-// clear empties the index, and gives back its memory if that is more than so many clients need.
+// clear empties the index, and releases its memory if that is more than so many clients need.
 func (x *index) clear(clients int) {
 	switch {
 	case len(x.slots) > 2*clients:

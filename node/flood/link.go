@@ -7,145 +7,172 @@ import (
 	"time"
 
 	"herd/bus/subject"
-	"herd/node/topology"
-
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 const (
-	beat      = time.Second             // between two heartbeats
-	echoTime  = 3 * beat / 2            // after a sign of life, its sender is echoed so long
-	silence   = 3500 * time.Millisecond // without a sign of life, a link is down
-	lateBeat  = 30 * time.Second        // after a heartbeat, reports are signs of life so long
-	idleTime  = 30 * time.Second        // without a comparison, a walk runs anyway
-	idleBytes = 32 << 10                // of answers to that
-	retryTime = time.Second             // after a walk that was given up
-	twinPause = beat / 4                // between two heartbeats to a neighbour that has a twin
-	twinTime  = 30 * time.Second        // between two walks while the neighbour has a twin
-	twinShows = time.Minute             // after the last sign of a twin; and between two notices of one difference
+	heartbeatInterval = time.Second
+	echoTimeout       = 3 * heartbeatInterval / 2 // a neighbour's incarnation is echoed for so long after its last sign of life
+	silenceTimeout    = 3500 * time.Millisecond   // a link is down after so long without a sign of life
+	lateHeartbeat     = 30 * time.Second          // reports are signs of life for so long after the last heartbeat
+	reminderInterval  = time.Minute               // between two notices of one difference; also how long a sign of a duplicate name counts
 
-	maxText    = 32 << 10 // bytes of reports in a message, with what stands around them; one report may have more
-	aroundText = len("PROPAGATE ") + line.MaxName + len(" \n")
+	maxText      = 32 << 10 // bytes of a message of reports, line overhead included; a single report may have more
+	lineOverhead = len("PROPAGATE ") + line.MaxName + len(" \n")
 
-	incarnations = 4 // of a neighbour that are remembered
+	maxIncarnations = 4 // of a neighbour that are remembered
 )
 
 // MaxReports is the most reports in a message.
 const MaxReports = 256
 
-// State says how a link is.
+// State says whether a link works.
 type State uint8
 
 // The states of a link.
 const (
-	Down       State = iota // nothing is heard
-	CatchingUp              // heard again, and what was missed meanwhile is being pulled
+	Down       State = iota // the neighbour is silent
+	CatchingUp              // the neighbour is back, and what it holds more than this node has not all been received yet
 	Up
 )
 
 func (s State) String() string { return [...]string{"down", "catching up", "up"}[s] }
 
-// Message is what goes over a link.
+// Message is what one neighbour sends another.
 type Message struct {
 	Kind    subject.Kind
-	Stamp   subject.Stamp // of Reports
-	Reports []line.Report // of Reports
-	Traced  []Traced      // of these, those that are followed
-	Payload []byte        // of the others
+	Stamp   subject.Stamp // of reports
+	Reports []line.Report // of reports
+	Traced  []Traced      // those of Reports that are traced
+	Payload []byte        // of a heartbeat, of requests or replies
 }
 
-// Link is the way to one neighbour. Next is for one goroutine at a time, Take for another one.
+// Link is the way to one neighbour. Next is for one goroutine at a time, Receive for another one.
 type Link struct {
 	Peer   line.NodeName
-	Queue  *Queue // what waits to be told
+	Queue  *Queue // reports that wait to be sent
 	engine *Engine
-	turn   bool // of repair, before reports; for Next only
 
-	again      uint64         // reports of the message being taken that were known to the letter; for Take only
-	duplicates *atomic.Uint64 // see [LinkStatus]
+	syncFirst        bool           // whether Next prefers messages of syncs to reports, in turn; owned by Next
+	known            uint64         // reports of the message being received that equal those held; owned by Receive
+	reportsDuplicate *atomic.Uint64 // see [LinkStatus]
 
-	// The rest is guarded by engine.mu.
-	heard     time.Time // the last heartbeat or, if alive, message of reports; or the beginning of the connection
-	beaten    time.Time // the last heartbeat
-	said      time.Time // when the last heartbeat was sent
-	due       time.Time // when the next is to be
-	alive     bool      // a heartbeat has come, and signs of life since
-	met       bool      // one has come since the beginning of the connection
-	missed    bool      // none has for so long that it was noted
-	caughtUp  bool      // since then
-	peers     []hearing // incarnations of the neighbour, the one heard last at the end
-	current   subject.Incarnation
-	flow      flow      // of reports
-	foreign   int       // heartbeats that echoed an incarnation of this node's name that is not this one's
-	strange   time.Time // when the first of them came
-	twin      time.Time // last sign that two nodes have one name
-	doubled   time.Time // the same, of the neighbour's name
-	complaint time.Time // about twins
+	// What follows is guarded by engine.mu.
 
-	wanted    bool      // a walk is
-	why       string    // it is
-	since     time.Time // it is
-	resume    time.Time // not before
-	budget    int       // of that walk
-	stuck     bool      // a walk was given up, and none has ended since
-	agreed    time.Time // when digests could be compared, a walk ended, or the link came up
-	questions []asking  // to be answered
-
-	differs   bool            // the neighbour's topology
-	links     string          // of it, if it told them
-	named     bool            // that was noticed
-	prints    [2]uint64       // of this node's and of the neighbour's, then
-	shown     time.Time       // when that was
-	retention time.Duration   // the neighbour's, as this node's or as noticed
-	warned    time.Time       // when it was noticed
-	compared  time.Time       // digests, last
-	equal     bool            // they were
-	owed      []line.NodeName // whose records are to be told, in turn
-	counts    LinkCounts
+	live        liveness
+	progress    []progress // at most maxIncarnations, the one received from last at the end
+	flow        flow
+	names       duplicateNames
+	sync        syncSchedule
+	requests    []requestBatch // of the neighbour, waiting for replies: at most maxOpenRequests
+	config      comparison
+	recordsOwed []line.NodeName // nodes whose records are to be sent, the one that waits longest first
+	counts      LinkCounts
 }
 
-// LinkCounts says what happened on a link.
+// liveness is when the neighbour was heard from, and when it hears from this node.
+type liveness struct {
+	incarnation   subject.Incarnation // of the neighbour's last heartbeat
+	lastHeartbeat time.Time           // when the last heartbeat was received
+	lastSign      time.Time           // the last heartbeat, message of reports while alive, or start of the connection
+	alive         bool                // a heartbeat was received, and signs of life without a gap of silenceTimeout since
+	received      bool                // a heartbeat was received on this connection to the bus
+	neverReceived bool                // none was for so long that a notice said so
+	heartbeatSent time.Time           // when the last heartbeat was sent
+	heartbeatDue  time.Time           // when the next one is
+}
+
+// duplicateNames is what hints that two nodes have one name: the neighbour's or this one's.
+type duplicateNames struct {
+	otherEchoes   int       // heartbeats that echo an incarnation which is not this node's, since otherSince
+	otherSince    time.Time // when the first of them was received
+	lastSign      time.Time // when a sign was last seen, of either name
+	neighbourSign time.Time // when one was last seen of the neighbour's name
+	noticed       time.Time // when a notice last said so
+}
+
+// syncSchedule is when reports are next to be fetched from the neighbour, and how the last comparisons with it ended.
+type syncSchedule struct {
+	scheduled   bool      // a sync starts as soon as the link is up, notBefore has come and no other sync runs
+	reason      string    // why it was scheduled
+	scheduledAt time.Time // the sync that was scheduled first starts first
+	notBefore   time.Time
+	budget      int  // bytes of replies after which the sync ends, or unlimited
+	failing     bool // a sync was abandoned, and none has finished since
+	caughtUp    bool // since the link came up, a sync finished or digests were equal
+
+	lastCompared   time.Time // when digests could last be compared, a sync finished, or the link came up
+	digestCompared time.Time // when digests were last compared
+	digestEqual    bool      // what came of it
+}
+
+// comparison is how the neighbour's configuration differs from this node's.
+type comparison struct {
+	topologyDiffers    bool
+	topologyText       string    // the neighbour's topology if it differs, as far as it was received
+	topologyNoticed    bool      // a notice said that the topologies differ
+	noticedPrints      [2]uint64 // fingerprints of this node's and the neighbour's topology at that notice
+	topologyNoticedAt  time.Time
+	retention          time.Duration // the neighbour's, if it is this node's or a notice told of it; −1: not known
+	retentionNoticedAt time.Time
+}
+
+// LinkCounts counts what happened on a link since it was made.
 type LinkCounts struct {
-	MessagesMissing     uint64 // messages that were missing
-	MessagesRepeated    uint64 // messages that were heard again
-	Syncs               uint64 // ended
-	SyncsAbandoned      uint64 // walks
-	SyncReports         uint64 // reports that walks brought
-	SyncReportsNew      uint64 // of these, news
-	SyncReceivedBytes   uint64 // bytes of repair heard
-	SyncSentBytes       uint64 // bytes of repair sent
-	SyncRequestsDropped uint64 // questions thrown away because too many waited
+	MessagesMissing     uint64 // messages of reports that were lost on their way to this node
+	MessagesRepeated    uint64 // messages of reports that were received more than once
+	Syncs               uint64 // finished
+	SyncsAbandoned      uint64
+	SyncReports         uint64 // reports that syncs brought
+	SyncReportsNew      uint64 // of these, reports that changed the registry
+	SyncReceivedBytes   uint64 // of requests and replies
+	SyncSentBytes       uint64 // of requests and replies
+	SyncRequestsDropped uint64 // request messages that were dropped because too many waited
 	DuplicateNameSigns  uint64 // signs that two nodes have one name
 	RecordsRefused      uint64 // records of nodes, see [ErrRecord]
 }
 
-// hearing is how far one incarnation of the neighbour has been heard.
-type hearing struct {
-	incarnation subject.Incarnation
-	last        uint64 // message that was taken, or gap that was noticed
-	beaten      bool   // heartbeats came of it
-}
-
-// reset begins with a new connection.
-func (l *Link) reset(now time.Time) {
-	l.flow = flow{}
-	l.heard, l.due = now, now
-	l.alive, l.caughtUp, l.met, l.missed = false, false, false, false
-}
-
 // LinkStatus is how a link is now.
 type LinkStatus struct {
-	State            State
-	SilentSince      time.Time       // of the last sign of life, or of the beginning of the connection
-	NeverReceived    bool            // no heartbeat has come since the beginning of the connection, though it is time
-	SameTopology     bool            // the neighbour's is the same
-	Differences      string          // else: what is known of them
-	Lacking          []line.NodeName // other neighbours whose topology has no such link
-	DuplicateName    time.Time       // of the last sign that two nodes have one name, the neighbour's or this one's
-	DigestCompared   time.Time       // when digests were compared last, or zero: only at some heartbeats they can be
-	DigestEqual      bool            // they were, then
-	ReportsDuplicate uint64          // reports in messages of reports that were known to the letter
+	State          State
+	SilentSince    time.Time       // the last sign of life, or the start of the connection
+	NeverReceived  bool            // no heartbeat was received on this connection, though it is time
+	SameTopology   bool            // the neighbour is configured with this node's topology
+	Differences    string          // between the topologies, as far as they are known
+	Lacking        []line.NodeName // other neighbours whose topology lacks this link
+	DuplicateName  time.Time       // the last sign that two nodes have one name, the neighbour's or this one's; or zero
+	DigestCompared time.Time       // when digests were last compared, or zero: they can be compared only at some heartbeats
+	DigestEqual    bool            // whether they were equal then
+	// ReportsDuplicate counts reports in messages of reports that equal what was held.
+	ReportsDuplicate uint64
 	LinkCounts
+}
+
+func newLink(e *Engine, peer line.NodeName, now time.Time, queueLimit int) *Link {
+	l := &Link{Peer: peer, Queue: NewQueue(queueLimit), engine: e, reportsDuplicate: new(atomic.Uint64)}
+	l.config.retention = -1
+	l.live.lastSign = now
+	l.Queue.setOpen(e.connected)
+	return l
+}
+
+// reset starts anew with a new connection to the bus.
+func (l *Link) reset(now time.Time) {
+	l.flow = flow{}
+	l.live.lastSign, l.live.heartbeatDue = now, now
+	l.live.alive, l.live.received, l.live.neverReceived, l.sync.caughtUp = false, false, false, false
+}
+
+func (l *Link) state() State {
+	switch {
+	case !l.live.alive:
+		return Down
+	case !l.sync.caughtUp:
+		return CatchingUp
+	default:
+		return Up
+	}
 }
 
 // Status returns how the link is.
@@ -154,99 +181,101 @@ func (l *Link) Status() LinkStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return LinkStatus{
-		State: e.state(l), SilentSince: l.heard, NeverReceived: l.missed,
-		SameTopology: !l.differs, Differences: topology.Differences(e.text, l.links), Lacking: e.lacking(l), DuplicateName: l.twin,
-		DigestCompared: l.compared, DigestEqual: l.equal, ReportsDuplicate: l.duplicates.Load(), LinkCounts: l.counts,
+		State: l.state(), SilentSince: l.live.lastSign, NeverReceived: l.live.neverReceived,
+		SameTopology: !l.config.topologyDiffers, Differences: topology.Differences(e.topologyText, l.config.topologyText), Lacking: e.lacking(l),
+		DuplicateName: l.names.lastSign, DigestCompared: l.sync.digestCompared, DigestEqual: l.sync.digestEqual,
+		ReportsDuplicate: l.reportsDuplicate.Load(), LinkCounts: l.counts,
 	}
 }
 
-// lacking returns the neighbours that are known to have a topology without this link.
+// lacking returns the other neighbours that are known to have a topology without this link.
 func (e *Engine) lacking(l *Link) (names []line.NodeName) {
-	this := topology.LinkText(e.Name, l.Peer)
+	this := topology.LinkText(e.name, l.Peer)
 	for _, other := range e.Links() {
-		if other != l && other.differs && other.links != "" && !slices.Contains(strings.Split(other.links, ","), this) {
+		c := &other.config
+		if other != l && c.topologyDiffers && c.topologyText != "" && !slices.Contains(strings.Split(c.topologyText, ","), this) {
 			names = append(names, other.Peer)
 		}
 	}
 	return names
 }
 
-// Due returns when Next will have a heartbeat, or an answer that had to wait.
+// checkSilence declares the link down, or notes that nothing was ever received, once the neighbour has been silent for long enough. It
+// returns when that will be, or zero.
+func (l *Link) checkSilence(now time.Time) (next time.Time) {
+	switch silent := l.live.lastSign.Add(silenceTimeout); {
+	case now.Before(silent):
+		return silent
+	case l.live.alive:
+		l.engine.linkDown(l, Silent)
+	case !l.live.received && !l.live.neverReceived:
+		l.live.neverReceived = true
+		l.engine.notify(Notice{Peer: l.Peer, Kind: NeverReceived})
+	}
+	return time.Time{}
+}
+
+// linkDown notes that a neighbour has fallen silent. Reports are still sent to it: the way there may be open.
+func (e *Engine) linkDown(l *Link, reason string) {
+	if !l.live.alive {
+		return
+	}
+	l.live.alive, l.sync.caughtUp, l.sync.scheduled = false, false, false
+	if e.sync != nil && e.sync.link == l {
+		e.sync = nil
+	}
+	e.notify(Notice{Peer: l.Peer, Kind: LinkDown, Detail: reason})
+}
+
+// Due returns when Next will have a heartbeat, or replies that had to wait.
 func (l *Link) Due() time.Time {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(l.questions) > 0 {
-		return earlier(l.due, e.paid.Add(-answerBurst))
+	if len(l.requests) > 0 {
+		return earlier(l.live.heartbeatDue, e.repliesPaidUntil.Add(-replyBurst))
 	}
-	return l.due
+	return l.live.heartbeatDue
 }
 
-// Next makes the next message to the neighbour, in m, whose memory it uses again. It returns false when there is none before
-// Due, or before something comes to wake who waits for [Queue.Wake].
+// Next makes the next message to the neighbour, in m, whose memory it reuses. It returns false when there is none before Due, or before
+// [Queue.Wake] yields.
 func (l *Link) Next(now time.Time, m *Message) bool {
 	m.Reports, m.Traced, m.Payload = m.Reports[:0], m.Traced[:0], m.Payload[:0]
 	if l.nextHeartbeat(now, m) {
 		return true
 	}
-	if l.turn = !l.turn; l.turn {
-		return l.nextRepair(now, m) || l.nextReports(m)
+	if l.syncFirst = !l.syncFirst; l.syncFirst {
+		return l.nextSync(now, m) || l.nextReports(m)
 	}
-	return l.nextReports(m) || l.nextRepair(now, m)
+	return l.nextReports(m) || l.nextSync(now, m)
 }
 
 func (l *Link) nextReports(m *Message) bool {
-	if !l.mayTell() {
+	if !l.maySend() {
 		return false
 	}
 	m.Kind = subject.Propagate
-	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*aroundText)
-	m.Stamp.Incarnation = l.engine.Incarnation
+	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*lineOverhead)
+	m.Stamp.Incarnation = l.engine.incarnation
 	if len(m.Reports) == 0 {
 		return false
 	}
 	m.Traced = l.Queue.tracedOf(m.Reports, m.Traced)
-	l.told(m.Stamp.Number, len(m.Reports))
+	l.noteSent(m.Stamp.Number, len(m.Reports))
 	return true
 }
 
-func (l *Link) nextRepair(now time.Time, m *Message) bool {
-	e := l.engine
-	m.Kind = subject.Repair
-	e.mu.Lock()
-	if w := e.walk; w != nil && w.link == l && w.due() {
-		defer e.mu.Unlock()
-		m.Payload = w.ask(m.Payload)
-		e.asked = w.id
-		l.counts.SyncSentBytes += uint64(len(m.Payload))
-		return true
-	}
-	if len(l.questions) == 0 || now.Before(e.paid.Add(-answerBurst)) {
-		e.mu.Unlock()
-		return false
-	}
-	q := l.questions[0]
-	l.questions = slices.Delete(l.questions, 0, 1)
-	e.mu.Unlock()
-
-	m.Payload = e.registry.answer(m.Payload, &q) // which takes long, compared with all else
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l.counts.SyncSentBytes += uint64(len(m.Payload))
-	e.paid = later(e.paid, now).Add(time.Duration(len(m.Payload)) * time.Second / answerRate)
-	return true
-}
-
-// Take takes a message of the neighbour. A message of reports without a stamp is one that nobody numbers. Take calls heard, unless that is nil, with each report of a message of reports and
-// whether it was news.
-func (l *Link) Receive(now time.Time, m Message, heard func(r line.Report, news bool)) error {
+// Receive takes in a message of the neighbour, of which a message of reports may have a zero stamp: then it has no number. Receive calls
+// applied, unless it is nil, with each report of a message of reports and whether it changed the registry.
+func (l *Link) Receive(now time.Time, m Message, applied func(r line.Report, changed bool)) error {
 	switch m.Kind {
 	case subject.Propagate:
-		l.again = 0
-		l.engine.ApplyBatch(m.Reports, l.Peer, heard)
-		l.duplicates.Add(l.again)
+		l.known = 0
+		l.engine.ApplyBatch(m.Reports, l.Peer, applied)
+		l.reportsDuplicate.Add(l.known)
 		if m.Stamp.Number > 0 {
-			l.processed(now, m.Stamp, len(m.Reports)) // only now: who compares digests relies on it
+			l.noteReceived(now, m.Stamp, len(m.Reports)) // only now: the comparison of digests relies on all reports being applied
 		}
 		return nil
 	case subject.Digest:
@@ -256,47 +285,56 @@ func (l *Link) Receive(now time.Time, m Message, heard func(r line.Report, news 
 	}
 }
 
-// processed notes that a message of reports was taken.
-func (l *Link) processed(now time.Time, s subject.Stamp, reports int) {
+// progress is which messages of reports were received from one incarnation of the neighbour.
+type progress struct {
+	incarnation subject.Incarnation
+	lastNumber  uint64 // of the last message that was received, or found to be missing
+	heartbeat   bool   // heartbeats were received, too
+}
+
+// noteReceived notes that all reports of a message were applied.
+func (l *Link) noteReceived(now time.Time, s subject.Stamp, reports int) {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if l.flow.silent += reports; l.flow.silent >= tellTaken {
-		l.beatSoon(now)
+	if l.flow.unreported += reports; l.flow.unreported >= acknowledgeEvery {
+		l.heartbeatSoon(now)
 	}
-	if l.alive && s.Incarnation == l.current && now.Sub(l.beaten) < lateBeat {
-		l.heard = now // as good as a heartbeat, which may have to wait behind thousands of reports
+	if l.live.alive && s.Incarnation == l.live.incarnation && now.Sub(l.live.lastHeartbeat) < lateHeartbeat {
+		l.live.lastSign = now // as good as a heartbeat, which may have to wait behind thousands of reports
 	}
-	h := l.hearing(now, s.Incarnation, s.Number-1)
-	if s.Number <= h.last {
+	p := l.progressOf(now, s.Incarnation, s.Number-1)
+	if s.Number <= p.lastNumber {
 		l.counts.MessagesRepeated++
 		return
 	}
-	if missing := s.Number - h.last - 1; missing > 0 {
-		l.gap(now, missing)
+	if missing := s.Number - p.lastNumber - 1; missing > 0 {
+		l.noteMissing(now, missing)
 	}
-	h.last = s.Number
+	p.lastNumber = s.Number
 }
 
-// hearing returns how far an incarnation of the neighbour has been heard. A new one asks for a walk, and begins at number.
-func (l *Link) hearing(now time.Time, i subject.Incarnation, number uint64) *hearing {
-	at := slices.IndexFunc(l.peers, func(h hearing) bool { return h.incarnation == i })
+// progressOf returns the progress of an incarnation of the neighbour, and makes it the last. For a new incarnation it schedules a sync;
+// its messages are expected after number.
+func (l *Link) progressOf(now time.Time, i subject.Incarnation, number uint64) *progress {
+	at := slices.IndexFunc(l.progress, func(p progress) bool { return p.incarnation == i })
 	if at < 0 {
-		if len(l.peers) == incarnations {
-			l.peers = slices.Delete(l.peers, 0, 1)
+		if len(l.progress) == maxIncarnations {
+			l.progress = slices.Delete(l.progress, 0, 1)
 		}
-		l.peers = append(l.peers, hearing{incarnation: i, last: number})
-		l.engine.want(l, now, "new incarnation")
-	} else if last := len(l.peers) - 1; at != last {
-		h := l.peers[at]
-		l.peers = append(slices.Delete(l.peers, at, at+1), h)
+		l.progress = append(l.progress, progress{incarnation: i, lastNumber: number})
+		l.engine.scheduleSync(l, now, "new incarnation")
+	} else if last := len(l.progress) - 1; at != last {
+		p := l.progress[at]
+		l.progress = append(slices.Delete(l.progress, at, at+1), p)
 	}
-	return &l.peers[len(l.peers)-1]
+	return &l.progress[len(l.progress)-1]
 }
 
-func (l *Link) gap(now time.Time, missing uint64) {
-	l.counts.MessagesMissing += missing
-	l.engine.want(l, now, "gap")
-	l.engine.notice(Notice{Peer: l.Peer, Kind: MessagesMissing, Reports: int(missing)})
-	l.engine.begin(now)
+// noteMissing schedules a sync for messages of reports that were lost.
+func (l *Link) noteMissing(now time.Time, messages uint64) {
+	l.counts.MessagesMissing += messages
+	l.engine.scheduleSync(l, now, "messages missing")
+	l.engine.notify(Notice{Peer: l.Peer, Kind: MessagesMissing, Reports: int(messages)})
+	l.engine.startSync(now)
 }

@@ -15,7 +15,7 @@ func TestNoticesBounded(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	e.Connect(now)
 	for i := range 600 {
-		b := heartbeat{incarnation: subject.Incarnation{1}, cutoff: keepAll, topology: uint64(i), retention: time.Duration(i % 2)}
+		b := heartbeat{incarnation: subject.Incarnation{1}, cutoff: keepAll, topologyPrint: uint64(i), retention: time.Duration(i % 2)}
 		payload := append(b.append(nil), " links="+strings.Repeat(strings.Repeat("x", i)+",", 40)...)
 		if err := e.Links()[0].Receive(now, Message{Kind: subject.Digest, Payload: payload}, nil); err != nil {
 			t.Fatal(err)

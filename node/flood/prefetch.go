@@ -4,8 +4,8 @@ package flood
 
 import "unsafe"
 
-// prefetch has the processor read what is there into its caches, and waits for nothing. Go has no such instruction, and a plain read that is
-// not waited for takes 10 % of a server's processor time more: at the next lock the processor may wait for it.
+// prefetch makes the processor load the memory at an address into its caches, and does not wait for it. Go has no such instruction; a plain
+// read takes 10 % of a server's processor time more, since the processor may wait for it at the next lock.
 //
 //go:noescape
 func prefetch(there unsafe.Pointer)

@@ -6,33 +6,33 @@ import (
 	"herd/node/line"
 )
 
-// Queue is what waits to be told to one neighbour: at most one report per client, the greatest, in the order in
-// which the clients came. Pushing never waits; a queue that is full is emptied.
+// Queue holds the reports that wait to be sent to one neighbour: at most one report per client, the greatest, in the order in which the
+// clients came. Pushing never waits; a queue that is full drops everything.
 //
-// It numbers the messages that are made of it, and skips a number where reports are missing, so that who hears them notices.
+// A queue numbers the messages that are made of it and leaves out a number where reports were dropped, so that the receiver notices.
 type Queue struct {
-	wake chan struct{} // one slot: there is something to pop
+	wake chan struct{} // holds a value when there may be something to pop
 
-	mu      sync.Mutex
-	limit   int
-	waiting []line.Report // waiting[head:], oldest first
-	hashes  []uint64      // of their clients
-	head    int           // what is before it has been popped
-	index   index         // of waiting[head:]
-	counts  QueueCounts
-	shut    bool   // nothing is taken: there is nobody to tell
-	number  uint64 // of the last message, or of the gap after it
-	gap     bool   // number is that of a gap which nobody was told of
-	traced  []traced
+	mu         sync.Mutex
+	limit      int           // clients
+	waiting    []line.Report // waiting[head:], in the order of their clients' arrival
+	hashes     []uint64      // of the clients of waiting
+	head       int           // what is before it was popped
+	index      index         // of waiting[head:]
+	counts     QueueCounts
+	closed     bool   // reports are dropped at once, for there is no connection
+	lastNumber uint64 // of the last message, or of the gap after it
+	gapOpen    bool   // lastNumber belongs to a gap that no heartbeat has mentioned: further drops need no other number
+	traced     []traced
 }
 
-// QueueCounts says what became of reports that were pushed and not popped.
+// QueueCounts counts the reports that were pushed and not popped.
 type QueueCounts struct {
 	Conflated uint64 // replaced by, or dropped in favour of, a greater report of the same client
-	Dropped   uint64 // thrown away because more clients than the limit were waiting, or there was no connection
+	Dropped   uint64 // because more clients than the limit were waiting, or there was no connection
 }
 
-// What an empty queue keeps the memory of, in clients: one that is popped from, and one that is swapped, which has a burst each time.
+// An empty queue keeps the memory of so many clients: minKept if it is popped from, maxKept if it is swapped, which has a burst each time.
 const (
 	minKept = 1 << 12
 	maxKept = 1 << 16
@@ -43,36 +43,36 @@ func NewQueue(limit int) *Queue {
 	return &Queue{limit: max(limit, 1), wake: make(chan struct{}, 1)}
 }
 
-// Limit has the queue hold at most so many clients from the next Push on, at least 1.
+// SetLimit changes the limit to at most limit clients, at least 1, from the next Push on.
 func (q *Queue) SetLimit(limit int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.limit = max(limit, 1)
 }
 
-// Push adds r, or replaces the smaller report of the same client, which keeps its place. If that makes more clients than the
-// limit, the others are thrown away and counted.
+// Push adds r, or replaces the smaller report of the same client, which keeps its place. If that makes more clients than the limit, the
+// others are dropped and counted.
 func (q *Queue) Push(r line.Report) { q.push(hash(r.Client()), r) }
 
 func (q *Queue) push(h uint64, r line.Report) {
-	if q.put(h, r) { // else whoever pops was woken, and has not yet
+	if q.put(h, r) { // if it was not empty, a signal has been sent already
 		q.signal()
 	}
 }
 
-// put returns whether the queue was empty.
+// put reports whether the queue was empty.
 func (q *Queue) put(h uint64, r line.Report) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.shut {
-		q.lose(1)
+	if q.closed {
+		q.drop(1)
 		return false
 	}
 	if q.conflate(h, r) {
 		return false
 	}
 	if q.index.used >= q.limit {
-		q.empty()
+		q.dropAll()
 	}
 	q.append(h, r)
 	return q.index.used == 1
@@ -96,42 +96,42 @@ func (q *Queue) append(h uint64, r line.Report) {
 	q.waiting, q.hashes = append(q.waiting, r), append(q.hashes, h)
 }
 
-// lose counts reports that will not be told, and leaves a gap in the numbers for them.
-func (q *Queue) lose(reports int) {
+// drop counts reports that will not be sent, and leaves a gap in the numbers for them.
+func (q *Queue) drop(reports int) {
 	q.counts.Dropped += uint64(reports)
-	if !q.gap {
-		q.number++
-		q.gap = true
+	if !q.gapOpen {
+		q.lastNumber++
+		q.gapOpen = true
 	}
 }
 
-func (q *Queue) empty() {
+func (q *Queue) dropAll() {
 	if q.index.used > 0 {
-		q.lose(q.index.used)
+		q.drop(q.index.used)
 		q.reset()
 	}
 }
 
-// open has the queue take what is pushed, or throw it away together with what waits.
-func (q *Queue) open(open bool) {
+// setOpen opens the queue, or closes it and drops what waits.
+func (q *Queue) setOpen(open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.shut = !open
-	if q.shut {
-		q.empty()
+	q.closed = !open
+	if q.closed {
+		q.dropAll()
 	}
 }
 
-// last returns the number of the last message or gap, and whether there is nothing for a next one. What is lost after that, when the
-// neighbour may have been told, is another gap.
-func (q *Queue) last() (number uint64, empty bool) {
+// lastMessage returns the number of the last message or gap, and whether nothing waits. The caller sends that number to the neighbour;
+// reports that are dropped later need another gap.
+func (q *Queue) lastMessage() (number uint64, empty bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.gap = false
-	return q.number, q.index.used == 0
+	q.gapOpen = false
+	return q.lastNumber, q.index.used == 0
 }
 
-// signal wakes whoever pops.
+// signal wakes the receiver of Wake.
 func (q *Queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
@@ -139,11 +139,11 @@ func (q *Queue) signal() {
 	}
 }
 
-// Wake returns a channel that yields after a Push to an empty queue. Who is woken pops until nothing is left.
+// Wake returns a channel that yields after a Push to an empty queue. Its receiver then pops until nothing is left.
 func (q *Queue) Wake() <-chan struct{} { return q.wake }
 
-// Pop appends to dst, which is empty, the oldest reports of the queue and removes them: at most count, and at most size bytes of
-// text but always one.
+// Pop removes the oldest reports of the queue and appends them to dst, which is empty: at most count, and at most size bytes of text but
+// always one report.
 func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
 	dst, _ = q.pop(dst, count, size)
 	return dst
@@ -154,8 +154,8 @@ func (q *Queue) pop(dst []line.Report, count, size int) ([]line.Report, uint64) 
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.head < len(q.waiting) {
-		q.number++
-		q.gap = false
+		q.lastNumber++
+		q.gapOpen = false
 	}
 	for range count {
 		if q.head == len(q.waiting) {
@@ -176,11 +176,11 @@ func (q *Queue) pop(dst []line.Report, count, size int) ([]line.Report, uint64) 
 	case q.head > len(q.waiting)/2:
 		q.compact()
 	}
-	return dst, q.number
+	return dst, q.lastNumber
 }
 
-// Swap removes all reports and returns them, oldest first. The queue goes on in the memory of spare, which nobody uses any more, if
-// that is not too much. It makes no message. Thousands of reports are removed as quickly as one, so that nobody who pushes waits.
+// Swap removes all reports and returns them, oldest first. It takes over spare, which its owner does not use any more, as memory for the
+// queue, unless that is too much. It makes no message. It takes as long for thousands of reports as for one, so that no Push waits.
 func (q *Queue) Swap(spare []line.Report) (all []line.Report) {
 	clear(spare)
 	q.mu.Lock()
@@ -194,21 +194,21 @@ func (q *Queue) Swap(spare []line.Report) (all []line.Report) {
 	return all
 }
 
-// compact moves what waits to the beginning. That is less than has been popped since the last time.
+// compact moves what waits to the beginning of the slice. It moves fewer reports than were popped since it was last called.
 func (q *Queue) compact() {
 	rest := copy(q.waiting, q.waiting[q.head:])
 	copy(q.hashes, q.hashes[q.head:])
 	clear(q.waiting[rest:])
 	q.waiting, q.hashes = q.waiting[:rest], q.hashes[:rest]
 	if len(q.index.slots) > 8*max(rest, minSlots) {
-		q.index.rebuild(q.hashes) // to look through its slots would cost more
+		q.index.rebuild(q.hashes) // which costs less than to go through all slots
 	} else {
 		q.index.shift(q.head)
 	}
 	q.head = 0
 }
 
-// reset empties the queue. What a burst left behind is given back to the collector.
+// reset empties the queue, and releases the memory that a burst needed.
 func (q *Queue) reset() {
 	clear(q.waiting[q.head:])
 	if cap(q.waiting) > minKept {
@@ -225,7 +225,7 @@ func (q *Queue) Len() int {
 	return q.index.used
 }
 
-// Counts returns what became of reports so far.
+// Counts returns the counts so far.
 func (q *Queue) Counts() QueueCounts {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -164,7 +164,7 @@ func TestGaps(t *testing.T) {
 	}
 	last := func(want uint64) {
 		t.Helper()
-		if got, empty := q.last(); got != want || empty {
+		if got, empty := q.lastMessage(); got != want || empty {
 			t.Errorf("the last number is %d, want %d", got, want)
 		}
 	}

@@ -15,54 +15,54 @@ import (
 )
 
 const (
-	recordEvery = 5 * time.Second  // between two records of a node
-	recordLife  = 10 * time.Minute // after a record was made, it is forgotten
-	maxNames    = 1024             // whose records are kept, a node's own in any case
+	recordEvery    = 5 * time.Second  // between two records of a node
+	recordLife     = 10 * time.Minute // a record expires so long after it was made
+	maxRecordNodes = 1024             // nodes whose records are kept, this one in any case
 
 	maxRecords    = 16      // in a heartbeat
-	maxRecordText = 8 << 10 // bytes of them
+	maxRecordText = 8 << 10 // bytes of all of them
 	maxRecord     = 4 << 10 // bytes of one
 	maxVersion    = 64      // bytes of its version
 )
 
-// ErrRecord is what is wrong with a heartbeat that was taken, but for records in it that were refused.
+// ErrRecord is the fault of a heartbeat that was taken in but for some of its records.
 var ErrRecord = errors.New("flood: record of a node refused")
 
-// Record is how a node was at a moment. Of each node the last one counts: by time, then by incarnation, then by text. Its text is
+// Record is how a node was at a moment. Of each node the latest one counts: by time, then by incarnation, then by text. Its text is
 //
 //	<name>,<incarnation>,<time>,<uptime>,<clients>,<digest>,<version>[,<peer>:<state> …][,<key>=<value> …]
 //
-// where states are d, c and u. It travels as it was made, with what follows and is not understood.
+// where a state is d, c or u. A record is passed on as it was made, with further fields that this node does not know.
 type Record struct {
 	Name        line.NodeName
 	Incarnation subject.Incarnation
-	Time        int64         // nanoseconds since 1970 by the clock of the node, or more: later than that of each record before, of any start
-	Uptime      time.Duration // of the node, in whole seconds, when it was made
+	Time        int64         // nanoseconds since 1970 by the node's clock, but later than each record before, of any start of the node
+	Uptime      time.Duration // of the node, in whole seconds
 	Clients     int           // in the registry
 	Digest      uint64        // of the registry
 	Version     string        // of the program: at most 64 printable characters of ASCII, none of them a comma
-	Links       []LinkState   // those that there is room for in 4 KiB
+	Links       []LinkState   // as many as fit into 4 KiB
 
-	Created  time.Time // by the caller's clock: it is told with its age, so clocks need not agree
-	Received time.Time // likewise; of the own one, when it was made
+	Created  time.Time // by the clock of this node: a record is sent with its age, so clocks need not agree
+	Received time.Time // likewise; when it was made, of a node's own record
 	text     string
 }
 
-// LinkState is how a node says that a link of its own is.
+// LinkState is how a node sees one of its links.
 type LinkState struct {
 	Peer  line.NodeName
 	State State
 }
 
-const stateLetters = "dcu"
+const stateLetters = "dcu" // by State
 
-// compare orders the records of one name.
+// compare orders the records of one node.
 func (r *Record) compare(o *Record) int {
 	return cmp.Or(cmp.Compare(r.Time, o.Time), slices.Compare(r.Incarnation[:], o.Incarnation[:]), cmp.Compare(r.text, o.text))
 }
 
-// write makes the text, and leaves out links that there is no room for.
-func (r *Record) write() {
+// encodeText sets the text, and leaves out links that do not fit.
+func (r *Record) encodeText() {
 	text := fmt.Appendf(nil, "%s,%s,%d,%d,%d,%016x,%s", r.Name, r.Incarnation, r.Time, r.Uptime/time.Second, r.Clients, r.Digest, r.Version)
 	for i, l := range r.Links {
 		if len(text)+len(l.Peer)+len(",:u") > maxRecord {
@@ -74,15 +74,15 @@ func (r *Record) write() {
 	r.text = string(text)
 }
 
-// told returns the record as it travels: its age in milliseconds, a comma, and its text.
+// encode returns the record as it is sent: its age in milliseconds, a comma, and its text.
 func (r *Record) encode(now time.Time) string {
-	age := max(0, now.Sub(r.Created)+time.Millisecond-1) / time.Millisecond // rounded up, so that none lives for ever by travelling
+	age := max(0, now.Sub(r.Created)+time.Millisecond-1) / time.Millisecond // rounded up, so that passing a record on does not keep it young
 	return strconv.FormatInt(int64(age), 10) + "," + r.text
 }
 
-// parseRecord understands what told returns.
-func parseRecord(now time.Time, told string) (*Record, error) {
-	age, text, _ := strings.Cut(told, ",")
+// parseRecord parses what encode returns.
+func parseRecord(now time.Time, encoded string) (*Record, error) {
+	age, text, _ := strings.Cut(encoded, ",")
 	refused := func(why string) (*Record, error) { return nil, fmt.Errorf("%w: %s: %.80q", ErrRecord, why, text) }
 	if len(text) > maxRecord || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return refused("too long, or not printable")
@@ -91,7 +91,7 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	if len(f) < 7 {
 		return refused("too few fields")
 	}
-	r := &Record{Name: line.NodeName(f[0]), Version: f[6], Received: now, text: strings.Clone(text)} // for it is part of a message
+	r := &Record{Name: line.NodeName(f[0]), Version: f[6], Received: now, text: strings.Clone(text)} // text is part of a message
 	var faults [6]error
 	var numbers [4]uint64
 	r.Incarnation, faults[0] = subject.ParseIncarnation(f[1])
@@ -111,11 +111,11 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	r.Time, r.Uptime, r.Clients = int64(numbers[1]), time.Duration(numbers[2])*time.Second, int(numbers[3])
 	r.Created = now.Add(-time.Duration(min(numbers[0], uint64(recordLife/time.Millisecond))) * time.Millisecond)
 	r.Name, r.Version = line.NodeName(r.text[:len(f[0])]), strings.Clone(r.Version)
-	for _, word := range f[7:] {
-		if strings.Contains(word, "=") {
+	for _, field := range f[7:] {
+		if strings.Contains(field, "=") {
 			continue // of a later form
 		}
-		peer, letter, _ := strings.Cut(word, ":")
+		peer, letter, _ := strings.Cut(field, ":")
 		state := strings.Index(stateLetters, letter)
 		if !line.ValidName(peer) || len(letter) != 1 || state < 0 {
 			return refused("a link is malformed")
@@ -125,8 +125,8 @@ func parseRecord(now time.Time, told string) (*Record, error) {
 	return r, nil
 }
 
-// legible returns a version as a record may have it.
-func legible(version string) string {
+// printableVersion returns a version in the form that a record requires.
+func printableVersion(version string) string {
 	version = strings.Map(func(c rune) rune {
 		if c <= ' ' || c > '~' || c == ',' {
 			return '_'
@@ -134,4 +134,144 @@ func legible(version string) string {
 		return c
 	}, version)
 	return version[:min(len(version), maxVersion)]
+}
+
+// Records returns the latest known record of each node, in the order of names. That of this node is made now.
+func (e *Engine) Records(now time.Time) []Record {
+	sum, clients := e.registry.Digest()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := []Record{*e.newRecord(now, clients, sum)}
+	for name, r := range e.records {
+		if name != e.name && now.Sub(r.Created) < recordLife {
+			all = append(all, *r)
+		}
+	}
+	slices.SortFunc(all, func(a, b Record) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// newRecord returns a record of this node that is later than any known under its name, even if the clock was set back since an earlier
+// start.
+func (e *Engine) newRecord(now time.Time, clients int, sum digest) *Record {
+	r := &Record{
+		Name: e.name, Incarnation: e.incarnation, Time: max(0, now.UnixNano()), Uptime: max(0, now.Sub(e.started)).Truncate(time.Second),
+		Clients: clients, Digest: sum, Version: printableVersion(e.version), Created: now, Received: now,
+	}
+	if known := e.records[e.name]; known != nil {
+		r.Time = max(r.Time, known.Time+1) // which overflows after the last number there is
+	}
+	for _, l := range e.Links() {
+		r.Links = append(r.Links, LinkState{l.Peer, l.state()})
+	}
+	r.encodeText()
+	return r
+}
+
+// makeRecord makes a record of this node for all, if the last one is old enough. If another node used this one's name with the last time
+// there is, nothing is later: that record has to expire first.
+func (e *Engine) makeRecord(now time.Time, s *snapshot) {
+	if e.version == "" || !e.recordedAt.IsZero() && now.Sub(e.recordedAt) < recordEvery {
+		return
+	}
+	r := e.newRecord(now, s.clients, s.digest)
+	if known := e.records[e.name]; known == nil || r.compare(known) > 0 {
+		e.recordedAt = now
+		e.keepRecord(r, nil)
+	}
+}
+
+// keepRecord replaces the record of a node. The new one is owed to every neighbour but the one that sent it.
+func (e *Engine) keepRecord(r *Record, from *Link) {
+	e.records[r.Name] = r
+	for _, l := range e.Links() {
+		l.oweRecord(r.Name, l != from)
+	}
+}
+
+// oweRecord notes whether a node's record is to be sent to the neighbour.
+func (l *Link) oweRecord(name line.NodeName, owed bool) {
+	at := slices.Index(l.recordsOwed, name)
+	switch {
+	case owed && at < 0:
+		l.recordsOwed = append(l.recordsOwed, name)
+	case !owed && at >= 0:
+		l.recordsOwed = slices.Delete(l.recordsOwed, at, at+1)
+	}
+}
+
+// oweAllRecords notes that all records are to be sent to the neighbour.
+func (l *Link) oweAllRecords() {
+	l.recordsOwed = l.recordsOwed[:0]
+	for name := range l.engine.records {
+		l.recordsOwed = append(l.recordsOwed, name)
+	}
+	slices.Sort(l.recordsOwed)
+}
+
+// nextRecords returns records for a heartbeat, those first that have waited longest, and removes them from those owed.
+func (l *Link) nextRecords(now time.Time) (texts []string) {
+	size, done := 0, 0
+	for _, name := range l.recordsOwed {
+		if r := l.engine.records[name]; r != nil && now.Sub(r.Created) < recordLife {
+			text := r.encode(now)
+			if size += len(text); size > maxRecordText || len(texts) == maxRecords {
+				break
+			}
+			texts = append(texts, text)
+		}
+		done++
+	}
+	l.recordsOwed = slices.Delete(l.recordsOwed, 0, done)
+	return texts
+}
+
+// receiveRecords takes in the records of a heartbeat. A fault of one does not concern the others; the last fault is returned.
+func (l *Link) receiveRecords(now time.Time, texts []string) (fault error) {
+	for i, text := range texts {
+		err := fmt.Errorf("%w: more than %d in a heartbeat", ErrRecord, maxRecords)
+		if i < maxRecords {
+			err = l.receiveRecord(now, text)
+		}
+		if err != nil {
+			l.counts.RecordsRefused++
+			fault = err
+		}
+	}
+	return fault
+}
+
+func (l *Link) receiveRecord(now time.Time, text string) error {
+	e := l.engine
+	r, err := parseRecord(now, text)
+	if err != nil {
+		return err
+	}
+	if now.Sub(r.Created) >= recordLife {
+		return nil
+	}
+	known := e.records[r.Name]
+	if known == nil {
+		if len(e.records) >= maxRecordNodes && r.Name != e.name {
+			return fmt.Errorf("%w: %s is one more than %d nodes", ErrRecord, r.Name, maxRecordNodes)
+		}
+		e.keepRecord(r, l)
+		return nil
+	}
+	switch order := r.compare(known); {
+	case order > 0:
+		e.keepRecord(r, l)
+	default:
+		l.oweRecord(r.Name, order < 0) // the neighbour lacks the later one, or has the same
+	}
+	return nil
+}
+
+// expireRecords removes records that were not renewed for recordLife.
+func (e *Engine) expireRecords(now time.Time) {
+	for name, r := range e.records {
+		if now.Sub(r.Created) >= recordLife {
+			delete(e.records, name)
+		}
+	}
 }

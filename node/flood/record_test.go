@@ -23,7 +23,7 @@ func recording(c *Config) { c.Version, c.Started = "v1.2.3", time.Unix(1_700_000
 func TestRecordText(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	e := connected(Config{Name: "Hands", Incarnation: subject.Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), QueueLimit: 10, Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
-	e.Links()[0].alive, e.Links()[0].caughtUp = true, true
+	e.Links()[0].live.alive, e.Links()[0].sync.caughtUp = true, true
 	e.Apply(at(t, "k", 1), Local)
 	r := e.Records(now)[0]
 	sum, _ := e.registry.Digest()
@@ -109,16 +109,16 @@ func FuzzRecord(f *testing.F) {
 }
 
 // beats has a node hear a heartbeat of a neighbour, with these records.
-func (n *net) beats(from, to line.NodeName, records ...string) error {
-	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].Incarnation, cutoff: keepAll, topology: n.topo.Fingerprint(), records: records}
+func (n *network) receiveHeartbeat(from, to line.NodeName, records ...string) error {
+	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].incarnation, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
 	return n.link(to, from).Receive(n.now, Message{Kind: subject.Digest, Payload: b.append(nil)}, nil)
 }
 
 // said returns the records in the next heartbeat of a node to a neighbour.
-func (n *net) said(t *testing.T, from, to line.NodeName) []string {
+func (n *network) sentRecords(t *testing.T, from, to line.NodeName) []string {
 	var m Message
 	l := n.link(from, to)
-	l.due = n.now
+	l.live.heartbeatDue = n.now
 	if !l.Next(n.now, &m) || m.Kind != subject.Digest {
 		t.Fatal("no heartbeat")
 	}
@@ -146,15 +146,15 @@ func TestLastRecordWins(t *testing.T) {
 	var want []Record
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 4))
-		n := newNet(star(t, "A", "B", "C"))
+		n := newNetwork(star(t, "A", "B", "C"))
 		for range 60 {
-			if err := n.beats([]line.NodeName{"B", "C"}[rng.IntN(2)], "A", all[rng.IntN(len(all))]); err != nil {
+			if err := n.receiveHeartbeat([]line.NodeName{"B", "C"}[rng.IntN(2)], "A", all[rng.IntN(len(all))]); err != nil {
 				t.Fatal(err)
 			}
 		}
 		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		for _, r := range all {
-			if err := n.beats("B", "A", r); err != nil {
+			if err := n.receiveHeartbeat("B", "A", r); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -172,11 +172,11 @@ func TestLastRecordWins(t *testing.T) {
 }
 
 // A link is told each record once, and not what it brought; who shows that it has an older one is told the later; who is new is told all.
-func TestRecordsToldOnce(t *testing.T) {
-	n := newNet(star(t, "A", "B", "C"), recording)
+func TestRecordsSentOnce(t *testing.T) {
+	n := newNetwork(star(t, "A", "B", "C"), recording)
 	a := n.engines["A"]
-	_ = n.beats("B", "A") // so that it is no stranger
-	_ = n.beats("C", "A")
+	_ = n.receiveHeartbeat("B", "A") // so that it is no stranger
+	_ = n.receiveHeartbeat("C", "A")
 	names := func(told []string) (names []string) {
 		for _, r := range told {
 			names = append(names, strings.Split(r, ",")[1])
@@ -185,23 +185,23 @@ func TestRecordsToldOnce(t *testing.T) {
 	}
 	expect := func(to line.NodeName, want ...string) {
 		t.Helper()
-		if got := names(n.said(t, "A", to)); !slices.Equal(got, want) {
+		if got := names(n.sentRecords(t, "A", to)); !slices.Equal(got, want) {
 			t.Errorf("%s is told %q, want %q", to, got, want)
 		}
 	}
 	expect("B", "A")
 	expect("B")
 	expect("C", "A")
-	_ = n.beats("B", "A", "0,"+numbered("x", 5))
+	_ = n.receiveHeartbeat("B", "A", "0,"+numbered("x", 5))
 	expect("B")
 	expect("C", "x")
-	_ = n.beats("C", "A", "0,"+numbered("x", 5)) // it had that from elsewhere
+	_ = n.receiveHeartbeat("C", "A", "0,"+numbered("x", 5)) // it had that from elsewhere
 	expect("C")
-	_ = n.beats("C", "A", "0,"+numbered("x", 4))
+	_ = n.receiveHeartbeat("C", "A", "0,"+numbered("x", 4))
 	expect("C", "x")
 	expect("C")
-	_ = n.beats("B", "A", "0,"+numbered("y", 1))
-	_ = n.beats("C", "A", "0,"+numbered("y", 2)) // before it was told
+	_ = n.receiveHeartbeat("B", "A", "0,"+numbered("y", 1))
+	_ = n.receiveHeartbeat("C", "A", "0,"+numbered("y", 2)) // before it was told
 	expect("C")
 	expect("B", "y")
 	n.now = n.now.Add(recordEvery - 1)
@@ -212,7 +212,7 @@ func TestRecordsToldOnce(t *testing.T) {
 	n.now = n.now.Add(2 * time.Second)
 	a.Disconnect(n.now)
 	a.Connect(n.now)
-	_ = n.beats("B", "A")
+	_ = n.receiveHeartbeat("B", "A")
 	expect("B", "A", "x", "y")
 	expect("C")
 }
@@ -220,27 +220,27 @@ func TestRecordsToldOnce(t *testing.T) {
 // Of too many records each has its turn, a heartbeat stays small, and what is too many to keep is refused and counted. So is what is
 // malformed; the rest of the heartbeat is taken all the same.
 func TestRecordBounds(t *testing.T) {
-	n := newNet(star(t, "A", "B", "C"), recording)
-	const names = maxNames + 10
+	n := newNetwork(star(t, "A", "B", "C"), recording)
+	const names = maxRecordNodes + 10
 	refused := 0
 	for i := 0; i < names; i += maxRecords / 2 {
 		var records []string
 		for j := i; j < min(i+maxRecords/2, names); j++ {
 			records = append(records, "0,"+numbered(fmt.Sprint("n", j), 1)+",x="+strings.Repeat("y", j%700))
 		}
-		if err := n.beats("B", "A", records...); err != nil {
+		if err := n.receiveHeartbeat("B", "A", records...); err != nil {
 			if refused++; !errors.Is(err, ErrRecord) {
 				t.Fatal(err)
 			}
 		}
 	}
 	a, b := n.engines["A"], n.link("A", "B")
-	if got := len(a.Records(n.now)); got != maxNames+1 || b.Status().RecordsRefused != 10 || refused != 2 {
+	if got := len(a.Records(n.now)); got != maxRecordNodes+1 || b.Status().RecordsRefused != 10 || refused != 2 {
 		t.Errorf("%d names, %d refused, %d errors", got, b.Status().RecordsRefused, refused)
 	}
 	seen := make(map[string]int)
-	for beats := 0; len(seen) < maxNames+1; beats++ {
-		told := n.said(t, "A", "C")
+	for beats := 0; len(seen) < maxRecordNodes+1; beats++ {
+		told := n.sentRecords(t, "A", "C")
 		if len(told) == 0 || len(told) > maxRecords || beats > 90 {
 			t.Fatalf("%d records in heartbeat %d, %d names so far", len(told), beats, len(seen))
 		}
@@ -254,19 +254,19 @@ func TestRecordBounds(t *testing.T) {
 				again = append(again, "0,"+numbered(f[1], 2+beats))
 			}
 		}
-		if err := n.beats("B", "A", again...); err != nil {
+		if err := n.receiveHeartbeat("B", "A", again...); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	n = newNet(star(t, "A", "B", "C"), recording)
+	n = newNetwork(star(t, "A", "B", "C"), recording)
 	var many []string
 	for i := range maxRecords + 3 {
 		many = append(many, "0,"+numbered(fmt.Sprint("n", i), 1))
 	}
 	many[3], many[5] = "0,nonsense", "700000,"+numbered("old", 1)
 	b = n.link("A", "B")
-	if err := n.beats("B", "A", many...); !errors.Is(err, ErrRecord) {
+	if err := n.receiveHeartbeat("B", "A", many...); !errors.Is(err, ErrRecord) {
 		t.Errorf("error %v", err)
 	}
 	if got := len(n.engines["A"].Records(n.now)); got != 1+maxRecords-2 || b.Status().RecordsRefused != 4 || b.Status().State == Down {
@@ -276,34 +276,34 @@ func TestRecordBounds(t *testing.T) {
 
 // Who says in a node's name what nothing can be later than silences it for 10 minutes, not for ever.
 func TestLastTimeThereIs(t *testing.T) {
-	n := newNet(star(t, "A", "B"), recording)
-	if err := n.beats("B", "A", "0,"+numbered("A", math.MaxInt64)); err != nil {
+	n := newNetwork(star(t, "A", "B"), recording)
+	if err := n.receiveHeartbeat("B", "A", "0,"+numbered("A", math.MaxInt64)); err != nil {
 		t.Fatal(err)
 	}
 	n.now = n.now.Add(recordLife - time.Second)
-	n.said(t, "A", "B") // the other one
-	if own := n.engines["A"].Records(n.now)[0]; own.Incarnation != n.engines["A"].Incarnation || own.Version != "v1.2.3" {
+	n.sentRecords(t, "A", "B") // the other one
+	if own := n.engines["A"].Records(n.now)[0]; own.Incarnation != n.engines["A"].incarnation || own.Version != "v1.2.3" {
 		t.Errorf("a node takes itself for %+v", own)
 	}
-	if told := n.said(t, "A", "B"); len(told) != 0 {
+	if told := n.sentRecords(t, "A", "B"); len(told) != 0 {
 		t.Errorf("told %q", told)
 	}
 	n.now = n.now.Add(time.Second)
 	n.engines["A"].Tick(n.now)
-	if told := n.said(t, "A", "B"); len(told) != 1 || !strings.Contains(told[0], fmt.Sprint(",", n.now.UnixNano(), ",")) {
+	if told := n.sentRecords(t, "A", "B"); len(told) != 1 || !strings.Contains(told[0], fmt.Sprint(",", n.now.UnixNano(), ",")) {
 		t.Errorf("told %q", told)
 	}
 }
 
 // A link says when digests were compared last, and what came of it.
 func TestCompared(t *testing.T) {
-	n := newNet(star(t, "A", "B"))
+	n := newNetwork(star(t, "A", "B"))
 	a := n.link("A", "B")
 	if s := a.Status(); !s.DigestCompared.IsZero() || s.DigestEqual {
 		t.Errorf("before: %+v", s)
 	}
 	n.pass(t, 10*time.Second)
-	if s := a.Status(); n.now.Sub(s.DigestCompared) >= beat || !s.DigestEqual {
+	if s := a.Status(); n.now.Sub(s.DigestCompared) >= heartbeatInterval || !s.DigestEqual {
 		t.Errorf("%s ago, equal %v", n.now.Sub(s.DigestCompared), s.DigestEqual)
 	}
 	n.engines["A"].registry.Merge(at(t, "k", 1)) // which nobody was told
@@ -318,7 +318,7 @@ func TestCompared(t *testing.T) {
 	compared := a.Status().DigestCompared
 	n.cut("B")
 	n.pass(t, 10*time.Second)
-	if s := a.Status(); s.State != Down || !s.DigestEqual || s.DigestCompared.Sub(compared) > beat {
+	if s := a.Status(); s.State != Down || !s.DigestEqual || s.DigestCompared.Sub(compared) > heartbeatInterval {
 		t.Errorf("cut off: %+v", s)
 	}
 }

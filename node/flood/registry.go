@@ -2,40 +2,39 @@ package flood
 
 import (
 	"iter"
-	"math"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
 	"herd/node/line"
 )
 
-// keepAll is the cut-off of who keeps reports for ever.
-const keepAll = math.MinInt64
-
-// shards is more than the cores of a large machine. Each is a branch of the tree of digests.
-const shards = 1 << (4 * shardLevels)
+// Shards is the number of shards of a registry, more than a large machine has cores. A registry can be read one shard at a time, so that
+// it is never locked for long. Each shard is a branch of the tree of digests.
+const Shards = 1 << (4 * shardLevels)
 
 // Registry holds the greatest report of each client, and a tree of digests over them.
 type Registry struct {
-	shards [shards]shard
-	oldest atomic.Int64 // reports received before are not taken any more: nanoseconds since 1970
+	shards [Shards]shard
+	cutoff atomic.Int64 // reports received before it are not merged: nanoseconds since 1970, or keepAll
 }
 
 // shard holds the clients whose ID's hash begins with one byte.
 type shard struct {
 	mu      sync.Mutex
-	reports []line.Report // one per client, in the order they were first heard of
-	index   index
-	sum     digest
-	leaves  []leaf   // 16^levels, if any
-	next    []uint32 // of each report, place+1 of another one in the same leaf; 0: none
+	reports []line.Report // one per client, in the order in which clients were first heard of; an index into it is a place
+	index   index         // finds the place of a client
+	sum     digest        // of all reports
+	leaves  []leaf        // 16^levels of them, or none
+	next    []uint32      // by place: place+1 of another report in the same leaf; 0: none
 	levels  uint8
-	_       [64]byte // no two shards' locks on one cache line
+	_       [64]byte // keeps the locks of two shards off one cache line
 }
 
-// key is a client's ID, hashed: secretly, to find it in memory, and as every node does, for its place in the tree.
+// key is a client's ID, hashed twice: with the secret hash, to find it in memory, and with the one that every node uses, for its
+// position in the tree.
 type key struct{ hash, id uint64 }
 
 func idHash(id line.ClientID) uint64 { return xxhash.Sum64String(string(id)) }
@@ -45,31 +44,29 @@ func keyOf(id line.ClientID) key { return key{hash(id), idHash(id)} }
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
 	g := new(Registry)
-	g.oldest.Store(keepAll)
+	g.cutoff.Store(keepAll)
 	return g
 }
 
 func (g *Registry) shard(k key) *shard { return &g.shards[k.id>>(64-4*shardLevels)] }
 
-// hold puts r in the place that find returned, or adds it. The leaf's sum is that of before.
-func (s *shard) hold(place int, k key, r line.Report, sum digest) {
-	if place < 0 {
-		place = len(s.reports)
-		s.index.add(k.hash, place)
-		s.reports, s.next = append(s.reports, r), append(s.next, 0)
-		s.enter(k.id, place)
-	} else {
+// put stores r at the place that find returned, or adds it if that is −1. sum is the digest of the client's leaf before.
+func (s *shard) put(place int, k key, r line.Report, sum digest) {
+	if place >= 0 {
 		change := digestOf(r) - digestOf(s.reports[place])
 		s.reports[place] = r
 		s.leafOf(k.id).sum = sum + change
 		s.sum += change
 		return
 	}
-	s.add(k.id, digestOf(r))
+	place = len(s.reports)
+	s.index.add(k.hash, place)
+	s.reports, s.next = append(s.reports, r), append(s.next, 0)
+	s.addToLeaf(k.id, place)
+	s.addDigest(k.id, digestOf(r))
 }
 
-// leafSum returns the sum of a client's leaf, if there is one. Read before the client is searched, it comes from memory while the
-// search waits for what it reads there.
+// leafSum returns the digest of a client's leaf, or 0. Reading it before the client is searched lets memory deliver it meanwhile.
 func (s *shard) leafSum(id uint64) digest {
 	if len(s.leaves) == 0 {
 		return 0
@@ -77,20 +74,20 @@ func (s *shard) leafSum(id uint64) digest {
 	return s.leafOf(id).sum
 }
 
-// admit holds r, which a client of this node reported, if its time is later than that of the report held. Of two reports
-// with the same time the first stays. It returns whether that changed the shard.
+// admit stores r, which a client of this node reported, if its time is later than that of the report held. Of two reports with the same
+// time the first one stays. It returns whether that changed the shard.
 func (s *shard) admit(k key, r line.Report) bool {
 	sum := s.leafSum(k.id)
 	place := s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && !r.Later(s.reports[place]) {
 		return false
 	}
-	s.hold(place, k, r, sum)
+	s.put(place, k, r, sum)
 	return true
 }
 
-// merge holds a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is
-// held then and whether that changed.
+// merge stores a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is held then and whether
+// that changed the shard.
 func (s *shard) merge(k key, r line.Report) (held line.Report, changed bool) {
 	sum := s.leafSum(k.id)
 	place := s.index.find(k.hash, r.Client(), s.reports)
@@ -98,15 +95,15 @@ func (s *shard) merge(k key, r line.Report) (held line.Report, changed bool) {
 		return s.reports[place], false
 	}
 	r = r.Clone()
-	s.hold(place, k, r, sum)
+	s.put(place, k, r, sum)
 	return r, true
 }
 
-// Merge holds a copy of r if it is greater than the report held, and not older than the cut-off. It returns what is held then, if
+// Merge stores a copy of r if it is greater than the report held and not older than the cut-off. It returns what is held then, if
 // anything, and whether the registry changed.
 //
-// Merging is commutative, associative and idempotent: whatever the order in which nodes are given the same
-// reports, and however often, they end with equal registries.
+// Merging is commutative, associative and idempotent: nodes that are given the same reports, in whatever order and however often, end
+// with equal registries.
 func (g *Registry) Merge(r line.Report) (held line.Report, changed bool) {
 	k := keyOf(r.Client())
 	s := g.shard(k)
@@ -141,7 +138,7 @@ func (g *Registry) Len() int {
 	return n
 }
 
-// All ranges over the reports held, in no order. A part of the registry is locked meanwhile: the body must not use it.
+// All ranges over the reports held, in no order. One shard is locked at a time: the body must not use the registry.
 func (g *Registry) All() iter.Seq[line.Report] {
 	return func(yield func(line.Report) bool) {
 		for i := range g.shards {
@@ -163,6 +160,48 @@ func (s *shard) all(yield func(line.Report) bool) bool {
 	return true
 }
 
-// Digest returns the digest of all reports, and their number: those of two registries are equal when they hold the same, and else
-// differ, but for a chance in 2⁶⁴. What changes meanwhile may be in them or not.
+// AppendShard appends the texts of the reports of one shard, each with an LF after it, in no order. The shard is locked meanwhile.
+func (g *Registry) AppendShard(dst []byte, shard int) []byte {
+	g.shards[shard].all(func(r line.Report) bool {
+		dst = append(append(dst, r.String()...), '\n')
+		return true
+	})
+	return dst
+}
+
+// Digest returns the digest of all reports and their number. The digests of two registries are equal if they hold the same reports, and
+// otherwise differ but for a chance in 2⁶⁴. Reports that are applied meanwhile may be in them or not.
 func (g *Registry) Digest() (sum uint64, clients int) { return g.digest(branch{}) }
+
+// prefetchClients loads into the cache what is needed to look up some clients: for all of them the slot of the index and the leaf of the
+// tree, then the report, then its text. Each of these leads to the next, but those of different clients do not depend on one another, so
+// they are loaded at the same time. If another goroutine changes them in between, the look-up only takes longer.
+func (g *Registry) prefetchClients(keys []key) {
+	for _, k := range keys {
+		s := g.shard(k)
+		s.mu.Lock()
+		if len(s.reports) > 0 {
+			prefetch(unsafe.Pointer(s.index.home(k.hash)))
+			prefetch(unsafe.Pointer(s.leafOf(k.id)))
+		}
+		s.mu.Unlock()
+	}
+	for _, k := range keys {
+		s := g.shard(k)
+		s.mu.Lock()
+		if place := s.index.guess(k.hash); place >= 0 {
+			prefetch(unsafe.Pointer(&s.reports[place]))
+		}
+		s.mu.Unlock()
+	}
+	for _, k := range keys {
+		s := g.shard(k)
+		s.mu.Lock()
+		if place := s.index.guess(k.hash); place >= 0 {
+			text := s.reports[place].String()
+			prefetch(unsafe.Pointer(unsafe.StringData(text)))
+			prefetch(unsafe.Pointer(unsafe.StringData(text[len(text)-1:])))
+		}
+		s.mu.Unlock()
+	}
+}

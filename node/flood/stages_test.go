@@ -9,7 +9,7 @@ import (
 )
 
 // rounds returns two reports of each of so many clients, all of the first before the second, which are later.
-func rounds(clients int) (first, second []line.Report) {
+func twoRounds(clients int) (first, second []line.Report) {
 	for at := range 2 {
 		for i := range clients {
 			c := line.Parse(fmt.Appendf(nil, "IAMAT client%07d.example +34.068930-118.445127 %d.918963997", i, 1520023934+at))
@@ -23,7 +23,7 @@ func rounds(clients int) (first, second []line.Report) {
 // has never been heard of; BenchmarkHear is all of them together.
 func BenchmarkStages(b *testing.B) {
 	const clients = 100_000
-	first, second := rounds(clients)
+	first, second := twoRounds(clients)
 	stage := func(name string, begin func() *Registry, do func(g *Registry, r line.Report)) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -12,13 +12,13 @@ import (
 )
 
 // frozen is an engine at rest: all that decides what it does next. It is never changed.
-type frozen struct {
-	incarnation subject.Incarnation
-	held        []line.Report
-	links       []frozenLink
-	walk        *walk
-	asked       uint64
-	paid        time.Time
+type frozenEngine struct {
+	incarnation      subject.Incarnation
+	held             []line.Report
+	links            []frozenLink
+	sync             *syncRun
+	lastRequest      uint64
+	repliesPaidUntil time.Time
 }
 
 type frozenLink struct {
@@ -28,55 +28,55 @@ type frozenLink struct {
 	gap     bool
 }
 
-func (w *walk) clone() *walk {
+func (w *syncRun) clone() *syncRun {
 	if w == nil {
 		return nil
 	}
 	c := *w
-	c.todo = slices.Clone(w.todo)
-	c.open = maps.Clone(w.open)
+	c.pending = slices.Clone(w.pending)
+	c.inFlight = maps.Clone(w.inFlight)
 	return &c
 }
 
-func freeze(e *Engine) *frozen {
-	f := &frozen{incarnation: e.Incarnation, walk: e.walk.clone(), asked: e.asked, paid: e.paid}
+func freeze(e *Engine) *frozenEngine {
+	f := &frozenEngine{incarnation: e.incarnation, sync: e.sync.clone(), lastRequest: e.lastRequest, repliesPaidUntil: e.repliesPaidUntil}
 	if r, ok := e.registry.Get("k"); ok {
 		f.held = []line.Report{r}
 	}
 	for _, l := range e.Links() {
-		saved := frozenLink{link: *l, waiting: slices.Clone(l.Queue.waiting[l.Queue.head:]), number: l.Queue.number, gap: l.Queue.gap}
-		saved.link.peers, saved.link.questions = slices.Clone(l.peers), slices.Clone(l.questions)
+		saved := frozenLink{link: *l, waiting: slices.Clone(l.Queue.waiting[l.Queue.head:]), number: l.Queue.lastNumber, gap: l.Queue.gapOpen}
+		saved.link.progress, saved.link.requests = slices.Clone(l.progress), slices.Clone(l.requests)
 		f.links = append(f.links, saved)
 	}
 	return f
 }
 
 // thaw makes e, an engine of the same node, what was frozen.
-func (f *frozen) thaw(e *Engine) {
-	e.Incarnation, e.walk, e.asked, e.paid, e.walks = f.incarnation, f.walk.clone(), f.asked, f.paid, 0 // so that walks have one salt
-	e.registry.forgetAll()
+func (f *frozenEngine) thaw(e *Engine) {
+	e.incarnation, e.sync, e.lastRequest, e.repliesPaidUntil, e.syncs = f.incarnation, f.sync.clone(), f.lastRequest, f.repliesPaidUntil, 0 // so that walks have one salt
+	e.registry.removeAll()
 	for _, r := range f.held {
 		e.registry.Merge(r)
 	}
 	for i, l := range e.Links() {
 		q, saved := l.Queue, &f.links[i]
 		*l = saved.link
-		l.turn, l.flow = false, flow{} // or they would make many states of one; they matter only while much waits or is under way
-		l.peers, l.questions = slices.Clone(saved.link.peers), slices.Clone(saved.link.questions)
-		if e.walk != nil && e.walk.link.Peer == l.Peer {
-			e.walk.link = l
+		l.syncFirst, l.flow = false, flow{} // or they would make many states of one; they matter only while much waits or is under way
+		l.progress, l.requests = slices.Clone(saved.link.progress), slices.Clone(saved.link.requests)
+		if e.sync != nil && e.sync.link.Peer == l.Peer {
+			e.sync.link = l
 		}
 		l.Queue, l.engine = q, e
 		q.reset()
 		for _, r := range saved.waiting {
 			q.append(hash(r.Client()), r)
 		}
-		q.number, q.gap, q.shut = saved.number, saved.gap, false
+		q.lastNumber, q.gapOpen, q.closed = saved.number, saved.gap, false
 	}
 }
 
 // forgetAll empties the registry of an engine that knows one client only.
-func (g *Registry) forgetAll() {
+func (g *Registry) removeAll() {
 	k := keyOf("k")
 	s := g.shard(k)
 	s.reports, s.next, s.index, s.leaves, s.levels, s.sum = nil, nil, index{}, nil, 0, 0
@@ -84,15 +84,15 @@ func (g *Registry) forgetAll() {
 
 // state is a small herd at a moment: engines, and what is under way on each way.
 type state struct {
-	world   *world
-	now     time.Time
-	engines []*frozen
-	wires   [][]Message // by way
-	spent   spent
-	taken   uint  // which reports were admitted, a bit for each
-	sent    uint8 // ways over which something was sent just now, a bit for each
-	cut     uint8 // ways that are cut
-	away    int   // seconds that passed since
+	world    *world
+	now      time.Time
+	engines  []*frozenEngine
+	inFlight [][]Message // by way
+	spent    spent
+	admitted uint  // which reports were admitted, a bit for each
+	sent     uint8 // ways over which something was sent just now, a bit for each
+	cut      uint8 // ways that are cut
+	cutFor   int   // seconds that passed since
 }
 
 // way returns the way from a node over its i-th link.
@@ -140,11 +140,11 @@ func (s *state) key() [16]byte {
 		switch {
 		case i == s.engines[w.ways[way][0]].incarnation:
 			small(int(int64(s.number(way) - n)))
-		case s.underWay(way, i):
+		case s.hasInFlight(way, i):
 			small(int(n))
 		}
 	}
-	small(int(s.cut), s.away)
+	small(int(s.cut), s.cutFor)
 	for node, f := range s.engines {
 		for _, r := range f.held {
 			report(r)
@@ -158,60 +158,60 @@ func (s *state) key() [16]byte {
 				report(r)
 			}
 			small(-1)
-			flag(l.gap, l.link.alive, l.link.wanted)
-			if l.link.alive {
-				age(l.link.heard, silence)
+			flag(l.gap, l.link.live.alive, l.link.sync.scheduled)
+			if l.link.live.alive {
+				age(l.link.live.lastSign, silenceTimeout)
 			}
-			age(l.link.due, time.Second)
-			for i, h := range l.link.peers {
-				if i < len(l.link.peers)-1 && h.incarnation != s.engines[w.ways[in][0]].incarnation && !s.underWay(in, h.incarnation) {
+			age(l.link.live.heartbeatDue, time.Second)
+			for i, h := range l.link.progress {
+				if i < len(l.link.progress)-1 && h.incarnation != s.engines[w.ways[in][0]].incarnation && !s.hasInFlight(in, h.incarnation) {
 					continue
 				}
-				number(in, h.incarnation, h.last)
-				flag(h.beaten)
+				number(in, h.incarnation, h.lastNumber)
+				flag(h.heartbeat)
 			}
-			begun(in, l.link.current)
-			if l.link.foreign > 0 && s.stale(in) {
-				small(l.link.foreign)
-				age(l.link.strange, twinShows)
+			begun(in, l.link.live.incarnation)
+			if l.link.names.otherEchoes > 0 && s.stale(in) {
+				small(l.link.names.otherEchoes)
+				age(l.link.names.otherSince, reminderInterval)
 			}
-			if age(l.link.resume, 0); l.link.wanted {
-				small(l.link.budget)
+			if age(l.link.sync.notBefore, 0); l.link.sync.scheduled {
+				small(l.link.sync.budget)
 			}
-			if l.link.alive {
-				if s.now.Sub(l.link.agreed) >= idleTime {
+			if l.link.live.alive {
+				if s.now.Sub(l.link.sync.lastCompared) >= idleSyncInterval {
 					w.fail("a walk that nothing but time asked for")
 				}
-				if s.now.Sub(l.link.beaten) >= lateBeat {
+				if s.now.Sub(l.link.live.lastHeartbeat) >= lateHeartbeat {
 					w.fail("a link that only reports keep up")
 				}
 			}
-			for _, q := range l.link.questions {
-				small(int(int64(s.engines[w.ways[in][0]].asked - q.id)))
-				for _, a := range q.asks {
+			for _, q := range l.link.requests {
+				small(int(int64(s.engines[w.ways[in][0]].lastRequest - q.id)))
+				for _, a := range q.requests {
 					b = a.append(b)
 				}
 			}
 		}
-		if len(f.links) > 1 && f.links[0].link.wanted && f.links[1].link.wanted {
-			small(f.links[0].link.since.Compare(f.links[1].link.since))
+		if len(f.links) > 1 && f.links[0].link.sync.scheduled && f.links[1].link.sync.scheduled {
+			small(f.links[0].link.sync.scheduledAt.Compare(f.links[1].link.sync.scheduledAt))
 		}
-		if walk := f.walk; walk != nil {
+		if walk := f.sync; walk != nil {
 			small(slices.IndexFunc(f.links, func(l frozenLink) bool { return l.link.Peer == walk.link.Peer }), walk.budget)
-			age(walk.began, 10*time.Second)
-			age(walk.moved, answerTime)
-			for _, a := range walk.todo {
+			age(walk.started, 10*time.Second)
+			age(walk.lastReply, replyTimeout)
+			for _, a := range walk.pending {
 				b = a.append(b)
 			}
-			for _, id := range slices.Sorted(maps.Keys(walk.open)) {
-				small(int(int64(f.asked - id)))
-				for _, a := range walk.open[id] {
+			for _, id := range slices.Sorted(maps.Keys(walk.inFlight)) {
+				small(int(int64(f.lastRequest - id)))
+				for _, a := range walk.inFlight[id] {
 					b = a.append(b)
 				}
 			}
 		}
 	}
-	for way, wire := range s.wires {
+	for way, wire := range s.inFlight {
 		asker, other := s.engines[w.ways[way][0]], s.engines[w.ways[way][1]]
 		for _, m := range wire {
 			small(int(m.Kind[0]) - 50)
@@ -226,20 +226,20 @@ func (s *state) key() [16]byte {
 				if err != nil {
 					w.fail("%v", err)
 				}
-				number(way, h.incarnation, h.last)
-				if flag(h.settled, h.echo == other.incarnation); h.echo == other.incarnation {
-					number(way^1, h.echo, h.processed)
+				number(way, h.incarnation, h.lastNumber)
+				if flag(h.comparable, h.echo == other.incarnation); h.echo == other.incarnation {
+					number(way^1, h.echo, h.acknowledged)
 				}
 				b = binary.BigEndian.AppendUint64(b, h.digest)
 			case subject.Repair:
-				if m.Payload[0] == answer {
+				if m.Payload[0] == replyMessage {
 					asker = other
 				}
 				id := binary.BigEndian.Uint64(m.Payload[1:])
 				if id>>32 != uint64(asker.incarnation[0])<<24|uint64(asker.incarnation[1])<<16 {
 					small(99) // a question of an earlier start, or the answer: whatever its number, nobody waits for it
 				} else {
-					small(int(int64(asker.asked - id)))
+					small(int(int64(asker.lastRequest - id)))
 				}
 				b = append(append(b, m.Payload[0]), m.Payload[9:]...)
 			}
@@ -252,8 +252,8 @@ func (s *state) key() [16]byte {
 }
 
 // underWay reports whether something that a start of a node said is under way.
-func (s *state) underWay(way int, i subject.Incarnation) bool {
-	return slices.ContainsFunc(s.wires[way], func(m Message) bool { return m.sender() == i })
+func (s *state) hasInFlight(way int, i subject.Incarnation) bool {
+	return slices.ContainsFunc(s.inFlight[way], func(m Message) bool { return m.sender() == i })
 }
 
 // number returns the number of the last message that was made for a way.
@@ -271,11 +271,11 @@ func (s *state) number(way int) uint64 {
 func (s *state) stale(way int) bool {
 	from, to := s.engines[s.world.ways[way][0]], s.engines[s.world.ways[way][1]]
 	for i := range from.links {
-		if peers := from.links[i].link.peers; s.world.way(s.world.ways[way][0], i) == way && peers[len(peers)-1].incarnation != to.incarnation {
+		if peers := from.links[i].link.progress; s.world.way(s.world.ways[way][0], i) == way && peers[len(peers)-1].incarnation != to.incarnation {
 			return true
 		}
 	}
-	return slices.ContainsFunc(s.wires[way], func(m Message) bool {
+	return slices.ContainsFunc(s.inFlight[way], func(m Message) bool {
 		if m.Kind != subject.Digest {
 			return false
 		}

@@ -6,34 +6,34 @@ import (
 	"herd/node/line"
 )
 
-// maxTraced is how many traced reports can wait on a link. The oldest makes room for another.
+// maxTraced is how many traced reports may wait on a link; a further one takes the place of the oldest.
 const maxTraced = 16
 
-// Traced is a report of a message that is followed on its way. What the trace is, the engine does not know.
+// Traced is a report of a message that is traced. What the trace is, the engine does not know.
 type Traced struct {
-	Line  int // index in the message
+	Line  int // index of the report in the message
 	Trace any
 }
 
-// traced is a report that may be waiting in a queue.
+// traced is a traced report that may be waiting in a queue.
 type traced struct {
 	line.Report
 	trace any
 }
 
-// Trace has r, which [Engine.Apply] is about to be given, followed on the links on which it is passed on: the message in which it leaves
-// says so. It is not followed any more where a newer report takes its place. The returned function is to be called after that, with
-// what Apply returned, and before Trace is called again: else, of the same report from two neighbours, the wrong one could be followed.
-func (e *Engine) Trace(r line.Report, from line.NodeName, trace any) (heard func(news bool)) {
+// Trace attaches a trace to r, which is to be given to [Engine.Apply] next: [Message.Traced] names it in the messages in which r leaves.
+// On a link where a newer report replaces r, the trace ends. The returned function is to be called after Apply, with what Apply returned,
+// and before Trace is called again; otherwise, if two neighbours send the same report, the wrong one of them could be traced.
+func (e *Engine) Trace(r line.Report, from line.NodeName, trace any) (applied func(changed bool)) {
 	for _, l := range e.Links() {
 		if l.Peer != from {
 			l.Queue.trace(r, trace)
 		}
 	}
-	return func(news bool) {
+	return func(changed bool) {
 		for _, l := range e.Links() {
-			if !news && l.Peer != from {
-				l.Queue.forget(trace)
+			if !changed && l.Peer != from {
+				l.Queue.removeTraceOf(trace)
 			}
 		}
 	}
@@ -48,15 +48,15 @@ func (q *Queue) trace(r line.Report, trace any) {
 	q.traced = append(q.traced, traced{r, trace})
 }
 
-func (q *Queue) forget(trace any) {
+func (q *Queue) removeTraceOf(trace any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.untrace(func(t traced) bool { return t.trace == trace })
+	q.removeTrace(func(t traced) bool { return t.trace == trace })
 }
 
-// untrace returns the first trace that is meant, or nil, and takes it out.
-func (q *Queue) untrace(meant func(traced) bool) any {
-	i := slices.IndexFunc(q.traced, meant)
+// removeTrace removes the first traced report that matches, and returns its trace, or nil. The queue is locked by the caller.
+func (q *Queue) removeTrace(match func(traced) bool) any {
+	i := slices.IndexFunc(q.traced, match)
 	if i < 0 {
 		return nil
 	}
@@ -65,13 +65,13 @@ func (q *Queue) untrace(meant func(traced) bool) any {
 	return t.trace
 }
 
-// tracedOf returns those of a message's reports that are followed.
+// tracedOf removes the traced reports that a message contains, and appends them to dst.
 func (q *Queue) tracedOf(reports []line.Report, dst []Traced) []Traced {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := 0; i < len(reports) && len(q.traced) > 0; i++ {
-		if t := q.untrace(func(t traced) bool { return t.Report == reports[i] }); t != nil {
-			dst = append(dst, Traced{i, t})
+		if trace := q.removeTrace(func(t traced) bool { return t.Report == reports[i] }); trace != nil {
+			dst = append(dst, Traced{i, trace})
 		}
 	}
 	return dst

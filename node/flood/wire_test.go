@@ -14,13 +14,13 @@ import (
 	"herd/node/line"
 )
 
-// What is parsed formats to the same bytes, and nothing else is parsed: nodes that disagree about a number would repair for ever.
+// What is parsed formats to the same bytes, and nothing else is parsed: nodes that disagree about a number would sync for ever.
 func FuzzHeartbeat(f *testing.F) {
 	for _, b := range []heartbeat{
 		{incarnation: subject.Incarnation{1}, cutoff: keepAll},
 		{
-			incarnation: subject.Incarnation{1}, last: 7, echo: subject.Incarnation{2}, processed: 9, settled: true, digest: 1 << 63, clients: 3,
-			retention: time.Hour, cutoff: -5, topology: 12, links: "A:B,A:C",
+			incarnation: subject.Incarnation{1}, lastNumber: 7, echo: subject.Incarnation{2}, acknowledged: 9, comparable: true, digest: 1 << 63, clients: 3,
+			retention: time.Hour, cutoff: -5, topologyPrint: 12, topologyText: "A:B,A:C",
 			records: []string{"0,A", "whatever"},
 		},
 	} {
@@ -51,45 +51,45 @@ func FuzzHeartbeat(f *testing.F) {
 }
 
 // A question is understood as it was asked.
-func TestQuestion(t *testing.T) {
+func TestRequests(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		w := walk{id: seed, salt: uint8(seed % 64), open: make(map[uint64][]ask)}
+		w := syncRun{lastRequest: seed, salt: uint8(seed % 64), inFlight: make(map[uint64][]request)}
 		for range 1 + rng.IntN(50) {
-			a := ask{kind: askKind(rng.IntN(int(askKinds))), branch: branch{depth: uint8(rng.IntN(maxDepth + 1))}}
+			a := request{kind: requestKind(rng.IntN(int(requestKinds))), branch: branch{depth: uint8(rng.IntN(maxDepth + 1))}}
 			a.branch.bits = rng.Uint64() << (64 - 4*a.branch.depth)
-			if a.kind == fetch {
-				a.marks = make([]mark, rng.IntN(listed))
-				a.mine = make([]claim, rng.IntN(listed))
-				for i := range a.marks {
-					a.marks[i] = mark(rng.Uint32())
+			if a.kind == requestFetch {
+				a.digests = make([]shortDigest, rng.IntN(maxList))
+				a.haves = make([]have, rng.IntN(maxList))
+				for i := range a.digests {
+					a.digests[i] = shortDigest(rng.Uint32())
 				}
-				for i := range a.mine {
-					a.mine[i] = claim{rng.Uint32(), rng.Uint64N(1 << 40)}
+				for i := range a.haves {
+					a.haves[i] = have{rng.Uint32(), rng.Uint64N(1 << 40)}
 				}
 			}
-			w.todo = append(w.todo, a)
+			w.pending = append(w.pending, a)
 		}
 		asked := 0
-		for len(w.todo) > 0 {
+		for len(w.pending) > 0 {
 			asked++
-			payload := w.ask(nil)
-			q, err := parseQuestion(payload)
-			if err != nil || q.id != w.id || q.salt != w.salt || fmt.Sprint(q.asks) != fmt.Sprint(w.open[w.id]) {
-				t.Fatalf("seed %d: %v: asked %v, understood %+v", seed, err, w.open[w.id], q)
+			payload := w.appendRequests(nil)
+			q, err := parseRequests(payload)
+			if err != nil || q.id != w.lastRequest || q.salt != w.salt || fmt.Sprint(q.requests) != fmt.Sprint(w.inFlight[w.lastRequest]) {
+				t.Fatalf("seed %d: %v: asked %v, understood %+v", seed, err, w.inFlight[w.lastRequest], q)
 			}
 			if len(payload) > 64<<10 {
 				t.Errorf("seed %d: a question of %d bytes", seed, len(payload))
 			}
 		}
-		if asked != len(w.open) {
-			t.Errorf("seed %d: %d questions, %d open", seed, asked, len(w.open))
+		if asked != len(w.inFlight) {
+			t.Errorf("seed %d: %d questions, %d open", seed, asked, len(w.inFlight))
 		}
 	}
 }
 
 // Whatever bytes a neighbour sends as repair, nothing breaks, and only well-formed reports are heard.
-func FuzzRepair(f *testing.F) {
+func FuzzSync(f *testing.F) {
 	topo := star(f, "A", "B")
 	known := func(t *testing.T) *Engine {
 		e := NewEngine(Config{Name: "A", Topology: topo, QueueLimit: 100})
@@ -103,21 +103,21 @@ func FuzzRepair(f *testing.F) {
 	for i := range 100 {
 		other.Apply(at(f, fmt.Sprint("c", i), 2), Local)
 	}
-	asks := []ask{
-		{kind: look},
-		{kind: everything, branch: branch{depth: 1}},
-		{kind: everything, branch: branch{bits: 7 << 60, depth: 1}},
-		{kind: fetch, branch: branch{bits: 3 << 60, depth: 1}, marks: []mark{1, 2}, mine: []claim{{3, 4}}},
-		{kind: look, branch: branch{bits: 0xabc << 52, depth: 3}},
+	asks := []request{
+		{kind: requestList},
+		{kind: requestFetchAll, branch: branch{depth: 1}},
+		{kind: requestFetchAll, branch: branch{bits: 7 << 60, depth: 1}},
+		{kind: requestFetch, branch: branch{bits: 3 << 60, depth: 1}, digests: []shortDigest{1, 2}, haves: []have{{3, 4}}},
+		{kind: requestList, branch: branch{bits: 0xabc << 52, depth: 3}},
 	}
-	w := walk{open: make(map[uint64][]ask), todo: asks}
-	payload := w.ask(nil)
+	w := syncRun{inFlight: make(map[uint64][]request), pending: asks}
+	payload := w.appendRequests(nil)
 	f.Add(payload)
-	q, err := parseQuestion(payload)
+	q, err := parseRequests(payload)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(other.registry.answer(nil, &q))
+	f.Add(other.registry.appendReplies(nil, &q))
 	f.Add([]byte("?"))
 	f.Add([]byte("!"))
 	f.Add([]byte{})
@@ -125,7 +125,7 @@ func FuzzRepair(f *testing.F) {
 		e := known(t)
 		l := e.Links()[0]
 		now := time.Unix(2, 0)
-		e.walk = &walk{link: l, salt: 1, open: map[uint64][]ask{1: slices.Clone(asks)}, budget: unlimited, moved: now}
+		e.sync = &syncRun{link: l, salt: 1, inFlight: map[uint64][]request{1: slices.Clone(asks)}, budget: unlimited, lastReply: now}
 		err := l.Receive(now, Message{Kind: subject.Repair, Payload: payload}, nil)
 		var m Message
 		for l.Next(now, &m) {
@@ -133,16 +133,16 @@ func FuzzRepair(f *testing.F) {
 				t.Errorf("a message of %d bytes", len(m.Payload))
 			}
 		}
-		if len(payload) > 0 && payload[0] == question && err == nil {
-			q, err := parseQuestion(payload)
+		if len(payload) > 0 && payload[0] == requestMessage && err == nil {
+			q, err := parseRequests(payload)
 			if err != nil {
 				t.Fatal(err)
 			}
-			again := beginQuestion(nil, q.id, q.salt)
-			for _, a := range q.asks {
+			again := beginRequests(nil, q.id, q.salt)
+			for _, a := range q.requests {
 				again = a.append(again)
 			}
-			if !bytes.Equal(again, payload) && len(q.asks) > 0 && len(again) > len(payload) {
+			if !bytes.Equal(again, payload) && len(q.requests) > 0 && len(again) > len(payload) {
 				t.Errorf("%x is written as %x", payload, again)
 			}
 		}

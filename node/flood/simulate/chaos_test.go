@@ -220,7 +220,7 @@ func (c *chaos) run() error {
 
 func (c *chaos) walks() (n int) {
 	for what, each := range c.n {
-		if strings.HasPrefix(what, "walk") {
+		if strings.HasPrefix(what, "sync") {
 			n += each
 		}
 	}

@@ -149,10 +149,10 @@ func (t *tally) text() string {
 // missing returns what was not exercised.
 func (t *tally) missing() (missing []string) {
 	wanted := []string{
-		"reports", "reports that are stale", "reports of one time", "herds without a crash", "herds at rest", "reports pulled", "pulled news",
-		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to who stalls", "messages repeated",
-		"reports emptied", "reports conflated", "notice: gap", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
-		"walk: link returned", "walk: new incarnation", "walk: gap", "walk given up: no answer",
+		"reports", "reports that are stale", "reports of one time", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
+		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to a stalled node", "messages repeated",
+		"reports dropped", "reports conflated", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
+		"sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",
 	}
 	for _, f := range faults {
 		wanted = append(wanted, "fault: "+f.name)
@@ -165,13 +165,13 @@ func (c *chaos) notice(n *node, what flood.Notice) {
 	c.log("%s %s %+v", c.now, n.name, what)
 	switch what.Kind {
 	case flood.MessagesMissing:
-		c.n["notice: gap"]++
+		c.n["notice: messages missing"]++
 	case flood.Synced:
-		c.n["walk: "+what.Detail]++
-		c.n["reports pulled"] += what.Reports
-		c.n["pulled news"] += what.New
+		c.n["sync: "+what.Detail]++
+		c.n["reports synced"] += what.Reports
+		c.n["reports synced and new"] += what.New
 	case flood.SyncAbandoned:
-		c.n["walk given up: "+what.Detail]++
+		c.n["sync abandoned: "+what.Detail]++
 	case flood.LinkUp:
 		c.n["notice: link up"]++
 	case flood.LinkDown:
@@ -189,7 +189,7 @@ func (c *chaos) countHerd() {
 	c.n["messages doubled"] += int(c.counts.doubled)
 	c.n["messages cut off"] += int(c.counts.cut)
 	c.n["messages to nobody"] += int(c.counts.unheard)
-	c.n["messages to who stalls"] += int(c.counts.waited)
+	c.n["messages to a stalled node"] += int(c.counts.waited)
 	for _, n := range c.nodes {
 		c.countNode(n)
 	}
@@ -198,7 +198,7 @@ func (c *chaos) countHerd() {
 func (c *chaos) countNode(n *node) {
 	for _, p := range n.ports {
 		counts := p.link.Queue.Counts()
-		c.n["reports emptied"] += int(counts.Dropped)
+		c.n["reports dropped"] += int(counts.Dropped)
 		c.n["reports conflated"] += int(counts.Conflated)
 		c.n["messages repeated"] += int(p.link.Status().MessagesRepeated)
 	}

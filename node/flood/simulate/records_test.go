@@ -45,7 +45,7 @@ func (h *herd) recorded() error {
 		for _, of := range h.nodes {
 			digest, clients := of.engine.Registry().Digest()
 			r := n.known(of)
-			if r == nil || r.Incarnation != of.engine.Incarnation || r.Digest != digest || r.Clients != clients || len(r.Links) != len(of.ports) {
+			if r == nil || r.Incarnation != of.engine.Incarnation() || r.Digest != digest || r.Clients != clients || len(r.Links) != len(of.ports) {
 				return fmt.Errorf("%s knows of %s, which holds %016x: %+v", n.name, of.name, digest, r)
 			}
 			for _, l := range r.Links {
@@ -175,7 +175,7 @@ func TestRecordsOfARestart(t *testing.T) {
 	welsh.start()
 	h.run(h.now + 5*time.Second + 4*(time.Second+10*time.Millisecond)) // there is a hop more: it has to hear of its earlier start
 	for _, n := range h.nodes {
-		if r := n.known(welsh); r.Incarnation != welsh.engine.Incarnation {
+		if r := n.known(welsh); r.Incarnation != welsh.engine.Incarnation() {
 			t.Errorf("%s knows an earlier start of Welsh: %+v", n.name, r)
 		}
 	}
@@ -217,7 +217,7 @@ func TestRecordsOfTwins(t *testing.T) {
 		r := h.nodes[3].known(twins[0])
 		seen[r.Time] = r.Incarnation
 		for _, n := range twins {
-			if own := n.known(n); own.Incarnation != n.engine.Incarnation {
+			if own := n.known(n); own.Incarnation != n.engine.Incarnation() {
 				t.Fatalf("a twin takes itself for another: %+v", own)
 			}
 		}
@@ -227,7 +227,7 @@ func TestRecordsOfTwins(t *testing.T) {
 		made[i]++
 	}
 	for _, n := range twins {
-		if got := made[n.engine.Incarnation]; got < 10 || got > 13 {
+		if got := made[n.engine.Incarnation()]; got < 10 || got > 13 {
 			t.Errorf("%d records of a twin in a minute", got)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Who follows gets what changes the registry, and nothing else, until it stops.
-func TestFollow(t *testing.T) {
+func TestSubscribe(t *testing.T) {
 	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
 	popped := func(q *Queue) (texts []string) {
 		for _, r := range q.Pop(nil, 100, 1<<20) {
@@ -58,7 +58,7 @@ func TestFollow(t *testing.T) {
 }
 
 // A follower that reads the registry once misses nothing, whatever is heard meanwhile.
-func TestFollowMissesNothing(t *testing.T) {
+func TestSubscriptionMissesNothing(t *testing.T) {
 	const clients, rounds, hearers = 50, 200, 4
 	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
 	begin := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 
 // Taken in together or one by one, reports have the same effects in the same order: some clients are in a batch several times, and
 // some reports are old, conflict, or are older than what is kept.
-func TestHearAll(t *testing.T) {
+func TestApplyBatch(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var disks [2][]line.Report
 	made := func(disk *[]line.Report) *Engine {
@@ -30,8 +30,8 @@ func TestHearAll(t *testing.T) {
 	for range 2000 {
 		from := []line.NodeName{Local, "B", "C"}[random.IntN(3)]
 		if random.IntN(500) == 0 {
-			together.raise(int64(random.IntN(40)) * 1e9)
-			single.raise(together.registry.oldest.Load())
+			together.raiseCutoff(int64(random.IntN(40)) * 1e9)
+			single.raiseCutoff(together.registry.cutoff.Load())
 		}
 		var batch []line.Report
 		for range random.IntN(100) {
@@ -77,7 +77,7 @@ func TestHearAll(t *testing.T) {
 }
 
 // Many may be taking reports in at the same time, of the same clients, while the registry grows and is looked through.
-func TestHearAllAtOnce(t *testing.T) {
+func TestApplyBatchConcurrently(t *testing.T) {
 	const batches, clients = 200, 5000
 	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 100})
 	var all sync.WaitGroup
@@ -90,7 +90,7 @@ func TestHearAllAtOnce(t *testing.T) {
 					batch = append(batch, report(t, fmt.Sprintf("A +0.000000000 client%d +1-1 %d", random.IntN(clients), 1000*at)))
 				}
 				e.ApplyBatch(batch, []line.NodeName{Local, "B", "C"}[from%3], nil)
-				e.registry.forget(int64(at) * 500e9)
+				e.registry.expire(int64(at) * 500e9)
 			}
 		})
 	}

@@ -16,21 +16,21 @@ import (
 )
 
 // net is the engines of a topology, and what is under way between them. Nothing takes time but what pass says.
-type net struct {
-	now     time.Time
-	topo    *topology.Topology
-	engines map[line.NodeName]*Engine
-	wires   map[[2]line.NodeName][]Message // from, to
-	lose    func(from, to line.NodeName, m *Message) bool
-	repair  map[line.NodeName]int // bytes of repair into each
-	notices []Notice              // of all
+type network struct {
+	now       time.Time
+	topo      *topology.Topology
+	engines   map[line.NodeName]*Engine
+	inFlight  map[[2]line.NodeName][]Message // from, to
+	lose      func(from, to line.NodeName, m *Message) bool
+	syncBytes map[line.NodeName]int // bytes of repair into each
+	notices   []Notice              // of all
 }
 
-func newNet(topo *topology.Topology, adjust ...func(*Config)) *net {
-	n := &net{
+func newNetwork(topo *topology.Topology, adjust ...func(*Config)) *network {
+	n := &network{
 		now: time.Unix(1_700_000_000, 0), topo: topo, engines: make(map[line.NodeName]*Engine),
-		wires: make(map[[2]line.NodeName][]Message), lose: func(line.NodeName, line.NodeName, *Message) bool { return false },
-		repair: make(map[line.NodeName]int),
+		inFlight: make(map[[2]line.NodeName][]Message), lose: func(line.NodeName, line.NodeName, *Message) bool { return false },
+		syncBytes: make(map[line.NodeName]int),
 	}
 	for i, name := range topo.Nodes() {
 		n.start(name, subject.Incarnation{byte(i + 1)}, adjust...)
@@ -39,7 +39,7 @@ func newNet(topo *topology.Topology, adjust ...func(*Config)) *net {
 }
 
 // start has a node run that knows nothing.
-func (n *net) start(name line.NodeName, i subject.Incarnation, adjust ...func(*Config)) {
+func (n *network) start(name line.NodeName, i subject.Incarnation, adjust ...func(*Config)) {
 	c := Config{
 		Name: name, Incarnation: i, Topology: n.topo, QueueLimit: 1 << 16,
 		OnNotice: func(each Notice) { n.notices = append(n.notices, each) },
@@ -52,10 +52,10 @@ func (n *net) start(name line.NodeName, i subject.Incarnation, adjust ...func(*C
 }
 
 // link returns one node's link to another.
-func (n *net) link(from, to line.NodeName) *Link { return linkTo(n.engines[from], to) }
+func (n *network) link(from, to line.NodeName) *Link { return linkTo(n.engines[from], to) }
 
 // settle carries messages until nothing more is to be said now.
-func (n *net) settle(t testing.TB) {
+func (n *network) settle(t testing.TB) {
 	for busy := true; busy; {
 		busy = false
 		for _, from := range n.topo.Nodes() {
@@ -64,7 +64,7 @@ func (n *net) settle(t testing.TB) {
 				for l.Next(n.now, &m) {
 					busy = true
 					if !n.lose(from, l.Peer, &m) {
-						n.wires[[2]line.NodeName{from, l.Peer}] = append(n.wires[[2]line.NodeName{from, l.Peer}], m)
+						n.inFlight[[2]line.NodeName{from, l.Peer}] = append(n.inFlight[[2]line.NodeName{from, l.Peer}], m)
 					}
 					m = Message{}
 				}
@@ -73,22 +73,22 @@ func (n *net) settle(t testing.TB) {
 		for _, from := range n.topo.Nodes() {
 			for _, to := range n.topo.Neighbours(from) {
 				way := [2]line.NodeName{from, to}
-				for _, m := range n.wires[way] {
+				for _, m := range n.inFlight[way] {
 					if m.Kind == subject.Repair {
-						n.repair[to] += len(m.Payload)
+						n.syncBytes[to] += len(m.Payload)
 					}
 					if err := n.link(to, from).Receive(n.now, m, nil); err != nil {
 						t.Fatal(err)
 					}
 				}
-				n.wires[way] = nil
+				n.inFlight[way] = nil
 			}
 		}
 	}
 }
 
 // pass lets time go by, a quarter of a second at a time.
-func (n *net) pass(t testing.TB, d time.Duration) {
+func (n *network) pass(t testing.TB, d time.Duration) {
 	for range d / (time.Second / 4) {
 		n.now = n.now.Add(time.Second / 4)
 		for _, name := range n.topo.Nodes() {
@@ -99,14 +99,14 @@ func (n *net) pass(t testing.TB, d time.Duration) {
 }
 
 // cut makes everything vanish that goes to a node and comes from it.
-func (n *net) cut(node line.NodeName) {
+func (n *network) cut(node line.NodeName) {
 	n.lose = func(from, to line.NodeName, _ *Message) bool { return from == node || to == node }
 }
 
-func (n *net) heal() { n.lose = func(line.NodeName, line.NodeName, *Message) bool { return false } }
+func (n *network) heal() { n.lose = func(line.NodeName, line.NodeName, *Message) bool { return false } }
 
 // equal fails the test unless all nodes know the same; it returns that.
-func (n *net) equal(t testing.TB) map[line.ClientID]string {
+func (n *network) equal(t testing.TB) map[line.ClientID]string {
 	t.Helper()
 	want := contents(n.engines[n.topo.Nodes()[0]].Registry())
 	for name, e := range n.engines {
@@ -118,7 +118,7 @@ func (n *net) equal(t testing.TB) map[line.ClientID]string {
 }
 
 // count returns how many notices there were of a kind.
-func (n *net) count(what NoticeKind) (count int) {
+func (n *network) count(what NoticeKind) (count int) {
 	for _, each := range n.notices {
 		if each.Kind == what {
 			count++
@@ -129,13 +129,13 @@ func (n *net) count(what NoticeKind) (count int) {
 
 // TestRepairBytes is the table of ARCHITECTURE.md: what goes into a node with three neighbours when it was cut off while others heard
 // newer reports of some of its clients. HERD_CLIENTS=1000000 has it measure as many as that.
-func TestRepairBytes(t *testing.T) {
+func TestSyncBytes(t *testing.T) {
 	largest := 100_000
 	if n, err := strconv.Atoi(os.Getenv("HERD_CLIENTS")); err == nil {
 		largest = n
 	}
 	for clients := 10_000; clients <= largest; clients *= 10 {
-		n := newNet(star(t, "stale", "A", "B", "C"), func(c *Config) { c.QueueLimit = 1 << 20 })
+		n := newNetwork(star(t, "stale", "A", "B", "C"), func(c *Config) { c.QueueLimit = 1 << 20 })
 		at := func(i, time int) line.Report {
 			return report(t, fmt.Sprintf("Goloman +0.263873386 client%07d.example +34.068930-118.445127 %d.918963997", i, time))
 		}
@@ -158,11 +158,11 @@ func TestRepairBytes(t *testing.T) {
 				}
 			}
 			n.pass(t, 5*time.Second)
-			clear(n.repair)
+			clear(n.syncBytes)
 			n.heal()
 			n.pass(t, 2*time.Second)
 			n.equal(t)
-			got, most := n.repair["stale"], 3*lines+64<<10
+			got, most := n.syncBytes["stale"], 3*lines+64<<10
 			if got > most {
 				t.Errorf("%d bytes into the stale node, want at most %d", got, most)
 			}
@@ -174,7 +174,7 @@ func TestRepairBytes(t *testing.T) {
 				t.Errorf("%d reports were pulled, want %d: those that differ, each once", pulled, all)
 			}
 			t.Logf("%7d clients, %5d stale: %7d bytes of lines, %7d into the stale node, %.2f of what it may; %7d into a neighbour",
-				clients, stale, lines, got, float64(got)/float64(most), n.repair["A"])
+				clients, stale, lines, got, float64(got)/float64(most), n.syncBytes["A"])
 		}
 	}
 }
@@ -186,7 +186,7 @@ func linkTo(e *Engine, peer line.NodeName) *Link {
 }
 
 // A neighbour that answers and answers, because it is slow or means ill, does not keep a node from being repaired by others.
-func TestWalksTakeTurns(t *testing.T) {
+func TestSyncsTakeTurns(t *testing.T) {
 	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B", "C")})
 	now := time.Unix(1_700_000_000, 0)
 	began := now
@@ -208,14 +208,14 @@ func TestWalksTakeTurns(t *testing.T) {
 				if l.Peer != from {
 					turns, from = turns+1, l.Peer
 				}
-				q, err := parseQuestion(m.Payload)
+				q, err := parseRequests(m.Payload)
 				if err != nil {
 					t.Fatal(err)
 				}
 				differ := [fanout]digest(slices.Repeat([]digest{1}, fanout)) // all sixteen, and so on: there is no end to it
-				answer := appendParts(beginAnswer(nil, q.id), &differ)
-				if q.asks[0].branch.depth == maxDepth {
-					answer = appendList(beginAnswer(nil, q.id), nil)
+				answer := appendChildren(beginReplies(nil, q.id), &differ)
+				if q.requests[0].branch.depth == maxDepth {
+					answer = appendList(beginReplies(nil, q.id), nil)
 				}
 				if err := l.Receive(now, Message{Kind: subject.Repair, Payload: answer}, nil); err != nil {
 					t.Fatal(err)

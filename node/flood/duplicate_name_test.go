@@ -10,8 +10,8 @@ import (
 
 // A node that starts anew, and is not heard for a cut of one way, is not taken for a twin though its neighbour knows only its last
 // start: else the link would not be repaired for 30 s.
-func TestStartIsNoTwin(t *testing.T) {
-	n := newNet(star(t, "A", "B"))
+func TestRestartIsNoDuplicate(t *testing.T) {
+	n := newNetwork(star(t, "A", "B"))
 	n.pass(t, 2*time.Second)
 	n.start("B", subject.Incarnation{9})
 	n.lose = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
@@ -29,7 +29,7 @@ func TestStartIsNoTwin(t *testing.T) {
 
 // Where a whole herd runs twice under one name, each heartbeat tells one of two nodes of another than itself. If those answered at once, for ever,
 // heartbeats would go to and fro as fast as the bus takes them.
-func TestTwinHerds(t *testing.T) {
+func TestDuplicateHerds(t *testing.T) {
 	topology := star(t, "A", "B")
 	now, said := time.Unix(1_000_000, 0), 0
 	var as, bs []*Link
