@@ -13,6 +13,7 @@ import (
 
 	"herd/cmd/herd/internal/bench"
 	"herd/cmd/herd/internal/bench/plot"
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node/line"
 )
@@ -30,7 +31,6 @@ type benchCommand struct {
 
 	config *configs.Config
 	taker  line.NodeName // the node that takes the load; "": several, or not one of the configuration
-	url    string        // of the bus
 }
 
 // bench returns the command that measures servers under load.
@@ -106,8 +106,6 @@ func (b *benchCommand) run(c *cobra.Command) error {
 			return err
 		}
 		defer stop()
-	} else if b.url, err = observable(b.config); err != nil {
-		b.url = ""
 	}
 	if err := b.aim(c); err != nil {
 		return err
@@ -162,7 +160,7 @@ func (b *benchCommand) aim(c *cobra.Command) error {
 	switch {
 	case b.all:
 		for _, n := range b.config.Nodes {
-			address, err := reach(n.Listen)
+			address, err := process.Reach(n.Listen)
 			if err != nil {
 				return fmt.Errorf("node %s: %w", n.Name, err)
 			}
@@ -186,7 +184,7 @@ func (b *benchCommand) aim(c *cobra.Command) error {
 	}
 	if len(b.Addresses) == 1 {
 		at := func(n configs.Node) bool {
-			address, err := reach(n.Listen)
+			address, err := process.Reach(n.Listen)
 			return err == nil && address == b.Addresses[0]
 		}
 		if i := slices.IndexFunc(b.config.Nodes, at); i >= 0 {
@@ -277,28 +275,30 @@ func (b *benchCommand) startSelf(c *cobra.Command) (stop func(), err error) {
 	for i := range b.config.Nodes {
 		b.config.Nodes[i].Listen, b.config.Nodes[i].HTTP = "127.0.0.1:0", ""
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context())) // it outlasts the load
+	herd, err := b.open(c, b.config, b.config.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context())) // the nodes outlast the load
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- b.runUntil(ctx, c, b.config, b.config.Nodes, func(h *opened, url string) {
-			for i, s := range h.open {
-				b.config.Nodes[i].Listen = s.clients.Addr().String()
-			}
-			b.url = url
-			close(ready)
-		})
-	}()
+	go func() { ended <- herd.Run(ctx, func() { close(ready) }) }()
 	stop = func() {
 		cancel()
 		if err := <-ended; err != nil {
 			fmt.Fprintf(b.stderr, "herd: the herd of --self: %v\n", err)
 		}
+		herd.Close()
 	}
 	select {
 	case <-ready:
-		return stop, nil
 	case err := <-ended:
 		cancel()
+		herd.Close()
 		return nil, err
 	}
+	for i, n := range herd.Addresses() {
+		b.config.Nodes[i].Listen = n.Clients
+	}
+	b.config.Bus.URL = herd.BusURL()
+	return stop, nil
 }

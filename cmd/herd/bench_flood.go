@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,8 +10,8 @@ import (
 	"time"
 
 	"herd/bus"
-	"herd/bus/subject"
 	"herd/cmd/herd/internal/bench"
+	"herd/cmd/herd/internal/process"
 	"herd/node/line"
 )
 
@@ -114,19 +113,14 @@ func (b *benchCommand) farthestNode() (name string, hops int) {
 
 // observe begins to see and to ask.
 func (a *arrivals) observe(ctx context.Context, b *benchCommand) error {
-	if b.url == "" {
-		return errors.New("nothing says where the bus is; name it with --bus-url")
-	}
-	identity, err := observerCredentials(b.config)
+	observer, err := process.NewObserver(b.config)
 	if err != nil {
 		return err
 	}
 	ctx, a.stopped = context.WithCancel(ctx)
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	observer := bus.Observer{
-		URL: b.url, Credentials: identity, Herd: b.config.Herd, Kind: subject.Propagate, To: a.node,
-		Ready: func() { close(ready) }, Receive: a.see, Fault: a.fail,
-	}
+	observer.To, observer.Receive, observer.Fault = a.node, a.see, a.fail
+	observer.Ready = func() { close(ready) }
 	a.running.Go(func() {
 		err := observer.Run(ctx)
 		if err != nil {
@@ -141,7 +135,7 @@ func (a *arrivals) observe(ctx context.Context, b *benchCommand) error {
 		return fmt.Errorf("the bus cannot be observed: %w", err)
 	}
 	n, _ := named(b.config, a.node)
-	address, err := reach(n.Listen)
+	address, err := process.Reach(n.Listen)
 	if err != nil {
 		return nil // nobody asks there
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"herd/bus"
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 )
 
@@ -125,7 +126,7 @@ func (p *program) fill(c *cobra.Command, plan *bus.Plan) error {
 	if err != nil {
 		return err
 	}
-	plan.Herd, plan.Neighbours, plan.Micro = config.Herd, neighbours(config.Topology()), config.Bus.Micro
+	plan.Herd, plan.Neighbours, plan.Micro = config.Herd, process.Neighbours(config.Topology()), config.Bus.Micro
 	if err := plan.Check(); err != nil {
 		return &usageError{err}
 	}

@@ -10,12 +10,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node/line"
 )
@@ -63,7 +63,7 @@ func (p *program) address(c *cobra.Command, t *target) (string, error) {
 	case t.addr != "" && t.node != "":
 		return "", &usageError{errors.New("--node and --addr exclude each other; give one of them")}
 	case t.addr != "":
-		address, err := reach(t.addr)
+		address, err := process.Reach(t.addr)
 		if err != nil {
 			return "", &usageError{fmt.Errorf("--addr: %w", err)}
 		}
@@ -79,7 +79,7 @@ func (p *program) address(c *cobra.Command, t *target) (string, error) {
 			return "", err
 		}
 	}
-	address, err := reach(n.Listen)
+	address, err := process.Reach(n.Listen)
 	if err != nil {
 		return "", fmt.Errorf("node %s: %w; give its address with --addr", n.Name, err)
 	}
@@ -93,20 +93,6 @@ func named(config *configs.Config, name string) (configs.Node, error) {
 		return n, &usageError{fmt.Errorf("no node is named %q; 'herd topology check' lists them", name)}
 	}
 	return n, nil
-}
-
-// reach returns where to connect to a server of this machine that listens on an address, or to any other.
-func reach(address string) (string, error) {
-	host, port, err := net.SplitHostPort(address)
-	switch ip := net.ParseIP(host); {
-	case err != nil || port == "":
-		return "", fmt.Errorf("%q is not HOST:PORT; write for example 127.0.0.1:12125", address)
-	case strings.Trim(port, "0") == "":
-		return "", fmt.Errorf("%q is any free port, and nobody knows which", address)
-	case host == "" || ip.IsUnspecified():
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port), nil
 }
 
 // conversation is a connection to a server, on which neither side may be silent for longer than timeout.

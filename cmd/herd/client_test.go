@@ -67,22 +67,6 @@ func TestNoReply(t *testing.T) {
 	}
 }
 
-func TestReach(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:1": "127.0.0.1:1", ":1": "127.0.0.1:1", "0.0.0.0:1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1",
-		"[::1]:1": "[::1]:1", "node.example:1": "node.example:1",
-	} {
-		if got, err := reach(address); err != nil || got != want {
-			t.Errorf("reach(%q) = %q, %v, want %q", address, got, err, want)
-		}
-	}
-	for _, address := range []string{"", "host", "host:", "host:0", ":00", "::1"} {
-		if got, err := reach(address); err == nil {
-			t.Errorf("reach(%q) = %q", address, got)
-		}
-	}
-}
-
 func TestRefusalOfNewClients(t *testing.T) {
 	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { fmt.Fprintf(conn, "? %s", hear(in)) })
 	_, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address)

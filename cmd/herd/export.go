@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node/line"
 	"herd/node/store"
@@ -86,7 +87,7 @@ func (p *program) keptBy(c *cobra.Command, name string, fresh bool) (*store.Stor
 	if _, err := os.Stat(filepath.Join(config.Store.Dir, name)); err != nil && !fresh {
 		return nil, fmt.Errorf("node %s: %w; say where it keeps what it knows with --store-dir", name, err)
 	}
-	s, err := openStore(config, line.NodeName(name), nil)
+	s, err := process.OpenStore(config, line.NodeName(name), nil)
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return nil, fmt.Errorf("node %s runs on %s; end it first, for only one process can have a store open", name, filepath.Join(config.Store.Dir, name))

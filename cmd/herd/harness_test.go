@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node"
 	"herd/node/admit"
@@ -237,7 +238,7 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 	if config, err = configs.Load("", nil, nil); err != nil {
 		return nil, "", nil, err
 	}
-	peers := neighbours(config.Topology())
+	peers := process.Neighbours(config.Topology())
 	server, err := bus.StartServer(bus.ServerConfig{
 		Herd: config.Herd, Neighbours: peers, Listen: "127.0.0.1:0", Log: node.NewServerLog(zap.NewNop()),
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node/status"
 )
@@ -46,7 +47,7 @@ Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN 
 			if err != nil {
 				return err
 			}
-			token, err := httpToken(config)
+			token, err := process.HTTPToken(config)
 			if err != nil {
 				return err
 			}
@@ -82,7 +83,7 @@ func one(addr string, names []string) ([]*probeTarget, error) {
 	if len(names) > 0 {
 		return nil, &usageError{errors.New("--addr is instead of names; give one or the other")}
 	}
-	address, err := reach(addr)
+	address, err := process.Reach(addr)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("--addr: %w", err)}
 	}
@@ -110,7 +111,7 @@ func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error
 		if n.HTTP == "" {
 			return nil, fmt.Errorf("node %s has no address for HTTP, so it cannot be asked; give it one with 'http' in the configuration", name)
 		}
-		address, err := reach(n.HTTP)
+		address, err := process.Reach(n.HTTP)
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w; give its address with --addr", name, err)
 		}

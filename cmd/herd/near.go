@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/places"
 )
@@ -60,7 +61,7 @@ The exit code is 1 when the provider fails.`,
 
 // askProvider prints what the provider answers.
 func (p *program) askProvider(ctx context.Context, config *configs.Config, q places.Query, asJSON bool) error {
-	provider, err := provider(ctx, config, func(places.Event) {})
+	provider, err := process.Provider(ctx, config, func(places.Event) {})
 	if err != nil {
 		return err
 	}

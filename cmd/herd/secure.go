@@ -8,34 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"herd/bus"
-	"herd/configs"
-	"herd/node/session"
 	"herd/secret"
 )
-
-// portTLS returns what the configuration says of TLS on the ports for clients, nil if they are to take plain TCP.
-func portTLS(config *configs.Config) (*session.TLS, error) {
-	if config.TLS.Cert == "" {
-		return nil, nil
-	}
-	return session.LoadTLS(session.TLSFiles{Cert: config.TLS.Cert, Key: config.TLS.Key, CA: config.TLS.CA})
-}
-
-// apart returns an error if clients' certificates come from the same authority as those of the bus: there a client's could pass for a
-// node's.
-func apart(t *session.TLS, identity *bus.Credentials) error {
-	if slices.ContainsFunc(identity.Authorities(), t.Trusts) {
-		return errors.New("tls.ca has the authority of the bus, so a client could pass for a node there; give clients certificates of another")
-	}
-	return nil
-}
 
 // secrecy is what a client was told about TLS.
 type secrecy struct {

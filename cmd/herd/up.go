@@ -1,25 +1,18 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/sync/errgroup"
 
-	"herd/bus"
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
-	"herd/node"
-	"herd/places"
 )
 
 // up returns the command that runs a whole topology.
@@ -83,139 +76,62 @@ func chosen(config *configs.Config, only []string) ([]configs.Node, error) {
 	return nodes, nil
 }
 
-// run runs servers until the command's context ends, and says what runs where.
+// run runs nodes until the command's context ends.
 func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.Node) error {
-	return p.runUntil(c.Context(), c, config, nodes, func(h *opened, url string) { p.greet(config, h, url) })
+	herd, err := p.open(c, config, nodes)
+	if err != nil {
+		return err
+	}
+	defer herd.Close()
+	if !terminal(p.stdin) { // on a terminal SIGHUP means that the terminal is gone, and ends the program as usual
+		defer herd.ReloadOnHangup()()
+	}
+	return herd.Run(c.Context(), func() { p.greet(config, herd) })
 }
 
-// runUntil runs servers until ctx ends. It opens everything first, so that nothing runs when something cannot. It greets as serve does.
-func (p *program) runUntil(ctx context.Context, c *cobra.Command, config *configs.Config, nodes []configs.Node, greet func(h *opened, url string)) error {
-	if !slices.ContainsFunc(p.environ, func(v string) bool { return strings.HasPrefix(v, "GOMAXPROCS=") }) {
-		oversubscribe()
-	}
-	h, err := p.open(config, nodes)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	f := &fleet{load: func() (*configs.Config, error) { return p.load(c) }, started: config, config: config, logs: h.logs}
-	url := config.Bus.URL
-	if url == "" {
-		f.server, err = bus.StartServer(bus.ServerConfig{
-			Herd: config.Herd, Neighbours: neighbours(config.Topology()), Keys: bus.Keyring(config.Bus.Keys),
-			Listen: config.Bus.Listen, Micro: config.Bus.Micro, Log: node.NewServerLog(h.logs.For("nats.server")),
-		})
-		if errors.Is(err, bus.ErrNotStarted) {
-			err = fmt.Errorf("%w; free %s or give another address with --bus-listen", err, config.Bus.Listen)
-		}
-		if err != nil {
-			return err
-		}
-		defer f.server.Close()
-		url = f.server.URL()
-	}
-	counters, log := new(places.Counters), node.PlacesLog(h.logs.For("places"))
-	finder, err := finder(ctx, config, func(e places.Event) {
-		counters.Watch(e)
-		log(e)
+// open opens all that nodes need, so that nothing runs when something is missing.
+func (p *program) open(c *cobra.Command, config *configs.Config, nodes []configs.Node) (*process.Process, error) {
+	return process.Open(c.Context(), process.Config{
+		Config: config, Nodes: nodes, Reload: func() (*configs.Config, error) { return p.load(c) },
+		Version: ownVersion(), Stderr: p.stderr, Procs: p.variable("GOMAXPROCS") != "",
 	})
-	if err != nil {
-		return err
-	}
-	traces, err := openTraces(ctx, config, node.TracesLog(h.logs.For("traces")))
-	if err != nil {
-		return err
-	}
-	defer traces.close()
-	seen, err := observer(config, f.server)
-	if err != nil {
-		return err
-	}
-	for _, o := range h.open {
-		identity, err := credentials(config, o.Name)
-		if err == nil {
-			err = apart(o.tls, identity)
-		}
-		if err != nil {
-			return fmt.Errorf("node %s: %w", o.Name, err)
-		}
-		o.look.Observer = seen
-		d := f.dialer(o.Name, identity)
-		m := &member{o.node(config, d, finder, counters, traces.of(o.Name), h.logs), d}
-		if config.Bus.Micro {
-			d.Serve(&bus.Service{Version: ownVersion(), Where: m.Where})
-		}
-		f.members = append(f.members, m)
-	}
-	return p.serve(ctx, f, func() { greet(h, url) })
 }
 
-// oversubscribe has the runtime run twice as many threads at a time as there are processors. It looks at the network when one of them
-// has nothing to do, else only every 10 ms: on two processors a flood of searches kept others waiting that long.
-var oversubscribe = sync.OnceFunc(func() { runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0)) })
-
-// serve runs a fleet until ctx ends, or one node fails and ends the others. It greets when all are ready, or after a second all
-// the same.
-func (p *program) serve(ctx context.Context, f *fleet, greet func()) error {
-	unfollow := f.followHangups(p.stdin)
-	defer unfollow()
-	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error {
-		late := time.After(time.Second)
-		for _, m := range f.members {
-			select {
-			case <-m.Ready():
-			case <-late:
-				greet()
-				return nil
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		greet()
-		return nil
-	})
-	running.Go(func() error {
-		stayLean(ctx)
-		return nil
-	})
-	for _, m := range f.members {
-		running.Go(func() error {
-			if err := m.Run(ctx); err != nil {
-				return fmt.Errorf("node %s: %w", m.Name(), err)
-			}
-			return nil
-		})
+// greet prints which nodes run where, and what to try.
+func (p *program) greet(config *configs.Config, herd *process.Process) {
+	bus := "within this process only"
+	if url := herd.BusURL(); url != "" {
+		bus = redacted(config, url)
 	}
-	return running.Wait()
-}
-
-// greet says what runs where, and what to try.
-func (p *program) greet(config *configs.Config, h *opened, url string) {
-	where := "within this process only"
-	if url != "" {
-		where = redacted(config, url)
-	}
-	topology := config.Topology()
-	fmt.Fprintf(p.stdout, "%d of %d servers of herd %q, %d links, bus %s\n", len(h.open), len(topology.Nodes()), config.Herd, len(topology.Links()), where)
+	topology, nodes := config.Topology(), herd.Addresses()
+	fmt.Fprintf(p.stdout, "%d of %d servers of herd %q, %d links, bus %s\n", len(nodes), len(topology.Nodes()), config.Herd, len(topology.Links()), bus)
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	for _, o := range h.open {
+	for _, n := range nodes {
 		page := "-"
-		if o.http != nil {
-			page = "http://" + o.http.Addr().String() + "/"
+		if n.HTTP != "" {
+			page = "http://" + n.HTTP + "/"
 		}
-		var peers []string
-		for _, peer := range topology.Neighbours(o.Name) {
-			peers = append(peers, string(peer))
-		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", o.Name, o.clients.Addr(), page, strings.Join(peers, ", "))
+		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", n.Name, n.Clients, page, names(topology.Neighbours(n.Name)))
 	}
-	_ = table.Flush()                                      // an error shows with the next line
-	address, _ := reach(h.open[0].clients.Addr().String()) // a listener's address can be reached
+	_ = table.Flush()                             // an error shows with the next line
+	address, _ := process.Reach(nodes[0].Clients) // a listener's address can be reached
 	host, port, _ := net.SplitHostPort(address)
 	if config.TLS.Cert != "" {
-		fmt.Fprintf(p.stdout, "try: herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr %s --tls (--help tells of certificates)\n", address)
+		fmt.Fprintf(p.stdout, "try: herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr %s --tls (--help explains certificates)\n", address)
 		return
 	}
 	fmt.Fprintf(p.stdout, "try: printf 'IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\\n' | nc -q1 %s %s\n", host, port)
+}
+
+// redacted returns the bus's servers without their passwords.
+func redacted(config *configs.Config, url string) string {
+	if url != config.Bus.URL {
+		return url // of the embedded server, which has none
+	}
+	for _, v := range config.Values() {
+		if v.Key == "bus.url" {
+			url = v.Value
+		}
+	}
+	return strings.TrimSpace(url)
 }

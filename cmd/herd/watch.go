@@ -15,6 +15,7 @@ import (
 
 	"herd/bus"
 	"herd/bus/subject"
+	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node/line"
 )
@@ -27,7 +28,6 @@ const (
 // watcher shows the reports that travel on a bus.
 type watcher struct {
 	config           *configs.Config
-	url              string
 	from, to, client string // "": any
 	path             string // whose reports are followed; "": nobody's
 	raw, json        bool
@@ -138,8 +138,8 @@ func (w *watcher) run(ctx context.Context, config *configs.Config) error {
 		w.widths[0] = max(w.widths[0], len(n.Name))
 	}
 	w.widths[1] = w.widths[0]
-	var err error
-	if w.url, err = observable(config); err != nil {
+	observer, err := process.NewObserver(config)
+	if err != nil {
 		return err
 	}
 	watching, fail := context.WithCancelCause(ctx)
@@ -149,7 +149,7 @@ func (w *watcher) run(ctx context.Context, config *configs.Config) error {
 		w.client, w.follower = w.path, newFollower(config.Topology(), w.ink, w.print)
 		following.Go(func() { w.follower.run(watching) })
 	}
-	err = w.keep(watching)
+	err = w.keep(watching, observer)
 	fail(nil)
 	following.Wait()
 	if err != nil || ctx.Err() != nil {
@@ -158,53 +158,22 @@ func (w *watcher) run(ctx context.Context, config *configs.Config) error {
 	return context.Cause(watching)
 }
 
-// observable returns the URL of the bus.
-func observable(config *configs.Config) (string, error) {
-	switch {
-	case config.Bus.URL != "":
-		return config.Bus.URL, nil
-	case config.Bus.Listen == "":
-		return "", errors.New("the bus cannot be watched: neither bus.url nor bus.listen says where it is; name it with --bus-url")
-	}
-	address, err := reach(config.Bus.Listen)
-	if err != nil {
-		return "", fmt.Errorf("bus.listen: %w; name the bus with --bus-url", err)
-	}
-	return "nats://" + address, nil
-}
-
-// observerCredentials returns how an observer shows the bus who it is: nil if it does not.
-func observerCredentials(config *configs.Config) (*bus.Credentials, error) {
-	if config.Bus.Keys == "" {
-		return nil, nil
-	}
-	return bus.Keyring(config.Bus.Keys).Observer()
-}
-
 // keep observes until ctx ends, or the bus cannot be observed in the first place.
-func (w *watcher) keep(ctx context.Context) error {
-	identity, err := observerCredentials(w.config)
-	if err != nil {
-		return err
-	}
+func (w *watcher) keep(ctx context.Context, o *bus.Observer) error {
 	name := func(node string) string {
 		if node == "" {
 			return "*"
 		}
 		return node
 	}
-	where := fmt.Sprintf("%s.%s.%s.%s on %s", w.config.Herd, subject.Propagate, name(w.from), name(w.to), redacted(w.config, w.url))
+	where := fmt.Sprintf("%s.%s.%s.%s on %s", w.config.Herd, subject.Propagate, name(w.from), name(w.to), redacted(w.config, o.URL))
 	watched := false
-	observer := bus.Observer{
-		URL: w.url, Credentials: identity, Herd: w.config.Herd, Kind: subject.Propagate, From: w.from, To: w.to,
-		Ready: func() {
-			watched = true
-			fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
-		},
-		Receive: w.see,
-		Fault:   w.behind,
+	o.From, o.To, o.Receive, o.Fault = w.from, w.to, w.see, w.behind
+	o.Ready = func() {
+		watched = true
+		fmt.Fprintf(w.stderr, "watching %s; end with Ctrl-C\n", where)
 	}
-	return observer.Keep(ctx, maxWatchPause, func(why error, seen bool) error {
+	return o.Keep(ctx, maxWatchPause, func(why error, seen bool) error {
 		switch {
 		case !watched && errors.Is(why, bus.ErrRefused):
 			return fmt.Errorf("%w; does the bus let observers in? Give what it asks for with --bus-keys, or user and password in --bus-url", why)

@@ -152,7 +152,7 @@ func TestWatchNothing(t *testing.T) {
 	}{
 		{[]string{"--bus-url", "nats://joe:sesame@" + w.address}, exitFailed, "herd: bus: connect to nats://" + w.address + ": "},
 		{[]string{"--config", w.config}, exitFailed, "herd: bus: connect to nats://" + w.address + ": "},
-		{[]string{"--bus-listen", ""}, exitFailed, "herd: the bus cannot be watched: neither bus.url nor bus.listen says where it is; name it with --bus-url\n"},
+		{[]string{"--bus-listen", ""}, exitFailed, "herd: the bus cannot be observed: neither bus.url nor bus.listen says where it is; name it with --bus-url\n"},
 		{[]string{"--bus-listen", ":0"}, exitFailed, `herd: bus.listen: ":0" is any free port, and nobody knows which; name the bus with --bus-url` + "\n"},
 		{[]string{"--from", "Nobody"}, exitUsage, `herd: no node is named "Nobody"; 'herd topology check' lists them` + "\n"},
 		{[]string{"--to", "Nobody"}, exitUsage, `herd: no node is named "Nobody"; 'herd topology check' lists them` + "\n"},

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"herd/places/upstream"
 )
 
-// finder returns what answers WHATSAT in this process: the configured provider, and what lies between it and those who ask.
+// finder returns what answers WHATSAT in this process: the configured provider behind a cache and a fallback, where it has them.
 func finder(ctx context.Context, config *configs.Config, watch places.Watch) (places.Finder, error) {
 	name := config.Places.Provider
-	f, err := provider(ctx, config, watch)
+	f, err := Provider(ctx, config, watch)
 	if err != nil || name == "gazetteer" {
 		return f, err
 	}
@@ -32,8 +32,8 @@ func finder(ctx context.Context, config *configs.Config, watch places.Watch) (pl
 	return f, nil
 }
 
-// provider returns the configured provider itself.
-func provider(ctx context.Context, config *configs.Config, watch places.Watch) (places.Finder, error) {
+// Provider returns the configured provider itself, without a cache or a fallback.
+func Provider(ctx context.Context, config *configs.Config, watch places.Watch) (places.Finder, error) {
 	c := config.Places
 	up := upstream.Config{Rate: float64(c.Rate), Watch: watch}
 	switch c.Provider {

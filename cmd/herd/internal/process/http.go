@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"bytes"
@@ -12,11 +12,11 @@ import (
 	"herd/secret"
 )
 
-// minToken is the length of the shortest token: nobody guesses 16 characters.
+// minToken is the least number of characters of a token, so that nobody guesses one.
 const minToken = 16
 
-// looks returns who may look at a node over HTTP, which listens on l, and what there is to see.
-func looks(config *configs.Config, n configs.Node, l net.Listener) (status.Options, error) {
+// httpOptions returns what a node serves over HTTP on l, and to whom.
+func httpOptions(config *configs.Config, n configs.Node, l net.Listener) (status.Options, error) {
 	o := status.Options{Open: config.HTTP.Open, Pprof: config.HTTP.Pprof}
 	for host := range strings.SplitSeq(config.HTTP.Hosts, ",") {
 		if host = strings.TrimSpace(host); host != "" {
@@ -27,7 +27,7 @@ func looks(config *configs.Config, n configs.Node, l net.Listener) (status.Optio
 		o.Hosts = append(o.Hosts, host)
 	}
 	var err error
-	if o.Token, err = httpToken(config); err != nil {
+	if o.Token, err = HTTPToken(config); err != nil {
 		return o, err
 	}
 	to, ok := l.Addr().(*net.TCPAddr)
@@ -38,8 +38,8 @@ func looks(config *configs.Config, n configs.Node, l net.Listener) (status.Optio
 	return o, nil
 }
 
-// httpToken returns what those must show who look at nodes over HTTP, or nothing.
-func httpToken(config *configs.Config) (string, error) {
+// HTTPToken returns the token that the nodes ask for over HTTP, or "" if they ask for none.
+func HTTPToken(config *configs.Config) (string, error) {
 	token, err := secretText(config.HTTPToken(), "http.token_file", config.HTTP.TokenFile)
 	switch {
 	case err != nil:
@@ -59,7 +59,8 @@ func httpToken(config *configs.Config) (string, error) {
 	return token, nil
 }
 
-// secretText returns a secret: its variable's value or, if that is empty, what the file holds that a key of the configuration names.
+// secretText returns a secret: the value of its environment variable or, if that is empty, the content of the file at path, which is the value
+// of a key of the configuration.
 func secretText(value, key, path string) (string, error) {
 	if value != "" || path == "" {
 		return value, nil
