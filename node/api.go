@@ -44,7 +44,7 @@ func (n *Node) Converse(ctx context.Context, conn net.Conn) error {
 
 // missing says what keeps the node from being ready.
 func (n *Node) missing(now time.Time) (missing []string) {
-	if state := n.busState.Load().(string); state != connected {
+	if state := n.links.state.Load().(string); state != connected {
 		return []string{"the bus: " + state}
 	}
 	for _, l := range n.engine.Behind(now) {
@@ -75,7 +75,7 @@ func (n *Node) Counts() status.Counts {
 		{Name: "other", Outcome: status.Invalid, Times: m.Invalid},
 		{Name: "other", Outcome: status.TooLong, Times: m.TooLong},
 	}
-	for _, l := range n.links() {
+	for _, l := range n.links.all() {
 		c.LinkLag[string(l.Peer)] = l.lag
 	}
 	return c

@@ -208,7 +208,7 @@ func TestMissing(t *testing.T) {
 		if got, want := n.Health().Missing, []string{"the bus: not yet connected"}; !slices.Equal(got, want) {
 			t.Errorf("at first %q, want %q", got, want)
 		}
-		n.busState.Store(connected)
+		n.links.state.Store(connected)
 		n.engine.Connect(time.Now())
 		if got, want := n.Health().Missing, []string{"a heartbeat of Hands"}; !slices.Equal(got, want) {
 			t.Errorf("connected %q, want %q", got, want)

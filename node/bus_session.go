@@ -9,22 +9,15 @@ import (
 	"time"
 
 	"herd/bus/subject"
-	"herd/node/topology"
 
 	"go.uber.org/zap"
 
 	"herd/bus"
 	"herd/node/flood"
 	"herd/node/line"
-	"herd/node/status"
 )
 
-const (
-	subscribeTime = 5 * time.Second // between two attempts to subscribe to neighbours that the bus does not permit
-
-	connected    = "connected"
-	disconnected = "disconnected"
-)
+const subscribeTime = 5 * time.Second // between two attempts to subscribe to neighbours that the bus does not permit
 
 // busSession sends to the neighbours over one connection to the bus, and is subscribed to them.
 type busSession struct {
@@ -33,16 +26,16 @@ type busSession struct {
 	ctx  context.Context         // ends with the connection
 	fail context.CancelCauseFunc // ends the connection
 
-	// By link, what stops sending to the neighbour and waits until that has stopped. Guarded by Node.relinking.
+	// By link, what stops sending to the neighbour and waits until that has stopped. Guarded by linkSet.mu.
 	stops map[*link]func()
 }
 
-// serve runs a bus session over a new connection until ctx ends with it. The error is that of a bus that does not permit it.
-func (n *Node) serve(ctx context.Context, c bus.Conn) error {
+// runBusSession sends and receives over a connection until ctx ends with the connection. The error is that of a bus that does not permit it.
+func runBusSession(ctx context.Context, n *Node, c bus.Conn) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	b := &busSession{n, c, ctx, fail, make(map[*link]func())}
-	if err := n.startBusSession(b); err != nil {
+	if err := b.start(); err != nil {
 		return err
 	}
 	n.log.Info("bus connected")
@@ -51,46 +44,49 @@ func (n *Node) serve(ctx context.Context, c bus.Conn) error {
 		case <-ctx.Done():
 			again.Stop()
 		case <-again.C:
-			n.subscribeAgain(b)
+			b.subscribeAgain()
 		}
 	}
-	n.finishBusSession(b)
+	b.finish()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-func (n *Node) startBusSession(b *busSession) error {
-	n.relinking.Lock()
-	defer n.relinking.Unlock()
-	if err := b.subscribe(n.links()); err != nil {
+func (b *busSession) start() error {
+	n := b.node
+	n.links.mu.Lock()
+	defer n.links.mu.Unlock()
+	if err := b.subscribe(n.links.all()); err != nil {
 		return err
 	}
 	n.engine.Connect(time.Now())
-	b.sendTo(n.links())
-	n.busSession = b
-	n.busState.Store(connected)
-	n.look()
+	b.sendTo(n.links.all())
+	n.links.session = b
+	n.links.state.Store(connected)
+	n.tick()
 	return nil
 }
 
-func (n *Node) finishBusSession(b *busSession) {
-	n.relinking.Lock()
-	defer n.relinking.Unlock()
-	n.busSession = nil
+func (b *busSession) finish() {
+	n := b.node
+	n.links.mu.Lock()
+	defer n.links.mu.Unlock()
+	n.links.session = nil
 	for _, stop := range b.stops {
 		stop()
 	}
 	n.engine.Disconnect(time.Now())
-	n.busState.Store(disconnected)
+	n.links.state.Store(disconnected)
 }
 
 // subscribeAgain tries the neighbours that the bus did not permit: it may have read the topology later than this node.
-func (n *Node) subscribeAgain(b *busSession) {
-	n.relinking.Lock()
-	defer n.relinking.Unlock()
-	if err := b.subscribe(n.links()); err != nil {
+func (b *busSession) subscribeAgain() {
+	n := b.node
+	n.links.mu.Lock()
+	defer n.links.mu.Unlock()
+	if err := b.subscribe(n.links.all()); err != nil {
 		b.fail(err)
 	}
 }
@@ -129,40 +125,6 @@ func (b *busSession) sendTo(links []*link) {
 	}
 }
 
-// links returns the links to the neighbours.
-func (n *Node) links() []*link { return *n.linked.Load() }
-
-// Relink gives the node the neighbours of a topology instead of those it has. Links that stay go on without a gap; what is queued for a
-// neighbour that is none any more is dropped.
-func (n *Node) Relink(topology *topology.Topology) {
-	n.relinking.Lock()
-	defer n.relinking.Unlock()
-	before := n.links()
-	n.engine.Relink(time.Now(), topology, n.admit.Limits().Queue)
-	n.topology.Store(topology)
-	after := make([]*link, 0, len(before))
-	for _, l := range n.engine.Links() {
-		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
-		if i < 0 {
-			after = append(after, &link{Link: l, lag: status.NewLags()})
-		} else {
-			after = append(after, before[i])
-		}
-	}
-	// While the subscriptions change, messages may arrive from a neighbour of before or of after.
-	both := slices.Concat(after, slices.DeleteFunc(slices.Clone(before), func(l *link) bool { return slices.Contains(after, l) }))
-	n.linked.Store(&both)
-	defer n.linked.Store(&after)
-	if n.busSession == nil {
-		return
-	}
-	if err := n.busSession.subscribe(after); err != nil {
-		n.busSession.fail(err)
-		return
-	}
-	n.busSession.sendTo(after)
-}
-
 // send sends to one neighbour what its link has, as soon as it has something: a report alone when none waited before it, several in one
 // message when they come faster than they are sent. It returns when ctx ends or the connection fails.
 func (b *busSession) send(ctx context.Context, l *link) {
@@ -176,7 +138,7 @@ func (b *busSession) send(ctx context.Context, l *link) {
 		if !l.Next(time.Now(), &m) {
 			l.sending.Store(false)
 			select {
-			case n.idle <- struct{}{}:
+			case n.links.idle <- struct{}{}:
 			default:
 			}
 			due.Reset(time.Until(l.Due()))
@@ -200,7 +162,7 @@ func (b *busSession) send(ctx context.Context, l *link) {
 			b.fail(nil)
 			return
 		}
-		n.published(l, &m, message.Payload)
+		b.published(l, &m, message.Payload)
 	}
 	l.sending.Store(false)
 }
@@ -224,7 +186,8 @@ func appendReports(dst []byte, from line.NodeName, reports []line.Report) []byte
 }
 
 // published counts and logs what was sent.
-func (n *Node) published(l *link, m *flood.Message, payload []byte) {
+func (b *busSession) published(l *link, m *flood.Message, payload []byte) {
+	n := b.node
 	switch m.Kind {
 	case subject.Propagate:
 		l.reportsSent.Add(uint64(len(m.Reports)))

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -63,38 +62,6 @@ func newDisk(s *store.Store, always bool, log *zap.Logger, e *flood.Engine, j *j
 	}
 	d.moved.L = &d.mu
 	return d
-}
-
-// Run serves until ctx ends, or a listener or a disk that clients wait for fails; only then, and when what is known cannot be
-// loaded or is not on disk in the end, it returns an error.
-func (n *Node) Run(ctx context.Context) error {
-	if n.disk == nil {
-		return n.run(ctx)
-	}
-	if err := n.disk.load(ctx); err != nil {
-		for _, l := range n.listeners { // nobody was served
-			_ = l.Close()
-		}
-		return errors.Join(err, n.disk.store.Close())
-	}
-	within, fail := context.WithCancel(ctx)
-	defer fail()
-	rest, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives all that is pushed
-	defer stop()
-	var tasks sync.WaitGroup
-	tasks.Go(func() {
-		if n.disk.run(rest) != nil {
-			fail()
-		}
-	})
-	tasks.Go(func() { n.disk.watch(rest) })
-	err := n.run(within)
-	stop()
-	tasks.Wait()
-	if err == nil {
-		err = n.disk.dead // also if it failed when the node was ending anyhow
-	}
-	return errors.Join(err, n.disk.finish())
 }
 
 // load has the registry know what the store holds and is not too old. Nobody is told.

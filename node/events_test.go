@@ -116,7 +116,7 @@ func TestEventsOverHTTP(t *testing.T) {
 		}
 		stop()
 		synctest.Wait()
-		if goloman.watched.Load() != nil {
+		if goloman.watch.Load() != nil {
 			t.Error("Goloman tells somebody who is gone")
 		}
 		began := time.Now()
@@ -137,15 +137,15 @@ func TestViewers(t *testing.T) {
 		stuck := looks[0].Dial(t)
 		stuck.Send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		synctest.Wait()
-		if goloman.watched.Load() == nil {
+		if goloman.watch.Load() == nil {
 			t.Error("nobody watches")
 		}
 		time.Sleep(10*time.Second - 1)
-		if synctest.Wait(); goloman.watched.Load() == nil {
+		if synctest.Wait(); goloman.watch.Load() == nil {
 			t.Error("who takes nothing is cut off too early")
 		}
 		time.Sleep(time.Nanosecond)
-		if synctest.Wait(); goloman.watched.Load() != nil {
+		if synctest.Wait(); goloman.watch.Load() != nil {
 			t.Error("who takes nothing is not cut off")
 		}
 
@@ -179,7 +179,7 @@ func TestViewers(t *testing.T) {
 			next("hello")
 			stop()
 		}
-		if synctest.Wait(); goloman.watched.Load() != nil {
+		if synctest.Wait(); goloman.watch.Load() != nil {
 			t.Error("Goloman tells those who are gone")
 		}
 	})

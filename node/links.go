@@ -2,7 +2,9 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"herd/node/flood"
 	"herd/node/line"
 	"herd/node/status"
+	"herd/node/topology"
 )
 
 const maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound one sends
@@ -30,10 +33,10 @@ type link struct {
 // pending reports whether there is something that has not been sent.
 func (l *link) pending() bool { return l.sending.Load() || l.Queue.Len() > 0 }
 
-func (l *link) health(began, now time.Time) status.Link {
+func (l *link) health(started, now time.Time) status.Link {
 	counts, s := l.Queue.Counts(), l.Status()
-	if s.SilentSince.Before(began) {
-		s.SilentSince = began // there was no connection yet
+	if s.SilentSince.Before(started) {
+		s.SilentSince = started // there was no connection yet
 	}
 	h := status.Link{
 		Peer: string(l.Peer), State: s.State.String(), SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, QueueReports: l.Queue.Len(),
@@ -57,13 +60,66 @@ func (l *link) health(began, now time.Time) status.Link {
 	return h
 }
 
+// linkSet is a node's links to its neighbours, and their connection to the bus.
+type linkSet struct {
+	current  atomic.Pointer[[]*link]           // one for each neighbour, as in the engine
+	topology atomic.Pointer[topology.Topology] // which gives the node these neighbours
+	idle     chan struct{}                     // one slot: a link has sent all it had
+
+	mu      sync.Mutex  // held while current or session changes
+	session *busSession // nil: there is no connection
+
+	state  atomic.Value // string: connected, or why not
+	logged time.Time    // when the log last said why not; only the goroutine that runs the bus uses it
+}
+
+// State of a connection to the bus; another one says why there is none.
+const (
+	connected    = "connected"
+	disconnected = "disconnected" // there was one
+)
+
+// all returns the links.
+func (s *linkSet) all() []*link { return *s.current.Load() }
+
+// Relink gives the node the neighbours of a topology instead of those it has. Links that stay go on without a gap; what is queued for a
+// neighbour that is none any more is dropped.
+func (n *Node) Relink(topology *topology.Topology) {
+	n.links.mu.Lock()
+	defer n.links.mu.Unlock()
+	before := n.links.all()
+	n.engine.Relink(time.Now(), topology, n.admit.Limits().Queue)
+	n.links.topology.Store(topology)
+	after := make([]*link, 0, len(before))
+	for _, l := range n.engine.Links() {
+		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
+		if i < 0 {
+			after = append(after, &link{Link: l, lag: status.NewLags()})
+		} else {
+			after = append(after, before[i])
+		}
+	}
+	// While the subscriptions change, messages may arrive from a neighbour of before or of after.
+	both := slices.Concat(after, slices.DeleteFunc(slices.Clone(before), func(l *link) bool { return slices.Contains(after, l) }))
+	n.links.current.Store(&both)
+	defer n.links.current.Store(&after)
+	if n.links.session == nil {
+		return
+	}
+	if err := n.links.session.subscribe(after); err != nil {
+		n.links.session.fail(err)
+		return
+	}
+	n.links.session.sendTo(after)
+}
+
 // lost keeps and logs why there is no connection to the bus: at once when there was one, else when the reason has changed, at most once
 // a minute.
 func (n *Node) lost(err error) {
 	why := strings.TrimPrefix(err.Error(), "bus: ")
-	before := n.busState.Swap(why)
-	if before == disconnected || before != why && time.Since(n.complained) >= time.Minute {
-		n.complained = time.Now()
+	before := n.links.state.Swap(why)
+	if before == disconnected || before != why && time.Since(n.links.logged) >= time.Minute {
+		n.links.logged = time.Now()
 		n.log.Warn("bus away", zap.Error(err))
 	}
 }
@@ -71,7 +127,7 @@ func (n *Node) lost(err error) {
 // Receive receives a message of a neighbour, for [bus.Handler].
 func (n *Node) Receive(m bus.Message) {
 	var l *link
-	for _, each := range n.links() {
+	for _, each := range n.links.all() {
 		if string(each.Peer) == m.From {
 			l = each
 		}

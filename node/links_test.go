@@ -219,7 +219,8 @@ func TestStopTellsNeighbours(t *testing.T) {
 				}
 				return
 			}
-			<-time.After(drainTime)
+			time.Sleep(drainTime)
+			synctest.Wait() // the node's time is up at this instant as well: the gate opens when it has noticed
 			close(gate)
 			<-stopped
 			if got := n.about("stopping with reports not sent"); len(got) != 1 || time.Since(began) != drainTime {

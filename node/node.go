@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -74,17 +75,11 @@ type Node struct {
 	ready    chan struct{} // closed when ready
 	becoming sync.Once     // closes it
 
-	dialer                  bus.Dialer
-	linked                  atomic.Pointer[[]*link] // to each neighbour, as in engine
-	relinking               sync.Mutex              // held while that or busSession changes
-	busSession              *busSession             // nil: there is no connection
-	topology                atomic.Pointer[topology.Topology]
-	busState                atomic.Value      // string: "connected", or why not
-	complained              time.Time         // of the bus being away; only the goroutine that runs the bus uses it
-	idle                    chan struct{}     // one slot: a link has sent all it had
-	clientLag, neighbourLag *status.Histogram // from a client's time to its report's receipt here
+	dialer bus.Dialer
+	links  linkSet
+	watch  atomic.Pointer[status.Watch] // is told what happens; nil: nobody
 
-	watched atomic.Pointer[status.Watch] // is told what happens; nil: nobody
+	clientLag, neighbourLag *status.Histogram // from a client's time to the receipt of its report here, by who sent it to this node
 }
 
 // New returns a node that does nothing yet.
@@ -92,11 +87,11 @@ func New(c Config) *Node {
 	n := &Node{
 		name: c.Name, started: time.Now(), catchUp: c.CatchUp, retention: c.Retention, log: c.Log,
 		admit: admit.New(c.Limits, logRefusals(c.Log)), listeners: []net.Listener{c.Listener}, providers: c.Providers, tracer: c.Tracer,
-		ticking: make(chan struct{}, 1), ready: make(chan struct{}), dialer: c.Bus, idle: make(chan struct{}, 1),
+		ticking: make(chan struct{}, 1), ready: make(chan struct{}), dialer: c.Bus, links: linkSet{idle: make(chan struct{}, 1)},
 		clientLag: status.NewLags(), neighbourLag: status.NewLags(),
 	}
-	n.busState.Store("not yet connected")
-	n.linked.Store(new([]*link))
+	n.links.state.Store("not yet connected")
+	n.links.current.Store(new([]*link))
 	var incarnation subject.Incarnation
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
@@ -152,7 +147,7 @@ func logRefusals(log *zap.Logger) admit.Log {
 // because there may be fewer.
 func (n *Node) SetLimits(limits admit.Limits) {
 	n.admit.SetLimits(limits)
-	for _, l := range n.links() {
+	for _, l := range n.links.all() {
 		l.Queue.SetLimit(limits.Queue)
 	}
 }
@@ -170,13 +165,47 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Registry returns what the node knows.
 func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 
+// Run serves until ctx ends, or a listener or a disk that clients wait for fails; only then, and when what is known cannot be
+// loaded or is not on disk in the end, it returns an error.
+func (n *Node) Run(ctx context.Context) error {
+	if n.disk == nil {
+		return n.run(ctx)
+	}
+	if err := n.disk.load(ctx); err != nil {
+		for _, l := range n.listeners { // nobody was served
+			_ = l.Close()
+		}
+		return errors.Join(err, n.disk.store.Close())
+	}
+	within, fail := context.WithCancel(ctx)
+	defer fail()
+	rest, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives all that is pushed
+	defer stop()
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		if n.disk.run(rest) != nil {
+			fail()
+		}
+	})
+	tasks.Go(func() { n.disk.watch(rest) })
+	err := n.run(within)
+	stop()
+	tasks.Wait()
+	if err == nil {
+		err = n.disk.dead // also if it failed when the node was ending anyhow
+	}
+	return errors.Join(err, n.disk.finish())
+}
+
 // run serves until ctx ends or a listener fails; only then it returns an error.
 func (n *Node) run(ctx context.Context) error {
 	// What must outlive the sessions, so that what they have applied is still sent.
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var tasks sync.WaitGroup
-	tasks.Go(func() { bus.Run(rest, n.dialer, n, n.serve, n.lost) })
+	tasks.Go(func() {
+		bus.Run(rest, n.dialer, n, func(ctx context.Context, c bus.Conn) error { return runBusSession(ctx, n, c) }, n.lost)
+	})
 	tasks.Go(func() { n.admit.Run(rest) })
 	tasks.Go(func() { n.clock(rest) })
 
@@ -200,6 +229,38 @@ func (n *Node) run(ctx context.Context) error {
 	return err
 }
 
+// tick has the clock tick at once.
+func (n *Node) tick() {
+	select {
+	case n.ticking <- struct{}{}:
+	default:
+	}
+}
+
+// clock does what is due, until ctx ends, and notices when the node is ready.
+func (n *Node) clock(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for started := time.Now(); ; { // after a disk was read, which may have taken longer than anything here
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-n.ticking:
+		}
+		now := time.Now()
+		timer.Reset(n.engine.Tick(now).Sub(now))
+		switch waited := now.Sub(started); {
+		case n.links.state.Load() == connected && n.engine.CaughtUp(now):
+			n.becomeReady("caught up")
+		case n.links.state.Load() != connected && waited >= readyTime:
+			n.becomeReady("without a bus")
+		case waited >= n.catchUp:
+			n.becomeReady("not caught up in time")
+		}
+	}
+}
+
 func (n *Node) becomeReady(why string) {
 	n.becoming.Do(func() {
 		n.log.Info("ready", zap.String("why", why))
@@ -209,14 +270,14 @@ func (n *Node) becomeReady(why string) {
 
 // drain waits until what is queued has been sent, if there is a connection to the bus.
 func (n *Node) drain() {
-	if n.busState.Load() != connected {
+	if n.links.state.Load() != connected {
 		return
 	}
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
-	for slices.ContainsFunc(n.links(), (*link).pending) {
+	for slices.ContainsFunc(n.links.all(), (*link).pending) {
 		select {
-		case <-n.idle:
+		case <-n.links.idle:
 		case <-timer.C:
 			n.log.Warn("stopping with reports not sent")
 			return
@@ -230,7 +291,7 @@ func (n *Node) Health() status.Health {
 	sessions, _ := n.admit.Connections()
 	h := status.Health{
 		Node:          string(n.name),
-		Bus:           n.busState.Load().(string),
+		Bus:           n.links.state.Load().(string),
 		UptimeSeconds: time.Since(n.started).Seconds(),
 		Clients:       clients,
 		Digest:        fmt.Sprintf("%016x", digest),
@@ -250,7 +311,7 @@ func (n *Node) Health() status.Health {
 	if n.disk != nil {
 		h.Store = n.disk.health()
 	}
-	for _, l := range n.links() {
+	for _, l := range n.links.all() {
 		h.Links = append(h.Links, l.health(n.started, time.Now()))
 	}
 	return h

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,7 +12,7 @@ import (
 
 // notice logs what happens at the engine, and counts what was lost.
 func (n *Node) notice(e flood.Notice) {
-	if w := n.watched.Load(); w != nil {
+	if w := n.watch.Load(); w != nil {
 		w.Notice(e)
 	}
 	peer := zap.String("peer", string(e.Peer))
@@ -66,7 +65,7 @@ func (n *Node) notice(e flood.Notice) {
 	case flood.CutoffAhead:
 		n.admit.Refuse(admit.CutoffAhead, string(e.Peer), func() (string, any) { return "ahead", e.Duration })
 	}
-	n.look()
+	n.tick()
 }
 
 // keeps says for how long reports are kept.
@@ -75,36 +74,4 @@ func keeps(retention time.Duration) string {
 		return "for ever"
 	}
 	return retention.String()
-}
-
-// look has the clock look again.
-func (n *Node) look() {
-	select {
-	case n.ticking <- struct{}{}:
-	default:
-	}
-}
-
-// clock does what is due, until ctx ends, and notices when the node is ready.
-func (n *Node) clock(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for began := time.Now(); ; { // after a disk was read, which may have taken longer than anything here
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-n.ticking:
-		}
-		now := time.Now()
-		timer.Reset(n.engine.Tick(now).Sub(now))
-		switch waited := now.Sub(began); {
-		case n.busState.Load() == connected && n.engine.CaughtUp(now):
-			n.becomeReady("caught up")
-		case n.busState.Load() != connected && waited >= readyTime:
-			n.becomeReady("without a bus")
-		case waited >= n.catchUp:
-			n.becomeReady("not caught up in time")
-		}
-	}
 }

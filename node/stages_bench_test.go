@@ -48,7 +48,7 @@ func BenchmarkBatch(b *testing.B) {
 			payload = appendReports(payload[:0], "Hands", next())
 			b.StartTimer()
 			n.Receive(bus.Message{Kind: subject.Propagate, From: "Hands", Payload: payload})
-			for _, l := range n.links() {
+			for _, l := range n.links.all() {
 				popped = l.Queue.Pop(popped[:0], batch, 1<<15)
 			}
 		}

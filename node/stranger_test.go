@@ -71,7 +71,7 @@ func FuzzMessage(f *testing.F) {
 		if got := maps.Collect(texts(n.Registry())); !maps.Equal(got, want) {
 			t.Errorf("knows %v, want %v", got, want)
 		}
-		for _, l := range n.links() {
+		for _, l := range n.links.all() {
 			passed := make(map[string]bool)
 			for _, r := range l.Queue.Pop(nil, 1<<16, 1<<30) {
 				passed[r.String()] = true
