@@ -21,7 +21,7 @@ func write(t testing.TB, content string) string {
 	return path
 }
 
-// parsed returns a flag set with all of AddFlags that was given args.
+// parsed returns a flag set of all keys that has parsed args.
 func parsed(t testing.TB, args ...string) *pflag.FlagSet {
 	t.Helper()
 	fs := pflag.NewFlagSet("herd", pflag.ContinueOnError)
@@ -47,7 +47,7 @@ func value(t testing.TB, c *Config, name string) Value {
 // others are three values for a key, each different from the one before, and the first from the default.
 func others(t testing.TB, k key) [3]string {
 	t.Helper()
-	if k.within("tls") && k.is == "" { // a file, which its companions need
+	if k.within("tls") && k.is == "" { // a file, which its companions require
 		return [3]string{"a.pem", "b.pem", "c.pem"}
 	}
 	byCheck := map[string][3]string{
@@ -81,7 +81,7 @@ func others(t testing.TB, k key) [3]string {
 	return values
 }
 
-// companions are variables without which the value of a key has no meaning, and is refused.
+// companions are the variables without which a value of a key is refused.
 func companions(k key) []string {
 	switch k.name {
 	case "tls.cert":
@@ -265,7 +265,7 @@ func TestNodesBringLinks(t *testing.T) {
 	}
 }
 
-// What sets nothing leaves the defaults, and YAML that is only written differently means the same.
+// A file that sets nothing leaves the defaults, and other spellings of the same YAML mean the same.
 func TestSameAsDefaults(t *testing.T) {
 	want := fmt.Sprint(defaultConfig(t).Values())
 	for _, file := range []string{"", "\n", "# nothing\n", "---\n", "---\n...\n", "{}", "~", "limits:\nbus:\n  # url: x\n", "\ufefflimits: {}"} {

@@ -128,7 +128,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// In regions.yaml no link and no node is needed to hold the herd together.
+// regions.yaml stays connected without any one link or node.
 func TestRegions(t *testing.T) {
 	c, err := Load("regions.yaml", nil, nil)
 	if err != nil {
@@ -155,7 +155,7 @@ func TestRegions(t *testing.T) {
 	}
 }
 
-// hardened.yaml is the campus with every limit set, and nothing else but the log and the bus changed.
+// hardened.yaml is the campus with every limit set; it changes the log and the bus, and nothing else.
 func TestHardened(t *testing.T) {
 	c, err := Load("hardened.yaml", nil, nil)
 	if err != nil {

@@ -43,7 +43,7 @@ func TestValuesJSON(t *testing.T) {
 	}
 }
 
-// What Values shows can be given back, scalars as variables and lists in a file, and means the same.
+// What Values returns, given as variables and lists in a file, gives the same configuration.
 func TestRoundTrip(t *testing.T) {
 	for _, file := range []string{"herd.yaml", "ring.yaml", "regions.yaml"} {
 		first, err := Load(file, parsed(t, "--limits-idle=0", "--limits-line=1h0m1s", "--places-timeout=1500us", "--log-dir= a: #b\n"), nil)

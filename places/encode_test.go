@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// reply is an Answer as encoding/json understands it: its results are Places or json.RawMessages.
+// reply is an Answer for encoding/json, whose results are Places or json.RawMessages.
 type reply struct {
 	HTMLAttributions []string `json:"html_attributions"`
 	InfoMessages     []string `json:"info_messages,omitempty"`
@@ -18,7 +18,7 @@ type reply struct {
 	ErrorMessage     string   `json:"error_message,omitempty"`
 }
 
-// encodeSlowly is encode by encoding/json.
+// encodeSlowly is encode with encoding/json.
 func encodeSlowly(a *Answer) ([]byte, error) {
 	results := make([]any, len(a.Results))
 	for i, p := range a.Results {
@@ -67,7 +67,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// Lists are lists, even those that are nil.
+// A nil list is encoded as an empty one.
 func TestEncodeNil(t *testing.T) {
 	empty := &Answer{HTMLAttributions: []string{}, Results: []Place{{Types: []string{}}}}
 	if got, want := encode(&Answer{Results: []Place{{}}}), encode(empty); !bytes.Equal(got, want) {
@@ -75,7 +75,7 @@ func TestEncodeNil(t *testing.T) {
 	}
 }
 
-// Every character, alone and among others, and every way not to be UTF-8 that there is in two bytes.
+// Every character, alone and among others, and every invalid UTF-8 of two bytes.
 func TestAppendString(t *testing.T) {
 	check := func(s string) {
 		t.Helper()
@@ -124,7 +124,7 @@ func TestAppendFloat(t *testing.T) {
 	}
 }
 
-// What is not JSON, against what is agreed, does not spoil the answer.
+// A Raw that is not JSON, which providers must not return, does not break the answer.
 func TestEncodeUnsound(t *testing.T) {
 	for _, raw := range []string{"", " ", "{", `{"a":1}}`, "nul", "\xff"} {
 		a := &Answer{Results: []Place{{Name: "A", Types: []string{}, Raw: json.RawMessage(raw)}}, Status: OK}
@@ -134,7 +134,7 @@ func TestEncodeUnsound(t *testing.T) {
 	}
 }
 
-// Any answer is encoded as encoding/json does it.
+// Any answer is encoded as encoding/json encodes it.
 func FuzzEncode(f *testing.F) {
 	f.Add("name", "id", 34.06893, -118.445127, 4.5, 3, uint16(0xffff), `{"a":[1.50,{}]}`)
 	f.Add("\u2028\x00\"\\<&>\xff", "\b\f\n\r\t\x7f", 1e-7, 1e21, math.Copysign(0, -1), 0, uint16(0), ` [ ] `)

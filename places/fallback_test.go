@@ -13,14 +13,14 @@ func TestFallback(t *testing.T) {
 	denied := &Error{Status: RequestDenied, Err: errors.New("google: denied")}
 	second := gives(Answer{Results: []Place{at("near", 34.07, -118.44)}, InfoMessages: []string{"own"}})
 	for _, c := range []struct {
-		name   string
-		first  Finder
-		second Finder
-		status string
-		info   []string
-		err    string
-		when   time.Duration
-		fell   uint64
+		name      string
+		first     Finder
+		second    Finder
+		status    string
+		info      []string
+		err       string
+		when      time.Duration
+		fallbacks uint64
 	}{
 		{"not needed", gives(Answer{}), second, ZeroResults, nil, "", 0, 0},
 		{"first fails", fails(denied), second, OK, []string{"google: denied; these are places of the gazetteer", "own"}, "", 0, 1},
@@ -44,20 +44,20 @@ func TestFallback(t *testing.T) {
 				if took := time.Since(began); took != c.when {
 					t.Errorf("after %v, want %v", took, c.when)
 				}
-				if fell := counted.Counts()["google"].Fallbacks; fell != c.fell {
-					t.Errorf("fell back %d times, want %d", fell, c.fell)
+				if n := counted.Counts()["google"].Fallbacks; n != c.fallbacks {
+					t.Errorf("%d fallbacks, want %d", n, c.fallbacks)
 				}
 			})
 		})
 	}
 }
 
-// A client that is gone costs no search of the second.
+// A query whose caller has left does not reach the second.
 func TestFallbackForNobody(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	second := finderFunc(func(context.Context, Query) (Answer, error) {
-		t.Error("the second was asked")
+		t.Error("the second was queried")
 		return Answer{}, nil
 	})
 	if _, err := Fallback("google", fails(ctx.Err()), "gazetteer", second, func(Event) {}).Find(ctx, campus); !errors.Is(err, context.Canceled) {

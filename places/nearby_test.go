@@ -33,7 +33,7 @@ func at(name string, lat, lng float64) Place {
 	return Place{Name: name, PlaceID: "id-" + name, Geometry: Geometry{Location: Point{lat, lng}}, Types: []string{"park"}}
 }
 
-// campus asks for everything within 10 km.
+// campus is a query for everything within 10 km.
 var campus = Query{At: Point{34.06893, -118.445127}, Radius: 10, Bound: 20}
 
 func TestNearbyBytes(t *testing.T) {
@@ -102,7 +102,7 @@ const zero = `{
 
 func TestNearbyAsksNobody(t *testing.T) {
 	never := finderFunc(func(_ context.Context, q Query) (Answer, error) {
-		t.Errorf("asked %+v", q)
+		t.Errorf("queried %+v", q)
 		return Answer{}, nil
 	})
 	for _, q := range []Query{
@@ -171,7 +171,7 @@ func TestNearbyCuts(t *testing.T) {
 	}
 }
 
-// An answer that a cache shares with others stays as it is.
+// Nearby does not change the answer, which a cache may share.
 func TestNearbyLeavesTheAnswer(t *testing.T) {
 	shared := Answer{Results: []Place{{Name: "no types", Geometry: Geometry{Location: campus.At}}}}
 	body, _, _ := Nearby(t.Context(), gives(shared), campus)
@@ -183,7 +183,7 @@ func TestNearbyLeavesTheAnswer(t *testing.T) {
 	}
 }
 
-// A result that has the shape already keeps its members, their order, and how numbers and strings are spelt; information comes before it.
+// A raw result keeps its members, their order, and the spelling of numbers and strings; info_messages precede the results.
 func TestNearbyRaw(t *testing.T) {
 	raw := `{"zzz":1.50,"name":"\u0041 <b>\/&\u2028","geometry":{"location":{"lat":34.070,"lng":-1.18440e2}},"empty":{},"list":[ ]}`
 	a := Answer{InfoMessages: []string{"so & so"}, Results: []Place{{Name: "A", Geometry: Geometry{Location: campus.At}, Raw: json.RawMessage(raw)}}}
@@ -228,13 +228,13 @@ func TestNearbyFails(t *testing.T) {
 		{&Error{Status: ZeroResults, Err: plain}, UnknownError},
 		{&Error{Status: "", Err: plain}, UnknownError},
 	} {
-		const message = `asked in vain: no route to <host> & \"co\"\n\n`
-		body, status, n := Nearby(t.Context(), fails(fmt.Errorf("asked in vain: %w", c.err)), campus)
+		const message = `query failed: no route to <host> & \"co\"\n\n`
+		body, status, n := Nearby(t.Context(), fails(fmt.Errorf("query failed: %w", c.err)), campus)
 		want := "{\n  \"html_attributions\": [],\n  \"results\": [],\n  \"status\": \"" + c.status + "\",\n  \"error_message\": \"" + message + "\"\n}"
 		if string(body) != want || status != c.status || n != 0 {
 			t.Errorf("%#v:\n%s\nstatus %s, %d results; want\n%s", c.err, body, status, n, want)
 		}
-		if wrapped := fmt.Errorf("asked in vain: %w", c.err); !errors.Is(wrapped, plain) {
+		if wrapped := fmt.Errorf("query failed: %w", c.err); !errors.Is(wrapped, plain) {
 			t.Errorf("%#v does not unwrap to its cause", c.err)
 		}
 	}

@@ -37,7 +37,7 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// The points and codes of ten digits, or the first ten of longer ones, are cases
+// The points and the codes, of which longer ones are cut to ten digits, are cases
 // of test_data/encoding.csv in https://github.com/google/open-location-code.
 func TestGlobalCode(t *testing.T) {
 	for _, c := range []struct {
@@ -67,7 +67,7 @@ func TestGlobalCode(t *testing.T) {
 		{Point{-25.798, -59.812}, "5862652Q+R6"},
 		{Point{-18.32, 96.397}, "5MHRM9JW+2R"},
 		{Point{59.32, -157.21}, "93F48QCR+22"},
-		// the pole belongs to the cell beside it, and so does all beyond it
+		// the pole and latitudes beyond it belong to the cell beside it
 		{Point{90, 1}, "CFX3X2X2+X2"},
 		{Point{92, 1}, "CFX3X2X2+X2"},
 		{Point{-90, -180}, "22222222+22"},
@@ -85,7 +85,7 @@ func TestGlobalCode(t *testing.T) {
 	}
 }
 
-// What is no point has no meaningful code, but must not panic.
+// The code of coordinates that are not numbers is meaningless, but there is no panic.
 func TestGlobalCodeOfNoPoint(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64} {
 		for _, p := range []Point{{v, 0}, {0, v}} {

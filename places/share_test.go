@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// slow is a Finder that answers a while after it was asked, or fails when ctx ends before.
+// slow is a Finder that answers after a while, or fails when ctx is done before.
 type slow struct {
-	takes time.Duration
-	fail  error
-	asked atomic.Int32
-	ended atomic.Int32 // because of ctx
+	takes   time.Duration
+	fail    error
+	queries atomic.Int32
+	ended   atomic.Int32 // because ctx was done
 }
 
 func (s *slow) Find(ctx context.Context, q Query) (Answer, error) {
-	n := s.asked.Add(1)
+	n := s.queries.Add(1)
 	select {
 	case <-time.After(s.takes):
 		return Answer{Results: []Place{at(fmt.Sprintf("answer %d", n), q.At.Lat, q.At.Lng)}}, s.fail
@@ -31,28 +31,28 @@ func (s *slow) Find(ctx context.Context, q Query) (Answer, error) {
 	}
 }
 
-// asker asks after a while, and waits for so long.
-type asker struct {
-	after, patience time.Duration
-	query           Query
+// caller makes a query after a while, with a time limit.
+type caller struct {
+	after, limit time.Duration
+	query        Query
 }
 
-// outcome is when an asker had what.
+// outcome is what a caller got, and when.
 type outcome struct {
 	when time.Duration
 	what string // name of the first result, or the error
 }
 
-// asking has all askers ask, in fake time, and returns what each got.
-func asking(t *testing.T, f Finder, askers ...asker) []outcome {
+// callAll makes the queries of all callers, in fake time, and returns their outcomes.
+func callAll(t *testing.T, f Finder, callers ...caller) []outcome {
 	t.Helper()
-	got := make([]outcome, len(askers))
+	got := make([]outcome, len(callers))
 	began := time.Now()
 	var all sync.WaitGroup
-	for i, a := range askers {
+	for i, a := range callers {
 		all.Go(func() {
 			time.Sleep(a.after)
-			ctx, cancel := context.WithTimeout(t.Context(), a.patience)
+			ctx, cancel := context.WithTimeout(t.Context(), a.limit)
 			defer cancel()
 			answer, err := f.Find(ctx, a.query)
 			got[i].when = time.Since(began)
@@ -65,7 +65,6 @@ func asking(t *testing.T, f Finder, askers ...asker) []outcome {
 	return got
 }
 
-// Each row is one case of who waits for whom.
 func TestShare(t *testing.T) {
 	const second = time.Second
 	q, other := campus, campus
@@ -73,51 +72,51 @@ func TestShare(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		finder  *slow
-		askers  []asker
+		callers []caller
 		want    []outcome
-		asked   int32
+		queries int32
 		ended   int32
 		sharing int
 	}{
 		{
-			"the same question is asked once", &slow{takes: second},
-			[]asker{{0, 2 * second, q}, {second / 2, 2 * second, q}, {second / 2, 2 * second, other}},
+			"equal queries in flight are made once", &slow{takes: second},
+			[]caller{{0, 2 * second, q}, {second / 2, 2 * second, q}, {second / 2, 2 * second, other}},
 			[]outcome{{second, "answer 1"}, {second, "answer 1"}, {3 * second / 2, "answer 2"}},
 			2, 0, 1,
 		},
 		{
-			"what was answered is asked again", &slow{takes: second},
-			[]asker{{0, 2 * second, q}, {second + 1, 2 * second, q}},
+			"a query is made again after it was answered", &slow{takes: second},
+			[]caller{{0, 2 * second, q}, {second + 1, 2 * second, q}},
 			[]outcome{{second, "answer 1"}, {2*second + 1, "answer 2"}},
 			2, 0, 0,
 		},
 		{
 			"a failure is shared too", &slow{takes: second, fail: errors.New("no")},
-			[]asker{{0, 2 * second, q}, {second / 2, 2 * second, q}},
+			[]caller{{0, 2 * second, q}, {second / 2, 2 * second, q}},
 			[]outcome{{second, "no"}, {second, "no"}},
 			1, 0, 1,
 		},
 		{
-			"the question ends with the only one who waits", &slow{takes: 9 * second},
-			[]asker{{0, second, q}},
+			"the flight ends with its only caller", &slow{takes: 9 * second},
+			[]caller{{0, second, q}},
 			[]outcome{{second, "slow: gave up: context deadline exceeded"}},
 			1, 1, 0,
 		},
 		{
-			"one who has less time leaves, and nothing else changes", &slow{takes: 2 * second},
-			[]asker{{0, 3 * second, q}, {second / 2, second / 2, q}},
+			"a caller with less time leaves, and nothing else changes", &slow{takes: 2 * second},
+			[]caller{{0, 3 * second, q}, {second / 2, second / 2, q}},
 			[]outcome{{2 * second, "answer 1"}, {second, "shared: no answer in time: context deadline exceeded"}},
 			1, 0, 1,
 		},
 		{
-			"one who has more time than the first asks again", &slow{takes: 2 * second},
-			[]asker{{0, second, q}, {second / 2, 3 * second, q}, {second / 2, 3 * second, q}},
+			"a caller with more time than the first makes the query again", &slow{takes: 2 * second},
+			[]caller{{0, second, q}, {second / 2, 3 * second, q}, {second / 2, 3 * second, q}},
 			[]outcome{{second, "shared: no answer in time: context deadline exceeded"}, {3 * second, "answer 2"}, {3 * second, "answer 2"}},
 			2, 1, 3,
 		},
 		{
-			"one who has hardly more time than the first does not ask again", &slow{takes: 9 * second},
-			[]asker{{0, 2 * second, q}, {second / 100, 2 * second, q}, {second / 2, 2 * second, q}, {second, 2 * second, q}},
+			"a caller with hardly more time than the first does not", &slow{takes: 9 * second},
+			[]caller{{0, 2 * second, q}, {second / 100, 2 * second, q}, {second / 2, 2 * second, q}, {second, 2 * second, q}},
 			[]outcome{
 				{2 * second, "shared: no answer in time: context deadline exceeded"},
 				{2 * second, "slow: gave up: context deadline exceeded"},
@@ -130,15 +129,15 @@ func TestShare(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var counted Counters
-				got := asking(t, Share("shared", c.finder, counted.Watch), c.askers...)
+				got := callAll(t, Share("shared", c.finder, counted.Watch), c.callers...)
 				for i := range got {
-					// Who leaves and who ends are both there at the end of the time: either text will do.
+					// The caller and the flight time out at the same instant: either error may come first.
 					if got[i].when != c.want[i].when || got[i].what != c.want[i].what && !strings.Contains(got[i].what, "context deadline exceeded") {
-						t.Errorf("asker %d: %v, want %v", i, got[i], c.want[i])
+						t.Errorf("caller %d: %v, want %v", i, got[i], c.want[i])
 					}
 				}
-				if asked, ended := c.finder.asked.Load(), c.finder.ended.Load(); asked != c.asked || ended != c.ended {
-					t.Errorf("asked %d times, of which %d ended early; want %d, %d", asked, ended, c.asked, c.ended)
+				if queries, ended := c.finder.queries.Load(), c.finder.ended.Load(); queries != c.queries || ended != c.ended {
+					t.Errorf("%d queries, of which %d ended early; want %d, %d", queries, ended, c.queries, c.ended)
 				}
 				if n := counted.Counts()["shared"].Joined; n != uint64(c.sharing) {
 					t.Errorf("%d shared, want %d", n, c.sharing)
@@ -148,7 +147,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// When the first is gone, and nobody hurries the question, the others get its answer; when all are gone, it ends at once.
+// When the first caller leaves, the others still get the answer; when all leave, the flight ends at once.
 func TestShareOutlivesTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &slow{takes: time.Second}

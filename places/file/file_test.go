@@ -21,7 +21,7 @@ import (
 
 var _ places.Finder = (*File)(nil)
 
-// opened writes places into a file and opens it.
+// opened writes places to a file and opens it.
 func opened(t testing.TB, o Origin, all []places.Place) *File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "places.tsv.zst")
@@ -35,7 +35,7 @@ func opened(t testing.TB, o Origin, all []places.Place) *File {
 	return f
 }
 
-// random are places crowded where a search can go wrong, with texts of all lengths.
+// random returns places where searches are difficult, with texts of all lengths.
 func random(rng *rand.Rand, n int) []places.Place {
 	centres := []places.Point{{Lat: 90}, {Lat: -90}, {Lat: 0, Lng: 180}, {Lat: -17, Lng: -179.9}, {Lat: 51.25, Lng: 7}, {Lat: 42.5, Lng: 1.5}}
 	all := make([]places.Place, n)
@@ -49,7 +49,7 @@ func random(rng *rand.Rand, n int) []places.Place {
 	return all
 }
 
-// The answers are those of brute force: the same places, whole, in the same order.
+// Answers are equal to those of brute force.
 func TestFind(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	all := random(rng, 9000)
@@ -99,7 +99,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Without an attribution there is none.
+// An answer has an attribution only if the file does.
 func TestNoAttribution(t *testing.T) {
 	f := opened(t, Origin{}, sample())
 	a, err := f.Find(t.Context(), places.Query{At: places.Point{Lat: 1.5, Lng: -2.25}, Radius: 1, Bound: 3})
@@ -155,7 +155,7 @@ func TestFindFaults(t *testing.T) {
 	}
 }
 
-// Texts that fill a part to its end, and rows whose last text is empty.
+// Texts that fill a part of table.texts to its end, and rows whose last text is empty.
 func TestParts(t *testing.T) {
 	for extra := range 3 {
 		var all []places.Place
@@ -181,7 +181,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// BenchmarkLoad reads a million places with names of 20 bytes and vicinities of 30. heap-B/place is what they hold on to.
+// BenchmarkLoad reads a million places with names of 20 bytes and vicinities of 30. heap-B/place is the memory that they keep.
 func BenchmarkLoad(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var out bytes.Buffer
@@ -199,10 +199,10 @@ func BenchmarkLoad(b *testing.B) {
 	if err := w.Close(); err != nil {
 		b.Fatal(err)
 	}
-	w = nil // it would be counted
+	w = nil // so that its memory is not counted
 	var before, after runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what pools held on to
+	runtime.GC() // frees what is in pools
 	runtime.ReadMemStats(&before)
 	var t *table
 	for b.Loop() {
@@ -218,7 +218,7 @@ func BenchmarkLoad(b *testing.B) {
 	runtime.KeepAlive(&out)
 }
 
-// BenchmarkFind asks for 20 of 9,000 places.
+// BenchmarkFind searches 20 of 9,000 places.
 func BenchmarkFind(b *testing.B) {
 	f := opened(b, Origin{}, random(rand.New(rand.NewPCG(3, 4)), 9000))
 	b.ReportAllocs()

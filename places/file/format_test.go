@@ -15,7 +15,7 @@ import (
 
 const header = "id\tname\tlat\tlon\ttypes\tvicinity\n"
 
-// scripts are names as people write them, which have to come out byte for byte.
+// scripts are names in many scripts, which have to be kept byte for byte.
 var scripts = []string{
 	"Café", "Cafe\u0301", "Пушкинъ", "東京タワー", "مسجد الحرام", "בית הכנסת", "ร้านอาหาร", "🏔️👩‍👩‍👧", "हिन्दी", "한글", "ტაძარი", "A\u202eB", "\"quoted\", 'too'", "a, b; c", "\\t", "#1 Bar",
 }
@@ -24,7 +24,7 @@ func place(id, name string, lat, lng float64, vicinity string, types ...string) 
 	return places.Place{PlaceID: id, Name: name, Geometry: places.Geometry{Location: places.Point{Lat: lat, Lng: lng}}, Types: types, Vicinity: vicinity}
 }
 
-// sample are places at the limits of what a file holds.
+// sample returns places at the limits of a file.
 func sample() []places.Place {
 	all := []places.Place{
 		place("a", "A", 90, 180, "", "a"),
@@ -74,7 +74,7 @@ func readAll(r io.Reader) (o Origin, all []places.Place, err error) {
 	}
 }
 
-// What is written is read, byte for byte, and the text is what the package says.
+// What is written is read back unchanged, and the format is that of the package comment.
 func TestRoundTrip(t *testing.T) {
 	o := Origin{Attribution: `<a href="https://example.org">© Ünser & Co</a>`, Licence: "CC BY 4.0: see", Source: "my # file.csv"}
 	data := written(t, o, sample())
@@ -109,7 +109,7 @@ func unpack(t testing.TB, data []byte) string {
 	return string(text)
 }
 
-// A file made by hand: other remarks, ends of lines of Windows, more digits than count.
+// A file written by hand: other remarks, CRLF, more digits than are kept.
 func TestByHand(t *testing.T) {
 	text := "# my places\r\n#attribution:  Me \r\n# licence:\n" + strings.TrimSuffix(header, "\n") + "\r\n1\tÅ\t1.00000004\t-000.50\tbar\t\r\n2\tB\t1.00000006\t.5\tbar\tX"
 	o, got, err := readAll(strings.NewReader(text))
@@ -119,7 +119,7 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// Faults are errors that say where.
+// Errors name the place of the fault.
 func TestFaults(t *testing.T) {
 	good := "1\tA\t1\t2\tbar\t\n"
 	whole := written(t, Origin{}, sample())
@@ -161,7 +161,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A Writer refuses what a Reader would.
+// A Writer refuses what a Reader refuses.
 func TestWriterFaults(t *testing.T) {
 	w, err := NewWriter(io.Discard, Origin{})
 	if err != nil {
@@ -187,7 +187,7 @@ func TestWriterFaults(t *testing.T) {
 	}
 }
 
-// What can be read can be written, is the same when it is read again, and is found where it is.
+// Whatever is read can be written and read back unchanged, and is found at its position.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("# attribution: Ä\n" + header + "1\tÅ\t1.5\t-000.50\tbar,cafe\t\r\n2\tB\t1.00000006\t.5\tbar\tX"))
 	f.Add([]byte(header + "x\t\xff\t1e1\t+0\tB\t \n"))
@@ -198,7 +198,7 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		o, all, err := readAll(bytes.NewReader(data))
-		if err != nil || len(all) > 1000 { // a few compressed bytes may stand for very many
+		if err != nil || len(all) > 1000 { // a few compressed bytes may become very many
 			return
 		}
 		again, same, err := readAll(bytes.NewReader(written(t, o, all)))
@@ -207,7 +207,7 @@ func FuzzReader(f *testing.F) {
 		}
 		tab, err := load(bytes.NewReader(data))
 		if err != nil {
-			return // an id comes twice
+			return // an id is not unique
 		}
 		for _, p := range all {
 			p.PlusCode.GlobalCode = places.GlobalCode(p.Geometry.Location)

@@ -8,8 +8,8 @@ import (
 	"herd/places"
 )
 
-// BenchmarkLoad decompresses and indexes the embedded table. heap-MB is what the
-// table holds on to.
+// BenchmarkLoad decompresses and indexes the embedded table. heap-MB is the memory
+// that the table keeps.
 func BenchmarkLoad(b *testing.B) {
 	b.ReportAllocs()
 	var before, after runtime.MemStats
@@ -23,13 +23,13 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 	runtime.GC()
-	runtime.GC() // what pools held on to
+	runtime.GC() // frees what is in pools
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "heap-MB")
 	runtime.KeepAlive(t)
 }
 
-// BenchmarkFind asks for 20 places at the campus, in the densest part of the
+// BenchmarkFind searches 20 places at the campus, in the densest part of the
 // table, where all rows of the circle would be many, and where there is nothing.
 func BenchmarkFind(b *testing.B) {
 	for _, at := range []struct {
@@ -61,7 +61,7 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// BenchmarkNearby is all that a WHATSAT costs but its way to the client.
+// BenchmarkNearby is the cost of a WHATSAT without the network.
 func BenchmarkNearby(b *testing.B) {
 	g := opened()
 	for _, q := range []places.Query{{At: campus, Radius: 10, Bound: 5}, {At: campus, Radius: 50, Bound: 20}} {

@@ -144,7 +144,7 @@ func TestNearbyBytes(t *testing.T) {
 	}
 }
 
-// small is a table with one place of each sort that results differ in.
+// small returns a table with one place of each kind that is treated differently.
 func small(t *testing.T) *table {
 	at := func(id string, lat, lng float64, kind, country, admin1 string) record {
 		k, known := slices.BinarySearch(kinds, kind)
@@ -197,7 +197,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// gate is data that can be read once it is opened.
+// gate is a file system that blocks until it is opened.
 type gate struct {
 	fs.FS
 	open chan struct{}

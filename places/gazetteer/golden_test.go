@@ -10,7 +10,7 @@ import (
 	"herd/places"
 )
 
-// Replies are to the byte what they always were, over 2,000 questions about anywhere, mostly where places are.
+// The replies to 2,000 queries, mostly where places are, do not change by a byte.
 func TestGolden(t *testing.T) {
 	w := worldTable(t)
 	rng := rand.New(rand.NewPCG(5, 6))

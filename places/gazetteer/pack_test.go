@@ -105,7 +105,7 @@ func TestPackFaults(t *testing.T) {
 	}
 }
 
-// zst compresses a transposed table, sound or not.
+// zst compresses a transposed table, valid or not.
 func zst(t *testing.T, text string) []byte {
 	t.Helper()
 	enc, err := zstd.NewWriter(nil)

@@ -85,7 +85,7 @@ func TestDegrees(t *testing.T) {
 	}
 }
 
-// What parses is formatted to the same bytes.
+// Whatever is parsed is formatted to the same bytes.
 func FuzzParseRecord(f *testing.F) {
 	f.Add(goodRow)
 	f.Add("c382\tAmundsen–Scott South Pole Station\t-90\t0\tpoint_of_interest\tAQ\t1000000\tcurated\t")

@@ -44,7 +44,7 @@ func tableOf(t testing.TB, records []record, names map[string]string) *table {
 	return tab
 }
 
-// Searches of the embedded table agree with brute force, around its own places and anywhere. Those equally far are in the order of their ids.
+// Searches of the embedded table, around its own places and anywhere, are equal to those by brute force. Equally distant places are in the order of their ids.
 func TestNearestWorld(t *testing.T) {
 	w := worldTable(t)
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -96,7 +96,7 @@ func TestNearestWorld(t *testing.T) {
 	}
 }
 
-// A table stays in order, without a row lost, and its parts add up.
+// A table is sorted and has all rows, and the offsets of its texts are contiguous.
 func TestWorldTable(t *testing.T) {
 	w := worldTable(t)
 	ids := make(map[string]bool, len(w.rows))

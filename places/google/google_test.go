@@ -19,7 +19,7 @@ var (
 	nearby5 = places.Query{At: campus, Radius: 10, Bound: 5}
 )
 
-// serve returns a server and how to ask it.
+// serve returns a server and the Config to query it.
 func serve(t *testing.T) (*placestest.Server, Config) {
 	t.Helper()
 	server := new(placestest.Server)
@@ -83,7 +83,7 @@ func TestNew(t *testing.T) {
 	if got := server.Requests(); len(got) != 1 || got[0] != request {
 		t.Errorf("%q\nwant\n%q", got, request)
 	}
-	// nothing further than asked
+	// nothing outside the circle
 	if _, status, _ := places.Nearby(t.Context(), f, places.Query{At: campus, Radius: 1, Bound: 5}); status != places.ZeroResults {
 		t.Errorf("within 1 km: %s", status)
 	}
@@ -163,7 +163,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// Nothing found is an empty object, and nothing else.
+// The answer without places is an empty object; others are malformed.
 func TestNothing(t *testing.T) {
 	for text, want := range map[string]string{
 		"{}": "<nil>", " {\n}\n": "<nil>", `{"places":[]}`: "<nil>", "null": "malformed answer: no places", `{"status":"OK"}`: "malformed answer: no places",
@@ -175,7 +175,7 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// A key that is wrong is a bad request for Google, but not for us.
+// A wrong key, which Google answers as a bad request, has the status REQUEST_DENIED.
 func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"error":{"code":400,"message":"API key not valid.","details":[{},{"reason":"API_KEY_INVALID"}]}}`: "REQUEST_DENIED status 400: API key not valid.",
@@ -191,7 +191,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Every place that is decoded can be given to a client, if need be without some.
+// Whatever is decoded can be sent to a client.
 func FuzzNew(f *testing.F) {
 	for _, name := range []string{"new_searchnearby_ok.json", "new_searchnearby_zero.json", "new_error_403.json", "legacy_ok.json"} {
 		f.Add(string(placestest.Fixture(name)))
@@ -199,7 +199,7 @@ func FuzzNew(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { sound(t, text, decode) })
 }
 
-// sound checks what decode makes of text.
+// sound checks the places that decode returns for text.
 func sound(t *testing.T, text string, decode func([]byte) (places.Answer, error)) {
 	a, err := decode([]byte(text))
 	if err != nil {

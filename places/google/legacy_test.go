@@ -12,7 +12,7 @@ import (
 	"herd/places/upstream"
 )
 
-// Each result is as it came but for white space: members, their order, and how numbers and strings are spelt.
+// Each result is as Google sent it, except for white space.
 func TestLegacy(t *testing.T) {
 	server, c := serve(t)
 	l, err := NewLegacy(c)
@@ -88,7 +88,7 @@ func TestLegacy(t *testing.T) {
 	}
 }
 
-// What no place is as long as is left out; one that is just not too long is there.
+// A result longer than maxResult is left out; one just as long is not.
 func TestLegacyLongResult(t *testing.T) {
 	result := func(bytes int) string {
 		const text = `{"name":"x","geometry":{"location":{"lat":1,"lng":1}}}`
@@ -139,7 +139,7 @@ func TestLegacyHidesTheKey(t *testing.T) {
 	}
 }
 
-// Nor is it in what comes as a place.
+// The key is not in results either.
 func TestLegacyHidesTheKeyInPlaces(t *testing.T) {
 	n := placestest.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"status":"OK","results":[{"name":"%s","geometry":{"location":{"lat":34.07,"lng":-118.44}}}]}`, r.FormValue("key"))
@@ -156,7 +156,7 @@ func TestLegacyHidesTheKeyInPlaces(t *testing.T) {
 	}
 }
 
-// failing is a way to nowhere that says where it was to lead.
+// failing is a transport whose errors show the URL.
 type failing struct{}
 
 func (failing) RoundTrip(r *http.Request) (*http.Response, error) {

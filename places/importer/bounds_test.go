@@ -7,7 +7,7 @@ import (
 	"herd/places/importer/pbf"
 )
 
-// What lies across the antimeridian is there, and not on the other side of the world.
+// The middle of a place across the antimeridian is there, not on the other side of the world.
 func TestAntimeridian(t *testing.T) {
 	island := []string{"name", "Taveuni", "natural", "peninsula", "place", "island"}
 	_, osm := imported(t, Config{Input: extract(

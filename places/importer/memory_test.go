@@ -63,7 +63,7 @@ func synthetic(t testing.TB, nodes int) string {
 	return path
 }
 
-// peak imports an extract and returns the most memory that was in use on the way, in bytes.
+// peak imports an extract and returns the greatest heap size in bytes.
 func peak(t testing.TB, path string, refs int) (heap uint64, r Result) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -84,7 +84,7 @@ func peak(t testing.TB, path string, refs int) (heap uint64, r Result) {
 	runtime.ReadMemStats(&before)
 	pass := 0
 	s := newSink(w, &input{format: OSM, size: info.Size()}, Config{Progress: func(done Progress) {
-		if pass == done.Passes { // a pass begins when as much waits as may
+		if pass == done.Passes { // a pass begins when the limit of pending places is reached
 			return
 		}
 		pass = done.Passes
@@ -100,7 +100,7 @@ func peak(t testing.TB, path string, refs int) (heap uint64, r Result) {
 	return heap - before.HeapAlloc, s.result
 }
 
-// Ten times the file takes no more memory, though it needs many times the nodes that are held at a time.
+// A file ten times the size takes no more memory, though it needs many more nodes than are held at a time.
 func TestMemory(t *testing.T) {
 	const refs = 20_000
 	small, one := peak(t, synthetic(t, 50_000), refs)
@@ -115,7 +115,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkOSM imports an extract of a million nodes of which 160,000 places are made.
+// BenchmarkOSM imports an extract of a million nodes with 160,000 places.
 func BenchmarkOSM(b *testing.B) {
 	path := synthetic(b, 1_000_000)
 	out := filepath.Join(b.TempDir(), "places.tsv.zst")

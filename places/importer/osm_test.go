@@ -24,7 +24,7 @@ import (
 
 const andorra = "testdata/andorra-poi.osm.pbf"
 
-// imported imports and returns the places of the file that was made, by id.
+// imported runs an import and returns the places of its output, by id.
 func imported(t testing.TB, c Config) (Result, map[string]places.Place) {
 	t.Helper()
 	if c.Output == "" {
@@ -67,7 +67,7 @@ func imported(t testing.TB, c Config) (Result, map[string]places.Place) {
 	return r, all
 }
 
-// The counts were made once by another reader of extracts: 1126 objects have a name, 609 have a key of a place but no name.
+// The counts are those of another reader of extracts: 1126 objects have a name, 609 have a key of a place but no name.
 func TestAndorra(t *testing.T) {
 	r, _ := imported(t, Config{Input: andorra})
 	want := Result{
@@ -79,7 +79,7 @@ func TestAndorra(t *testing.T) {
 	}
 }
 
-// element is an object of an answer of Overpass.
+// element is an object in an answer of Overpass.
 type element struct {
 	Type     string
 	ID       int64
@@ -88,7 +88,7 @@ type element struct {
 	Tags     map[string]string
 }
 
-// A file that was imported is a provider as any other.
+// An imported file keeps the contract of providers.
 func TestConformance(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "andorra.tsv.zst")
 	imported(t, Config{Input: andorra, Output: out})
@@ -97,7 +97,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// What Overpass finds around Andorra la Vella is found in the file, at the same distances.
+// The places that Overpass finds around Andorra la Vella are found in the file, at the same distances.
 func TestOverpass(t *testing.T) {
 	text, err := os.ReadFile("testdata/andorra_around_1000m.json")
 	if err != nil {
@@ -141,7 +141,7 @@ func TestOverpass(t *testing.T) {
 	}
 }
 
-// The middles of bounding boxes are those that a reader finds who holds the whole file in memory, however little is held at a time.
+// The middles of boxes are those computed with the whole file in memory, however small the limits are.
 func TestPositions(t *testing.T) {
 	data, err := os.ReadFile(andorra)
 	if err != nil {
@@ -200,7 +200,7 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-// importOSM imports an extract with a bound, and gives each place.
+// importOSM imports an extract with a limit of refs and returns the places.
 func importOSM(t testing.TB, data []byte, refs int, each func(places.Place)) Result {
 	t.Helper()
 	var text bytes.Buffer
@@ -239,7 +239,7 @@ func tags(pairs ...string) []pbf.Tag {
 	return all
 }
 
-// extract writes an extract into a file and returns its path.
+// extract writes an extract to a file and returns its path.
 func extract(t testing.TB, blocks ...[]pbf.Object) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -258,7 +258,7 @@ func node(id int64, lat, lng float64, pairs ...string) pbf.Object {
 	return pbf.Object{Kind: pbf.Node, ID: id, Lat: int64(math.Round(lat*1e7)) * 100, Lng: int64(math.Round(lng*1e7)) * 100, Tags: tags(pairs...)}
 }
 
-// One of each thing that can be wrong with an object, and what is taken nevertheless.
+// One object for each reason to skip it, and the objects that are written.
 func TestSkipped(t *testing.T) {
 	bar := []string{"amenity", "bar", "name", "Bar"}
 	path := extract(
@@ -326,7 +326,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// An import that is ended, fails, or finds nothing leaves all as it was.
+// An import that is cancelled, fails, or finds nothing leaves the output as it was.
 func TestLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "places.tsv.zst")
@@ -370,7 +370,7 @@ func TestLeavesNothing(t *testing.T) {
 	}
 }
 
-// Whatever an extract holds, importing it ends, and what is taken can be read.
+// Importing any extract ends, and what is written can be read.
 func FuzzOSM(f *testing.F) {
 	var seed bytes.Buffer
 	w := pbftest.New(&seed)

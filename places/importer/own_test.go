@@ -47,7 +47,7 @@ func own(id, name string, lat, lng float64, vicinity string, types ...string) pl
 	return places.Place{PlaceID: id, Name: name, Geometry: places.Geometry{Location: places.Point{Lat: lat, Lng: lng}}, Types: types, Vicinity: vicinity}
 }
 
-// generic are the types of a place of which nothing is known.
+// generic are the types of a place whose type is unknown.
 var generic = []string{"point_of_interest", "establishment"}
 
 func check(t *testing.T, what string, got map[string]places.Place, want ...places.Place) {
@@ -62,7 +62,7 @@ func check(t *testing.T, what string, got map[string]places.Place, want ...place
 	}
 }
 
-// The same table in all its spellings.
+// The same table in all formats.
 func TestTable(t *testing.T) {
 	want := []places.Place{
 		own("1", "Café \"Noir\", Ünter", 42.5, 1.5, "Main St", "cafe", "bar", "point_of_interest", "establishment"),
@@ -215,7 +215,7 @@ func TestGeoJSONFaults(t *testing.T) {
 	}
 }
 
-// Who is to be named is known or asked for.
+// An attribution is known or required.
 func TestAttribution(t *testing.T) {
 	dir := t.TempDir()
 	table := filepath.Join(dir, "a.csv")
@@ -295,16 +295,16 @@ func TestOwnTypes(t *testing.T) {
 	}
 }
 
-// nowhere is a file that nobody reads. One serves a whole process, for it takes more time to begin than to write.
+// nowhere returns a writer whose output is discarded. A process has only one, because starting the compressor is slow.
 var nowhere = sync.OnceValue(func() *file.Writer {
 	w, err := file.NewWriter(io.Discard, file.Origin{})
 	if err != nil {
-		panic(err) // cannot be: it works elsewhere
+		panic(err) // does not happen
 	}
 	return w
 })
 
-// fuzzText imports a text; what is taken has to be such that it can be read.
+// fuzzText imports a text; what is written must be valid.
 func fuzzText(t *testing.T, format Format, data []byte) {
 	if len(data) > 16<<10 {
 		return

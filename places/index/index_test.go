@@ -10,7 +10,7 @@ import (
 	"herd/places"
 )
 
-// backwards has those equally far in the reverse order of their rows.
+// backwards orders equally distant rows by descending row.
 func backwards(a, b int32) int { return cmp.Compare(b, a) }
 
 // indexOf builds an index of points in any order.
@@ -24,7 +24,7 @@ func indexOf(t testing.TB, points []Point) *Index {
 	return x
 }
 
-// bruteForce is Nearest for a radius of at most 50 km, by looking at all points less than 56 km to the north or the south.
+// bruteForce is Nearest for a radius of at most 50 km. It tests all points less than 56 km to the north or the south.
 func bruteForce(x *Index, at places.Point, radius float64, bound int, keep func(int32) bool) []Hit {
 	var hits []Hit
 	for i := range int32(x.Len()) {
@@ -40,7 +40,7 @@ func bruteForce(x *Index, at places.Point, radius float64, bound int, keep func(
 	return hits[:min(bound, len(hits))]
 }
 
-// probes compares searches with brute force and counts what they exercised.
+// probes compares searches with brute force and counts the cases that they covered.
 type probes struct {
 	hits, empty, cut, ties, antimeridian, pole int
 }
@@ -72,7 +72,7 @@ func (c *probes) compare(t *testing.T, x *Index, at places.Point, radius float64
 	}
 }
 
-// wantAtLeast fails the test if the probes exercised less than least.
+// wantAtLeast fails the test if the probes covered less than least.
 func (c *probes) wantAtLeast(t *testing.T, least probes) {
 	t.Helper()
 	t.Logf("exercised %+v", *c)
@@ -94,7 +94,7 @@ func (c *probes) wantAtLeast(t *testing.T, least probes) {
 // radii from 10 m to 50 km, as often small as large.
 func randomRadius(rng *rand.Rand) float64 { return 0.01 * math.Pow(5000, rng.Float64()) }
 
-// Points crowded where a search can go wrong: at both poles, on both
+// Points where searches are difficult: at both poles, on both
 // sides of the antimeridian and on it, at borders of bands, several of them at
 // one place.
 func TestNearestSynthetic(t *testing.T) {
@@ -142,7 +142,7 @@ func TestNearestSynthetic(t *testing.T) {
 			at.Lng = max(-180, min(180, at.Lng+0.01*rng.Float64()))
 		}
 		c.compare(t, x, at, randomRadius(rng), 1+rng.IntN(20), nil)
-		if i%10 == 0 { // all that is in the circle, not only the nearest
+		if i%10 == 0 { // all points in the circle, not only the nearest
 			c.compare(t, x, at, 50, len(points), nil)
 			c.compare(t, x, at, 50, 20, third)
 		}
@@ -150,7 +150,7 @@ func TestNearestSynthetic(t *testing.T) {
 	c.wantAtLeast(t, probes{hits: 10000, empty: 300, cut: 100, ties: 500, antimeridian: 1000, pole: 1000})
 }
 
-// A place on the edge of the circle is in it, once, wherever the edge lies.
+// A place on the edge of the circle is found, once, wherever the edge lies.
 func TestNearestEdge(t *testing.T) {
 	for _, c := range []struct{ at, place places.Point }{
 		{places.Point{Lat: 0, Lng: 179.75}, places.Point{Lat: 0, Lng: -180}},
@@ -177,7 +177,7 @@ func TestNearestEdge(t *testing.T) {
 	}
 }
 
-// No circle, or none that holds anything.
+// Circles without anything in them.
 func TestNearestNothing(t *testing.T) {
 	x := indexOf(t, []Point{{0, 0}, {90 * PerDegree, 0}})
 	for _, c := range []struct {
@@ -222,7 +222,7 @@ func TestPoint(t *testing.T) {
 	}
 }
 
-// Every band holds its points and no others.
+// Every band has its points and no others.
 func TestBands(t *testing.T) {
 	x := indexOf(t, []Point{{-900000000, 5}, {-900000000, 9}, {-2500001, 0}, {-2500000, 0}, {-1, 7}, {0, -7}, {2499999, 3}, {2500000, 0}, {900000000, 0}})
 	if x.bands[0] != 0 || int(x.bands[bandCount]) != x.Len() {
@@ -237,7 +237,7 @@ func TestBands(t *testing.T) {
 	}
 }
 
-// BenchmarkNearest asks for 20 of a million points, a country of them, within 10 km.
+// BenchmarkNearest searches 20 of a million points of one country, within 10 km.
 func BenchmarkNearest(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	points := make([]Point, 1_000_000)

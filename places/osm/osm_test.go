@@ -45,7 +45,7 @@ func TestTypes(t *testing.T) {
 		// several values under a key
 		{tags{"shop": "bakery; books"}, []string{"bakery", "food", "store", "book_store", "point_of_interest", "establishment"}},
 		{tags{"amenity": ";cafe;;bar;"}, []string{"cafe", "food", "bar", "point_of_interest", "establishment"}},
-		// named, but no places
+		// named, but not places
 		{tags{"railway": "rail"}, nil},
 		{tags{"aeroway": "taxiway"}, nil},
 		{tags{"public_transport": "stop_position"}, nil},
@@ -54,7 +54,7 @@ func TestTypes(t *testing.T) {
 		{tags{"shop": "no", "amenity": "bar"}, []string{"bar", "point_of_interest", "establishment"}},
 		{tags{"amenity": " ; "}, nil},
 		{tags{"amenity": strings.Repeat("bar;", 255)}, []string{"bar", "point_of_interest", "establishment"}},
-		{tags{"amenity": strings.Repeat("bar;", 256)}, nil}, // no such value is in OpenStreetMap
+		{tags{"amenity": strings.Repeat("bar;", 256)}, nil}, // longer than any value in OpenStreetMap
 	} {
 		if got := Types(c.tags); !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
 			t.Errorf("%v: %q, want %q", c.tags, got, c.want)
@@ -62,7 +62,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// What the table holds is reached, and of Google's vocabulary.
+// Every entry of the table is used, and its types are Google's.
 func TestTable(t *testing.T) {
 	known := make(map[string]bool)
 	for _, types := range vocabulary {

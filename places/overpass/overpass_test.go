@@ -19,7 +19,7 @@ import (
 
 var centre = places.Point{Lat: 42.5078, Lng: 1.5211} // of Andorra la Vella
 
-// finder returns a Finder that asks h.
+// finder returns a Finder that queries h.
 func finder(t *testing.T, h http.Handler) *Finder {
 	t.Helper()
 	n := placestest.NewNetwork(h)
@@ -65,7 +65,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// everywhere answers with n places in each circle, as far as there are so many.
+// everywhere answers with n places in each circle, up to the limit of the query.
 type everywhere struct {
 	radii []string
 	n     map[string]int // by the radius in metres
@@ -85,7 +85,7 @@ func (e *everywhere) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"elements":[%s]}`, strings.Join(elements, ","))
 }
 
-// The circle grows until there is enough, and shrinks where there is too much for an answer.
+// The circle grows until there are enough places, and shrinks if the answer is cut.
 func TestRadii(t *testing.T) {
 	for _, c := range []struct {
 		radius float64

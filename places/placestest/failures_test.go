@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write the expected outcomes of testdata anew")
 
-// outcome is how a question ends.
+// outcome is how a query ends.
 type outcome struct {
 	status   string
 	text     string // of the error
@@ -31,20 +31,20 @@ func (o outcome) String() string {
 	return strings.TrimRight(fmt.Sprintf("%-16s %d  %s", o.status, o.requests, o.text), " ")
 }
 
-// teller collects what is told of a question.
-type teller struct {
+// recorder records the events of a query.
+type recorder struct {
 	mu     sync.Mutex
 	events []places.Event
 }
 
-func (e *teller) watch(event places.Event) {
+func (e *recorder) watch(event places.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.events = append(e.events, event)
 }
 
-// ask asks f a question that has to end within that time, and checks that it is told of once and the key never.
-func (e *teller) ask(t *testing.T, f places.Finder, s Sample, within time.Duration) outcome {
+// query makes a query that has to end within that time, and checks that there is one event of it, and the key in none.
+func (e *recorder) query(t *testing.T, f places.Finder, s Sample, within time.Duration) outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
@@ -60,7 +60,7 @@ func (e *teller) ask(t *testing.T, f places.Finder, s Sample, within time.Durati
 	}
 	body, status, _ := places.Nearby(t.Context(), result{a, err}, q)
 	if status != o.status {
-		t.Errorf("a client is told %s, want %s", status, o.status)
+		t.Errorf("the status for a client is %s, want %s", status, o.status)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -71,15 +71,15 @@ func (e *teller) ask(t *testing.T, f places.Finder, s Sample, within time.Durati
 		if event.Kind == places.Called {
 			calls++
 			if event.Status != o.status || event.Err != err {
-				t.Errorf("told of %+v, want %s", event, o)
+				t.Errorf("event %+v, want %s", event, o)
 			}
 		}
 	}
 	if calls != 1 {
-		t.Errorf("told of %d calls, want 1", calls)
+		t.Errorf("%d events of calls, want 1", calls)
 	}
-	if told := strings.Join(texts, "\n"); strings.Contains(told, key) {
-		t.Errorf("the key is in %s", told)
+	if text := strings.Join(texts, "\n"); strings.Contains(text, key) {
+		t.Errorf("the key is in %s", text)
 	}
 	e.events = nil
 	return o
@@ -95,15 +95,15 @@ func TestFailures(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const within = 2 * time.Second
 					var server Server
-					var told teller
+					var events recorder
 					n := NewNetwork(&server)
-					f, err := p.open("http://"+p.name+".example", upstream.Config{Watch: told.watch, Transport: n.Transport()})
+					f, err := p.open("http://"+p.name+".example", upstream.Config{Watch: events.watch, Transport: n.Transport()})
 					if err != nil {
 						t.Fatal(err)
 					}
 					server.Behave(fault)
 					start := time.Now()
-					o := told.ask(t, f, p.sample, within)
+					o := events.query(t, f, p.sample, within)
 					o.requests, _ = server.Seen()
 					if took := time.Since(start); took > within || strings.HasPrefix(string(fault), "slow") != (took == within) {
 						t.Errorf("%v of %v", took, within)
@@ -113,7 +113,7 @@ func TestFailures(t *testing.T) {
 						t.Errorf("%d connections are open", open)
 					}
 					server.Behave()
-					then := told.ask(t, f, p.sample, within)
+					then := events.query(t, f, p.sample, within)
 					if then.requests, _ = server.Seen(); then.requests > 0 {
 						then.requests -= o.requests
 					}
@@ -153,7 +153,7 @@ func TestFailuresTCP(t *testing.T) {
 						within = 900 * time.Millisecond // not enough to wait
 					}
 					var server Server
-					var told teller
+					var events recorder
 					var open sync.WaitGroup
 					s := httptest.NewUnstartedServer(&server)
 					s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -166,12 +166,12 @@ func TestFailuresTCP(t *testing.T) {
 					}
 					s.Start()
 					defer s.Close()
-					f, err := p.open(s.URL, upstream.Config{Attempts: 2, Watch: told.watch})
+					f, err := p.open(s.URL, upstream.Config{Attempts: 2, Watch: events.watch})
 					if err != nil {
 						t.Fatal(err)
 					}
 					server.Behave(fault)
-					o := told.ask(t, f, p.sample, within)
+					o := events.query(t, f, p.sample, within)
 					o.requests, _ = server.Seen()
 					f.Close()
 					open.Wait() // every connection is closed by now, and not by the server

@@ -63,7 +63,7 @@ func TestFile(t *testing.T) {
 	Test(t, file.Open(path), Sample{At: andorra, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40}})
 }
 
-// What lies between a provider and those who ask is a provider as well.
+// Finders made of a Finder keep its contract.
 func TestBetween(t *testing.T) {
 	unheard := func(places.Event) {}
 	world := gazetteer.Open()
@@ -114,7 +114,7 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// A proxy that the environment names is asked instead. The environment is read once by a process, so this needs another.
+// Requests go through the proxy in the environment. A process reads the environment once, so this needs another process.
 func TestProxy(t *testing.T) {
 	if os.Getenv("HERD_PROXIED") != "" {
 		for _, p := range providers {
@@ -145,7 +145,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// BenchmarkFind asks each provider over loopback for five places; the fixture of Overpass has 183 objects.
+// BenchmarkFind queries each provider over loopback for five places; the fixture of Overpass has 183 objects.
 func BenchmarkFind(b *testing.B) {
 	for _, p := range providers {
 		b.Run(p.name, func(b *testing.B) {

@@ -15,7 +15,7 @@ import (
 	"herd/places/placestest"
 )
 
-// secret has what is escaped in a URL, in a regular expression and in JSON.
+// secret has characters that are escaped in URLs, regular expressions and JSON.
 const secret = "AIza/Sy+0.é=$ x"
 
 var (
@@ -58,7 +58,7 @@ func status(code int, header ...string) http.HandlerFunc {
 
 func silent(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// bench is a Client that asks a script over a network in memory.
+// bench is a Client of a script, over a network in memory.
 type bench struct {
 	*Client
 	server *script
@@ -68,8 +68,8 @@ type bench struct {
 	events []string
 }
 
-// run has test use a bench in a bubble, where an attempt is made again after exactly 100 ms, 200 ms and so on, and sees
-// that nothing of it is left.
+// run calls test with a bench in a synctest bubble, where the pauses between attempts are exactly 100 ms, 200 ms and so on, and checks
+// that no connection is left.
 func run(t *testing.T, c Config, test func(t *testing.T, b *bench), next ...http.HandlerFunc) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -109,8 +109,8 @@ func (b *bench) watch(e places.Event) {
 	b.events = append(b.events, strings.Join(parts, " "))
 }
 
-// told returns the events since the last time.
-func (b *bench) told() []string {
+// newEvents returns the events since the last time.
+func (b *bench) newEvents() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	events := b.events
@@ -118,8 +118,8 @@ func (b *bench) told() []string {
 	return events
 }
 
-// ask asks a question that takes one request, within that time.
-func (b *bench) ask(t *testing.T, within time.Duration) error {
+// query makes a query that takes one request, with a time limit.
+func (b *bench) query(t *testing.T, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	_, err := b.Find(ctx, near, func(ctx context.Context) (places.Answer, error) { return places.Answer{}, b.get(ctx) })

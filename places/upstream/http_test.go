@@ -16,7 +16,7 @@ import (
 	"herd/places"
 )
 
-// fetch asks for a path of the script's server, with the secret in the query and in a header.
+// fetch requests a URL of the script's server, with the secret in the query and in a header.
 func (b *bench) fetch(t *testing.T, address string) (Response, error) {
 	t.Helper()
 	var got Response
@@ -69,7 +69,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// stay is asked, too, where a server speaks TLS.
+// Redirects are checked on TLS too.
 func TestStay(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{"https://a.example/1", "https://a.example/2", "<nil>"},
@@ -91,7 +91,7 @@ func TestStay(t *testing.T) {
 	}
 }
 
-// counted is a body that counts what is read of it.
+// counted is a body that counts the bytes read.
 type counted struct {
 	io.Reader
 	read int
@@ -121,7 +121,7 @@ func (endless) Read(p []byte) (int, error) { return copy(p, blanks), nil }
 
 var blanks = bytes.Repeat([]byte(" "), 64<<10)
 
-// Of a body that is too long only as much is read as tells that.
+// A body that is too long is read no further than necessary to know that.
 func TestBodyLimit(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -154,7 +154,7 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// What is small when compressed counts by what it becomes.
+// The limit of a body holds for its decompressed size.
 func TestBodyLimitCompressed(t *testing.T) {
 	var small bytes.Buffer
 	w := gzip.NewWriter(&small)
@@ -191,11 +191,11 @@ func TestUTF8(t *testing.T) {
 	}, say(200, "Caf\xe9"), say(403, "Caf\xe9"))
 }
 
-// Connections are used again, also after an error.
+// Connections are reused, also after an error.
 func TestReuse(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		for range 3 {
-			if err := b.ask(t, 10*time.Second); err != nil {
+			if err := b.query(t, 10*time.Second); err != nil {
 				t.Error(err)
 			}
 			synctest.Wait()
@@ -234,7 +234,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// The secret is in no error, whatever happens, and neither is it behind one.
+// The secret is in no error, and in none that an error wraps.
 func TestSecret(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"echo": func(w http.ResponseWriter, r *http.Request) {

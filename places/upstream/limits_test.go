@@ -20,21 +20,21 @@ func TestBreaker(t *testing.T) {
 	run(t, Config{Attempts: 1}, func(t *testing.T, b *bench) {
 		const failed, refused = "test: status 500: sorry", "test: not requested after a failure: status 500: sorry"
 		for range maxFailures {
-			want(t, b.ask(t, time.Second), places.UnknownError, failed)
+			want(t, b.query(t, time.Second), places.UnknownError, failed)
 		}
-		want(t, b.ask(t, time.Second), places.UnknownError, refused)
+		want(t, b.query(t, time.Second), places.UnknownError, refused)
 		time.Sleep(openTime + 1)
-		want(t, b.ask(t, time.Second), places.UnknownError, failed) // tries, and is refused again
-		want(t, b.ask(t, time.Second), places.UnknownError, refused)
+		want(t, b.query(t, time.Second), places.UnknownError, failed) // the attempt fails, and the breaker opens again
+		want(t, b.query(t, time.Second), places.UnknownError, refused)
 		time.Sleep(openTime + 1)
-		if err := b.ask(t, time.Second); err != nil {
+		if err := b.query(t, time.Second); err != nil {
 			t.Error(err)
 		}
 		if n := b.server.requests(); n != maxFailures+2 {
 			t.Errorf("%d requests, want %d", n, maxFailures+2)
 		}
 		var turns []string
-		for _, e := range b.told() {
+		for _, e := range b.newEvents() {
 			if strings.HasPrefix(e, "turn") {
 				turns = append(turns, e)
 			}
@@ -45,13 +45,13 @@ func TestBreaker(t *testing.T) {
 	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(500)}, maxFailures+1), []http.HandlerFunc{fine})...)
 }
 
-// An attempt that opens the breaker is the last of its question, which fails at once and says why.
+// After the attempt that opens the breaker a query fails at once, with the error of that attempt.
 func TestBreakerEndsRetries(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
-		want(t, b.ask(t, 2*time.Second), places.UnknownError, "test: status 503: sorry")
-		b.told()
-		want(t, b.ask(t, 2*time.Second), places.UnknownError, "test: status 503: sorry")
-		if events, want := b.told(), []string{"turn open", "call UNKNOWN_ERROR test: status 503: sorry"}; !slices.Equal(events, want) {
+		want(t, b.query(t, 2*time.Second), places.UnknownError, "test: status 503: sorry")
+		b.newEvents()
+		want(t, b.query(t, 2*time.Second), places.UnknownError, "test: status 503: sorry")
+		if events, want := b.newEvents(), []string{"turn open", "call UNKNOWN_ERROR test: status 503: sorry"}; !slices.Equal(events, want) {
 			t.Errorf("%q, want %q", events, want)
 		}
 		if n := b.server.requests(); n != maxFailures {
@@ -60,8 +60,8 @@ func TestBreakerEndsRetries(t *testing.T) {
 	}, status(503))
 }
 
-// A provider that answers, but is asked more than it may be at a time, is not one that fails: who comes too late for an answer does
-// not ask.
+// Too many concurrent queries do not count as failures of the provider: queries that cannot get an answer in time make no
+// request.
 func TestCrowd(t *testing.T) {
 	run(t, Config{InFlight: 2}, func(t *testing.T, b *bench) {
 		var mu sync.Mutex
@@ -69,7 +69,7 @@ func TestCrowd(t *testing.T) {
 		var all sync.WaitGroup
 		for range 60 {
 			all.Go(func() {
-				text := fmt.Sprint(b.ask(t, 2*time.Second))
+				text := fmt.Sprint(b.query(t, 2*time.Second))
 				mu.Lock()
 				defer mu.Unlock()
 				outcomes[text]++
@@ -80,7 +80,7 @@ func TestCrowd(t *testing.T) {
 		if !maps.Equal(outcomes, want) || b.server.requests() != 8 {
 			t.Errorf("%v, %d requests; want %v, 8", outcomes, b.server.requests(), want)
 		}
-		for _, e := range b.told() {
+		for _, e := range b.newEvents() {
 			if strings.HasPrefix(e, "turn") {
 				t.Error(e)
 			}
@@ -91,37 +91,37 @@ func TestCrowd(t *testing.T) {
 	})
 }
 
-// Who is refused because of those whose time was up is told so, and not that there was no answer.
+// The error of a query that the breaker refuses says so, also if the failures were time-outs.
 func TestRefusedAfterTimeouts(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		for range maxFailures {
-			want(t, b.ask(t, time.Second), places.UnknownError, "test: no answer within 1s")
+			want(t, b.query(t, time.Second), places.UnknownError, "test: no answer within 1s")
 		}
-		want(t, b.ask(t, time.Second), places.UnknownError, "test: not requested after a failure: no answer in time")
-		want(t, b.ask(t, -time.Second), places.UnknownError, "test: not requested: no time left")
+		want(t, b.query(t, time.Second), places.UnknownError, "test: not requested after a failure: no answer in time")
+		want(t, b.query(t, -time.Second), places.UnknownError, "test: not requested: no time left")
 	}, silent)
 }
 
-// While one question tries whether the provider is back, the others are refused.
+// While one query probes the provider, the others are refused.
 func TestHalfOpen(t *testing.T) {
 	run(t, Config{Attempts: 1}, func(t *testing.T, b *bench) {
 		for range maxFailures {
-			want(t, b.ask(t, time.Second), places.RequestDenied, "test: status 403: sorry")
+			want(t, b.query(t, time.Second), places.RequestDenied, "test: status 403: sorry")
 		}
 		time.Sleep(openTime + 1)
 		var all sync.WaitGroup
-		all.Go(func() { want(t, b.ask(t, time.Second), places.UnknownError, "test: no answer within 1s") })
+		all.Go(func() { want(t, b.query(t, time.Second), places.UnknownError, "test: no answer within 1s") })
 		synctest.Wait()
-		want(t, b.ask(t, time.Second), places.RequestDenied, "test: not requested after a failure: status 403: sorry")
+		want(t, b.query(t, time.Second), places.RequestDenied, "test: not requested after a failure: status 403: sorry")
 		all.Wait()
 	}, slices.Concat(slices.Repeat([]http.HandlerFunc{status(403)}, maxFailures), []http.HandlerFunc{silent})...)
 }
 
-// A query that is at fault says nothing of the provider.
+// Wrong queries do not open the breaker.
 func TestBadQueries(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		for range 2 * maxFailures {
-			want(t, b.ask(t, time.Second), places.InvalidRequest, "test: status 400: sorry")
+			want(t, b.query(t, time.Second), places.InvalidRequest, "test: status 400: sorry")
 		}
 	}, status(400))
 }
@@ -148,14 +148,14 @@ func TestRetryAfterFits(t *testing.T) {
 	for _, after := range []string{"1", "date"} {
 		run(t, Config{}, func(t *testing.T, b *bench) {
 			start := time.Now()
-			if err := b.ask(t, 2*time.Second); err != nil {
+			if err := b.query(t, 2*time.Second); err != nil {
 				t.Error(err)
 			}
 			if took := time.Since(start); took != 1100*time.Millisecond || b.server.requests() != 2 {
 				t.Errorf("%v, %d requests; want 1.1s, 2", took, b.server.requests())
 			}
 		}, func(w http.ResponseWriter, r *http.Request) {
-			if after == "date" { // which has whole seconds, as the time in the bubble
+			if after == "date" { // whole seconds, like the time in the bubble
 				status(503, "Retry-After", time.Now().Add(time.Second).UTC().Format(http.TimeFormat))(w, r)
 				return
 			}
@@ -164,23 +164,23 @@ func TestRetryAfterFits(t *testing.T) {
 	}
 }
 
-// Who wants to be left alone is, by everybody.
+// A Retry-After blocks all queries.
 func TestHoldOff(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
-		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: status 429: sorry")
+		want(t, b.query(t, 2*time.Second), places.OverQueryLimit, "test: status 429: sorry")
 		time.Sleep(20500 * time.Millisecond)
-		err := b.ask(t, 2*time.Second)
+		err := b.query(t, 2*time.Second)
 		want(t, err, places.OverQueryLimit, "test: not requested for another 39.5s, as the provider wants: status 429: sorry")
 		if e, _ := errors.AsType[*places.Error](err); e.RetryAfter != 39500*time.Millisecond {
 			t.Errorf("after %v", e.RetryAfter)
 		}
 		time.Sleep(39500*time.Millisecond - time.Nanosecond)
-		want(t, b.ask(t, 2*time.Second), places.OverQueryLimit, "test: not requested for another 0s, as the provider wants: status 429: sorry")
+		want(t, b.query(t, 2*time.Second), places.OverQueryLimit, "test: not requested for another 0s, as the provider wants: status 429: sorry")
 		if n := b.server.requests(); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
 		time.Sleep(time.Nanosecond)
-		if err := b.ask(t, 2*time.Second); err != nil {
+		if err := b.query(t, 2*time.Second); err != nil {
 			t.Error(err)
 		}
 	}, status(429, "Retry-After", "60"), fine)
@@ -215,7 +215,7 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// No more requests than allowed are in flight; the others wait for their turn, or until their time is up.
+// No more requests than allowed are in flight; others wait, at most until their deadline.
 func TestInFlight(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
@@ -230,13 +230,13 @@ func TestInFlight(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				if err := b.ask(t, 10*time.Second); err != nil {
+				if err := b.query(t, 10*time.Second); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		synctest.Wait()
-		want(t, b.ask(t, 1500*time.Millisecond), places.UnknownError, "test: not requested within 750ms: 2 other requests are in flight")
+		want(t, b.query(t, 1500*time.Millisecond), places.UnknownError, "test: not requested within 750ms: 2 other requests are in flight")
 		all.Wait()
 		if took := time.Since(start); most != 2 || took != 5*time.Second {
 			t.Errorf("%d at a time, %v in all; want 2, 5s", most, took)
@@ -253,13 +253,13 @@ func TestRate(t *testing.T) {
 	run(t, Config{Rate: 2}, func(t *testing.T, b *bench) {
 		start := time.Now()
 		for range 6 {
-			if err := b.ask(t, time.Second); err != nil {
+			if err := b.query(t, time.Second); err != nil {
 				t.Error(err)
 			}
 		}
 		if took := time.Since(start); took != 2*time.Second {
 			t.Errorf("%v, want 2s", took)
 		}
-		want(t, b.ask(t, 100*time.Millisecond), places.OverQueryLimit, "test: not requested: the rate limit of 2 requests/s is reached")
+		want(t, b.query(t, 100*time.Millisecond), places.OverQueryLimit, "test: not requested: the rate limit of 2 requests/s is reached")
 	}, fine)
 }

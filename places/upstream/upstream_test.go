@@ -37,7 +37,7 @@ func TestRetry(t *testing.T) {
 				"call UNKNOWN_ERROR 700ms test: status 503: sorry",
 			},
 		},
-		{ // the third wait, of 400 ms, would not fit: it fails at once
+		{ // the third pause, of 400 ms, is longer than the time left: it fails at once
 			"no time",
 			[]http.HandlerFunc{status(503)},
 			700 * time.Millisecond, 3, "test: status 503: sorry",
@@ -59,14 +59,14 @@ func TestRetry(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, Config{}, func(t *testing.T, b *bench) {
-				err := b.ask(t, c.within)
+				err := b.query(t, c.within)
 				if text := fmt.Sprint(err); err != nil && text != c.err || err == nil && c.err != "" {
 					t.Errorf("%v, want %s", err, c.err)
 				}
 				if n := b.server.requests(); n != c.requests {
 					t.Errorf("%d requests, want %d", n, c.requests)
 				}
-				if events := b.told(); !slices.Equal(events, c.events) {
+				if events := b.newEvents(); !slices.Equal(events, c.events) {
 					t.Errorf("%q, want %q", events, c.events)
 				}
 			}, c.next...)
@@ -74,7 +74,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// The wait is a random part of what it may be.
+// The pause is random, up to its limit.
 func TestJitter(t *testing.T) {
 	c := New(Config{Provider: "test"})
 	waits := make(map[time.Duration]bool)
@@ -92,11 +92,11 @@ func TestJitter(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	run(t, Config{Budget: 300 * time.Millisecond}, func(t *testing.T, b *bench) {
-		want(t, b.ask(t, time.Minute), places.UnknownError, "test: no answer within 300ms")
+		want(t, b.query(t, time.Minute), places.UnknownError, "test: no answer within 300ms")
 	}, silent)
 }
 
-// Who gives up is answered at once, and it is no failure of the provider.
+// A cancelled query ends at once, and does not count as a failure of the provider.
 func TestCancel(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		for range 2 * maxFailures {
@@ -115,7 +115,7 @@ func TestCancel(t *testing.T) {
 	}, silent)
 }
 
-// A question that needs no answer, or has none, asks nobody.
+// Queries with no possible answer make no request.
 func TestNotAsked(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		find := func(ctx context.Context) (places.Answer, error) { return places.Answer{}, b.get(ctx) }

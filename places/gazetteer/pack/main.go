@@ -5,8 +5,8 @@
 //	go run ./pack -regions admin1.tsv         # pack other names of regions
 //	go run ./pack                             # check the embedded files and pack them anew
 //
-// It is run in places/gazetteer, also by go generate. What it writes depends on
-// nothing but the rows.
+// It is run in places/gazetteer, also by go generate. Its output depends on
+// the rows only.
 package main
 
 import (

@@ -19,7 +19,7 @@ import (
 
 const all = pbf.Node | pbf.Way | pbf.Relation
 
-// read returns copies of the objects of a file.
+// read returns copies of the objects in a file.
 func read(t testing.TB, data []byte, want pbf.Kind, bare bool) ([]pbf.Object, error) {
 	t.Helper()
 	var objects []pbf.Object
@@ -68,7 +68,7 @@ func file(sample [][]pbf.Object, set func(*pbftest.Writer)) []byte {
 	return out.Bytes()
 }
 
-// What is written is read, in whatever form.
+// What is written is read back, in every form.
 func TestRoundTrip(t *testing.T) {
 	for name, set := range map[string]func(*pbftest.Writer){
 		"dense": func(*pbftest.Writer) {}, "plain": func(w *pbftest.Writer) { w.Plain = true }, "raw": func(w *pbftest.Writer) { w.Raw = true },
@@ -96,7 +96,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Only what is wanted is read, from where it is to where it may be.
+// A scan reads the wanted kinds in the wanted range of blobs.
 func TestScan(t *testing.T) {
 	data := file(sample, func(*pbftest.Writer) {})
 	ways, err := read(t, data, pbf.Way, true)
@@ -138,7 +138,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// The fixture, counted once by another reader.
+// The counts of the fixture are those of another reader.
 func TestFixture(t *testing.T) {
 	data, err := os.ReadFile("../testdata/andorra-poi.osm.pbf")
 	if err != nil {
@@ -190,7 +190,7 @@ func TestZstd(t *testing.T) {
 	}
 }
 
-// Faults are errors that say where.
+// Errors name the place of the fault.
 func TestFaults(t *testing.T) {
 	whole := file(sample, func(*pbftest.Writer) {})
 	made := func(make func(w *pbftest.Writer)) []byte {
@@ -253,7 +253,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// An error of the reader is its own, and a context that is done ends a scan.
+// An error of the io.Reader is returned, and a scan ends when its context is done.
 func TestEnds(t *testing.T) {
 	data := file(sample, func(*pbftest.Writer) {})
 	s := pbf.Scan{File: bytes.NewReader(data), Size: int64(len(data)), Want: all}
@@ -268,7 +268,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// Whatever the bytes of a file or of a blob's inside are, reading ends with objects or an error, and the same without their tags.
+// Reading any bytes as a file or as a blob ends with objects or an error, and without tags it ends the same way.
 func FuzzScan(f *testing.F) {
 	for _, set := range []func(*pbftest.Writer){
 		func(*pbftest.Writer) {}, func(w *pbftest.Writer) { w.Raw = true }, func(w *pbftest.Writer) { w.Raw, w.Plain = true, true },

@@ -19,7 +19,7 @@ type Writer struct {
 	Raw   bool // not compressed
 }
 
-// New begins a file that needs a reader with these features.
+// New writes a header that requires these features.
 func New(w io.Writer, features ...string) *Writer {
 	out := &Writer{w: w}
 	var header []byte
@@ -33,7 +33,7 @@ func New(w io.Writer, features ...string) *Writer {
 // Err returns the first error.
 func (w *Writer) Err() error { return w.err }
 
-// Block writes a blob with these objects, all of one kind. Coordinates are cut to units of 1e-7 degrees.
+// Block writes a blob with these objects, all of one kind. Coordinates are truncated to units of 1e-7 degrees.
 func (w *Writer) Block(objects ...pbf.Object) {
 	texts := texts{numbers: map[string]uint64{"": 0}, table: Bytes(nil, 1, nil)}
 	var group []byte
@@ -57,14 +57,14 @@ func (w *Writer) Blob(kind string, data []byte) {
 	} else {
 		var packed bytes.Buffer
 		z := zlib.NewWriter(&packed)
-		_, _ = z.Write(data) // a buffer takes it all
+		_, _ = z.Write(data) // a buffer does not fail
 		_ = z.Close()
 		blob = Bytes(Number(nil, 2, uint64(len(data))), 3, packed.Bytes())
 	}
 	w.Framed(kind, blob)
 }
 
-// Framed writes a blob that is encoded already.
+// Framed writes an encoded blob.
 func (w *Writer) Framed(kind string, blob []byte) {
 	header := Number(Bytes(nil, 1, []byte(kind)), 3, uint64(len(blob)))
 	out := append(binary.BigEndian.AppendUint32(nil, uint32(len(header))), header...)
