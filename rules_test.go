@@ -96,15 +96,13 @@ func sources(t *testing.T, visit func(path string, text []byte)) {
 
 func TestImports(t *testing.T) {
 	rules := readRules(t)
-	seen := make(map[string]bool)
 	used := make(map[string]map[string]bool) // by package: what it imports of ours, and what it owns
 	sources(t, func(path string, text []byte) {
 		if strings.HasSuffix(path, "_test.go") {
 			return
 		}
 		folder := filepath.ToSlash(filepath.Dir(path))
-		if !seen[folder] {
-			seen[folder] = true
+		if used[folder] == nil {
 			used[folder] = make(map[string]bool)
 		}
 		allowed, known := rules.imports[folder]
@@ -136,10 +134,15 @@ func TestImports(t *testing.T) {
 			}
 		}
 	})
-	for folder, allowed := range rules.imports {
-		if !seen[folder] {
+	rules.used(t, used)
+}
+
+// used checks that each row is that of a package, and that the package imports what its row lists.
+func (r rules) used(t *testing.T, used map[string]map[string]bool) {
+	t.Helper()
+	for folder, allowed := range r.imports {
+		if used[folder] == nil {
 			t.Errorf("ARCHITECTURE.md has a row for package %s, which does not exist", folder)
-			continue
 		}
 		for _, other := range allowed {
 			if !used[folder][other] {
@@ -147,9 +150,9 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
-	for dependency, who := range rules.owners {
+	for dependency, who := range r.owners {
 		for _, folder := range who {
-			if seen[folder] && !used[folder][dependency] {
+			if !used[folder][dependency] {
 				t.Errorf("ARCHITECTURE.md: %s does not import %s, which it owns", folder, dependency)
 			}
 		}
@@ -243,5 +246,53 @@ func TestLinks(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+var (
+	testNamed = regexp.MustCompile("^(Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*$")
+	pathNamed = regexp.MustCompile(`^(bus|cmd|configs|node|places|secret|docs|\.ci)/[A-Za-z0-9_./-]+$`)
+)
+
+// What documents name between backquotes exists: tests, and files and packages of the repository.
+func TestNames(t *testing.T) {
+	declared := make(map[string]bool)
+	sources(t, func(path string, text []byte) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for line := range strings.Lines(string(text)) {
+			if name, ok := strings.CutPrefix(line, "func "); ok {
+				name, _, _ = strings.Cut(name, "(")
+				declared[name] = true
+			}
+		}
+	})
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"docs/*.md", "docs/design/*.md", "docs/design/decisions/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, more...)
+	}
+	for _, path := range pages {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names(code.ReplaceAllString(string(text), "")) {
+			if testNamed.MatchString(name) && !declared[name] {
+				t.Errorf("%s names the test %s, which does not exist", path, name)
+			}
+			if pathNamed.MatchString(name) {
+				if _, err := os.Stat(name); err != nil {
+					t.Errorf("%s names %s, which does not exist", path, name)
+				}
+			}
+		}
 	}
 }
