@@ -54,7 +54,7 @@ fuzz:
 	  go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $${count}x -fuzzminimizetime 10x "$$folder"; \
 	done
 
-# Eight minutes of attacks on herd up with the hardened sample; prints the table of SECURITY.md.
+# Eight minutes of attacks on herd up with the hardened sample; prints the table of PERFORMANCE.md.
 attack:
 	$(LAB) -run '^TestAttack$$' -timeout 20m
 
@@ -62,7 +62,7 @@ attack:
 kill:
 	$(LAB) -run '^TestKill$$' -timeout 5m
 
-# What ARCHITECTURE.md says of repair, measured: five minutes.
+# What PERFORMANCE.md says of syncs, measured: five minutes.
 numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestRepairBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood
