@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"herd/bus/subject"
@@ -169,7 +168,10 @@ func (b *busSession) send(ctx context.Context, l *link) {
 
 func (b *busSession) publish(l *link, m *flood.Message, message bus.Message) error {
 	if len(m.Traced) > 0 {
-		return b.publishTraced(l, m, message)
+		return b.node.tracing.Publish(l.Peer, m.Traced, func(header string) error {
+			message.Trace = header
+			return b.conn.Publish(string(l.Peer), message)
+		})
 	}
 	return b.conn.Publish(string(l.Peer), message)
 }
@@ -194,8 +196,9 @@ func (b *busSession) published(l *link, m *flood.Message, payload []byte) {
 		l.messagesSent.Add(1)
 		n.hop(n.name, l.Peer, m.Reports)
 		if n.log.Core().Enabled(zap.InfoLevel) {
-			for sent := range strings.SplitSeq(string(payload), "\n") {
-				n.log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", line.Printable(sent)))
+			for _, r := range m.Reports {
+				text := string(line.AppendPropagate(nil, n.name, r))
+				n.log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", line.Printable(text)))
 			}
 		}
 	case subject.Digest:

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -169,21 +170,20 @@ func (n *Node) Receive(m bus.Message) {
 // reports receives PROPAGATE lines.
 func (n *Node) reports(l *link, m bus.Message) {
 	message := flood.Message{Kind: m.Kind, Stamp: m.Stamp}
-	payload := strings.TrimSuffix(string(m.Payload), "\n")
-	lines := strings.Count(payload, "\n") + 1
-	message.Reports = make([]line.Report, 0, min(lines, flood.MaxReports))
-	for text := range strings.SplitSeq(payload, "\n") {
-		from, r, err := line.ParsePropagate(text)
-		if why := admit.MalformedReport; err != nil || from != l.Peer {
-			if err == nil {
+	message.Reports = make([]line.Report, 0, min(bytes.Count(m.Payload, []byte{'\n'})+1, flood.MaxReports))
+	lines := 0
+	for p := range line.Propagations(m.Payload) {
+		lines++
+		if why := admit.MalformedReport; p.Err != nil || p.From != l.Peer {
+			if p.Err == nil {
 				why = admit.WrongSender
 			}
 			n.admit.Refuse(why, m.From, func() (string, any) {
-				return "line", line.Printable(text[:min(len(text), line.MaxPropagate)])
+				return "line", line.Printable(p.Text[:min(len(p.Text), line.MaxPropagate)])
 			})
 			continue
 		}
-		message.Reports = append(message.Reports, r)
+		message.Reports = append(message.Reports, p.Report)
 	}
 	n.hop(l.Peer, n.name, message.Reports)
 	logged := n.log.Core().Enabled(zap.InfoLevel)
@@ -201,8 +201,10 @@ func (n *Node) reports(l *link, m bus.Message) {
 			n.log.Info(event, zap.String("from", m.From), zap.String("line", line.Printable(text)))
 		}
 	}
-	if m.Trace != "" && n.tracer != nil {
-		n.takeTraced(l, now, m.Trace, lines, message, applied)
+	if m.Trace != "" && n.tracing != nil {
+		if n.tracing.Receive(l.Link, now, message, m.Trace, lines, applied) != nil {
+			n.admit.Refuse(admit.MalformedMessage, m.From, func() (string, any) { return "trace", line.Printable(m.Trace[:min(len(m.Trace), 512)]) })
+		}
 	} else {
 		_ = l.Receive(now, message, applied) // which cannot fail
 	}

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
@@ -115,3 +116,9 @@ func (l ServerLog) Tracef(format string, v ...any) { l.SugaredLogger.Debugf(form
 
 // Fatalf logs an error; whoever started the server hears of it and decides.
 func (l ServerLog) Fatalf(format string, v ...any) { l.SugaredLogger.Errorf(format, v...) }
+
+// TracesLog returns a function that logs the spans that a collector does not accept, at most once a minute.
+func TracesLog(log *zap.Logger) func(error) {
+	atMost := rate.Sometimes{Interval: complaintGap}
+	return func(err error) { atMost.Do(func() { log.Warn("traces are lost", zap.Error(err)) }) }
+}

@@ -23,6 +23,7 @@ import (
 	"herd/node/status"
 	"herd/node/store"
 	"herd/node/topology"
+	"herd/node/trace"
 	"herd/places"
 )
 
@@ -48,7 +49,7 @@ type Config struct {
 	Limits    admit.Limits     // at first, see [Node.SetLimits]
 	Retention time.Duration    // for which reports are kept, the same at all nodes; 0: for ever
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
-	Tracer    *status.Tracer   // or nil
+	Tracer    *trace.Tracer    // or nil
 	Log       *zap.Logger
 	Version   string // of the program, shown at all nodes
 }
@@ -68,8 +69,7 @@ type Node struct {
 	listeners []net.Listener // for clients, and for HTTP if there is one
 	status    *status.Server // nil: there is no HTTP
 	providers *places.Counters
-	tracer    *status.Tracer
-	tracing   sync.Mutex // held while the engine applies reports that are traced
+	tracing   *trace.Engine // decorates engine; nil: no report is traced
 
 	ticking  chan struct{} // one slot: the clock ticks at once
 	ready    chan struct{} // closed when ready
@@ -86,7 +86,7 @@ type Node struct {
 func New(c Config) *Node {
 	n := &Node{
 		name: c.Name, started: time.Now(), catchUp: c.CatchUp, retention: c.Retention, log: c.Log,
-		admit: admit.New(c.Limits, logRefusals(c.Log)), listeners: []net.Listener{c.Listener}, providers: c.Providers, tracer: c.Tracer,
+		admit: admit.New(c.Limits, logRefusals(c.Log)), listeners: []net.Listener{c.Listener}, providers: c.Providers,
 		ticking: make(chan struct{}, 1), ready: make(chan struct{}), dialer: c.Bus, links: linkSet{idle: make(chan struct{}, 1)},
 		clientLag: status.NewLags(), neighbourLag: status.NewLags(),
 	}
@@ -100,7 +100,6 @@ func New(c Config) *Node {
 	}
 	sessions := session.Config{
 		Node: c.Name, Listener: c.Listener, Admit: n.admit, Log: c.Log,
-		Apply: n.hear,
 		Nearby: func(ctx context.Context, q places.Query) ([]byte, string, int) {
 			return places.Nearby(ctx, c.Places, q)
 		},
@@ -115,6 +114,13 @@ func New(c Config) *Node {
 		}
 	} else {
 		n.engine = flood.NewEngine(engine)
+	}
+	sessions.Apply = func(reports []line.Report, _ time.Time, applied func(r line.Report, changed bool)) {
+		n.engine.ApplyBatch(reports, flood.Local, applied)
+	}
+	if c.Tracer != nil {
+		n.tracing = trace.NewEngine(n.engine, c.Tracer)
+		sessions.Apply = n.tracing.ApplyBatch
 	}
 	sessions.Lookup, sessions.ObserveLag = n.engine.Registry().Get, n.clientLag.Observe
 	n.sessions = session.New(sessions, c.TLS)

@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
+	otel "go.opentelemetry.io/otel/trace"
 
 	"herd/bus"
 	"herd/bus/subject"
-	"herd/node/status"
+	"herd/node/trace"
 )
 
 // spans is an exporter that keeps what it gets.
@@ -55,9 +55,9 @@ func TestTrace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := new(spans)
-			var tracers []*status.Tracer
+			var tracers []*trace.Tracer
 			h := start(t, func(c *Config) {
-				c.Tracer = status.NewTracer(out, "herd", string(c.Name), "1", 2)
+				c.Tracer = trace.NewTracer(out, "herd", string(c.Name), "1", 2)
 				tracers = append(tracers, c.Tracer)
 			})
 			m := h.nodes["Hands"]
@@ -79,8 +79,8 @@ func TestTrace(t *testing.T) {
 
 // checkFlood checks the spans of one report of Hands in the campus.
 func checkFlood(t *testing.T, all []sdk.ReadOnlySpan) {
-	byID := make(map[trace.SpanID]sdk.ReadOnlySpan)
-	traces := make(map[trace.TraceID]bool)
+	byID := make(map[otel.SpanID]sdk.ReadOnlySpan)
+	traces := make(map[otel.TraceID]bool)
 	count := make(map[string]int)
 	for _, s := range all {
 		byID[s.SpanContext().SpanID()] = s
@@ -93,7 +93,7 @@ func checkFlood(t *testing.T, all []sdk.ReadOnlySpan) {
 		count[kind]++
 		switch {
 		case kind == "IAMAT":
-			if parent != nil || node != "Hands" || attribute(s, "herd.client") != "kiwi\uFFFD" || attribute(s, "herd.news") != "true" {
+			if parent != nil || node != "Hands" || attribute(s, "herd.client") != "kiwi\uFFFD" || attribute(s, "herd.new") != "true" {
 				t.Errorf("root %s at %s: %v", s.Name(), node, s.Attributes())
 			}
 			continue
@@ -105,20 +105,20 @@ func checkFlood(t *testing.T, all []sdk.ReadOnlySpan) {
 		}
 		at := attribute(parent, "service.instance.id")
 		switch kind {
-		case "tell": // what was news there
-			if at != node || attribute(parent, "herd.news") != "true" || parent.Name() == "hear "+peer {
+		case "send": // what was news there
+			if at != node || attribute(parent, "herd.new") != "true" || parent.Name() == "receive "+peer {
 				t.Errorf("%s at %s follows %s at %s", s.Name(), node, parent.Name(), at)
 			}
-		case "hear": // what was told it
-			if at != peer || parent.Name() != "tell "+node {
+		case "receive": // what was told it
+			if at != peer || parent.Name() != "send "+node {
 				t.Errorf("%s at %s follows %s at %s", s.Name(), node, parent.Name(), at)
 			}
-			if attribute(s, "herd.news") == "true" {
+			if attribute(s, "herd.new") == "true" {
 				news++
 			}
 		}
 	}
-	if len(traces) != 1 || len(all) != 17 || count["IAMAT"] != 1 || count["tell"] != 8 || count["hear"] != 8 || news != 4 {
+	if len(traces) != 1 || len(all) != 17 || count["IAMAT"] != 1 || count["send"] != 8 || count["receive"] != 8 || news != 4 {
 		t.Errorf("%d traces, %d spans, %v, news at %d", len(traces), len(all), count, news)
 	}
 }
@@ -128,7 +128,7 @@ func TestStrangeTrace(t *testing.T) {
 	topo := campus(t)
 	_, dialer := memory(topo)
 	h := newHerd(t, topo)
-	m := h.start("Welsh", dialer("Welsh"), func(c *Config) { c.Tracer = status.NewTracer(new(spans), "herd", "Welsh", "1", 1) })
+	m := h.start("Welsh", dialer("Welsh"), func(c *Config) { c.Tracer = trace.NewTracer(new(spans), "herd", "Welsh", "1", 1) })
 	for i, trace := range []string{"x", "9 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", strings.Repeat("0 ", 100000)} {
 		report := "Holiday +0.000000000 emu +1+1 " + string(rune('1'+i))
 		m.Receive(bus.Message{Kind: subject.Propagate, From: "Holiday", Trace: trace, Payload: []byte("PROPAGATE Holiday " + report)})

@@ -198,9 +198,8 @@ func (w *watcher) behind(err error) {
 func (w *watcher) see(m bus.Observed) {
 	var text bytes.Buffer
 	now := time.Now()
-	for l := range strings.Lines(string(m.Payload)) {
-		s := &sighting{at: now, message: m, line: strings.TrimSuffix(l, "\n")}
-		_, s.report, s.err = line.ParsePropagate(s.line)
+	for p := range line.Propagations(m.Payload) {
+		s := &sighting{at: now, message: m, line: p.Text, report: p.Report, err: p.Err}
 		switch {
 		case w.client != "" && (s.err != nil || string(s.report.Client()) != w.client):
 		case w.follower != nil:

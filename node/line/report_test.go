@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -203,6 +204,28 @@ func BenchmarkCompare(b *testing.B) {
 	for b.Loop() {
 		if newer.Compare(older)+flip < 1 {
 			b.Fatal("wrong order")
+		}
+	}
+}
+
+// A message of reports is cut at each LF but the last.
+func TestPropagations(t *testing.T) {
+	good := "PROPAGATE A B +1.000000000 k +1-1 1"
+	for payload, want := range map[string][]string{
+		"": {""}, "\n": {""}, good: {good}, good + "\n": {good}, good + "\n\n": {good, ""}, "\n" + good + "\nx": {"", good, "x"},
+	} {
+		var got []string
+		for p := range Propagations([]byte(payload)) {
+			got = append(got, p.Text)
+			if ok := p.Text == good; ok != (p.Err == nil) || ok && (p.From != "A" || p.Report.String() != good[len("PROPAGATE A "):]) {
+				t.Errorf("%q is parsed as %+v", p.Text, p)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", payload, got, want)
+		}
+		for range Propagations([]byte(payload)) {
+			break // which must not go on
 		}
 	}
 }

@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -100,9 +99,9 @@ func (o *Observer) start() {
 // see takes a message. What is no report of a neighbour is left out: whoever can send such a message could say anything.
 func (o *Observer) see(from, to string, payload []byte) {
 	var reports []line.Report
-	for l := range strings.SplitSeq(strings.TrimSuffix(string(payload), "\n"), "\n") {
-		if name, r, err := line.ParsePropagate(l); err == nil && string(name) == from {
-			reports = append(reports, r)
+	for p := range line.Propagations(payload) {
+		if p.Err == nil && string(p.From) == from {
+			reports = append(reports, p.Report)
 		}
 	}
 	for _, t := range *o.tellers.Load() {

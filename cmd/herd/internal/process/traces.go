@@ -7,7 +7,7 @@ import (
 
 	"herd/configs"
 	"herd/node/line"
-	"herd/node/status"
+	"herd/node/trace"
 )
 
 const traceTimeout = time.Second // for the last spans when the process ends
@@ -16,8 +16,8 @@ const traceTimeout = time.Second // for the last spans when the process ends
 type traces struct {
 	config  *configs.Config
 	version string
-	out     status.Exporter // shared by the tracers
-	tracers []*status.Tracer
+	out     trace.Exporter // shared by the tracers
+	tracers []*trace.Tracer
 }
 
 // openTraces returns traces for the configured collector, or nil if there is none. It calls failed when the collector takes no spans.
@@ -25,7 +25,7 @@ func openTraces(ctx context.Context, config *configs.Config, version string, fai
 	if config.Trace.Endpoint == "" {
 		return nil, nil
 	}
-	out, err := status.NewExporter(ctx, config.Trace.Endpoint, failed)
+	out, err := trace.NewExporter(ctx, config.Trace.Endpoint, failed)
 	if err != nil {
 		return nil, fmt.Errorf("trace.endpoint: %w", err)
 	}
@@ -33,11 +33,11 @@ func openTraces(ctx context.Context, config *configs.Config, version string, fai
 }
 
 // of returns the tracer of a node.
-func (t *traces) of(name line.NodeName) *status.Tracer {
+func (t *traces) of(name line.NodeName) *trace.Tracer {
 	if t == nil {
 		return nil
 	}
-	tracer := status.NewTracer(t.out, t.config.Herd, string(name), t.version, t.config.Trace.OneIn)
+	tracer := trace.NewTracer(t.out, t.config.Herd, string(name), t.version, t.config.Trace.OneIn)
 	t.tracers = append(t.tracers, tracer)
 	return tracer
 }
