@@ -15,7 +15,7 @@ import (
 // Refuse counts and logs that somebody was refused over HTTP, for [status.Source].
 func (n *Node) Refuse(why status.Refusal, address string) {
 	n.admit.Refuse(map[status.Refusal]admit.Reason{
-		status.WrongToken: admit.WrongToken, status.ForeignHost: admit.WrongHost, status.CrossSite: admit.CrossSite, status.TooManyTries: admit.TooManyLogins,
+		status.WrongToken: admit.WrongToken, status.UnknownHost: admit.WrongHost, status.CrossSite: admit.CrossSite, status.TooManyTries: admit.TooManyLogins,
 	}[why], admit.ParseAddress(address))
 }
 
@@ -27,16 +27,16 @@ func (n *Node) MayLogIn(address string) bool {
 // Cutoff returns the time of receipt before which all has been forgotten, see [flood.Engine.Cutoff].
 func (n *Node) Cutoff() int64 { return n.engine.Cutoff() }
 
-// Converse serves a client that came over HTTP, for [status.Source], until it is done or ctx ends: as one that came over TCP, with the
+// ServeClient serves a client that came over HTTP, for [status.Source], until it is done or ctx ends: as one that came over TCP, with the
 // same limits.
-func (n *Node) Converse(ctx context.Context, conn net.Conn) error {
+func (n *Node) ServeClient(ctx context.Context, conn net.Conn) error {
 	switch err := n.sessions.ServeConn(ctx, conn); err {
 	case session.ErrCertificateRequired:
 		return status.ErrCertificates
 	case session.ErrTooMany:
-		return status.ErrCrowded
+		return status.ErrTooManyClients
 	case session.ErrIncomplete:
-		return status.ErrCut
+		return status.ErrLimited
 	default:
 		return err
 	}

@@ -24,6 +24,6 @@ func (n *Node) Watch(w status.Watch) (stop func()) {
 // hop tells who watches of reports on a link of the node.
 func (n *Node) hop(from, to line.NodeName, reports []line.Report) {
 	if w := n.watch.Load(); w != nil {
-		w.Hop(from, to, reports)
+		w.Transfer(from, to, reports)
 	}
 }

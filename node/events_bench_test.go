@@ -25,9 +25,9 @@ func BenchmarkWatched(b *testing.B) {
 	const viewers = 3
 	topo := campus(b)
 	s := startServer(b, topo)
-	observer := status.NewObserver(func(ctx context.Context, sight status.Sight) {
+	observer := status.NewObserver(func(ctx context.Context, to status.Sink) {
 		o := s.Observer()
-		o.Receive, o.Ready, o.Fault = func(m bus.Observed) { sight.See(m.From, m.To, m.Payload) }, sight.Ready, sight.Behind
+		o.Receive, o.Ready, o.Fault = func(m bus.Observed) { to.Message(m.From, m.To, m.Payload) }, to.Ready, to.Behind
 		_ = o.Run(ctx) // which ends with ctx
 	})
 	log := warnings(b)

@@ -71,7 +71,7 @@ func TestEventsOverHTTP(t *testing.T) {
 		_, there, stop2 := watch(t, looks[1], "")
 		defer stop2()
 		const hello = "event: hello\n" + `data: {"node":"Goloman","herd":"herd","version":"1","observing":false,"why":"there is no observer",` +
-			`"topology":{"nodes":[{"name":"Goloman"},{"name":"Hands"}],"links":[["Goloman","Hands"]],"self":"Goloman"}}` + "\n"
+			`"topology":{"nodes":[{"name":"Goloman","x":0,"y":0},{"name":"Hands","x":1,"y":0}],"links":[["Goloman","Hands"]],"self":"Goloman"}}` + "\n"
 		if got := here("hello", "health", "nodes"); got != hello {
 			t.Errorf("first comes %q", got)
 		}
@@ -82,16 +82,16 @@ func TestEventsOverHTTP(t *testing.T) {
 			clients = "event: clients\n" + `data: {"left_out":0,"total":1,"clients":[{"id":"k\ufffd","id_base64":"a/8=","origin":"Goloman","skew":"+0.000000000",` +
 				`"position":"+34.068930-118.445127","lat":34.06893,"lon":-118.445127,"time":"946684802","age_seconds":0.25,` +
 				`"line":"AT Goloman +0.000000000 k\ufffd +34.068930-118.445127 946684802"}]}` + "\n"
-			hops = "event: hops\n" + `data: {"left_out":0,"links":[{"from":"Goloman","to":"Hands","reports":1}],"hops":[` +
+			messages = "event: messages\n" + `data: {"left_out":0,"links":[{"from":"Goloman","to":"Hands","reports":1}],"reports":[` +
 				`{"at":946684802000,"from":"Goloman","to":"Hands","client":"k\ufffd","id_base64":"a/8=","origin":"Goloman","time":"946684802"}]}` + "\n"
 			path = "event: path\n" + `data: {"at":946684802000,"from":"Goloman","to":"Hands","origin":"Goloman","time":"946684802"}` + "\n"
 		)
 		for _, each := range []struct {
 			next func(names ...string) string
 			want []string
-		}{{here, []string{clients, hops, path}}, {there, []string{clients, hops}}} {
+		}{{here, []string{clients, messages, path}}, {there, []string{clients, messages}}} {
 			for _, want := range each.want {
-				if got := each.next("clients", "hops", "path"); got != want {
+				if got := each.next("clients", "messages", "path"); got != want {
 					t.Errorf("told is  %q\nand not %q", got, want)
 				}
 			}

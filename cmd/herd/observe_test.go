@@ -80,12 +80,12 @@ func TestObserve(t *testing.T) {
 		hello(next, true, "")
 		w.tell("PROPAGATE Oak Oak +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997\n" + hostile)
 		var got struct {
-			Links []status.Traffic
-			Hops  []status.Hop
+			Links   []status.Traffic
+			Reports []status.Transfer
 		}
-		next("hops", &got)
+		next("messages", &got)
 		if len(got.Links) != 1 || got.Links[0] != (status.Traffic{From: "Oak", To: "Elm-2", Reports: 2}) ||
-			got.Hops[0].Client != "kiwi" || string(got.Hops[1].IDBase64) != "k\x1b[31m\xff" {
+			got.Reports[0].Client != "kiwi" || string(got.Reports[1].IDBase64) != "k\x1b[31m\xff" {
 			t.Errorf("seen %+v", got)
 		}
 	}

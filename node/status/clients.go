@@ -17,32 +17,56 @@ const (
 	defaultNearest = 100
 )
 
-// Nearest is the answer to who is near a point.
-type Nearest struct {
-	Clients []Neighbour `json:"clients"` // nearest first
-	More    bool        `json:"more"`    // there are others within the radius, beyond the limit
+// Client is the report that a node holds of a client.
+type Client struct {
+	ID         string        `json:"id"`                  // with U+FFFD where its bytes are not UTF-8
+	IDBase64   []byte        `json:"id_base64,omitempty"` // its bytes, if they are not UTF-8
+	Origin     line.NodeName `json:"origin"`
+	Skew       string        `json:"skew"`
+	Position   string        `json:"position"` // as the client wrote it
+	Lat        float64       `json:"lat"`      // degrees
+	Lon        float64       `json:"lon"`
+	Time       string        `json:"time"`        // the client's, in POSIX seconds, as it wrote them
+	AgeSeconds float64       `json:"age_seconds"` // since the origin received it, by its clock
+	Line       string        `json:"line"`        // as WHATSAT answers it
 }
 
-// Neighbour is a client near a point.
-type Neighbour struct {
+func clientOf(r line.Report, now time.Time) Client {
+	c := Client{
+		Origin: r.Origin(), Skew: r.Skew(), Position: r.Position(), Time: r.Time(), Line: "AT " + r.String(),
+		AgeSeconds: float64(now.UnixNano()-r.Received()) / 1e9,
+	}
+	c.ID, c.IDBase64 = idText(r.Client())
+	c.Lat, c.Lon = r.Coordinates()
+	return c
+}
+
+// Nearest is the answer to which clients are nearest to a point.
+type Nearest struct {
+	Clients []NearClient `json:"clients"` // nearest first
+	More    bool         `json:"more"`    // others are within the radius, beyond the limit
+}
+
+// NearClient is a client near a point.
+type NearClient struct {
 	Client
 	Distance float64 `json:"distance"` // km
 }
 
-// clients adds /api/v1/clients and what is below it.
-func (s *Server) clients() {
+// addClients adds /api/v1/clients/{id}, a client's last report, and /api/v1/clients, those nearest to a point.
+func (s *Server) addClients() {
 	s.mux.HandleFunc("GET /api/v1/clients/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := query(w, r); !ok {
 			return
 		}
 		id := r.PathValue("id")
 		if !line.ValidClient(id) {
-			fail(w, http.StatusBadRequest, "that is no client's ID: 1 to %d bytes, none of them white space", line.MaxClient)
+			fail(w, http.StatusBadRequest, "that is no client ID: 1 to %d bytes, none of them white space", line.MaxClient)
 			return
 		}
-		report, known := s.Source.Registry().Get(line.ClientID(id))
+		report, known := s.config.Source.Registry().Get(line.ClientID(id))
 		if !known {
-			fail(w, http.StatusNotFound, "no client with that ID has been heard of")
+			fail(w, http.StatusNotFound, "no report of a client with that ID is held")
 			return
 		}
 		reply(w, http.StatusOK, clientOf(report, time.Now()))
@@ -54,38 +78,38 @@ func (s *Server) clients() {
 		}
 		at, ok := pointOf(values.Get("near"))
 		if !ok {
-			fail(w, http.StatusBadRequest, "near is to be a point, LAT,LON in degrees, as in near=34.06893,-118.445127")
+			fail(w, http.StatusBadRequest, "near must be a point, LAT,LON in degrees, as in near=34.06893,-118.445127")
 			return
 		}
 		radius, limit := math.Inf(1), defaultNearest
 		if values.Has("radius") {
 			if radius, ok = numberOf(values.Get("radius"), math.MaxFloat64); !ok || radius < 0 {
-				fail(w, http.StatusBadRequest, "radius is to be in km, 0 or more, as in radius=2.5")
+				fail(w, http.StatusBadRequest, "radius must be in km, 0 or more, as in radius=2.5")
 				return
 			}
 		}
 		if values.Has("limit") {
 			n, err := strconv.Atoi(values.Get("limit"))
 			if err != nil || n < 1 || n > maxNearest {
-				fail(w, http.StatusBadRequest, "limit is to be a whole number from 1 to %d", maxNearest)
+				fail(w, http.StatusBadRequest, "limit must be a whole number from 1 to %d", maxNearest)
 				return
 			}
 			limit = n
 		}
-		answer, now := Nearest{Clients: []Neighbour{}}, time.Now()
-		for i, h := range s.around.nearest(at, radius, limit+1) {
+		answer, now := Nearest{Clients: []NearClient{}}, time.Now()
+		for i, h := range s.nearest.find(at, radius, limit+1) {
 			if answer.More = i == limit; !answer.More {
-				answer.Clients = append(answer.Clients, Neighbour{clientOf(h.Report, now), h.Distance})
+				answer.Clients = append(answer.Clients, NearClient{clientOf(h.Report, now), h.Distance})
 			}
 		}
 		reply(w, http.StatusOK, answer)
 	})
 }
 
-// decimal is how numbers in a query are written. A + is a blank there, unless it is written as %2B.
+// decimal is the form of numbers in a query. A + arrives as a blank, unless it is written as %2B.
 var decimal = regexp.MustCompile(`^[+\- ]?[0-9]{1,20}(\.[0-9]{1,40})?$`)
 
-// numberOf returns a number of at most so much on either side of 0.
+// numberOf parses a number between -most and most.
 func numberOf(text string, most float64) (float64, bool) {
 	if !decimal.MatchString(text) {
 		return 0, false

@@ -20,7 +20,7 @@ import (
 	"herd/places"
 )
 
-func (s *stage) Cutoff() int64 { return s.Engine.Cutoff() }
+func (s *engineSource) Cutoff() int64 { return s.Engine.Cutoff() }
 
 // nearest asks a server, and looks at all that its node knows.
 func nearest(t *testing.T, server *Server, lat, lon, radius float64, limit int) (got, want []string) {
@@ -40,7 +40,7 @@ func nearest(t *testing.T, server *Server, lat, lon, radius float64, limit int) 
 		text     string
 	}
 	var all []hit
-	for r := range server.Source.Registry().All() {
+	for r := range server.config.Source.Registry().All() {
 		lat2, lon2 := r.Coordinates()
 		if d := places.Distance(places.Point{Lat: lat, Lng: lon}, places.Point{Lat: lat2, Lng: lon2}); d <= radius {
 			all = append(all, hit{r.Client(), d, r.String()})
@@ -69,7 +69,7 @@ func somewhere(t testing.TB, client string, second int) line.Report {
 // What is near is exact at the time of the question, however the registry changes, and costs nothing when nobody asks.
 func TestNear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+		s := newEngineSource(t)
 		server := New(Config{Source: s})
 		check := func(when string) {
 			t.Helper()
@@ -80,10 +80,10 @@ func TestNear(t *testing.T) {
 				}
 			}
 		}
-		following := func() (follows int, made bool) {
-			server.around.mu.Lock()
-			defer server.around.mu.Unlock()
-			return s.follows, server.around.index != nil
+		state := func() (subscriptions int, made bool) {
+			server.nearest.mu.Lock()
+			defer server.nearest.mu.Unlock()
+			return s.subscriptions, server.nearest.index != nil
 		}
 		check("empty")
 		for round := range 20 {
@@ -92,32 +92,32 @@ func TestNear(t *testing.T) {
 			}
 			check("changed")
 		}
-		if follows, _ := following(); follows != 1 {
-			t.Errorf("%d follow", follows)
+		if subscriptions, _ := state(); subscriptions != 1 {
+			t.Errorf("%d subscriptions", subscriptions)
 		}
 		for i := range 2000 { // more than the queue has room for
 			s.Apply(somewhere(t, fmt.Sprint("d", i), epoch), "B")
 			if i == 1000 {
-				server.around.changed.SetLimit(10)
+				server.nearest.changed.SetLimit(10)
 			}
 		}
 		check("too much changed")
-		time.Sleep(keepIndex - time.Second)
+		time.Sleep(indexTime - time.Second)
 		check("after a while")
-		time.Sleep(keepIndex - 1)
+		time.Sleep(indexTime - 1)
 		synctest.Wait()
-		if follows, made := following(); follows != 1 || !made {
+		if subscriptions, made := state(); subscriptions != 1 || !made {
 			t.Error("the index is given back too early")
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if follows, made := following(); follows != 0 || made {
+		if subscriptions, made := state(); subscriptions != 0 || made {
 			t.Error("the index is not given back")
 		}
 		check("again")
-		server.around.drop()
-		if follows, _ := following(); follows != 0 {
-			t.Error("the server ends, and follows")
+		server.nearest.release()
+		if subscriptions, _ := state(); subscriptions != 0 {
+			t.Error("the server stops, and is still subscribed")
 		}
 		time.Sleep(time.Hour)
 	})
@@ -126,7 +126,7 @@ func TestNear(t *testing.T) {
 // What retention has forgotten is near nothing.
 func TestNearForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+		s := newEngineSource(t)
 		s.Engine = flood.NewEngine(flood.Config{Name: "A", Topology: s.topology.Load(), QueueLimit: 1, Retention: time.Minute})
 		server := New(Config{Source: s})
 		for i := range 100 {
@@ -143,13 +143,13 @@ func TestNearForgets(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		server.around.drop()
+		server.nearest.release()
 	})
 }
 
 // Questions and reports at the same time do not disturb each other.
 func TestNearConcurrently(t *testing.T) {
-	s := newStage(t)
+	s := newEngineSource(t)
 	server := New(Config{Source: s})
 	var all sync.WaitGroup
 	for range 3 {
@@ -163,7 +163,7 @@ func TestNearConcurrently(t *testing.T) {
 				if w := answer(server.mux, "GET", "/api/v1/clients?near=0,0"); w.Code != 200 {
 					t.Errorf("%d %s", w.Code, w.Body)
 				}
-				server.around.drop()
+				server.nearest.release()
 			}
 		})
 	}
@@ -175,10 +175,10 @@ func TestNearConcurrently(t *testing.T) {
 
 // A client is found by its ID, byte for byte, and questions that make no sense are told so.
 func TestClients(t *testing.T) {
-	s := newStage(t)
+	s := newEngineSource(t)
 	server := New(Config{Source: s})
 	for _, id := range []string{"a", "%41", "a/b", "a//b", "..", ".", "<script>", "k\xff\x00", "ä?#", "a+b", strings.Repeat("x", line.MaxClient)} {
-		s.heard(t, id, 1)
+		s.apply(t, id, 1)
 		w := answer(server.mux, "GET", "/api/v1/clients/"+url.PathEscape(id))
 		if id == "." || id == ".." {
 			w = answer(server.mux, "GET", "/api/v1/clients/"+strings.Repeat("%2E", len(id)))
@@ -190,10 +190,10 @@ func TestClients(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/api/v1/clients/a%20b":             "that is no client's ID: 1 to 1024 bytes, none of them white space",
-		"/api/v1/clients/nobody":            "no client with that ID has been heard of",
-		"/api/v1/clients/a?near=1":          `there is no "near" to ask for`,
-		"/api/v1/clients":                   "near is to be a point, LAT,LON in degrees, as in near=34.06893,-118.445127",
+		"/api/v1/clients/a%20b":             "that is no client ID: 1 to 1024 bytes, none of them white space",
+		"/api/v1/clients/nobody":            "no report of a client with that ID is held",
+		"/api/v1/clients/a?near=1":          `there is no parameter "near"`,
+		"/api/v1/clients":                   "near must be a point, LAT,LON in degrees, as in near=34.06893,-118.445127",
 		"/api/v1/clients?near=1,2&near=3,4": "near is there twice",
 	} {
 		var e Error

@@ -7,50 +7,28 @@ import (
 	"net/http"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/line"
 )
 
 const (
 	aliveTime = 15 * time.Second // between two comments, which show that the connection lives
-	takeTime  = 10 * time.Second // for a viewer to take what is written
+	writeTime = 10 * time.Second // for a client to read what is written
 	retryTime = time.Second      // before a browser connects again
 )
 
-// Hello is what a viewer is told first, and again when it changes.
+// Hello is the first event of a stream. It comes again when it changes.
 type Hello struct {
 	Node      string `json:"node"`
 	Herd      string `json:"herd"`
 	Version   string `json:"version"`
-	Observing bool   `json:"observing"` // hops are those of the whole herd, else of this node's own links
-	Why       string `json:"why"`       // not
+	Observing bool   `json:"observing"` // the messages are those of the whole herd, else of this node's own links
+	Why       string `json:"why"`       // the bus is not observed
 	Topology  Graph  `json:"topology"`
 }
 
-// Graph is the herd as a node is configured to know it.
-type Graph struct {
-	Nodes []GraphNode        `json:"nodes"`
-	Links [][2]line.NodeName `json:"links"`
-	Self  line.NodeName      `json:"self"`
-}
-
-// GraphNode is a node of the graph.
-type GraphNode struct {
-	Name line.NodeName `json:"name"`
-}
-
-func graph(t *topology.Topology, self string) Graph {
-	g := Graph{Nodes: []GraphNode{}, Links: append([][2]line.NodeName{}, t.Links()...), Self: line.NodeName(self)}
-	for _, n := range t.Nodes() {
-		g.Nodes = append(g.Nodes, GraphNode{n})
-	}
-	return g
-}
-
-// events adds /api/v1/events, the stream of what happens, in the form of server-sent events
+// addEvents adds /api/v1/events, the stream of what happens, in the form of server-sent events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-func (s *Server) events() {
+func (s *Server) addEvents() {
 	s.mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) {
 		values, ok := query(w, r, "client")
 		if !ok {
@@ -58,7 +36,7 @@ func (s *Server) events() {
 		}
 		client := values.Get("client")
 		if client != "" && !line.ValidClient(client) {
-			fail(w, http.StatusBadRequest, "client is not the ID of a client: at most %d bytes, none of them white space", line.MaxClient)
+			fail(w, http.StatusBadRequest, "client is no client ID: at most %d bytes, none of them white space", line.MaxClient)
 			return
 		}
 		release, ok := s.stream(w, r)
@@ -71,19 +49,19 @@ func (s *Server) events() {
 		defer s.hub.leave(v)
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no") // of nginx
-		s.feed(w, r, v)
+		s.write(w, r, v)
 	})
 }
 
-// feed writes to a viewer what there is for it until one of both goes, or it takes nothing for too long.
-func (s *Server) feed(w http.ResponseWriter, r *http.Request, v *viewer) {
+// write writes a viewer's events until the viewer goes, the server stops, or nothing is read for too long.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, v *viewer) {
 	c := http.NewResponseController(w)
-	if c.SetReadDeadline(time.Time{}) != nil { // else the server takes its end for that of the viewer
+	if c.SetReadDeadline(time.Time{}) != nil { // else net/http takes the deadline for the end of the viewer
 		return
 	}
 	ctx := r.Context()
 	write := func(parts ...[]byte) bool {
-		if c.SetWriteDeadline(time.Now().Add(takeTime)) != nil || ctx.Err() != nil { // asked in this order
+		if c.SetWriteDeadline(time.Now().Add(writeTime)) != nil || ctx.Err() != nil { // in this order, see below
 			return false
 		}
 		for _, p := range parts {
@@ -93,9 +71,9 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request, v *viewer) {
 		}
 		return c.Flush() == nil
 	}
-	defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Now()) })() // a write that is stuck ends as well
+	defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Now()) })() // which ends a write in flight
 	retry := fmt.Appendf(nil, "retry: %d\n\n", retryTime.Milliseconds())
-	if !write(retry, s.hub.picture()) {
+	if !write(retry, s.hub.snapshot()) {
 		return
 	}
 	alive := time.NewTicker(aliveTime)
@@ -116,17 +94,43 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request, v *viewer) {
 
 // appendEvent appends a server-sent event.
 func appendEvent(dst []byte, name string, what any) []byte {
-	text, err := json.Marshal(what) // which is one line
-	if err != nil {
-		panic(err) // what is told is made of texts and finite numbers
-	}
-	return appendRaw(dst, name, text)
+	return appendRaw(dst, name, encoded(what))
 }
 
+// appendRaw appends an event whose data is one line of JSON, in parts.
 func appendRaw(dst []byte, name string, data ...[]byte) []byte {
 	dst = append(append(append(dst, "event: "...), name...), "\ndata: "...)
 	for _, d := range data {
 		dst = append(dst, d...)
 	}
 	return append(dst, "\n\n"...)
+}
+
+// encoded returns what consists of texts and finite numbers as JSON, in one line.
+func encoded(what any) []byte {
+	text, err := json.Marshal(what)
+	if err != nil {
+		panic(err) // texts and finite numbers can be encoded
+	}
+	return text
+}
+
+// maxList is how many bytes the list of one event has, and one more entry: IDs and times may be long.
+const maxList = 256 << 10
+
+// list is the inside of a JSON array of at most maxList.
+type list struct {
+	text []byte
+	n    int
+}
+
+// add appends a value if there is room for it.
+func (l *list) add(what any) {
+	if len(l.text) > maxList {
+		return
+	}
+	if l.n++; l.n > 1 {
+		l.text = append(l.text, ',')
+	}
+	l.text = append(l.text, encoded(what)...)
 }

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Refusal is why somebody is not answered.
+// Refusal is why a request is not answered.
 type Refusal int
 
 // Reasons of a Refusal.
 const (
-	WrongToken   Refusal = iota // a token, but not the one
-	ForeignHost                 // the server was asked for by a name that is not its own
-	CrossSite                   // a page of another site asks
+	WrongToken   Refusal = iota // the request carries another token than the server's
+	UnknownHost                 // its Host is not a name of this server
+	CrossSite                   // a page of another site sent it
 	TooManyTries                // to log in
 )
 
@@ -37,21 +37,21 @@ func protect(h http.Header) {
 // admit reports whether a request is to be answered, or refuses it.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	switch {
-	case !s.ours(r):
-		s.Source.Refuse(ForeignHost, r.RemoteAddr)
+	case !s.ownHost(r):
+		s.config.Source.Refuse(UnknownHost, r.RemoteAddr)
 		fail(w, http.StatusMisdirectedRequest, "this server is not %.80q; name it by its address, or list the name in http.hosts", r.Host)
 	case s.cross.Check(r) != nil || embedded(r):
-		s.Source.Refuse(CrossSite, r.RemoteAddr)
-		fail(w, http.StatusForbidden, "pages of other sites may not ask")
-	case public(r.URL.Path) || s.mayLook(r):
+		s.config.Source.Refuse(CrossSite, r.RemoteAddr)
+		fail(w, http.StatusForbidden, "pages of other sites get no answer")
+	case public(r.URL.Path) || s.authorized(r):
 		return true
-	case s.Token == "":
-		fail(w, http.StatusForbidden, "only this machine may look, for the server has no token and http.open is not set")
+	case s.config.Token == "":
+		fail(w, http.StatusForbidden, "only this machine gets answers, for the server has no token and http.open is not set")
 	case wantsPage(r):
 		http.Redirect(w, r, "/login", http.StatusSeeOther)
 	default:
-		if _, shown := bearer(r); shown {
-			s.Source.Refuse(WrongToken, r.RemoteAddr)
+		if _, carried := bearer(r); carried {
+			s.config.Source.Refuse(WrongToken, r.RemoteAddr)
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="herd"`)
 		fail(w, http.StatusUnauthorized, "a token is needed; send the header Authorization: Bearer TOKEN")
@@ -59,33 +59,32 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// public reports whether a path is for those as well who may not look: whether the node is well, the way in and out, and what the program's own
-// pages are made of.
+// public reports whether a path needs no authorization: the health in brief, login and logout, and the files of the pages.
 func public(path string) bool {
 	return slices.Contains([]string{"/healthz", "/readyz", "/login", "/logout"}, path) || strings.HasPrefix(path, "/assets/")
 }
 
-// embedded reports whether a page of another site asks in passing, for a picture or a stream. What it got would be kept from it; but its
-// visitors would be made to ask, from where they may. To follow a link is another thing.
+// embedded reports whether a page of another site loads something as a part of itself, like a picture or a stream. The browser would keep
+// the answer from it, but the request would come from where it is authorized. Following a link is permitted.
 func embedded(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
-// wantsPage reports whether somebody looks with a browser.
+// wantsPage reports whether a browser opens a page.
 func wantsPage(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.HasPrefix(r.URL.Path, "/api/") &&
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// ours reports whether the server was asked for by a name of its own. A page whose name its owner lets point to this address (DNS
-// rebinding) would else be of the same origin, and see everything. Browsers send no request without a host.
-func (s *Server) ours(r *http.Request) bool {
+// ownHost reports whether the Host of a request is a name of this server. A page of a name that points to this address (DNS rebinding)
+// would otherwise be of the same origin, and read everything. Browsers send no request without a host.
+func (s *Server) ownHost(r *http.Request) bool {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	if host == "" || host == "localhost" || slices.ContainsFunc(s.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+	if host == "" || host == "localhost" || slices.ContainsFunc(s.config.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
 		return true
 	}
 	address, err := netip.ParseAddr(host)
@@ -106,17 +105,17 @@ func local(r *http.Request) netip.Addr {
 	return to.Addr().Unmap().WithZone("")
 }
 
-// mayLook reports whether who asks may see what the node knows. Without a token that is everybody on this machine.
-func (s *Server) mayLook(r *http.Request) bool {
-	if s.Token == "" {
-		return s.Open || local(r).IsLoopback()
+// authorized reports whether a request may read what the node holds. Without a token every request of this machine may.
+func (s *Server) authorized(r *http.Request) bool {
+	if s.config.Token == "" {
+		return s.config.Open || local(r).IsLoopback()
 	}
-	shown, _ := bearer(r)
-	return s.isToken(shown) || s.loggedIn(r)
+	carried, _ := bearer(r)
+	return s.isToken(carried) || s.loggedIn(r)
 }
 
-// bearer returns the token that a request shows (RFC 6750), and whether it shows any.
-func bearer(r *http.Request) (token string, shown bool) {
+// bearer returns the token that a request carries (RFC 6750), and whether it carries any.
+func bearer(r *http.Request) (token string, carried bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", false
@@ -124,8 +123,8 @@ func bearer(r *http.Request) (token string, shown bool) {
 	return strings.TrimSpace(token), true
 }
 
-// isToken compares in a time that tells nothing of the token, its length included.
-func (s *Server) isToken(shown string) bool {
-	a, b := sha256.Sum256([]byte(shown)), sha256.Sum256([]byte(s.Token))
-	return s.Token != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+// isToken compares in a time that reveals nothing of the token, its length included.
+func (s *Server) isToken(candidate string) bool {
+	a, b := sha256.Sum256([]byte(candidate)), sha256.Sum256([]byte(s.config.Token))
+	return s.config.Token != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }

@@ -26,7 +26,7 @@ func at(address string) func(*http.Request) {
 }
 
 // Without a token this machine may look, and all others only if the server is open. With one, who shows it.
-func TestMayLook(t *testing.T) {
+func TestAuthorized(t *testing.T) {
 	here, there := at("127.0.0.1:8125"), at("192.0.2.1:8125")
 	right, wrong := header("Authorization", "bearer  "+token+" "), header("Authorization", "Bearer "+token+"x")
 	basic := header("Authorization", "Basic "+token)
@@ -49,7 +49,7 @@ func TestMayLook(t *testing.T) {
 		{"another scheme", Options{Token: token}, []func(*http.Request){there, basic}, 401, nil},
 		{"in the URL", Options{Token: token}, []func(*http.Request){there, func(r *http.Request) { r.URL.RawQuery = "token=" + token }}, 401, nil},
 	} {
-		source := &told{health: &Health{Node: "Goloman", Ready: true}}
+		source := &fixedSource{health: &Health{Node: "Goloman", Ready: true}}
 		s := New(Config{Source: source, Options: c.options})
 		w := answer(s, "GET", "/api/v1/nowhere", c.ask...)
 		if w.Code != c.code || !slices.Equal(source.refused, c.refused) {
@@ -86,7 +86,7 @@ func TestCrossSite(t *testing.T) {
 		{"link", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 405},
 		{"picture", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403},
 	} {
-		source := &told{health: &Health{}}
+		source := &fixedSource{health: &Health{}}
 		s := New(Config{Source: source, Options: Options{Open: true}})
 		var ask []func(*http.Request)
 		for name, value := range c.headers {
@@ -105,8 +105,8 @@ func TestCrossSite(t *testing.T) {
 // Who has the token logs in, and is in for 12 hours.
 func TestLogIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source := &told{health: &Health{Node: "Goloman<script>"}}
-		s := New(Config{Source: source, Herd: "campus", Options: Options{Token: token}})
+		source := &fixedSource{health: &Health{Node: "Goloman<script>"}}
+		s := New(Config{Source: source, Node: "Goloman<script>", Herd: "campus", Options: Options{Token: token}})
 		page := header("Accept", "text/html,*/*")
 		w := answer(s, "GET", "/", page)
 		if w.Code != 303 || w.Header().Get("Location") != "/login" {
@@ -163,7 +163,7 @@ func TestLogIn(t *testing.T) {
 				t.Errorf("in with %s", what)
 			}
 		}
-		other := New(Config{Source: source, Herd: "campus", Options: Options{Token: token + "2"}})
+		other := New(Config{Source: source, Node: "Goloman", Herd: "campus", Options: Options{Token: token + "2"}})
 		if !in(s, c.Value) || in(other, c.Value) {
 			t.Error("a session does not hold where the token does")
 		}

@@ -3,70 +3,73 @@ package status
 import (
 	"context"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 const (
-	tick      = 250 * time.Millisecond
-	slowTicks = 4  // from one health to the next
-	buffered  = 16 // ticks that wait for a viewer: beyond that, what comes is left out
+	tick       = 250 * time.Millisecond
+	slowTicks  = 4       // from one health to the next
+	maxChunks  = 16      // ticks that wait for a viewer; further ones are left out
+	maxChanged = 1 << 17 // clients whose change is kept until the next tick
+	maxClients = 500     // in the event of a tick
 )
 
-// Watch is who is told what happens at a node. Its functions never wait for anybody, and must not call the node.
+// Watch is called with what happens at a node. Its functions never block, and must not call the node.
 type Watch struct {
-	Hop    func(from, to line.NodeName, reports []line.Report) // on a link of the node: told or heard
-	Notice func(flood.Notice)
+	Transfer func(from, to line.NodeName, reports []line.Report) // reports were sent or received on a link of the node
+	Notice   func(flood.Notice)
 }
 
-// viewer is who reads a stream.
+// viewer is the reader of a stream.
 type viewer struct {
-	client line.ClientID // whose hops it wants all of; "": nobody's
-	chunks chan [][]byte // whole events; several viewers share their bytes
-	lost   leftOut       // since it took something; of the hub's goroutine
+	client  line.ClientID // whose path it follows; "": nobody's
+	chunks  chan [][]byte // the events of a tick each; several viewers share their bytes
+	leftOut leftOut       // since the last chunk; of the hub's goroutine
 }
 
 func newViewer(client line.ClientID) *viewer {
-	return &viewer{client: client, chunks: make(chan [][]byte, buffered)}
+	return &viewer{client: client, chunks: make(chan [][]byte, maxChunks)}
 }
 
-// leftOut is what a viewer was not told because it was slow, or too much happened to the client it follows.
+// leftOut counts what a viewer did not get because it was slow, or too much happened to the client that it follows.
 type leftOut struct {
 	Clients int `json:"clients"`
-	Hops    int `json:"hops"`
+	Reports int `json:"reports"` // in messages
 	Notices int `json:"notices"`
-	Path    int `json:"path"` // hops of the client that it follows
+	Path    int `json:"path"` // events of the client that it follows
 	ticks   int
 }
 
 func (l *leftOut) add(o leftOut) {
 	l.Clients += o.Clients
-	l.Hops += o.Hops
+	l.Reports += o.Reports
 	l.Notices += o.Notices
 	l.Path += o.Path
 	l.ticks++
 }
 
-// hub tells all viewers of a node what happens. It has a goroutine, and hears the node, only while there are viewers.
+// hub sends what happens at a node to all viewers. It has a goroutine, and watches the node, only while there are viewers.
 type hub struct {
 	server *Server
 
-	gate sync.Mutex // held while one comes or goes
-	stop func()     // and wait; guarded by gate
-	hops *hops      // likewise
+	gate      sync.Mutex // held while a viewer joins or leaves
+	stop      func()     // and wait; guarded by gate
+	transfers *transfers // likewise
 
 	mu      sync.Mutex
 	viewers map[*viewer]struct{}
 }
 
-// join has a viewer told what happens from now on, until it leaves. There are no more viewers than streams.
+// join sends a viewer what happens from now on, until it leaves. There are no more viewers than streams.
 func (h *hub) join(v *viewer) {
 	h.gate.Lock()
 	defer h.gate.Unlock()
@@ -77,7 +80,7 @@ func (h *hub) join(v *viewer) {
 	if n == 1 {
 		h.start()
 	}
-	h.hops.follow(v.client)
+	h.transfers.follow(v.client)
 }
 
 func (h *hub) leave(v *viewer) {
@@ -87,77 +90,77 @@ func (h *hub) leave(v *viewer) {
 	delete(h.viewers, v)
 	n := len(h.viewers)
 	h.mu.Unlock()
-	h.hops.unfollow(v.client)
+	h.transfers.unfollow(v.client)
 	if n == 0 {
 		h.stop()
 	}
 }
 
-// all returns the viewers.
 func (h *hub) all() []*viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Keys(h.viewers))
 }
 
-// start begins to hear the node, and to tell, until stop is called.
+// start watches the node and runs a broadcaster until stop is called.
 func (h *hub) start() {
-	source, observer := h.server.Source, h.server.Observer
-	h.hops = newHops()
-	t := &teller{hub: h, hops: h.hops, notices: new(notices)}
-	t.look()
-	changed, unfollow := source.Subscribe(maxChanged)
-	t.changed = changed
+	source, observer := h.server.config.Source, h.server.config.Observer
+	h.transfers = newTransfers()
+	b := &broadcaster{hub: h, transfers: h.transfers, notices: new(notices)}
+	b.updateHello()
+	changed, unsubscribe := source.Subscribe(maxChanged)
+	b.changed = changed
 	unwatch := source.Watch(Watch{
-		Hop: func(from, to line.NodeName, reports []line.Report) {
+		Transfer: func(from, to line.NodeName, reports []line.Report) {
 			if !observer.observing.Load() {
-				t.hops.add(from, to, reports)
+				b.transfers.add(from, to, reports)
 			}
 		},
-		Notice: t.notices.take,
+		Notice: b.notices.add,
 	})
-	unobserve := observer.watch(t)
+	unobserve := observer.watch(b)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { t.run(ctx) })
+	running.Go(func() { b.run(ctx) })
 	h.stop = func() {
 		cancel()
 		unobserve()
 		unwatch()
-		unfollow()
+		unsubscribe()
 		running.Wait()
 	}
 }
 
 func (h *hub) hello() Hello {
-	s := h.server
-	observing, why := s.Observer.state()
-	return Hello{s.Node, s.Herd, s.Version, observing, why, graph(s.Source.Topology(), s.Node)}
+	c := &h.server.config
+	observing, why := c.Observer.state()
+	return Hello{c.Node, c.Herd, c.Version, observing, why, h.server.graph.of(c.Source.Topology(), c.Node)}
 }
 
-// picture is what a viewer has to know first.
-func (h *hub) picture() []byte {
+// snapshot returns the events that a viewer needs first.
+func (h *hub) snapshot() []byte {
+	source := h.server.config.Source
 	text := appendEvent(nil, "hello", h.hello())
-	text = appendEvent(text, "health", h.server.Source.Health())
-	return appendEvent(text, "nodes", h.server.Source.Herd())
+	text = appendEvent(text, "health", source.Health())
+	return appendEvent(text, "nodes", source.Herd())
 }
 
-// teller is a hub while somebody watches. Its fields belong to the goroutine that runs it.
-type teller struct {
+// broadcaster is a hub while there are viewers. Its fields belong to the goroutine that runs it.
+type broadcaster struct {
 	*hub
-	changed *flood.Queue // what changed the registry
-	emptied uint64       // of that, thrown away because it was too much, so far
-	hops    *hops
-	notices *notices
+	changed   *flood.Queue // what changed in the registry since the last tick
+	dropped   uint64       // of that, so far
+	transfers *transfers
+	notices   *notices
 
 	ticks    int
-	greeting Hello
+	greeting Hello              // as last sent
 	topology *topology.Topology // of greeting
-	nodes    []Node             // as told last
-	spare    []line.Report
+	nodes    []Node             // as last sent
+	buffer   []line.Report      // for the next swap of changed
 }
 
-func (t *teller) run(ctx context.Context) {
+func (b *broadcaster) run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
@@ -165,48 +168,74 @@ func (t *teller) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			t.tell()
+			b.broadcast()
 		}
 	}
 }
 
-// tell tells all viewers what happened since the last time. What they all see is encoded once.
-func (t *teller) tell() {
+// broadcast sends all viewers what happened since the last tick. Events for all are encoded once.
+func (b *broadcaster) broadcast() {
 	var text []byte
-	var in leftOut // for who does not take it
-	if t.look() {
-		text = appendEvent(text, "hello", t.greeting)
+	var counts leftOut // of the events, for viewers that have no room for them
+	if b.updateHello() {
+		text = appendEvent(text, "hello", b.greeting)
 	}
-	text, in.Notices = t.notices.append(text)
-	text, in.Clients = t.appendClients(text)
-	text, in.Hops = t.hops.append(text)
-	if t.ticks++; t.ticks%slowTicks == 0 {
-		text = appendEvent(text, "health", t.server.Source.Health())
-		if nodes := t.server.Source.Herd(); !same(nodes, t.nodes) {
-			t.nodes = nodes
+	text, counts.Notices = b.notices.append(text)
+	text, counts.Clients = b.appendClients(text)
+	text, counts.Reports = b.transfers.append(text)
+	if b.ticks++; b.ticks%slowTicks == 0 {
+		source := b.server.config.Source
+		text = appendEvent(text, "health", source.Health())
+		if nodes := source.Herd(); !sameNodes(nodes, b.nodes) {
+			b.nodes = nodes
 			text = appendEvent(text, "nodes", nodes)
 		}
 	}
-	paths := t.hops.paths()
-	for _, v := range t.all() {
-		v.tell(text, paths[v.client], in, t.picture)
+	paths := b.transfers.paths()
+	for _, v := range b.all() {
+		v.send(text, paths[v.client], counts, b.snapshot)
 	}
 }
 
-// look looks whether what viewers are told first has changed.
-func (t *teller) look() bool {
-	topology := t.server.Source.Topology()
-	observing, why := t.server.Observer.state()
-	if t.topology == topology && t.greeting.Observing == observing && t.greeting.Why == why {
+// updateHello reports whether the greeting has changed.
+func (b *broadcaster) updateHello() bool {
+	topology := b.server.config.Source.Topology()
+	observing, why := b.server.config.Observer.state()
+	if b.topology == topology && b.greeting.Observing == observing && b.greeting.Why == why {
 		return false
 	}
-	t.topology, t.greeting = topology, t.hello()
-	t.hops.know(topology)
+	b.topology, b.greeting = topology, b.hello()
+	b.transfers.setLinks(topology.Links())
 	return true
 }
 
-// same reports whether two lists tell the same but for the time.
-func same(a, b []Node) bool {
+// appendClients appends the event of what changed in the registry since the last tick, if anything did: each client once, and of too
+// many a fair sample.
+func (b *broadcaster) appendClients(dst []byte) (text []byte, clients int) {
+	changed := b.changed.Swap(b.buffer)
+	b.buffer = changed
+	dropped := b.changed.Counts().Dropped
+	clients = len(changed) + int(dropped-b.dropped)
+	b.dropped = dropped
+	if clients == 0 {
+		return dst, 0
+	}
+	var list list
+	now := time.Now()
+	for i := range min(len(changed), maxClients) {
+		if len(changed) > maxClients {
+			j := i + rand.IntN(len(changed)-i)
+			changed[i], changed[j] = changed[j], changed[i]
+		}
+		list.add(clientOf(changed[i], now))
+	}
+	return appendRaw(dst, "clients", []byte(`{"left_out":`), strconv.AppendInt(nil, int64(clients-list.n), 10),
+		[]byte(`,"total":`), strconv.AppendInt(nil, int64(b.server.config.Source.Registry().Len()), 10),
+		[]byte(`,"clients":[`), list.text, []byte(`]}`)), clients
+}
+
+// sameNodes reports whether two lists differ in nothing but times that pass.
+func sameNodes(a, b []Node) bool {
 	timeless := func(list []Node) []Node {
 		list = slices.Clone(list)
 		for i := range list {
@@ -220,8 +249,9 @@ func same(a, b []Node) bool {
 	return reflect.DeepEqual(timeless(a), timeless(b))
 }
 
-// tell gives a viewer its events, if it has room for them. Who had none is told so when it has, and how everything is then.
-func (v *viewer) tell(text []byte, p path, in leftOut, picture func() []byte) {
+// send gives a viewer the events of a tick if it has room for them. After ticks without room it first gets what was left out, and a
+// snapshot.
+func (v *viewer) send(text []byte, p path, counts leftOut, snapshot func() []byte) {
 	var parts [][]byte
 	for _, part := range [][]byte{text, p.text} {
 		if len(part) > 0 {
@@ -230,19 +260,19 @@ func (v *viewer) tell(text []byte, p path, in leftOut, picture func() []byte) {
 	}
 	if len(v.chunks) == cap(v.chunks) { // only its reader changes that meanwhile, to less
 		if len(parts) > 0 {
-			in.Path = p.told + p.leftOut
-			v.lost.add(in)
+			counts.Path = p.events + p.leftOut
+			v.leftOut.add(counts)
 		}
 		return
 	}
-	v.lost.Path += p.leftOut
-	if v.lost != (leftOut{}) {
-		before := appendEvent(nil, "left_out", v.lost)
-		if v.lost.ticks > 0 {
-			before = append(before, picture()...)
+	v.leftOut.Path += p.leftOut
+	if v.leftOut != (leftOut{}) {
+		before := appendEvent(nil, "left_out", v.leftOut)
+		if v.leftOut.ticks > 0 {
+			before = append(before, snapshot()...)
 		}
 		parts = slices.Insert(parts, 0, before)
-		v.lost = leftOut{}
+		v.leftOut = leftOut{}
 	}
 	if len(parts) > 0 {
 		v.chunks <- parts

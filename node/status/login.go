@@ -15,7 +15,7 @@ import (
 
 const (
 	cookieName  = "herd"
-	sessionTime = 12 * time.Hour // after which one has to log in again
+	sessionTime = 12 * time.Hour // until the next login
 	maxForm     = 4 << 10        // bytes
 )
 
@@ -24,10 +24,10 @@ var loginHTML string
 
 var loginPage = template.Must(template.New("").Parse(loginHTML))
 
-// login adds the way in for people: a form that takes the token, and gives a cookie.
-func (s *Server) login() {
+// addLogin adds /login, a form that takes the token and sets a cookie, and /logout.
+func (s *Server) addLogin() {
 	s.mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
-		if s.mayLook(r) {
+		if s.authorized(r) {
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 			return
 		}
@@ -42,14 +42,14 @@ func (s *Server) login() {
 
 func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	shown := strings.TrimSpace(r.PostFormValue("token")) // "" if the form cannot be read
+	token := strings.TrimSpace(r.PostFormValue("token")) // "" if the form cannot be read
 	switch {
-	case !s.Source.MayLogIn(r.RemoteAddr):
-		s.Source.Refuse(TooManyTries, r.RemoteAddr)
+	case !s.config.Source.MayLogIn(r.RemoteAddr):
+		s.config.Source.Refuse(TooManyTries, r.RemoteAddr)
 		w.Header().Set("Retry-After", "60")
-		s.form(w, http.StatusTooManyRequests, "Too many tries from your address. Wait a minute.")
-	case !s.isToken(shown):
-		s.Source.Refuse(WrongToken, r.RemoteAddr)
+		s.form(w, http.StatusTooManyRequests, "Too many attempts from your address. Wait a minute.")
+	case !s.isToken(token):
+		s.config.Source.Refuse(WrongToken, r.RemoteAddr)
 		s.form(w, http.StatusUnauthorized, "That is not the token.")
 	default:
 		http.SetCookie(w, cookie(r, s.seal(time.Now().Add(sessionTime)), int(sessionTime/time.Second)))
@@ -60,10 +60,10 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 func (s *Server) form(w http.ResponseWriter, code int, complaint string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
-	_ = loginPage.Execute(w, struct{ Herd, Node, Complaint string }{s.Herd, s.Source.Health().Node, complaint}) // who asked is gone
+	_ = loginPage.Execute(w, struct{ Herd, Node, Complaint string }{s.config.Herd, s.config.Node, complaint}) // the client may be gone
 }
 
-// cookie returns the cookie that holds a session. Where a proxy speaks TLS with the browser, it is for TLS only.
+// cookie returns the cookie of a session. If a proxy speaks TLS with the browser, it is for TLS only.
 func cookie(r *http.Request, value string, age int) *http.Cookie {
 	return &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
@@ -71,16 +71,16 @@ func cookie(r *http.Request, value string, age int) *http.Cookie {
 	}
 }
 
-// seal makes a session: when it ends, and proof that who made it had the token. So a session holds at all nodes with that token, which a
-// browser takes for one when they differ by port alone, and outlasts their restarts; another token ends it.
+// seal makes the value of a session: its end, and a MAC of that with the token as key. So a session holds at all nodes with that token, whose
+// cookies a browser does not tell apart when they differ by port alone, and outlasts restarts; another token ends it.
 func (s *Server) seal(end time.Time) string {
 	text := strconv.FormatInt(end.Unix(), 10)
 	return text + "." + base64.RawURLEncoding.EncodeToString(s.mac(text))
 }
 
 func (s *Server) mac(text string) []byte {
-	h := hmac.New(sha256.New, []byte(s.Token))
-	_, _ = fmt.Fprintf(h, "herd session\n%s\n%s", s.Herd, text) // cannot fail
+	h := hmac.New(sha256.New, []byte(s.config.Token))
+	_, _ = fmt.Fprintf(h, "herd session\n%s\n%s", s.config.Herd, text) // cannot fail
 	return h.Sum(nil)
 }
 

@@ -61,13 +61,13 @@ type deadlines struct{ *httptest.ResponseRecorder }
 func (deadlines) SetWriteDeadline(time.Time) error { return nil }
 
 func TestMap(t *testing.T) {
-	s := newStage(t)
+	s := newEngineSource(t)
 	server := New(Config{Source: s, Options: Options{Open: true}})
 	if left, ids := mapped(t, server, ""); left != 0 || len(ids) != 0 {
 		t.Errorf("an empty node shows %d clients and leaves %d out", len(ids), left)
 	}
 	for i := range 1000 {
-		s.heard(t, fmt.Sprint(i), epoch)
+		s.apply(t, fmt.Sprint(i), epoch)
 	}
 	for query, want := range map[string]int{"": 1000, "?limit=100000": 1000, "?limit=1000": 1000, "?limit=999": 999, "?limit=1": 1} {
 		if left, ids := mapped(t, server, query); left != 1000-want || len(ids) != want {

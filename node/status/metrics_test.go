@@ -20,7 +20,7 @@ const metricsTable = "../../docs/METRICS.md"
 
 // full is a node in whose health every number is another one, from 1000 on, and every truth is one. It returns the numbers by prefix and
 // JSON name as well.
-func full() (*told, map[string]float64) {
+func full() (*fixedSource, map[string]float64) {
 	h := Health{
 		Node: "Goloman", Bus: "connected", Digest: "0123456789abcdef",
 		Links: []Link{{Peer: "Hands", State: "catching up", Topology: "differs", Lacking: []string{"Welsh"}}},
@@ -63,7 +63,7 @@ func full() (*told, map[string]float64) {
 	lag := NewLags()
 	lag.Observe(-3)
 	lag.Observe(0.25)
-	return &told{health: &h, counts: Counts{
+	return &fixedSource{health: &h, counts: Counts{
 		Opened: 4, Reasons: []string{"idle for too long", "invalid line"},
 		Commands:  []Command{{"IAMAT", Admitted, 5}, {"IAMAT", Stale, 6}, {"WHATSAT", Found, 7}},
 		ClientLag: lag, NeighbourLag: NewLags(), LinkLag: map[string]*Histogram{"Hands": NewLags()},

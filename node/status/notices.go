@@ -9,26 +9,26 @@ import (
 	"herd/node/line"
 )
 
-const maxNotices = 100 // told in a tick
+const maxNotices = 100 // events in a tick
 
-// Notice is something that happened at the node.
+// Notice is the event of something that happened at the node.
 type Notice struct {
 	At      float64       `json:"at"` // milliseconds since 1970
 	Kind    string        `json:"kind"`
-	Peer    line.NodeName `json:"peer"` // at the other end of the link that it is about; "": about none
+	Peer    line.NodeName `json:"peer"` // at the other end of the link that it is about; "" if it is about none
 	Text    string        `json:"text"`
-	LeftOut int           `json:"left_out,omitempty"` // of the last one: how many more there were
+	LeftOut int           `json:"left_out,omitempty"` // in the last one of a tick: how many more there were
 }
 
-// notices collects what happens, from one tick to the next.
+// notices collects notices, from one tick to the next.
 type notices struct {
 	mu      sync.Mutex
 	waiting []Notice
 	more    int
 }
 
-func (n *notices) take(e flood.Notice) {
-	kind, text := words(e)
+func (n *notices) add(e flood.Notice) {
+	kind, text := describe(e)
 	n.put(kind, e.Peer, text)
 }
 
@@ -42,7 +42,7 @@ func (n *notices) put(kind string, peer line.NodeName, text string) {
 	n.waiting = append(n.waiting, Notice{At: milliseconds(time.Now()), Kind: kind, Peer: peer, Text: text})
 }
 
-// append appends an event for each.
+// append appends an event for each notice, and returns how many notices there were.
 func (n *notices) append(dst []byte) (text []byte, count int) {
 	n.mu.Lock()
 	waiting, more := n.waiting, n.more
@@ -57,29 +57,29 @@ func (n *notices) append(dst []byte) (text []byte, count int) {
 	return dst, len(waiting) + more
 }
 
-// words says in words what happened.
-func words(e flood.Notice) (kind, text string) {
+// describe returns a notice in words.
+func describe(e flood.Notice) (kind, text string) {
 	switch e.Kind {
 	case flood.LinkUp:
-		return "link returned", "heartbeats come; what was missed is pulled"
+		return "link returned", "heartbeats are received; a sync fetches what was missed"
 	case flood.LinkDown:
 		return "link down", e.Detail
 	case flood.NeverReceived:
-		return "never heard", "no heartbeat has come: is it running, and does its topology have this link?"
+		return "never received", "no heartbeat has been received: is it running, and does its topology have this link?"
 	case flood.CaughtUp:
-		return "link up", "all that the neighbour knew has been pulled"
+		return "link up", "all that the neighbour held has been fetched"
 	case flood.MessagesMissing:
-		return "gap", fmt.Sprintf("%d messages are missing", e.Reports)
+		return "messages missing", fmt.Sprintf("%d messages are missing", e.Reports)
 	case flood.Synced:
-		return "repaired", fmt.Sprintf("%s: %d reports came, %d of them news, in %d bytes and %s", e.Detail, e.Reports, e.New, e.Bytes, e.Duration.Round(time.Millisecond))
+		return "synced", fmt.Sprintf("%s: %d reports came, %d of them new, in %d bytes and %s", e.Detail, e.Reports, e.New, e.Bytes, e.Duration.Round(time.Millisecond))
 	case flood.SyncAbandoned:
-		return "repair given up", fmt.Sprintf("%s after %s", e.Detail, e.Duration.Round(time.Millisecond))
+		return "sync abandoned", fmt.Sprintf("%s after %s", e.Detail, e.Duration.Round(time.Millisecond))
 	case flood.Expired:
-		return "forgotten", fmt.Sprintf("%d reports are older than the retention", e.Reports)
+		return "expired", fmt.Sprintf("%d reports are older than the retention", e.Reports)
 	case flood.DuplicateNeighbourName:
-		return "twin", "two nodes have the name of this neighbour"
+		return "duplicate name", "two nodes have the name of this neighbour"
 	case flood.DuplicateName:
-		return "twin", "another node has the name of this one"
+		return "duplicate name", "another node has the name of this one"
 	case flood.OtherTopology:
 		return "other topology", "the neighbour has another topology: " + e.Detail
 	case flood.SameTopology:

@@ -9,43 +9,43 @@ import (
 	"herd/node/line"
 )
 
-// Observe observes the bus until ctx ends, whatever happens to the connection, and tells what it sees.
-type Observe func(ctx context.Context, s Sight)
+// Observe observes the bus until ctx ends, also across lost connections, and calls to with what it receives.
+type Observe func(ctx context.Context, to Sink)
 
-// Sight takes what is observed.
-type Sight struct {
-	See    func(from, to string, payload []byte) // one message of reports after the other
-	Ready  func()                                // nothing more is missed
-	Lost   func(why error)                       // that is over, or cannot begin
-	Behind func(why error)                       // messages are missed because See takes too long
+// Sink is called with what is observed.
+type Sink struct {
+	Message func(from, to string, payload []byte) // a message of reports; one call at a time
+	Ready   func()                                // from now on no message is missed
+	Lost    func(why error)                       // messages are missed until Ready
+	Behind  func(why error)                       // some messages were missed because Message took too long
 }
 
 const connecting = "connecting to the bus"
 
-// Observer shows the hops of the whole herd to all nodes of a process. It observes only while somebody watches.
+// Observer passes the messages of the whole herd to all nodes of a process. It observes the bus only while there are viewers.
 type Observer struct {
 	observe   Observe      // or nil
-	observing atomic.Bool  // nothing is missed
-	why       atomic.Value // string: not
+	observing atomic.Bool  // no message is missed
+	why       atomic.Value // string: the bus is not observed
 
-	gate sync.Mutex // held while the first comes or the last goes
+	gate sync.Mutex // held while the first broadcaster comes or the last one goes
 	stop func()     // and wait; guarded by gate
 
-	tellers atomic.Pointer[[]*teller] // those who watch; replaced with gate held
+	broadcasters atomic.Pointer[[]*broadcaster] // the slice is replaced with gate held, and never changed
 }
 
-// NewObserver returns an observer that observes in this way.
+// NewObserver returns an observer that calls observe while there are viewers.
 func NewObserver(observe Observe) *Observer {
 	o := Unobserved(connecting)
 	o.observe = observe
 	return o
 }
 
-// Unobserved returns an observer that sees nothing, for the reason given.
+// Unobserved returns an observer that receives nothing, for the reason given.
 func Unobserved(why string) *Observer {
 	o := new(Observer)
 	o.why.Store(why)
-	o.tellers.Store(new([]*teller))
+	o.broadcasters.Store(new([]*broadcaster))
 	return o
 }
 
@@ -56,27 +56,27 @@ func (o *Observer) state() (observing bool, why string) {
 	return false, o.why.Load().(string)
 }
 
-// watch has a teller get what is observed, until stop is called.
-func (o *Observer) watch(t *teller) (stop func()) {
+// watch passes what is observed to a broadcaster, until stop is called.
+func (o *Observer) watch(b *broadcaster) (stop func()) {
 	if o.observe == nil {
 		return func() {}
 	}
 	o.gate.Lock()
 	defer o.gate.Unlock()
-	before := *o.tellers.Load()
-	after := append(before[:len(before):len(before)], t)
-	o.tellers.Store(&after)
+	before := *o.broadcasters.Load()
+	after := append(before[:len(before):len(before)], b)
+	o.broadcasters.Store(&after)
 	if len(after) == 1 {
 		o.start()
 	}
-	return func() { o.unwatch(t) }
+	return func() { o.unwatch(b) }
 }
 
-func (o *Observer) unwatch(t *teller) {
+func (o *Observer) unwatch(b *broadcaster) {
 	o.gate.Lock()
 	defer o.gate.Unlock()
-	rest := slices.DeleteFunc(slices.Clone(*o.tellers.Load()), func(other *teller) bool { return other == t })
-	o.tellers.Store(&rest)
+	rest := slices.DeleteFunc(slices.Clone(*o.broadcasters.Load()), func(other *broadcaster) bool { return other == b })
+	o.broadcasters.Store(&rest)
 	if len(rest) == 0 {
 		o.stop()
 	}
@@ -87,7 +87,7 @@ func (o *Observer) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		o.observe(ctx, Sight{o.see, func() { o.observing.Store(true) }, o.lost, o.behind})
+		o.observe(ctx, Sink{o.message, func() { o.observing.Store(true) }, o.lost, o.behind})
 		o.observing.Store(false)
 	})
 	o.stop = func() {
@@ -96,16 +96,16 @@ func (o *Observer) start() {
 	}
 }
 
-// see takes a message. What is no report of a neighbour is left out: whoever can send such a message could say anything.
-func (o *Observer) see(from, to string, payload []byte) {
+// message passes on the reports of a message. Lines in the name of another node than its sender are left out.
+func (o *Observer) message(from, to string, payload []byte) {
 	var reports []line.Report
 	for p := range line.Propagations(payload) {
 		if p.Err == nil && string(p.From) == from {
 			reports = append(reports, p.Report)
 		}
 	}
-	for _, t := range *o.tellers.Load() {
-		t.hops.add(line.NodeName(from), line.NodeName(to), reports)
+	for _, b := range *o.broadcasters.Load() {
+		b.transfers.add(line.NodeName(from), line.NodeName(to), reports)
 	}
 }
 
@@ -115,7 +115,7 @@ func (o *Observer) lost(why error) {
 }
 
 func (o *Observer) behind(why error) {
-	for _, t := range *o.tellers.Load() {
-		t.notices.put("observer behind", "", why.Error())
+	for _, b := range *o.broadcasters.Load() {
+		b.notices.put("observer behind", "", why.Error())
 	}
 }

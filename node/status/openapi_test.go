@@ -21,15 +21,21 @@ import (
 	"herd/node/flood"
 )
 
-// described is the document, and what of it was seen to be true.
+// described is the document, and which of its answers have been seen.
 type described struct {
 	compiler *jsonschema.Compiler
 	Paths    map[string]map[string]struct {
-		Responses map[string]struct {
-			Content map[string]struct{ Schema json.RawMessage }
-		}
+		Responses map[string]response
+	}
+	Components struct {
+		Responses map[string]response
 	}
 	seen map[string]bool // operation and code
+}
+
+type response struct {
+	Ref     string `json:"$ref"`
+	Content map[string]struct{ Schema json.RawMessage }
 }
 
 func readDocument(t *testing.T) *described {
@@ -62,7 +68,7 @@ func (d *described) codes() (all []string) {
 	return all
 }
 
-// check holds an answer to an operation against the document.
+// check compares an answer with the document.
 func (d *described) check(t *testing.T, method, path string, answer *http.Response, body []byte) {
 	t.Helper()
 	what := fmt.Sprintf("%s %s %d", method, path, answer.StatusCode)
@@ -72,6 +78,11 @@ func (d *described) check(t *testing.T, method, path string, answer *http.Respon
 		return
 	}
 	d.seen[what] = true
+	escape := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D")
+	place := fmt.Sprintf("doc.json#/paths/%s/%s/responses/%d", escape.Replace(path), strings.ToLower(method), answer.StatusCode)
+	if name, ok := strings.CutPrefix(o.Ref, "#/components/responses/"); ok {
+		o, place = d.Components.Responses[name], "doc.json"+o.Ref
+	}
 	kind, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
 	if _, known := o.Content[kind]; !known {
 		t.Errorf("%s: %s is not in the document", what, kind)
@@ -80,9 +91,7 @@ func (d *described) check(t *testing.T, method, path string, answer *http.Respon
 	if kind != "application/json" {
 		return
 	}
-	escape := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D")
-	place := fmt.Sprintf("doc.json#/paths/%s/%s/responses/%d/content/%s/schema", escape.Replace(path), strings.ToLower(method), answer.StatusCode, escape.Replace(kind))
-	schema, err := d.compiler.Compile(place)
+	schema, err := d.compiler.Compile(place + "/content/" + escape.Replace(kind) + "/schema")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,36 +104,38 @@ func (d *described) check(t *testing.T, method, path string, answer *http.Respon
 	}
 }
 
-// rich is a node with something in everything it tells.
-type rich struct {
-	*stage
-	health   Health
-	converse func(context.Context, net.Conn) error
-	counting chan struct{} // not nil: who counts waits for its end
+// fullSource is a node with something in every field.
+type fullSource struct {
+	*engineSource
+	health      Health
+	serveClient func(context.Context, net.Conn) error
+	counting    chan struct{} // not nil: who counts waits for its end
 }
 
-func (f *rich) Counts() Counts {
+func (f *fullSource) Counts() Counts {
 	if f.counting != nil {
 		<-f.counting
 	}
 	return Counts{ClientLag: new(Histogram), NeighbourLag: new(Histogram)}
 }
 
-func (f *rich) Health() Health                                 { return f.health }
-func (f *rich) Refuse(Refusal, string)                         {}
-func (f *rich) MayLogIn(string) bool                           { return true }
-func (f *rich) Cutoff() int64                                  { return f.Engine.Cutoff() }
-func (f *rich) Registry() *flood.Registry                      { return f.Engine.Registry() }
-func (f *rich) Converse(ctx context.Context, c net.Conn) error { return f.converse(ctx, c) }
-func (f *rich) Herd() []Node {
+func (f *fullSource) Health() Health            { return f.health }
+func (f *fullSource) Refuse(Refusal, string)    {}
+func (f *fullSource) MayLogIn(string) bool      { return true }
+func (f *fullSource) Cutoff() int64             { return f.Engine.Cutoff() }
+func (f *fullSource) Registry() *flood.Registry { return f.Engine.Registry() }
+
+func (f *fullSource) ServeClient(ctx context.Context, c net.Conn) error { return f.serveClient(ctx, c) }
+
+func (f *fullSource) Herd() []Node {
 	return []Node{{
 		Name: "A", Self: true, Version: "1", Incarnation: strings.Repeat("0f", 16), AgeSeconds: 0, UptimeSeconds: 1, Clients: 2, Digest: "0123456789abcdef",
 		Links: []LinkState{{"B", "catching up"}},
 	}}
 }
 
-func newRich(t *testing.T) *rich {
-	f := &rich{stage: newStage(t)}
+func newFullSource(t *testing.T) *fullSource {
+	f := &fullSource{engineSource: newEngineSource(t)}
 	f.health = Health{
 		Node: "A", Missing: []string{"catching up with B"}, Bus: "connected", Clients: 1, Digest: "0123456789abcdef", Store: &Store{Mode: "always", State: "ok"},
 		Links: []Link{{
@@ -132,18 +143,18 @@ func newRich(t *testing.T) *rich {
 		}},
 		Refused: map[string]uint64{"x": 1}, Places: map[string]Provider{"gazetteer": {Statuses: map[string]uint64{"OK": 1}, Breaker: "open"}},
 	}
-	f.converse = func(_ context.Context, c net.Conn) error {
+	f.serveClient = func(_ context.Context, c net.Conn) error {
 		_, err := io.Copy(c, c)
 		return err
 	}
-	f.heard(t, "a b"[:1], 1)
-	f.heard(t, "k\xff/..", 1)
+	f.apply(t, "a b"[:1], 1)
+	f.apply(t, "k\xff/..", 1)
 	return f
 }
 
 // Everything that a server answers to programs is as its document says, which says nothing that it was not seen to answer.
 func TestAnswersAsDocumented(t *testing.T) {
-	d, source := readDocument(t), newRich(t)
+	d, source := readDocument(t), newFullSource(t)
 	server := New(Config{Source: source, Node: "A", Herd: "h"})
 	address, _ := serve(t, server)
 	guarded, _ := serve(t, New(Config{Source: source, Options: Options{Token: token}}))
@@ -204,9 +215,9 @@ func TestAnswersAsDocumented(t *testing.T) {
 	ask(address, "POST", "/api/v1/reports", "", strings.NewReader(strings.Repeat("x", maxReports+1)))
 	source.health.Ready = true
 	ask(address, "GET", "/readyz", "", nil)
-	server.crowd.mu.Lock()
-	server.crowd.streams += maxStreams
-	server.crowd.mu.Unlock()
+	server.pool.mu.Lock()
+	server.pool.streams += maxStreams
+	server.pool.mu.Unlock()
 	ask(address, "GET", "/api/v1/events", "", nil)
 	source.counting = make(chan struct{})
 	var scraping sync.WaitGroup
@@ -224,15 +235,15 @@ func TestAnswersAsDocumented(t *testing.T) {
 	}
 	close(source.counting)
 	scraping.Wait()
-	for _, err := range []error{ErrCertificates, ErrCrowded, ErrCut} {
-		source.converse = func(context.Context, net.Conn) error { return err }
+	for _, err := range []error{ErrCertificates, ErrTooManyClients, ErrLimited} {
+		source.serveClient = func(context.Context, net.Conn) error { return err }
 		ask(address, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
 	}
 	w := answer(server, "POST", "/api/v1/reports", at("127.0.0.1:1")) // where nothing can be both read and written
 	d.check(t, "POST", "/api/v1/reports", w.Result(), w.Body.Bytes())
 	ends := New(Config{Source: source})
 	ended, stop := serve(t, ends)
-	source.converse = func(ctx context.Context, _ net.Conn) error {
+	source.serveClient = func(ctx context.Context, _ net.Conn) error {
 		go func() { _ = stop() }()
 		<-ctx.Done()
 		return errors.New("the node ends")
@@ -250,7 +261,7 @@ func TestAnswersAsDocumented(t *testing.T) {
 // What programs can ask for is in the document, and nothing else.
 func TestRoutesAsDocumented(t *testing.T) {
 	var routes, documented []string
-	for _, p := range New(Config{Source: newRich(t)}).mux.patterns {
+	for _, p := range New(Config{Source: newFullSource(t)}).mux.patterns {
 		_, path, _ := strings.Cut(p, " ")
 		if !slices.ContainsFunc([]string{"/{$}", "/assets/", "/login", "/logout"}, func(own string) bool { return strings.HasPrefix(path, own) }) {
 			routes = append(routes, p)

@@ -11,32 +11,17 @@ import (
 	"time"
 )
 
-// maxReports is how many bytes of lines one request may have.
-const maxReports = 16 << 20
+const maxReports = 16 << 20 // bytes of lines in one request
 
-// Reasons why [Source.Converse] does not answer all that is said.
+// Reasons why [Source.ServeClient] does not answer all lines.
 var (
-	ErrCertificates = errors.New("clients of this node need a certificate (tls.clients), and there is none over HTTP; report over TLS")
-	ErrCrowded      = errors.New("too many clients are connected; come again later")
-	ErrCut          = errors.New("not all was taken, for a limit was hit, as lines a second (limits.rate); send less at a time")
+	ErrCertificates   = errors.New("clients of this node need a certificate (tls.clients), which HTTP does not carry; report over TLS")
+	ErrTooManyClients = errors.New("too many clients are connected; try again later")
+	ErrLimited        = errors.New("some lines were not read, because of a limit such as limits.rate; send fewer at a time")
 )
 
-// herd adds what there is to know of all nodes.
-func (s *Server) herd() {
-	s.mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); ok {
-			reply(w, http.StatusOK, s.Source.Herd())
-		}
-	})
-	s.mux.HandleFunc("GET /api/v1/topology", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); ok {
-			reply(w, http.StatusOK, graph(s.Source.Topology(), s.Node))
-		}
-	})
-}
-
-// reports adds /api/v1/reports: lines in, and out what a client is answered that says them over TCP.
-func (s *Server) reports() {
+// addReports adds /api/v1/reports: the body is lines of the client protocol, the answer the replies that they get over TCP.
+func (s *Server) addReports() {
 	s.mux.HandleFunc("POST /api/v1/reports", func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := query(w, r); !ok {
 			return
@@ -45,110 +30,110 @@ func (s *Server) reports() {
 			fail(w, http.StatusRequestEntityTooLarge, "that is more than %d bytes of lines; send them in parts", maxReports)
 			return
 		}
-		t, err := newTalk(w, r)
+		c, err := newHTTPConn(w, r)
 		if err != nil {
-			fail(w, http.StatusInternalServerError, "no conversation can be had: %v", err)
+			fail(w, http.StatusInternalServerError, "the request cannot be read while it is answered: %v", err)
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Connection", "close") // limits are those of a connection
-		err = s.Source.Converse(whole(r), t)
-		_ = t.SetWriteDeadline(time.Now().Add(answerTime)) // for what is left to be said
+		err = s.config.Source.ServeClient(serverContext(r), c)
+		_ = c.SetWriteDeadline(time.Now().Add(answerTime)) // for the rest of the answer
 		switch {
 		case err == nil:
 		case errors.Is(err, ErrCertificates):
 			fail(w, http.StatusForbidden, "%v", err)
-		case t.said:
-			panic(http.ErrAbortHandler) // so that who reads what was said does not take it for all
-		case t.tooLong:
+		case c.answered:
+			panic(http.ErrAbortHandler) // so that the client does not take the replies for all
+		case c.tooLong:
 			fail(w, http.StatusRequestEntityTooLarge, "that is more than %d bytes of lines; send them in parts", maxReports)
-		case whole(r).Err() != nil:
-			fail(w, http.StatusServiceUnavailable, "the node ends; ask another")
+		case serverContext(r).Err() != nil:
+			fail(w, http.StatusServiceUnavailable, "the node stops; use another")
 		default:
 			fail(w, http.StatusTooManyRequests, "%v", err)
 		}
 	})
 }
 
-// talk is a connection whose client says what is in the body of a request, and hears the answer.
-type talk struct {
+// httpConn is the connection of a client whose input is the body of a request, and whose replies are the answer.
+type httpConn struct {
 	body     io.ReadCloser
 	w        http.ResponseWriter
 	control  *http.ResponseController
 	from, to net.Addr
-	said     bool // something was answered
-	tooLong  bool // the body
+	answered bool // some of the answer was written
+	tooLong  bool // the body exceeds maxReports
 	writing  atomic.Bool
 	closed   atomic.Bool
 }
 
-func newTalk(w http.ResponseWriter, r *http.Request) (*talk, error) {
+func newHTTPConn(w http.ResponseWriter, r *http.Request) (*httpConn, error) {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return nil, err
 	}
-	t := &talk{
+	c := &httpConn{
 		body: http.MaxBytesReader(w, r.Body, maxReports), w: w, control: http.NewResponseController(w),
 		from: net.TCPAddrFromAddrPort(from), to: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local(r), 0)),
 	}
-	return t, t.control.EnableFullDuplex() // answers leave while there is more to read
+	return c, c.control.EnableFullDuplex() // replies are written while there is more to read
 }
 
-// Read is of the body.
-func (t *talk) Read(b []byte) (int, error) {
-	if t.closed.Load() {
+// Read reads the body.
+func (c *httpConn) Read(b []byte) (int, error) {
+	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	n, err := t.body.Read(b)
+	n, err := c.body.Read(b)
 	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		t.tooLong = true
+		c.tooLong = true
 	}
 	if errors.Is(err, io.EOF) {
-		_ = t.control.SetReadDeadline(time.Time{}) // else the server takes its end for that of the client
+		_ = c.control.SetReadDeadline(time.Time{}) // else net/http takes the deadline of the body for the end of the client
 	}
 	return n, err
 }
 
-// Write is to the answer.
-func (t *talk) Write(b []byte) (int, error) {
-	t.writing.Store(true)
-	defer t.writing.Store(false)
-	if t.closed.Load() {
+// Write writes to the answer.
+func (c *httpConn) Write(b []byte) (int, error) {
+	c.writing.Store(true)
+	defer c.writing.Store(false)
+	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	t.said = true
-	n, err := t.w.Write(b)
+	c.answered = true
+	n, err := c.w.Write(b)
 	if err == nil {
-		err = t.control.Flush()
+		err = c.control.Flush()
 	}
 	return n, err
 }
 
-// Close ends what is under way, and all that is asked later. The request goes on to its end.
-func (t *talk) Close() error {
-	t.closed.Store(true)
+// Close ends reads and writes, those in flight too. The request ends with its handler.
+func (c *httpConn) Close() error {
+	c.closed.Store(true)
 	past := time.Unix(1, 0)
-	if t.writing.Load() {
-		_ = t.control.SetWriteDeadline(past)
+	if c.writing.Load() {
+		_ = c.control.SetWriteDeadline(past)
 	}
-	return t.control.SetReadDeadline(past)
+	return c.control.SetReadDeadline(past)
 }
 
-func (t *talk) LocalAddr() net.Addr  { return t.to }
-func (t *talk) RemoteAddr() net.Addr { return t.from }
+func (c *httpConn) LocalAddr() net.Addr  { return c.to }
+func (c *httpConn) RemoteAddr() net.Addr { return c.from }
 
-// SetDeadline sets both.
-func (t *talk) SetDeadline(until time.Time) error {
-	return errors.Join(t.SetReadDeadline(until), t.SetWriteDeadline(until))
+// SetDeadline sets the deadlines of reads and writes.
+func (c *httpConn) SetDeadline(until time.Time) error {
+	return errors.Join(c.SetReadDeadline(until), c.SetWriteDeadline(until))
 }
 
-// SetReadDeadline bounds reading.
-func (t *talk) SetReadDeadline(until time.Time) error {
-	if t.closed.Load() {
+// SetReadDeadline sets the deadline of reads.
+func (c *httpConn) SetReadDeadline(until time.Time) error {
+	if c.closed.Load() {
 		return os.ErrClosed
 	}
-	return t.control.SetReadDeadline(until)
+	return c.control.SetReadDeadline(until)
 }
 
-// SetWriteDeadline bounds writing.
-func (t *talk) SetWriteDeadline(until time.Time) error { return t.control.SetWriteDeadline(until) }
+// SetWriteDeadline sets the deadline of writes.
+func (c *httpConn) SetWriteDeadline(until time.Time) error { return c.control.SetWriteDeadline(until) }

@@ -1,7 +1,9 @@
+// Package status serves what a node shows over HTTP: its health, the API with its stream of events, metrics, and the status page.
 package status
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -12,106 +14,111 @@ import (
 	"slices"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/flood"
 	"herd/node/status/page"
+	"herd/node/topology"
 )
 
-// Source is the node that a server tells of.
+// Source is the node that a server shows.
 type Source interface {
 	Health() Health
 	Counts() Counts
-	Herd() []Node
+	Herd() []Node // by name
 	Registry() *flood.Registry
 	Cutoff() int64 // see [flood.Engine.Cutoff]
 
-	Topology() *topology.Topology                            // as it is configured now: another pointer when it changes
+	Topology() *topology.Topology                            // the pointer changes with the configuration
 	Subscribe(limit int) (changed *flood.Queue, stop func()) // see [flood.Engine.Subscribe]
 	Watch(w Watch) (stop func())                             // one at a time
 
-	Converse(ctx context.Context, conn net.Conn) error // serves a client to its end, or says why not
-	Refuse(why Refusal, address string)                // counts and logs that somebody at HOST:PORT was refused
-	MayLogIn(address string) bool                      // or has tried too often
+	ServeClient(ctx context.Context, conn net.Conn) error // returns when the client's input has ended, or the reason why not all of it was read
+	Refuse(why Refusal, address string)                   // counts and logs that a request from HOST:PORT was refused
+	MayLogIn(address string) bool                         // false after too many attempts from HOST:PORT
 }
 
-// Config is what a server is made of.
+// Config is what a server is made of. It does not change.
 type Config struct {
 	Source  Source
-	Herd    string // its name
-	Node    string // likewise
+	Herd    string // the herd's name
+	Node    string // the node's name
 	Version string // of the program
 	Options
-	Log *log.Logger // of what goes wrong with connections; nil: the standard one
+	Log *log.Logger // for failing connections; nil: the standard one
 }
 
 // Options are what the operator decides.
 type Options struct {
-	Token string   // that whoever asks must show; "" for none
-	Open  bool     // without a token everybody may look, also from elsewhere than this machine
+	Token string   // that requests must carry; "" for none
+	Open  bool     // without a token, other machines than this one are served as well
 	Hosts []string // names and addresses under which the server is reached, besides its own
 	Pprof bool     // serve profiles of the process
 
-	Observer *Observer // of the whole herd, shared by all nodes of the process; or nil
+	Observer *Observer // of the bus, shared by all nodes of the process; or nil
 }
 
-// Server answers over HTTP for one node. Each of its parts has a file, and adds its own paths.
+// Server answers over HTTP for one node. Each route is added in the file of its handler.
 type Server struct {
-	Config
-	mux   *routes
-	cross *http.CrossOriginProtection
-	crowd *crowd
-	hub   hub
-
-	around around
+	config  Config
+	mux     *routes
+	cross   *http.CrossOriginProtection
+	pool    *pool
+	hub     hub
+	nearest nearestClients
+	graph   graphCache
 }
 
 // New returns the server of a node.
 func New(c Config) *Server {
-	s := &Server{Config: c, mux: &routes{ServeMux: http.NewServeMux()}, cross: http.NewCrossOriginProtection(), crowd: newCrowd(maxConnections)}
-	if s.Observer == nil {
-		s.Observer = Unobserved("there is no observer")
+	if c.Observer == nil {
+		c.Observer = Unobserved("there is no observer")
 	}
+	s := &Server{config: c, mux: &routes{ServeMux: http.NewServeMux()}, cross: http.NewCrossOriginProtection(), pool: newPool(maxConnections)}
 	s.hub = hub{server: s, viewers: make(map[*viewer]struct{})}
-	s.around.source = c.Source
-	s.health()
-	s.clients()
-	s.herd()
-	s.reports()
-	s.document()
-	s.metrics()
-	s.login()
-	s.events()
-	s.mapped()
-	if s.Pprof {
-		s.pprof()
+	s.nearest.source = c.Source
+	for _, add := range []func(){s.addHealth, s.addMetrics, s.addLogin, s.addNodes, s.addClients, s.addMap, s.addEvents, s.addReports} {
+		add()
 	}
-	s.mux.Handle("GET /{$}", page.Handler(s.Token != ""))
-	s.mux.Handle("GET /assets/", page.Handler(s.Token != ""))
+	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := query(w, r); ok {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(openAPI) // the client may be gone
+		}
+	})
+	if c.Pprof {
+		s.addProfiles()
+	}
+	s.mux.Handle("GET /{$}", page.Handler(c.Token != ""))
+	s.mux.Handle("GET /assets/", page.Handler(c.Token != ""))
 	return s
 }
 
-// routes is a mux that can tell its patterns.
+// openAPI describes the routes for programs (https://spec.openapis.org/oas/v3.1.0). The page and the login are for people, profiles for
+// the tool of Go.
+//
+//go:embed openapi.json
+var openAPI []byte
+
+// routes is a mux that knows its patterns.
 type routes struct {
 	*http.ServeMux
 	patterns []string
 }
 
-// Handle adds a path.
+// Handle adds a route.
 func (m *routes) Handle(pattern string, h http.Handler) {
 	m.patterns = append(m.patterns, pattern)
 	m.ServeMux.Handle(pattern, h)
 }
 
-// HandleFunc adds a path.
+// HandleFunc adds a route.
 func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
 	m.Handle(pattern, http.HandlerFunc(h))
 }
 
-// answerTime is how long an answer may take, unless its handler gives itself longer, see [Server.stream].
+// answerTime is how long an answer may take, unless its handler sets another deadline, see [Server.stream].
 const answerTime = 10 * time.Second
 
-// ServeHTTP answers one request, if who asks may ask.
+// ServeHTTP answers one request, if it is authorized.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) // cannot be set in a test
 	protect(w.Header())
@@ -124,17 +131,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// unknown says in JSON what a mux says of what it has no handler for.
+// unknown writes the errors of a mux, for what it has no handler for, as JSON.
 type unknown struct {
 	http.ResponseWriter
 	request *http.Request
 }
 
-// WriteHeader answers.
+// WriteHeader writes the whole answer.
 func (u *unknown) WriteHeader(code int) {
 	switch path := u.request.URL.Path; code {
 	case http.StatusNotFound:
-		fail(u.ResponseWriter, code, "there is no %s; /openapi.json tells what there is", path)
+		fail(u.ResponseWriter, code, "there is no %s; /openapi.json lists what there is", path)
 	case http.StatusMethodNotAllowed:
 		fail(u.ResponseWriter, code, "%s takes no %s, but %s", path, u.request.Method, u.Header().Get("Allow"))
 	default:
@@ -142,17 +149,17 @@ func (u *unknown) WriteHeader(code int) {
 	}
 }
 
-// Write drops what the mux would say.
+// Write discards the text of the mux.
 func (u *unknown) Write(b []byte) (int, error) { return len(b), nil }
 
-// pprof adds profiles of the process.
-func (s *Server) pprof() {
+// addProfiles adds the profiles of the process, below /debug/pprof/.
+func (s *Server) addProfiles() {
 	for path, h := range map[string]http.HandlerFunc{
 		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
 		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			if release, ok := s.stream(w, r); ok { // it takes as many seconds as it is asked to
+			if release, ok := s.stream(w, r); ok { // it takes as many seconds as the request says
 				defer release()
 				h(w, r)
 			}
@@ -166,30 +173,30 @@ func reply(w http.ResponseWriter, code int, what any) {
 	w.WriteHeader(code)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(what) // who asked is gone
+	_ = encoder.Encode(what) // the client may be gone
 }
 
-// Error is what is said instead of an answer.
+// Error is the answer to a request that cannot be answered.
 type Error struct {
 	Error string `json:"error"`
 }
 
-// fail says in one line why there is no answer.
+// fail writes an Error of one line.
 func fail(w http.ResponseWriter, code int, format string, about ...any) {
 	reply(w, code, Error{fmt.Sprintf(format, about...)})
 }
 
-// query returns the values of a request, or says that there are others than these, or the same twice, and returns false.
+// query returns the values of a request. If there are others than these, or one is there twice, it answers the request and returns false.
 func query(w http.ResponseWriter, r *http.Request, known ...string) (url.Values, bool) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		fail(w, http.StatusBadRequest, "the query cannot be read; write what is special in a value as %%XX")
+		fail(w, http.StatusBadRequest, "the query cannot be read; write special characters of a value as %%XX")
 		return nil, false
 	}
 	for key, list := range values {
 		switch {
 		case !slices.Contains(known, key):
-			fail(w, http.StatusBadRequest, "there is no %.40q to ask for", key)
+			fail(w, http.StatusBadRequest, "there is no parameter %.40q", key)
 			return nil, false
 		case len(list) > 1:
 			fail(w, http.StatusBadRequest, "%s is there twice", key)

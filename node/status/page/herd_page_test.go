@@ -70,11 +70,11 @@ func newHerd(t *testing.T, topology *topology.Topology, adjust ...func(*node.Con
 	}
 	t.Cleanup(server.Close)
 	h := &herd{T: t, topology: topology, server: server, nodes: make(map[string]*member), cuts: make(map[[2]string]bool)}
-	h.seen = status.NewObserver(func(ctx context.Context, s status.Sight) {
+	h.seen = status.NewObserver(func(ctx context.Context, to status.Sink) {
 		o := server.Observer()
-		o.Ready, o.Fault, o.Receive = s.Ready, s.Behind, func(m bus.Observed) { s.See(m.From, m.To, m.Payload) }
+		o.Ready, o.Fault, o.Receive = to.Ready, to.Behind, func(m bus.Observed) { to.Message(m.From, m.To, m.Payload) }
 		_ = o.Keep(ctx, time.Second, func(why error, _ bool) error {
-			s.Lost(why)
+			to.Lost(why)
 			return nil
 		})
 	})

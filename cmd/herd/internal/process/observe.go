@@ -72,16 +72,16 @@ func observer(config *configs.Config, server *bus.Server) (*status.Observer, err
 
 // observe returns a function that observes the bus until its context ends.
 func observe(o *bus.Observer) status.Observe {
-	return func(ctx context.Context, s status.Sight) {
+	return func(ctx context.Context, to status.Sink) {
 		each := *o
-		each.Ready, each.Fault = s.Ready, s.Behind
-		each.Receive = func(m bus.Observed) { s.See(m.From, m.To, m.Payload) }
+		each.Ready, each.Fault = to.Ready, to.Behind
+		each.Receive = func(m bus.Observed) { to.Message(m.From, m.To, m.Payload) }
 		_ = each.Keep(ctx, maxObservePause, func(why error, _ bool) error {
 			if errors.Is(why, bus.ErrRefused) {
 				why = fmt.Errorf("the bus lets no observer in; make its configuration with 'herd bus keys --observer', "+
 					"or give what it asks for with bus.keys: %w", why)
 			}
-			s.Lost(why)
+			to.Lost(why)
 			return nil // which never ends it
 		})
 	}

@@ -1,7 +1,6 @@
 // The topology: servers, links and what travels on them.
 
 import { observeSize, soon } from "./frame.js";
-import { layout } from "./layout.js";
 import { count, rate, span } from "./text.js";
 
 const settling = 0.4; // how much of the newest beat is in a rate
@@ -32,7 +31,7 @@ export class Graph {
   #names = [];
   #links = [];
   #self = "";
-  #shape = []; // where layout puts the nodes
+  #shape = []; // where the API places the nodes, in links
   #points = []; // where they are, in pixels
   #size = [0, 0];
   #nodes = new Map(); // parts of the picture, by name
@@ -52,14 +51,13 @@ export class Graph {
     });
   }
 
-  // show draws a topology: {nodes: [{name}], links: [[a, b]], self}.
+  // show draws a topology: {nodes: [{name, x, y}], links: [[a, b]], self}.
   show({ nodes, links, self }) {
     const names = nodes.map((n) => n.name);
     const same = JSON.stringify([names, links, self]) === JSON.stringify([this.#names, this.#links, this.#self]);
     if (same) return;
     [this.#names, this.#links, this.#self] = [names, links, self];
-    const number = new Map(names.map((n, i) => [n, i]));
-    this.#shape = layout(names.length, links.map(([a, b]) => [number.get(a), number.get(b)]));
+    this.#shape = nodes.map((n) => [n.x, n.y]);
     this.#build();
   }
 
@@ -222,7 +220,7 @@ export class Graph {
     for (const [name, { g, title, detail }] of this.#nodes) {
       const d = details.get(name);
       g.classList.toggle("stale", d?.stale ?? false);
-      const text = !d ? "" : d.stale ? `last heard ${span(d.age)} ago` : count(d.clients) + (d.clients === 1 ? " client" : " clients");
+      const text = !d ? "" : d.stale ? `last record ${span(d.age)} ago` : count(d.clients) + (d.clients === 1 ? " client" : " clients");
       if (detail) detail.textContent = text;
       title.textContent = text ? `${name}: ${text}` : name;
     }

@@ -199,11 +199,11 @@ graph.onnode = (name) => {
 
 // what travels
 
-stream.on("hops", ({ left_out, links: told, hops }) => {
-  graph.tick(told);
-  const seen = hops.map((h) => ({ at: h.at, from: h.from, to: h.to, origin: h.origin, time: h.time, ...identify(h.client, h.id_base64) }));
-  links.heard(seen.filter((h) => h.to === hello.node));
-  log.add(seen, left_out);
+stream.on("messages", ({ left_out, links: traffic, reports: list }) => {
+  graph.tick(traffic);
+  const transfers = list.map((t) => ({ at: t.at, from: t.from, to: t.to, origin: t.origin, time: t.time, ...identify(t.client, t.id_base64) }));
+  links.receive(transfers.filter((t) => t.to === hello.node));
+  log.add(transfers, left_out);
 });
 let beat = performance.now();
 setInterval(() => {

@@ -52,7 +52,7 @@ export class Stream {
       this.#pause = 500;
       this.#emit("following", client);
     });
-    for (const name of ["hello", "health", "nodes", "clients", "hops", "notice", "path"]) {
+    for (const name of ["hello", "health", "nodes", "clients", "messages", "notice", "path"]) {
       source.addEventListener(name, (e) => {
         if (source !== this.#source) return;
         this.#heard = performance.now();

@@ -22,31 +22,31 @@ export class Links {
   #body;
   #rows = new Map();
   #last = null;
-  #news = new Map(); // what the neighbours told of late: hops
+  #recent = new Map(); // the latest transfers from each neighbour
 
   constructor(body) {
     this.#body = body;
   }
 
-  // heard takes hops that ended here.
-  heard(hops) {
-    for (const h of hops) {
-      if (!this.#news.has(h.from)) this.#news.set(h.from, []);
-      const list = this.#news.get(h.from);
-      list.push(h);
+  // receive notes transfers to this node.
+  receive(transfers) {
+    for (const t of transfers) {
+      if (!this.#recent.has(t.from)) this.#recent.set(t.from, []);
+      const list = this.#recent.get(t.from);
+      list.push(t);
       if (list.length > 40) list.shift();
     }
   }
 
-  // lag shows how long what came of late was under way: the median. When a report was received at its origin, by that one's clock in
-  // seconds, is asked of received.
+  // lag shows the median time from the receipt of the latest reports at their origins, which received returns in seconds by the origin's
+  // clock, until they came here.
   lag(received) {
-    for (const [peer, list] of this.#news) {
-      const lags = list.map((h) => h.at / 1000 - received(h)).filter((l) => !Number.isNaN(l)).sort((a, b) => a - b);
+    for (const [peer, list] of this.#recent) {
+      const lags = list.map((t) => t.at / 1000 - received(t)).filter((l) => !Number.isNaN(l)).sort((a, b) => a - b);
       const row = this.#rows.get(peer);
       if (lags.length > 0 && row) set(row.cells.lag, span(lags[lags.length >> 1]));
     }
-    this.#news.clear();
+    this.#recent.clear();
   }
 
   #row(peer) {

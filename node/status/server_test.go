@@ -12,8 +12,8 @@ import (
 	"herd/node/flood"
 )
 
-// told is a node that says what is written there.
-type told struct {
+// fixedSource is a node with a fixed health and counts.
+type fixedSource struct {
 	Source
 	health *Health
 	counts Counts
@@ -22,13 +22,13 @@ type told struct {
 	refused []Refusal
 }
 
-func (t *told) Health() Health            { return *t.health }
-func (t *told) Counts() Counts            { return t.counts }
-func (t *told) Registry() *flood.Registry { return flood.NewRegistry() }
-func (t *told) Herd() []Node              { return nil }
-func (t *told) MayLogIn(string) bool      { return !t.locked }
+func (t *fixedSource) Health() Health            { return *t.health }
+func (t *fixedSource) Counts() Counts            { return t.counts }
+func (t *fixedSource) Registry() *flood.Registry { return flood.NewRegistry() }
+func (t *fixedSource) Herd() []Node              { return nil }
+func (t *fixedSource) MayLogIn(string) bool      { return !t.locked }
 
-func (t *told) Refuse(why Refusal, _ string) { t.refused = append(t.refused, why) }
+func (t *fixedSource) Refuse(why Refusal, _ string) { t.refused = append(t.refused, why) }
 
 // answer returns what a server says to a request that comes to an address of its own machine.
 func answer(s http.Handler, method, path string, adjust ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -49,7 +49,7 @@ func header(name, value string) func(*http.Request) {
 
 func TestHandler(t *testing.T) {
 	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", ReportsSent: 7}}, Refused: map[string]uint64{"x": 1}}
-	handler := New(Config{Source: &told{health: &h}, Options: Options{Open: true}})
+	handler := New(Config{Source: &fixedSource{health: &h}, Options: Options{Open: true}})
 	get := func(method, path string) (int, Health) {
 		w := answer(handler, method, path)
 		var got Health
@@ -75,12 +75,12 @@ func TestHandler(t *testing.T) {
 		code         int
 		text         string
 	}{
-		{"GET", "/other", 404, "there is no /other; /openapi.json tells what there is"},
-		{"GET", "/api/v1/other", 404, "there is no /api/v1/other; /openapi.json tells what there is"},
+		{"GET", "/other", 404, "there is no /other; /openapi.json lists what there is"},
+		{"GET", "/api/v1/other", 404, "there is no /api/v1/other; /openapi.json lists what there is"},
 		{"POST", "/healthz", 405, "/healthz takes no POST, but GET, HEAD"},
-		{"GET", "/readyz?verbose=1", 400, `there is no "verbose" to ask for`},
-		{"GET", "/readyz?%zz", 400, "the query cannot be read; write what is special in a value as %XX"},
-		{"GET", "/debug/pprof/", 404, "there is no /debug/pprof/; /openapi.json tells what there is"},
+		{"GET", "/readyz?verbose=1", 400, `there is no parameter "verbose"`},
+		{"GET", "/readyz?%zz", 400, "the query cannot be read; write special characters of a value as %XX"},
+		{"GET", "/debug/pprof/", 404, "there is no /debug/pprof/; /openapi.json lists what there is"},
 	} {
 		w := answer(handler, c.method, c.path)
 		var got Error
@@ -91,7 +91,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	s := New(Config{Source: &told{health: &Health{}}, Options: Options{Open: true, Pprof: true}})
+	s := New(Config{Source: &fixedSource{health: &Health{}}, Options: Options{Open: true, Pprof: true}})
 	if w := answer(s, "GET", "/debug/pprof/goroutine?debug=1"); w.Code != 200 || !strings.HasPrefix(w.Body.String(), "goroutine profile: ") {
 		t.Errorf("%d %.80s", w.Code, w.Body)
 	}
@@ -102,7 +102,7 @@ func TestProfiles(t *testing.T) {
 
 // Every answer keeps a browser from what it need not do.
 func TestHeaders(t *testing.T) {
-	s := New(Config{Source: &told{health: &Health{}}, Options: Options{Open: true}})
+	s := New(Config{Source: &fixedSource{health: &Health{}}, Options: Options{Open: true}})
 	for _, path := range []string{"/healthz", "/nowhere"} {
 		got := answer(s, "GET", path).Header()
 		got.Del("Content-Type")
@@ -120,7 +120,7 @@ func TestHeaders(t *testing.T) {
 
 // A server answers to its own names only.
 func TestHosts(t *testing.T) {
-	source := &told{health: &Health{}}
+	source := &fixedSource{health: &Health{}}
 	s := New(Config{Source: source, Options: Options{Open: true, Hosts: []string{"herd.example", "192.0.2.9"}}})
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST.:8125": 200, "127.0.0.1:8125": 200, "127.1.2.3": 200, "[::1]:8125": 200, "[::1]": 200, "": 200,
@@ -129,7 +129,7 @@ func TestHosts(t *testing.T) {
 	} {
 		source.refused = nil
 		w := answer(s, "GET", "/healthz", func(r *http.Request) { r.Host = host }, at("192.0.2.1:8125"))
-		if w.Code != want || (want == 421) != slices.Equal(source.refused, []Refusal{ForeignHost}) {
+		if w.Code != want || (want == 421) != slices.Equal(source.refused, []Refusal{UnknownHost}) {
 			t.Errorf("%q: %d %s %v", host, w.Code, w.Body, source.refused)
 		}
 	}

@@ -17,50 +17,50 @@ import (
 	"herd/node/line"
 )
 
-// others are what nobody asks a stage for.
-type others struct{ Source }
+// otherMethods are those that no test calls.
+type otherMethods struct{ Source }
 
-// stage is a node without links that work, for those who watch it.
-type stage struct {
-	others
+// engineSource is a node that is an engine alone, to which tests apply reports.
+type engineSource struct {
+	otherMethods
 	*flood.Engine
-	topology atomic.Pointer[topology.Topology]
-	watch    *Watch // who watches
-	follows  int    // how many follow
+	topology      atomic.Pointer[topology.Topology]
+	watch         *Watch // nil: none
+	subscriptions int    // subscriptions
 }
 
-func newStage(t testing.TB) *stage {
+func newEngineSource(t testing.TB) *engineSource {
 	topology, err := topology.New([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"B", "C"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology, QueueLimit: 1})}
+	s := &engineSource{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology, QueueLimit: 1})}
 	s.topology.Store(topology)
 	return s
 }
 
-func (s *stage) Health() Health { return Health{Node: "A"} }
-func (s *stage) Herd() []Node {
+func (s *engineSource) Health() Health { return Health{Node: "A"} }
+func (s *engineSource) Herd() []Node {
 	return []Node{{Name: "A", Self: true, UptimeSeconds: float64(time.Now().Unix())}}
 }
-func (s *stage) Topology() *topology.Topology { return s.topology.Load() }
+func (s *engineSource) Topology() *topology.Topology { return s.topology.Load() }
 
-func (s *stage) Watch(w Watch) (stop func()) {
+func (s *engineSource) Watch(w Watch) (stop func()) {
 	s.watch = &w
 	return func() { s.watch = nil }
 }
 
-func (s *stage) Subscribe(limit int) (*flood.Queue, func()) {
+func (s *engineSource) Subscribe(limit int) (*flood.Queue, func()) {
 	q, stop := s.Engine.Subscribe(limit)
-	s.follows++
-	return q, func() { s.follows--; stop() }
+	s.subscriptions++
+	return q, func() { s.subscriptions--; stop() }
 }
 
-// heard makes a report that B took at the beginning of the year 2000, and has the stage hear it.
-func (s *stage) heard(t testing.TB, client string, second int) line.Report {
+// apply makes a report that B received in the year 2000, and applies it.
+func (s *engineSource) apply(t testing.TB, client string, second int) line.Report {
 	r := report(t, "B", client, second)
 	if !s.Apply(r, "B") {
-		t.Fatalf("%s at %d is not news", client, second)
+		t.Fatalf("%s at %d is not new", client, second)
 	}
 	return r
 }
@@ -90,7 +90,7 @@ func parse(t testing.TB, parts [][]byte) (events []event) {
 	return events
 }
 
-// next returns what the viewer is told at the next tick.
+// next returns the events of the next tick.
 func (v *viewer) next(t testing.TB) []event {
 	t.Helper()
 	time.Sleep(tick)
@@ -105,7 +105,7 @@ func (v *viewer) next(t testing.TB) []event {
 
 const epoch = 946684800 // when fake time begins
 
-func expect(t testing.TB, what string, got []event, want ...event) {
+func equal(t testing.TB, what string, got []event, want ...event) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("%s:\ngot  %q\nwant %q", what, got, want)

@@ -30,12 +30,12 @@ func serve(t *testing.T, s *Server) (address string, stop func() error) {
 	return l.Addr().String(), stop
 }
 
-type connection struct {
+type testConn struct {
 	net.Conn
 	in *bufio.Reader
 }
 
-func dial(t *testing.T, address string) *connection {
+func dial(t *testing.T, address string) *testConn {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -45,11 +45,11 @@ func dial(t *testing.T, address string) *connection {
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	return &connection{c, bufio.NewReader(c)}
+	return &testConn{c, bufio.NewReader(c)}
 }
 
-// get asks, and returns the code of the answer, or 0 if the connection is ended.
-func (c *connection) get(t *testing.T, path string) int {
+// get asks, and returns the code of the answer, or 0 if the testConn is ended.
+func (c *testConn) get(t *testing.T, path string) int {
 	t.Helper()
 	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	r, err := http.ReadResponse(c.in, nil)
@@ -64,8 +64,8 @@ func (c *connection) get(t *testing.T, path string) int {
 }
 
 // Who holds many connections keeps nobody from asking how a node is, and ends no stream; streams are bounded, and end with the server.
-func TestCrowd(t *testing.T) {
-	s := New(Config{Source: &told{health: &Health{}}})
+func TestPool(t *testing.T) {
+	s := New(Config{Source: &fixedSource{health: &Health{}}})
 	s.mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
 		release, ok := s.stream(w, r)
 		if !ok {
@@ -77,7 +77,7 @@ func TestCrowd(t *testing.T) {
 		_, _ = io.WriteString(w, "end")
 	})
 	address, stop := serve(t, s)
-	var streams, idle []*connection
+	var streams, idle []*testConn
 	for range maxStreams {
 		streams = append(streams, dial(t, address))
 		if code := streams[len(streams)-1].get(t, "/stream"); code != 200 {
@@ -99,7 +99,7 @@ func TestCrowd(t *testing.T) {
 	}
 	for i, c := range idle[:maxConnections-maxStreams] {
 		if b, err := c.in.ReadByte(); err == nil {
-			t.Errorf("idle connection %d gets %q", i, b)
+			t.Errorf("idle testConn %d gets %q", i, b)
 		}
 	}
 	_ = streams[0].Close()
@@ -117,9 +117,9 @@ func TestCrowd(t *testing.T) {
 			t.Errorf("stream %d ends with %q, %v", i, b, err)
 		}
 	}
-	s.crowd.mu.Lock()
-	defer s.crowd.mu.Unlock()
-	if s.crowd.streams != 0 {
-		t.Errorf("%d streams in the end", s.crowd.streams)
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	if s.pool.streams != 0 {
+		t.Errorf("%d streams in the end", s.pool.streams)
 	}
 }
