@@ -20,7 +20,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// plan is what the attackers' process is told to do, in the environment.
+// plan is what the attackers' process does. It is passed as JSON in the environment.
 type plan struct {
 	Attack    string // a key of attacks
 	Targets   []string
@@ -32,41 +32,41 @@ type plan struct {
 	First     int     // number of the first ID
 }
 
-// tally is what they did, on their standard output.
-type tally struct {
+// attackerCounts is what the attackers did, as JSON on their standard output.
+type attackerCounts struct {
 	Connections int64 // made
 	Denied      int64 // could not be made
 	Bytes       int64 // sent
-	Taken       int64 // reports that were answered with AT
+	Accepted    int64 // reports that were answered with AT
 	Seconds     float64
 }
 
 const planVariable = "ATTACK_PLAN"
 
-// force is the attackers.
-type force struct {
+// attackerProcess is all attackers, which are goroutines of one process.
+type attackerProcess struct {
 	plan
 	bucket *rate.Limiter
 
-	connections, denied, bytes, taken, next atomic.Int64
+	connections, denied, bytes, accepted, next atomic.Int64
 }
 
 // attacks are what one attacker does, again and again: each returns when its connection is closed, when it has enough, or with ctx.
-var attacks = map[string]func(f *force, ctx context.Context, attacker int){
-	"spin":     (*force).spin,
-	"idle":     (*force).idle,
-	"slow":     (*force).slow,
-	"deaf":     (*force).deaf,
-	"bad":      (*force).bad,
-	"ids":      (*force).introduce,
-	"mix":      (*force).mix,
-	"churn":    (*force).churn,
-	"searches": (*force).search,
+var attacks = map[string]func(f *attackerProcess, ctx context.Context, attacker int){
+	"spin":     (*attackerProcess).spin,
+	"idle":     (*attackerProcess).idle,
+	"slow":     (*attackerProcess).slow,
+	"deaf":     (*attackerProcess).deaf,
+	"bad":      (*attackerProcess).bad,
+	"ids":      (*attackerProcess).introduce,
+	"mix":      (*attackerProcess).mix,
+	"churn":    (*attackerProcess).churn,
+	"searches": (*attackerProcess).search,
 }
 
 // attackers carries out the plan of the environment: it is the process that TestAttack starts.
 func attackers() {
-	f := new(force)
+	f := new(attackerProcess)
 	if err := json.Unmarshal([]byte(os.Getenv(planVariable)), &f.plan); err != nil {
 		panic(err)
 	}
@@ -96,8 +96,8 @@ func attackers() {
 		}
 	}
 	running.Wait()
-	report, err := json.Marshal(tally{
-		f.connections.Load(), f.denied.Load(), f.bytes.Load(), f.taken.Load(), time.Since(began).Seconds(),
+	report, err := json.Marshal(attackerCounts{
+		f.connections.Load(), f.denied.Load(), f.bytes.Load(), f.accepted.Load(), time.Since(began).Seconds(),
 	})
 	if err != nil {
 		panic(err)
@@ -106,13 +106,13 @@ func attackers() {
 }
 
 // done reports whether all IDs are introduced.
-func (f *force) done() bool { return f.IDs > 0 && f.taken.Load() >= int64(f.IDs) }
+func (f *attackerProcess) done() bool { return f.IDs > 0 && f.accepted.Load() >= int64(f.IDs) }
 
 // source is the nth of the attackers' addresses.
 func source(n int) net.IP { return net.IPv4(127, 2, byte(n/250), byte(1+n%250)) }
 
 // dial connects from an address, for as long as ctx lasts. It pauses when it is refused, for that costs an attacker more than the node.
-func (f *force) dial(ctx context.Context, address int, buffer int) net.Conn {
+func (f *attackerProcess) dial(ctx context.Context, address int, buffer int) net.Conn {
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: source(address % f.Addresses)}, Timeout: 5 * time.Second}
 	if buffer > 0 {
 		from.Control = func(_, _ string, c syscall.RawConn) error {
@@ -147,7 +147,7 @@ func within(ctx context.Context, conn net.Conn, limit time.Duration) (release fu
 const forever = time.Hour
 
 // write sends, at the pace that all share, and reports whether the connection lives.
-func (f *force) write(ctx context.Context, conn net.Conn, text []byte) bool {
+func (f *attackerProcess) write(ctx context.Context, conn net.Conn, text []byte) bool {
 	for len(text) > 0 {
 		piece := text[:min(len(text), 64<<10)]
 		if f.Bytes > 0 && f.bucket.WaitN(ctx, len(piece)) != nil {
@@ -163,15 +163,15 @@ func (f *force) write(ctx context.Context, conn net.Conn, text []byte) bool {
 	return ctx.Err() == nil
 }
 
-// spin leaves the nodes alone: what honest clients notice of it is that the machine has half a core less.
-func (f *force) spin(ctx context.Context, _ int) {
+// spin computes and sends nothing to the nodes: it shows what half a core less costs honest clients.
+func (f *attackerProcess) spin(ctx context.Context, _ int) {
 	for ctx.Err() == nil {
 		rand.Shuffle(len(f.Targets), func(i, j int) { f.Targets[i], f.Targets[j] = f.Targets[j], f.Targets[i] })
 	}
 }
 
-// idle says nothing.
-func (f *force) idle(ctx context.Context, attacker int) {
+// idle connects and sends nothing.
+func (f *attackerProcess) idle(ctx context.Context, attacker int) {
 	conn := f.dial(ctx, attacker, 0)
 	if conn == nil {
 		return
@@ -182,7 +182,7 @@ func (f *force) idle(ctx context.Context, attacker int) {
 }
 
 // slow sends a byte a second.
-func (f *force) slow(ctx context.Context, attacker int) {
+func (f *attackerProcess) slow(ctx context.Context, attacker int) {
 	conn := f.dial(ctx, attacker, 0)
 	if conn == nil {
 		return
@@ -194,8 +194,8 @@ func (f *force) slow(ctx context.Context, attacker int) {
 	}
 }
 
-// deaf asks for much and reads nothing: every second attacker as fast as it can, the others just slow enough to be let.
-func (f *force) deaf(ctx context.Context, attacker int) {
+// deaf sends questions with long replies and reads none: every second attacker as fast as it can, the others within the rate limit.
+func (f *attackerProcess) deaf(ctx context.Context, attacker int) {
 	conn := f.dial(ctx, attacker, 4096)
 	if conn == nil {
 		return
@@ -222,8 +222,8 @@ var noise = func() []byte {
 	return b
 }()
 
-// bad sends what is no line: random bytes, lines without an end, empty ones, words of servers.
-func (f *force) bad(ctx context.Context, attacker int) {
+// bad sends what is no valid line: random bytes, lines without an end, empty ones, lines that only servers send.
+func (f *attackerProcess) bad(ctx context.Context, attacker int) {
 	var text []byte
 	switch rand.IntN(5) {
 	case 0:
@@ -242,8 +242,8 @@ func (f *force) bad(ctx context.Context, attacker int) {
 	f.send(ctx, attacker, text, rand.IntN(2) == 0, 3*time.Second)
 }
 
-// send connects, sends a text again and again for a time, and takes the replies, or not.
-func (f *force) send(ctx context.Context, attacker int, text []byte, deaf bool, limit time.Duration) {
+// send connects and sends a text again and again for a time. It reads the replies unless deaf.
+func (f *attackerProcess) send(ctx context.Context, attacker int, text []byte, deaf bool, limit time.Duration) {
 	conn := f.dial(ctx, attacker, 0)
 	if conn == nil {
 		return
@@ -268,7 +268,7 @@ func junk(dst []byte, n int) []byte {
 }
 
 // introduce makes IDs known, a batch on each connection, from all addresses in turn.
-func (f *force) introduce(ctx context.Context, _ int) {
+func (f *attackerProcess) introduce(ctx context.Context, _ int) {
 	first := int(f.next.Add(junkBatch)) - junkBatch
 	if first >= f.First+f.IDs {
 		return
@@ -287,11 +287,11 @@ func (f *force) introduce(ctx context.Context, _ int) {
 	}
 	_ = conn.(*net.TCPConn).CloseWrite()
 	replies, _ := io.ReadAll(conn)
-	f.taken.Add(int64(strings.Count(string(replies), "AT Goloman ") + strings.Count(string(replies), "AT H") + strings.Count(string(replies), "AT W")))
+	f.accepted.Add(int64(strings.Count(string(replies), "AT Goloman ") + strings.Count(string(replies), "AT H") + strings.Count(string(replies), "AT W")))
 }
 
-// churn connects, says one thing and goes.
-func (f *force) churn(ctx context.Context, attacker int) {
+// churn connects, sends one report and disconnects.
+func (f *attackerProcess) churn(ctx context.Context, attacker int) {
 	conn := f.dial(ctx, attacker, 0)
 	if conn == nil {
 		return
@@ -300,15 +300,15 @@ func (f *force) churn(ctx context.Context, attacker int) {
 	_ = conn.Close()
 }
 
-// search asks what costs a node most, as fast as it can, and takes the answers.
-func (f *force) search(ctx context.Context, attacker int) {
+// search sends the questions that cost a node most, as fast as it can, and reads the replies.
+func (f *attackerProcess) search(ctx context.Context, attacker int) {
 	text := fmt.Appendf(nil, "IAMAT seeker-%d +34.068930-118.445127 1520023934.918963997\n", attacker)
 	question := fmt.Appendf(nil, "WHATSAT seeker-%d 50 20\n", attacker)
 	f.send(ctx, attacker, append(text, bytes.Repeat(question, junkBatch-1)...), false, time.Second)
 }
 
-// mix is one of those that keep a node busy, for a while.
-func (f *force) mix(ctx context.Context, attacker int) {
+// mix is another attack each second.
+func (f *attackerProcess) mix(ctx context.Context, attacker int) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	switch rand.IntN(6) {

@@ -33,15 +33,15 @@ const (
 	connecting             // a new connection and an IAMAT on it
 )
 
-// sample is how long one reply took.
+// sample is the latency of one reply.
 type sample struct {
 	kind kind
 	at   time.Time
 	took time.Duration
 }
 
-// crowd is honest clients. Each has an address, a connection and an ID of its own, and compares each reply with what it must be.
-type crowd struct {
+// honestClients are clients that report while others attack. Each has an address, a connection and an ID of its own, and compares each reply with what it must be.
+type honestClients struct {
 	t       *testing.T
 	config  *configs.Config
 	clients []*honest
@@ -61,9 +61,9 @@ type honest struct {
 
 var skewForm = regexp.MustCompile(`^[+-][0-9]+\.[0-9]{9}$`)
 
-// startCrowd has so many clients report, and one for each node that comes anew each time if newcomers.
-func startCrowd(t *testing.T, config *configs.Config, count int, newcomers bool) *crowd {
-	c := &crowd{t: t, config: config}
+// startHonestClients starts count clients; with newcomers also one for each node that connects anew for every report.
+func startHonestClients(t *testing.T, config *configs.Config, count int, newcomers bool) *honestClients {
+	c := &honestClients{t: t, config: config}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for i := range count {
@@ -203,7 +203,7 @@ func exchange(conn net.Conn, in *bufio.Reader, text string) (string, error) {
 }
 
 // check fails the test for each reply that was wrong or missing so far.
-func (c *crowd) check() {
+func (c *honestClients) check() {
 	c.t.Helper()
 	for _, h := range c.clients {
 		h.mu.Lock()
@@ -215,8 +215,8 @@ func (c *crowd) check() {
 	}
 }
 
-// agree stops the clients, and checks that all nodes come to hold the last report of each.
-func (c *crowd) agree(f *fortress) {
+// converge stops the clients and checks that all nodes come to hold the last report of each.
+func (c *honestClients) converge(f *attackedHerd) {
 	c.t.Helper()
 	c.stop()
 	c.check()
@@ -224,7 +224,7 @@ func (c *crowd) agree(f *fortress) {
 		viewer := &honest{node: n, source: net.IPv4(127, 1, 2, 1)}
 		for _, h := range c.clients {
 			var reply string
-			f.until(patience, fmt.Sprintf("%s tells of %s what it reported last, %q", n.Name, h.id, h.last), func() bool {
+			f.until(patience, fmt.Sprintf("%s returns the last report of %s, %q", n.Name, h.id, h.last), func() bool {
 				conn, in, err := viewer.dial()
 				if err != nil {
 					return false
@@ -240,7 +240,7 @@ func (c *crowd) agree(f *fortress) {
 // window is the samples of one kind within a time.
 type window []time.Duration
 
-func (c *crowd) window(what kind, from, to time.Time) window {
+func (c *honestClients) window(what kind, from, to time.Time) window {
 	var all window
 	for _, h := range c.clients {
 		h.mu.Lock()
@@ -255,7 +255,7 @@ func (c *crowd) window(what kind, from, to time.Time) window {
 	return all
 }
 
-// at returns a quantile; what there is nothing of took no time.
+// at returns a quantile, 0 if there are no samples.
 func (w window) at(q float64) time.Duration {
 	if len(w) == 0 {
 		return 0

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// scene is one attack, and how it went.
-type scene struct {
+// attackRun is one attack and what was measured before, during and after it.
+type attackRun struct {
 	name   string
 	plan   plan
 	rounds int           // of quiet and attack in turn; 0: one
@@ -36,12 +36,12 @@ type scene struct {
 	sessions            int     // at most
 	cores               float64 // used by the attackers
 	server              float64 // used by the server, under attack
-	tally               tally
+	tally               attackerCounts
 	sockets             int64 // bytes that the system holds for connections of the whole machine, at most
 }
 
 // play measures before, during and after.
-func (s *scene) play(f *fortress, c *crowd) {
+func (s *attackRun) play(f *attackedHerd, c *honestClients) {
 	f.t.Helper()
 	for _, n := range f.config.Nodes {
 		s.plan.Targets = append(s.plan.Targets, n.Listen)
@@ -98,7 +98,7 @@ func (s *scene) play(f *fortress, c *crowd) {
 }
 
 // attack runs the attackers' process, confined to its share, and returns when it ended.
-func (s *scene) attack(f *fortress) time.Time {
+func (s *attackRun) attack(f *attackedHerd) time.Time {
 	f.t.Helper()
 	s.plan.First += s.plan.IDs
 	text, err := json.Marshal(s.plan)
@@ -152,20 +152,20 @@ func socketMemory() int64 {
 	return pages << 12
 }
 
-// allowed is what memory may be left.
-func (s *scene) allowed() float64 {
+// allowed is the memory in bytes that the process may still hold after the attack.
+func (s *attackRun) allowed() float64 {
 	const nodes = 5
 	return float64(s.before)*slack + float64(s.junk*nodes*(junkSize+junkCost))
 }
 
-// ratio is the median over the rounds: others who use the machine for a while do not decide it.
-func (s *scene) ratio() float64 { return s.ratios[len(s.ratios)/2] }
+// ratio is the median over the rounds, so that a short load by others on the machine does not decide it.
+func (s *attackRun) ratio() float64 { return s.ratios[len(s.ratios)/2] }
 
 const tableHead = "| attack | honest IAMAT p50 / p99, quiet | under attack | ratio of p99 | WHATSAT p99 | new connection and IAMAT p99 | memory before / peak / after | refused |\n" +
 	"|---|---|---|---|---|---|---|---|\n"
 
-// row is the scene in the table.
-func (s *scene) row() string {
+// row is the line of the attack in the table.
+func (s *attackRun) row() string {
 	ms := func(w window, q float64) string { return fmt.Sprintf("%.2f", float64(w.at(q))/1e6) }
 	change := func(what kind) string {
 		if len(s.under[what]) == 0 {
@@ -187,7 +187,7 @@ func (s *scene) row() string {
 		s.ratio(), s.ratios[0], s.ratios[len(s.ratios)-1], change(asking), change(connecting), memory, strings.Join(refused, ", "))
 }
 
-func (s *scene) check(t *testing.T) {
+func (s *attackRun) check(t *testing.T) {
 	if s.rounds > 1 && s.ratio() > maxRatio {
 		t.Errorf("%s: honest p99 is %.1f × its quiet value", s.name, s.ratio())
 	}

@@ -20,8 +20,8 @@ import (
 	"herd/configs"
 )
 
-// fortress is herd up as a process of its own, with the hardened sample.
-type fortress struct {
+// attackedHerd is herd up as a process of its own, with the hardened sample.
+type attackedHerd struct {
 	t      *testing.T
 	config *configs.Config
 	pid    int
@@ -31,8 +31,8 @@ type fortress struct {
 	usual  int64 // bytes of memory at most, with honest clients alone
 }
 
-// startFortress runs the program with so many file descriptors. The sample is used as it is but for its addresses, which are free ones.
-func startFortress(t *testing.T, program string, descriptors int) *fortress {
+// startAttackedHerd runs the program with a limit of file descriptors. It uses the sample with other addresses, which are free.
+func startAttackedHerd(t *testing.T, program string, descriptors int) *attackedHerd {
 	t.Helper()
 	const sample = "configs/hardened.yaml"
 	text, err := os.ReadFile(sample)
@@ -51,7 +51,7 @@ func startFortress(t *testing.T, program string, descriptors int) *fortress {
 			*address = free[2*i+j]
 		}
 	}
-	f := &fortress{t: t, config: config, log: filepath.Join(t.TempDir(), "log")}
+	f := &attackedHerd{t: t, config: config, log: filepath.Join(t.TempDir(), "log")}
 	file := filepath.Join(t.TempDir(), "hardened.yaml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -90,8 +90,8 @@ func startFortress(t *testing.T, program string, descriptors int) *fortress {
 	return f
 }
 
-// until asks again and again whether something is so that comes about in another process, and returns how long that took.
-func (f *fortress) until(limit time.Duration, what string, so func() bool) time.Duration {
+// until waits until a condition on another process holds, and returns how long that took.
+func (f *attackedHerd) until(limit time.Duration, what string, so func() bool) time.Duration {
 	f.t.Helper()
 	began := time.Now()
 	for tick := time.Tick(20 * time.Millisecond); !so(); <-tick {
@@ -104,7 +104,7 @@ func (f *fortress) until(limit time.Duration, what string, so func() bool) time.
 }
 
 // resident returns the process's memory in bytes that is not a file's: the program's own code comes and goes with use.
-func (f *fortress) resident() int64 {
+func (f *attackedHerd) resident() int64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.pid))
 	for l := range strings.Lines(string(text)) {
 		if kilobytes, ok := strings.CutPrefix(l, "RssAnon:"); ok {
@@ -115,16 +115,16 @@ func (f *fortress) resident() int64 {
 	return 0
 }
 
-// counts is what the nodes say of themselves, summed up.
+// counts are sums of the nodes' health.
 type counts struct {
 	nodes    int // that answered
 	sessions int
 	clients  int // of the node that knows fewest
 	refused  map[string]uint64
-	emptied  uint64
+	dropped  uint64
 }
 
-func (f *fortress) counts() counts {
+func (f *attackedHerd) counts() counts {
 	c := counts{clients: 1 << 30, refused: make(map[string]uint64)}
 	for _, n := range f.config.Nodes {
 		h := health(n)
@@ -138,14 +138,14 @@ func (f *fortress) counts() counts {
 			c.refused[why] += times
 		}
 		for _, l := range h.Links {
-			c.emptied += l.ReportsDropped
+			c.dropped += l.ReportsDropped
 		}
 	}
 	return c
 }
 
 // lastWords returns the end of the log.
-func (f *fortress) lastWords() string {
+func (f *attackedHerd) lastWords() string {
 	text, err := os.ReadFile(f.log)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err.Error()

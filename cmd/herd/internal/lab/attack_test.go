@@ -22,12 +22,12 @@ const (
 	recovery    = 90 * time.Second
 )
 
-// TestAttack attacks herd up with the hardened sample, one way after the other, while honest clients report. The server, the attackers
+// TestAttack attacks herd up with the hardened sample, in one way after the other, while honest clients report. The server, the attackers
 // and the honest clients (this one) are three processes. ATTACK_ONLY plays the attacks whose names contain it, and no others.
 func TestAttack(t *testing.T) {
 	debug.SetGCPercent(1000) // or this process's collector would be what honest clients wait for
 	program := buildHerd(t)
-	scenes := []*scene{
+	scenes := []*attackRun{
 		{name: "none, but half a core of arithmetic", plan: plan{Attack: "spin", Seconds: 10, Attackers: 1, Addresses: 1}},
 		{name: "10,000 idle connections", plan: plan{Attack: "idle", Seconds: 20, Attackers: 10_000, Addresses: 1000}, settle: 8 * time.Second},
 		{name: "10,000 connections from one address", plan: plan{Attack: "idle", Seconds: 10, Attackers: 10_000, Addresses: 1}},
@@ -43,19 +43,19 @@ func TestAttack(t *testing.T) {
 	}
 	var table strings.Builder
 	table.WriteString(tableHead)
-	var f *fortress
-	var c *crowd
+	var f *attackedHerd
+	var c *honestClients
 	for _, s := range scenes {
 		if !strings.Contains(s.name, os.Getenv("ATTACK_ONLY")) {
 			continue
 		}
 		if f == nil || s.descriptors > 0 {
 			if f != nil {
-				c.agree(f)
+				c.converge(f)
 				f.stop()
 			}
-			f = startFortress(t, program, cmp.Or(s.descriptors, 30_000))
-			c = startCrowd(t, f.config, 50, s.descriptors == 0)
+			f = startAttackedHerd(t, program, cmp.Or(s.descriptors, 30_000))
+			c = startHonestClients(t, f.config, 50, s.descriptors == 0)
 			time.Sleep(warmTime) // for the process to become as large as honest clients make it
 			f.usual = f.peak.Load()
 		}
@@ -65,7 +65,7 @@ func TestAttack(t *testing.T) {
 		t.Log(s.row())
 		table.WriteString(s.row())
 	}
-	c.agree(f)
+	c.converge(f)
 	f.stop()
 	fmt.Println(table.String())
 }

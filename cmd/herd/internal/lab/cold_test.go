@@ -21,7 +21,7 @@ import (
 // TestCold has a node that knows nothing take a million clients from its neighbour, and the neighbour's own clients report meanwhile.
 // Each node is a process, the neighbour's with the NATS server in it: make numbers.
 func TestCold(t *testing.T) {
-	took, before, meanwhile := newColdScene(t, buildHerd(t), 1_000_000).measure(10 * time.Second)
+	took, before, meanwhile := newColdStart(t, buildHerd(t), 1_000_000).measure(10 * time.Second)
 	t.Logf("a million clients in %s", took)
 	t.Logf("replies at the neighbour, p50 and p99: %s %s before, %s %s meanwhile, %.1f × and %.1f ×", before[0], before[1],
 		meanwhile[0], meanwhile[1], meanwhile[0].Seconds()/before[0].Seconds(), meanwhile[1].Seconds()/before[1].Seconds())
@@ -30,19 +30,19 @@ func TestCold(t *testing.T) {
 	}
 }
 
-// coldScene is Goloman, which knows so many clients, and Hands, which does not run yet.
-type coldScene struct {
+// coldStart is Goloman, which knows so many clients, and Hands, which does not run yet.
+type coldStart struct {
 	testing.TB
 	program, file, bus string
 	clients            int
 	goloman, hands     configs.Node
 }
 
-func newColdScene(t testing.TB, program string, clients int) *coldScene {
+func newColdStart(t testing.TB, program string, clients int) *coldStart {
 	t.Helper()
 	dir := t.TempDir()
 	free := freeAddresses(t, 5)
-	s := &coldScene{
+	s := &coldStart{
 		TB: t, program: program, file: filepath.Join(dir, "herd.yaml"), bus: free[4], clients: clients,
 		goloman: configs.Node{Name: "Goloman", Listen: free[0], HTTP: free[1]}, hands: configs.Node{Name: "Hands", Listen: free[2], HTTP: free[3]},
 	}
@@ -61,21 +61,21 @@ func newColdScene(t testing.TB, program string, clients int) *coldScene {
 	return s
 }
 
-func (s *coldScene) must(err error) {
+func (s *coldStart) must(err error) {
 	s.Helper()
 	if err != nil {
 		s.Fatal(err)
 	}
 }
 
-func (s *coldScene) herd(args ...string) *exec.Cmd {
+func (s *coldStart) herd(args ...string) *exec.Cmd {
 	c := exec.Command(s.program, append(args, "--config", s.file)...)
 	c.Stderr, c.SysProcAttr = os.Stderr, endsWithTest
 	return c
 }
 
 // start runs a command until end is called.
-func (s *coldScene) start(args ...string) (end func()) {
+func (s *coldStart) start(args ...string) (end func()) {
 	s.Helper()
 	c := s.herd(args...)
 	s.must(c.Start())
@@ -86,7 +86,7 @@ func (s *coldScene) start(args ...string) (end func()) {
 }
 
 // until returns when a node is ready and knows all clients.
-func (s *coldScene) until(n configs.Node) {
+func (s *coldStart) until(n configs.Node) {
 	s.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for tick := time.Tick(20 * time.Millisecond); health(n).Clients < s.clients || !health(n).Ready; <-tick {
@@ -98,7 +98,7 @@ func (s *coldScene) until(n configs.Node) {
 
 // measure starts Hands and returns how long it takes until it knows all, and the 50th and 99th percentile of replies at Goloman
 // for so long before and meanwhile.
-func (s *coldScene) measure(quiet time.Duration) (took time.Duration, before, meanwhile [2]time.Duration) {
+func (s *coldStart) measure(quiet time.Duration) (took time.Duration, before, meanwhile [2]time.Duration) {
 	s.Helper()
 	replies := func(during func()) [2]time.Duration {
 		stop, took := make(chan struct{}), make(chan []time.Duration)

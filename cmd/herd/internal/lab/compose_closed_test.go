@@ -76,7 +76,7 @@ func testClosed(t *testing.T) {
 	closed("nats", []mount{{"herd_keys-route-1", "/etc/nats", false}}, "herd_bus", "herd_observers", "herd_routes")
 }
 
-// copied returns the files below a path of a container.
+// copied returns the files below a path of a container, by name.
 func copied(t *testing.T, from string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
@@ -162,10 +162,10 @@ func testKeys(t *testing.T) {
 	}
 }
 
-// An observer can publish nothing, and sees nothing of repair, which may carry whole registries.
+// An observer can publish nothing, and receives nothing of sync, which may carry whole registries.
 func testObserver(t *testing.T) {
 	o := observe(t, busURL)
-	seen := o.hear(t, "herd.>")
+	seen := o.subscribe(t, "herd.>")
 	const forged = "PROPAGATE Hands Hands +0.000000001 forged +1+1 1\n"
 	for _, subject := range []string{"herd.propagate.Hands.Goloman", "herd.repair.Hands.Goloman", "elsewhere"} {
 		if err := o.Publish(subject, []byte(forged)); err != nil {
@@ -176,7 +176,7 @@ func testObserver(t *testing.T) {
 		}
 	}
 	for _, subject := range []string{"herd.repair.>", "herd.repair.Goloman.Hands", ">", "elsewhere"} {
-		o.hear(t, subject)
+		o.subscribe(t, subject)
 		if err := next(t, "refusal", o.refused); !strings.Contains(err.Error(), `Subscription to "`+subject+`"`) {
 			t.Errorf("subscribing to %s: %v", subject, err)
 		}
@@ -195,7 +195,7 @@ func testObserver(t *testing.T) {
 	wantKnown(t, "forged", "", everyone()...)
 }
 
-// A node more: those that are there keep their keys, and NATS takes it in without a restart.
+// A node is added: the others keep their keys, and NATS accepts it without a restart.
 func testAddNode(t *testing.T) {
 	before := seeds(t)
 	file := filepath.Join(t.TempDir(), "six.yaml")
@@ -215,7 +215,7 @@ func testAddNode(t *testing.T) {
 	defer docker(t, "rm", "--force", "--volumes", once)
 	key := identity(t, copied(t, once+":/keys/nodes/Koala/seed")["seed"])
 	if _, err := nats.Connect(busURL, key); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("NATS does not know the new node yet, and says %v", err)
+		t.Errorf("NATS does not know the new node yet, and answers %v", err)
 	}
 	compose(t, "kill", "--signal", "HUP", "nats")
 	var koala *nats.Conn

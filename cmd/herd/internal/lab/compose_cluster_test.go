@@ -82,13 +82,13 @@ func clustered(t *testing.T) {
 // traffic is a client at each server that reports its position again and again, and asks for all others.
 type traffic struct {
 	mu    sync.Mutex
-	known map[[2]string]sighting
+	known map[[2]string]observation
 	stall time.Duration // the longest time without news of a client at a server
 	err   error
 }
 
-// sighting is the newest report of a client that was seen at a server.
-type sighting struct {
+// observation is the newest report of a client that a server has returned.
+type observation struct {
 	time string
 	at   time.Time // when it was new
 }
@@ -152,7 +152,7 @@ func (l *traffic) read(in *bufio.Reader, server string) error {
 		l.stall = max(l.stall, now.Sub(last.at))
 	}
 	if last.time != fields[5] {
-		l.known[key] = sighting{fields[5], now}
+		l.known[key] = observation{fields[5], now}
 	}
 	return nil
 }
@@ -184,11 +184,11 @@ func (l *traffic) takeStall() time.Duration {
 }
 
 // Each NATS server of the cluster is killed in turn while clients report ten positions a second to each server: propagation
-// stalls, and goes on. In the end all know what these and other clients were told.
+// stalls, and goes on. In the end all servers have the last report of these and of other clients.
 func testCluster(t *testing.T) {
-	others := newLedger()
+	others := newHistory()
 	f := others.flow(t)
-	l := &traffic{known: make(map[[2]string]sighting)}
+	l := &traffic{known: make(map[[2]string]observation)}
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	for _, n := range published {

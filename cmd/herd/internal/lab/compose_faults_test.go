@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// healthy waits until the engine says so of a container.
+// healthy waits until the engine reports a container as healthy.
 func healthy(t *testing.T, server string) {
 	t.Helper()
 	eventually(t, patience, func() error {
@@ -20,7 +20,7 @@ func healthy(t *testing.T, server string) {
 	})
 }
 
-// Cut off from the bus, Holiday takes Welsh with it. Both go on answering their clients, and the rest goes on learning.
+// Cut off from the bus, Holiday takes Welsh with it. Both go on answering their clients, and the other three go on exchanging reports.
 func testPartition(t *testing.T) {
 	const client = "koala"
 	old := report(t, "Goloman", client)
@@ -42,7 +42,7 @@ func testPartition(t *testing.T) {
 	floods(t, client)
 }
 
-// A server that is paused stops nobody else, and learns what it missed.
+// A paused server holds up no other, and receives what it missed when it is resumed.
 func testNodePaused(t *testing.T) {
 	docker(t, "pause", container("Holiday"))
 	at := report(t, "Goloman", "kiwi")
@@ -63,7 +63,7 @@ func testNodeKilled(t *testing.T) {
 	healthy(t, "Wilkes")
 }
 
-// A server that ends without being told to by the engine is started again.
+// A server that ends by itself is started again by the engine.
 func testNodeEnds(t *testing.T) {
 	before := inspect[string](t, container("Hands"), ".State.StartedAt")
 	docker(t, "run", "--rm", "--pid", "container:"+container("Hands"), "--user", "65532", "golang:1.26-alpine", "sh", "-c", "kill -TERM 1")
@@ -87,7 +87,7 @@ func testNodeRestarted(t *testing.T) {
 	healthy(t, "Welsh")
 }
 
-// alone checks that all answer their clients while there is no bus, stay healthy, and tell each other when it is back.
+// alone checks that all answer their clients while there is no bus, stay healthy, and send each other what is new when it is back.
 func alone(t *testing.T, how, undo string) {
 	t.Helper()
 	docker(t, how, container("nats"))
@@ -155,8 +155,8 @@ func routes(t *testing.T, monitor string) (n int, err error) {
 	return len(names), err
 }
 
-// A server without the credentials of the cluster does not get in, even from the network of the routes; who is on the bus
-// does not even get there. With the credentials it does, and what it says is heard: so they are what keeps it out.
+// A server without the credentials of the cluster does not get in, even from the network of the routes; a client of the bus
+// does not even get there. With the credentials it does, and what it sends is received: so they are what keeps it out.
 func testRogueRoute(t *testing.T) {
 	forge := func(url, client string) {
 		t.Helper()
@@ -204,10 +204,10 @@ func testRogueRoute(t *testing.T) {
 			return out
 		}
 		if got := greeting("4222"); !strings.HasPrefix(got, "INFO ") {
-			t.Errorf("port 4222 says %q", got)
+			t.Errorf("port 4222 answers %q", got)
 		}
 		if got := greeting("6222"); got != "" {
-			t.Errorf("port 6222 says %q", got)
+			t.Errorf("port 6222 answers %q", got)
 		}
 	})
 }

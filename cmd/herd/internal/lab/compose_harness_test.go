@@ -83,7 +83,7 @@ func compose(t *testing.T, args ...string) string {
 // container returns the name of a service's container.
 func container(service string) string { return "herd-" + strings.ToLower(service) + "-1" }
 
-// inspect reads a part of what the engine knows of a container.
+// inspect decodes a part of docker inspect.
 func inspect[T any](t *testing.T, container, format string) T {
 	t.Helper()
 	var got T
@@ -121,7 +121,7 @@ func addressOf(server string) string {
 	return published[slices.Index(everyone(), server)].address
 }
 
-// ask says lines to a server's published port, half-closes, and returns all it says.
+// ask sends lines to a server's published port, half-closes, and returns the whole reply.
 func ask(server, lines string) (string, error) {
 	conn, err := net.DialTimeout("tcp", addressOf(server), time.Second)
 	if err != nil {
@@ -152,7 +152,7 @@ func mustAsk(t *testing.T, server, lines string) string {
 
 var moment atomic.Int64 // of the last report; each is later than those before it
 
-// report says where a client is to a server and returns the AT line.
+// report sends a server a report of a client and returns the AT line.
 func report(t *testing.T, server, client string) string {
 	t.Helper()
 	reply := mustAsk(t, server, fmt.Sprintf("IAMAT %s +34.068930-118.445127 %d\n", client, 1520023934+moment.Add(1)))
@@ -176,7 +176,7 @@ func known(server, client string) (string, error) {
 	return at, nil
 }
 
-// wantKnown checks at once what servers have of a client.
+// wantKnown checks, without waiting, which report of a client servers have.
 func wantKnown(t *testing.T, client, at string, servers ...string) {
 	t.Helper()
 	if err := agree(client, at, servers...); err != nil {
@@ -212,12 +212,12 @@ func containerHealth(server string) (status.Health, error) {
 	out, failed := run("docker", "exec", container(server), "/herd", "health", "--addr", "127.0.0.1:8125", "--json")
 	var all []status.Health
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Node != server {
-		return status.Health{}, fmt.Errorf("%s says %q: %w", server, out, cmp.Or(failed, err))
+		return status.Health{}, fmt.Errorf("%s answers %q: %w", server, out, cmp.Or(failed, err))
 	}
 	return all[0], nil // which may not be ready, and then the command failed
 }
 
-// healths asks servers how they are, all at once.
+// healths returns the health of servers, asked all at once.
 func healths(servers ...string) ([]status.Health, error) {
 	all, errs := make([]status.Health, len(servers)), make([]error, len(servers))
 	var asking sync.WaitGroup
@@ -255,7 +255,7 @@ func connected(t *testing.T, want bool, servers ...string) time.Duration {
 	})
 }
 
-// service is what docker compose ps says of one.
+// service is a line of docker compose ps.
 type service struct{ Service, State, Health string }
 
 func services(t *testing.T, args ...string) []service {
@@ -300,7 +300,7 @@ func monitoring(t *testing.T, url string, page any) error {
 	return json.NewDecoder(response.Body).Decode(page)
 }
 
-// observer is a NATS client with what it was refused.
+// observer is a NATS client, with the errors of what the server refused it.
 type observer struct {
 	*nats.Conn
 	refused chan error
@@ -323,8 +323,8 @@ func observe(t *testing.T, url string, options ...nats.Option) observer {
 	return o
 }
 
-// hear subscribes, and waits for the server to know.
-func (o observer) hear(t *testing.T, subject string) <-chan *nats.Msg {
+// subscribe subscribes, and waits until the server has processed that.
+func (o observer) subscribe(t *testing.T, subject string) <-chan *nats.Msg {
 	t.Helper()
 	messages := make(chan *nats.Msg, 4096)
 	_, err := o.ChanSubscribe(subject, messages)

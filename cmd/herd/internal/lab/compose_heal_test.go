@@ -14,7 +14,7 @@ import (
 	"herd/node/status"
 )
 
-// How long it takes to heal, and to notice a silent cut, is told and not judged: it depends on what else the machine does. The scenarios of
+// How long it takes to heal, and to notice a silent cut, is printed and not judged: it depends on what else the machine does. The scenarios of
 // package node hold herds to their two and four seconds in fake time.
 const (
 	manyStale = 10_000                 // clients
@@ -22,22 +22,22 @@ const (
 	durable   = 100 * time.Millisecond // after it, what was acknowledged outlives its server
 )
 
-// testHeal begins with a stack that knows of the kea alone. Whatever is done to it then, in the end all servers know the same, and all that clients were told.
+// testHeal begins with a stack that knows of the kea alone. Whatever is done to it then, in the end all servers know the same, and all that was acknowledged to clients.
 func testHeal(t *testing.T) {
-	l := newLedger()
+	l := newHistory()
 	l.whole = true
 	at, err := known("Goloman", "kea")
 	if err := cmp.Or(err, l.note(at)); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range everyone() {
-		l.tell(t, s, named("all", few)...)
-		l.tell(t, s, named(s, few)...)
+		l.report(t, s, named("all", few)...)
+		l.report(t, s, named(s, few)...)
 	}
 	l.settles(t)
 	for _, part := range []struct {
 		name string
-		test func(*testing.T, *ledger)
+		test func(*testing.T, *history)
 	}{
 		{"cut in four", testCutInFour},
 		{"ten thousand stale", testTenThousand},
@@ -59,37 +59,37 @@ func named(what string, n int) (names []string) {
 	return names
 }
 
-// cut takes a server off the bus.
+// cut disconnects a server from the bus.
 func cut(t *testing.T, server string) {
 	t.Helper()
 	docker(t, "network", "disconnect", "herd_bus", container(server))
 }
 
-// heal takes a server back to the bus.
+// heal connects a server to the bus again.
 func heal(t *testing.T, server string) {
 	t.Helper()
 	docker(t, "network", "connect", "--alias", strings.ToLower(server), "herd_bus", container(server))
 }
 
-// healed waits until all are equal, and tells how long it took.
-func (l *ledger) healed(t *testing.T, what string) {
+// healed waits until all servers are equal, and logs how long it took.
+func (l *history) healed(t *testing.T, what string) {
 	t.Helper()
 	took := l.settles(t)
 	t.Logf("%s: equal within %.2f s", what, took.Seconds())
 }
 
-// Holiday and Wilkes are cut off, which leaves four parts: them, Welsh, and Goloman with Hands. All take reports, of clients of their own
+// Holiday and Wilkes are cut off, which leaves four parts: them, Welsh, and Goloman with Hands. All accept reports, of clients of their own
 // and of the same ones.
-func testCutInFour(t *testing.T, l *ledger) {
+func testCutInFour(t *testing.T, l *history) {
 	cut(t, "Holiday")
 	cut(t, "Wilkes")
 	connected(t, false, "Holiday", "Wilkes")
 	for _, s := range everyone() {
-		l.tell(t, s, named("new-at-"+s, 200)...)
-		l.tell(t, s, named("all", 400)...)
+		l.report(t, s, named("new-at-"+s, 200)...)
+		l.report(t, s, named("all", 400)...)
 	}
 	for i, s := range everyone() { // so the newest of some are in one part, of others in another
-		l.tell(t, s, named("all", 300-50*i)...)
+		l.report(t, s, named("all", 300-50*i)...)
 	}
 	heal(t, "Holiday")
 	heal(t, "Wilkes")
@@ -97,7 +97,7 @@ func testCutInFour(t *testing.T, l *ledger) {
 }
 
 // While Holiday and Wilkes are cut off, ten thousand clients move that they know.
-func testTenThousand(t *testing.T, l *ledger) {
+func testTenThousand(t *testing.T, l *history) {
 	move := func() {
 		t.Helper()
 		lines := named("moving", manyStale)
@@ -117,20 +117,20 @@ func testTenThousand(t *testing.T, l *ledger) {
 	l.healed(t, fmt.Sprintf("%d stale clients at Holiday, Wilkes and Welsh", manyStale))
 }
 
-// Wilkes, alone, takes reports until it is killed; meanwhile others take reports as well. When it is back, it is ready only when it knows
-// what they know, and they learn what it had on disk.
-func testKilledUnderLoad(t *testing.T, l *ledger) {
+// Wilkes, alone, accepts reports until it is killed; meanwhile the others accept reports as well. When it is back, it is ready only when it has
+// what they have, and they receive what it had on disk.
+func testKilledUnderLoad(t *testing.T, l *history) {
 	cut(t, "Wilkes")
 	connected(t, false, "Wilkes")
-	l.tell(t, "Wilkes", named("alone", 200)...)
+	l.report(t, "Wilkes", named("alone", 200)...)
 	time.Sleep(durable) // what its promise is about
 	f := l.flow(t)
-	l.tell(t, "Hands", named("elsewhere", 2000)...)
+	l.report(t, "Hands", named("elsewhere", 2000)...)
 	killed := time.Now()
 	docker(t, "kill", container("Wilkes"))
 	f.end("Wilkes")
-	t.Logf("%d reports were taken by Wilkes in the last %s", l.forget("Wilkes", killed.Add(-durable)), durable)
-	l.tell(t, "Goloman", named("alone", 100)...)
+	t.Logf("%d reports were accepted by Wilkes in the last %s", l.mayLose("Wilkes", killed.Add(-durable)), durable)
+	l.report(t, "Goloman", named("alone", 100)...)
 	heal(t, "Wilkes")
 	docker(t, "start", container("Wilkes"))
 	var h status.Health
@@ -147,7 +147,7 @@ func testKilledUnderLoad(t *testing.T, l *ledger) {
 }
 
 // Holiday, then NATS, freezes for longer than silence may last, while clients report at all servers.
-func testFrozenUnderLoad(t *testing.T, l *ledger) {
+func testFrozenUnderLoad(t *testing.T, l *history) {
 	f := l.flow(t)
 	for _, service := range []string{"Holiday", "nats"} {
 		docker(t, "pause", container(service))
@@ -159,7 +159,7 @@ func testFrozenUnderLoad(t *testing.T, l *ledger) {
 	l.healed(t, "the last report")
 }
 
-func testNATSKilledUnderLoad(t *testing.T, l *ledger) {
+func testNATSKilledUnderLoad(t *testing.T, l *history) {
 	f := l.flow(t)
 	docker(t, "kill", container("nats"))
 	connected(t, false, everyone()...)
@@ -169,7 +169,7 @@ func testNATSKilledUnderLoad(t *testing.T, l *ledger) {
 	l.healed(t, "the last report")
 }
 
-// inNetwork returns what runs a command with a container's network interfaces, which the container itself may not change.
+// inNetwork returns a function that runs a command with a container's network interfaces, which the container itself may not change.
 func inNetwork(t *testing.T, service string) func(command string) {
 	t.Helper()
 	name := "herd-test-" + strings.ToLower(service)
@@ -210,8 +210,8 @@ func downSince(t *testing.T, moment time.Time, servers ...string) (took time.Dur
 	return took
 }
 
-// What is sent between Holiday and NATS vanishes, while nobody says anything and under load. Both sides notice.
-func testSilentCut(t *testing.T, l *ledger) {
+// What is sent between Holiday and NATS vanishes, first without load and then under load. Both sides notice.
+func testSilentCut(t *testing.T, l *history) {
 	atHoliday, atNATS := inNetwork(t, "Holiday"), inNetwork(t, "nats")
 	holiday, nats := addressOnBus(t, "Holiday"), addressOnBus(t, "nats")
 	silent := func(t *testing.T) {
@@ -232,8 +232,8 @@ func testSilentCut(t *testing.T, l *ledger) {
 	}
 	t.Run("idle", func(t *testing.T) {
 		silent(t)
-		l.tell(t, "Holiday", named("all", 200)...)
-		l.tell(t, "Goloman", named("all", 100)...)
+		l.report(t, "Holiday", named("all", 200)...)
+		l.report(t, "Goloman", named("all", 100)...)
 		ended()
 		l.healed(t, "packets arrive again")
 	})

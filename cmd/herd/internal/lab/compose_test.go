@@ -80,7 +80,7 @@ func testUp(t *testing.T) {
 			}
 			_ = answer.Body.Close()
 			if answer.StatusCode != want {
-				t.Errorf("%s, asked for as %s, says %s", n.name, host, answer.Status)
+				t.Errorf("%s, asked for as %s, answers %s", n.name, host, answer.Status)
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func testDemo(t *testing.T) {
 		return err
 	})
 	const client, position, sent = "kiwi.cs.ucla.edu", "+34.068930-118.445127", "1520023934.918963997"
-	for _, tt := range []struct{ server, said, command string }{
+	for _, tt := range []struct{ server, request, command string }{
 		{"Goloman", "IAMAT " + client + " " + position + " " + sent, "iamat " + client + " " + position + " " + sent},
 		{"Welsh", "WHATSAT " + client + " 10 5", "whatsat " + client + " 10 5"},
 		{"Hands", "WHATSAT " + client + " 0.5 20", "whatsat " + client + " 0.5 20"},
@@ -116,14 +116,14 @@ func testDemo(t *testing.T) {
 		})
 		var here string
 		eventually(t, patience, func() (err error) {
-			here, err = ask(tt.server, tt.said+"\n")
+			here, err = ask(tt.server, tt.request+"\n")
 			if got, want := skew.ReplaceAllString(here, "SKEW "), skew.ReplaceAllString(up, "SKEW "); err == nil && got != want {
-				err = fmt.Errorf("%s answers %q, herd up %q", tt.said, got, want)
+				err = fmt.Errorf("%s answers %q, herd up %q", tt.request, got, want)
 			}
 			return err
 		})
 		if !strings.HasPrefix(here, "AT Goloman ") {
-			t.Errorf("%s answers %q", tt.said, here)
+			t.Errorf("%s answers %q", tt.request, here)
 		}
 	}
 	if got, want := mustAsk(t, "Holiday", "HELLO\n\nAT x\n"), "? HELLO\n? \n? AT x\n"; got != want {
@@ -134,16 +134,16 @@ func testDemo(t *testing.T) {
 	floods(t, client)
 }
 
-// A report costs eight messages, and whoever observes sees them.
+// A report costs eight messages, and an observer receives them.
 func testEightMessages(t *testing.T) {
-	seen := observe(t, busURL).hear(t, "herd.propagate.>") // and no heartbeats
+	seen := observe(t, busURL).subscribe(t, "herd.propagate.>") // and no heartbeats
 	at := report(t, "Hands", "emu")
 	reaches(t, "emu", at, everyone()...)
-	// Behind what a server has told of the emu on a link comes what it tells there of its own mark.
+	// On each link, the report of the emu comes before that of the server's own mark.
 	for _, n := range published {
 		report(t, n.name, "mark-"+n.name)
 	}
-	var told []string
+	var sent []string
 	for marks := 0; marks < 2*links; {
 		m := next(t, "message", seen)
 		for text := range strings.Lines(string(m.Data)) {
@@ -155,14 +155,14 @@ func testEightMessages(t *testing.T) {
 			case "mark-" + fields[1]:
 				marks++
 			case "emu":
-				told = append(told, m.Subject)
+				sent = append(sent, m.Subject)
 				if want := "PROPAGATE " + fields[1] + strings.TrimPrefix(at, "AT"); strings.TrimSuffix(text, "\n") != want {
 					t.Errorf("on %s: %q, want %q", m.Subject, text, want)
 				}
 			}
 		}
 	}
-	if len(told) != 8 {
-		t.Errorf("%d messages: %q", len(told), told)
+	if len(sent) != 8 {
+		t.Errorf("%d messages: %q", len(sent), sent)
 	}
 }

@@ -30,7 +30,7 @@ func TestEngineEnds(t *testing.T) {
 		{"failing", "exit 7", "runs", func(int) error { return nil }, 7},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			links, filters := output(t, "ip", "-brief", "link"), output(t, "iptables-save")
+			links, filters := outputOf(t, "ip", "-brief", "link"), outputOf(t, "iptables-save")
 			c := exec.CommandContext(t.Context(), ".ci/engine", "sh", "-c", tt.command)
 			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			out, err := c.StdoutPipe()
@@ -68,10 +68,10 @@ func TestEngineEnds(t *testing.T) {
 			if left := leftBy(t, filepath.Base(work)); left != nil {
 				t.Errorf("left behind: %q", left)
 			}
-			if after := output(t, "ip", "-brief", "link"); after != links {
+			if after := outputOf(t, "ip", "-brief", "link"); after != links {
 				t.Errorf("network devices were\n%s\nand are\n%s", links, after)
 			}
-			if after := output(t, "iptables-save"); after != filters {
+			if after := outputOf(t, "iptables-save"); after != filters {
 				t.Errorf("packet filters were\n%s\nand are\n%s", filters, after)
 			}
 		})
@@ -102,7 +102,7 @@ func leftBy(t *testing.T, name string) (left []string) {
 	return left
 }
 
-func output(t *testing.T, name string, args ...string) string {
+func outputOf(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), name, args...).Output()
 	if err != nil {

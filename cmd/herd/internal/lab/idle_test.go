@@ -85,7 +85,7 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 	for !health(configs.Node{HTTP: free[1]}).Ready {
 		<-tick.C
 	}
-	before := settled(t, herd.Process.Pid)
+	before := stableMemory(t, herd.Process.Pid)
 	conns := make([]net.Conn, clients)
 	for i := range conns {
 		conn, err := dial(free[0])
@@ -102,18 +102,17 @@ func idle(t *testing.T, program, more string, clients int, dial func(address str
 			t.Fatalf("client %d is answered %q", i, reply)
 		}
 	}
-	return (settled(t, herd.Process.Pid) - before) / clients
+	return (stableMemory(t, herd.Process.Pid) - before) / clients
 }
 
-// settling is for how many seconds a process has to give nothing back before it is said to have settled. It looks for what there is
-// once a minute, see lean.
-var settling = 65
+// stableSeconds is for how long a process must give no memory back before it counts as stable: herd gives memory back once a minute.
+var stableSeconds = 65
 
-// settled returns the memory of a process in bytes, its program's text included, when it has given nothing back for a while.
-func settled(t *testing.T, pid int) int {
+// stableMemory returns the memory of a process in bytes, its program's text included, when it has given nothing back for stableSeconds.
+func stableMemory(t *testing.T, pid int) int {
 	t.Helper()
 	least, since := resident(t, pid), 0
-	for tick := time.Tick(time.Second); since < settling; <-tick {
+	for tick := time.Tick(time.Second); since < stableSeconds; <-tick {
 		now := resident(t, pid)
 		if since++; now < least-least/100 {
 			least, since = now, 0

@@ -26,8 +26,8 @@ const (
 	killBatch   = 16 // lines on their way
 )
 
-// victim is a process that is killed again and again, and what it is known to have been told and to have said.
-type victim struct {
+// killedProcess is a process that is killed again and again, with the reports that were sent to it and those that it acknowledged.
+type killedProcess struct {
 	t       *testing.T
 	program string
 	args    []string
@@ -46,7 +46,7 @@ type writer struct {
 }
 
 // TestKill kills herd up at random moments while clients report to it. What was acknowledged, in mode interval more than 100 ms before, is
-// there when it is started again, and nothing else than what was said.
+// there when it is started again, and nothing that was not reported.
 func TestKill(t *testing.T) {
 	program := buildHerd(t)
 	for _, tt := range []struct {
@@ -54,7 +54,7 @@ func TestKill(t *testing.T) {
 		promise time.Duration
 	}{{"interval", 100 * time.Millisecond}, {"always", 0}} {
 		t.Run(tt.mode, func(t *testing.T) {
-			v := newVictim(t, program, tt.mode)
+			v := newKilledProcess(t, program, tt.mode)
 			acknowledged, within, judged, oldest := 0, 0, 0, time.Duration(0)
 			v.start()
 			for range killRounds {
@@ -103,11 +103,11 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func newVictim(t *testing.T, program, mode string) *victim {
+func newKilledProcess(t *testing.T, program, mode string) *killedProcess {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%s: seed %d", mode, seed)
-	v := &victim{t: t, program: program, address: freeAddresses(t, 1)[0], rnd: rand.New(rand.NewPCG(seed, 0))}
+	v := &killedProcess{t: t, program: program, address: freeAddresses(t, 1)[0], rnd: rand.New(rand.NewPCG(seed, 0))}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "herd.yaml")
 	text := fmt.Sprintf("nodes: [{name: Goloman, listen: %q}]\nbus: {listen: \"\"}\nlog: {level: warn}\nstore: {dir: %q, mode: %s}\n", v.address, dir, mode)
@@ -126,7 +126,7 @@ func newVictim(t *testing.T, program, mode string) *victim {
 }
 
 // start runs the program until it answers.
-func (v *victim) start() {
+func (v *killedProcess) start() {
 	v.t.Helper()
 	v.command = exec.Command(v.program, v.args...)
 	v.command.SysProcAttr = endsWithTest
@@ -148,7 +148,7 @@ func (v *victim) start() {
 	}
 }
 
-func (v *victim) stop() {
+func (v *killedProcess) stop() {
 	v.t.Helper()
 	_ = v.command.Process.Signal(os.Interrupt)
 	if err := v.command.Wait(); err != nil {
@@ -158,7 +158,7 @@ func (v *victim) stop() {
 
 // report has all clients report until the process is killed, after a while. It returns when that was, and whether the disk, and the
 // machine, kept up until then.
-func (v *victim) report(after time.Duration) (killed time.Time, kept bool) {
+func (v *killedProcess) report(after time.Duration) (killed time.Time, kept bool) {
 	v.t.Helper()
 	var writing sync.WaitGroup
 	ended, slowest := make(chan struct{}), make(chan time.Duration)
@@ -181,7 +181,7 @@ func (v *victim) report(after time.Duration) (killed time.Time, kept bool) {
 const keepsUp = 50 * time.Millisecond
 
 // ruler does what a round of the store does, to a file beside it, over and over, and returns the longest time that one took.
-func (v *victim) ruler(ended <-chan struct{}) (slowest time.Duration) {
+func (v *killedProcess) ruler(ended <-chan struct{}) (slowest time.Duration) {
 	f, err := os.Create(filepath.Join(v.t.TempDir(), "ruler"))
 	if err != nil {
 		v.t.Error(err)
@@ -241,7 +241,7 @@ func (w *writer) write(address string, i int) {
 }
 
 // ask returns the number of the report that is there of each client, -1 if there is none.
-func (v *victim) ask() [][]int {
+func (v *killedProcess) ask() [][]int {
 	v.t.Helper()
 	conn, err := net.Dial("tcp", v.address)
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 // of this program scraped each second against not scraped. Its make target is bench-metrics.
 func TestMetricsCost(t *testing.T) {
 	now := buildHerd(t)
-	p := &peers{T: t, program: now}
+	p := &measurement{T: t, program: now}
 	pairs := costPairs
 	if *peersQuick {
 		pairs = 1
@@ -62,12 +62,12 @@ func TestMetricsCost(t *testing.T) {
 type costed struct {
 	name, program string
 	scraped       bool
-	server        *peer
+	server        *serverProcess
 	throughput    []float64 // reports/s
 	cpu           []float64 // seconds of a processor for each report
 }
 
-func (p *peers) cost(c *costed) {
+func (p *measurement) cost(c *costed) {
 	ctx, stop := context.WithCancel(p.Context())
 	var scraping sync.WaitGroup
 	if c.scraped {

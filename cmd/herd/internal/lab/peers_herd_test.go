@@ -14,7 +14,7 @@ import (
 	"herd/node/line"
 )
 
-// shape is nodes and their links.
+// shape is a topology: nodes and their links.
 type shape struct {
 	nodes []string
 	links [][2]string
@@ -38,7 +38,7 @@ func campusShape(t testing.TB) (s shape) {
 	return s
 }
 
-// ring has so many nodes, each with links to the two beside it and, if they are many, to the two that are seven further.
+// ring returns a ring of so many nodes. If they are more than 14, each also has links to the nodes seven further on either side.
 func ring(nodes int) (s shape) {
 	name := func(i int) string { return fmt.Sprintf("n%02d", i%nodes) }
 	for i := range nodes {
@@ -54,7 +54,7 @@ func ring(nodes int) (s shape) {
 // messages is how many lines one report costs on all links together: 2E − (N−1).
 func (s shape) messages() int { return 2*len(s.links) - len(s.nodes) + 1 }
 
-// herds is a configuration on free addresses, its log at warn.
+// herds is a program and a configuration with free addresses, its log at warn.
 type herds struct {
 	t       testing.TB
 	program string
@@ -88,9 +88,9 @@ func newHerds(t testing.TB, program string, s shape, more string) *herds {
 }
 
 // run starts the program for some of the nodes, and returns when it takes connections to the first of them.
-func (h *herds) run(nodes []configs.Node, args ...string) *peer {
+func (h *herds) run(nodes []configs.Node, args ...string) *serverProcess {
 	h.t.Helper()
-	s := &peer{t: h.t, nodes: nodes}
+	s := &serverProcess{t: h.t, nodes: nodes}
 	for _, n := range nodes {
 		s.addresses = append(s.addresses, n.Listen)
 	}
@@ -98,7 +98,7 @@ func (h *herds) run(nodes []configs.Node, args ...string) *peer {
 }
 
 // startUp runs herd up with a bus that only its own nodes can reach, and returns when all are ready.
-func startUp(t testing.TB, program string, s shape, more string) *peer {
+func startUp(t testing.TB, program string, s shape, more string) *serverProcess {
 	t.Helper()
 	h := newHerds(t, program, s, "bus: {listen: \"\"}\n"+more)
 	up := h.run(h.nodes, "up")
@@ -107,7 +107,7 @@ func startUp(t testing.TB, program string, s shape, more string) *peer {
 }
 
 // startOne runs a herd of one node, with such a mode of the store.
-func startOne(t testing.TB, program, mode string) *peer {
+func startOne(t testing.TB, program, mode string) *serverProcess {
 	t.Helper()
 	if mode == "" {
 		return startUp(t, program, single, "")
@@ -116,7 +116,7 @@ func startOne(t testing.TB, program, mode string) *peer {
 }
 
 // await returns when a condition holds.
-func (s *peer) await(what string, holds func() bool) {
+func (s *serverProcess) await(what string, holds func() bool) {
 	s.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for tick := time.Tick(time.Millisecond); !holds(); <-tick {
@@ -127,7 +127,7 @@ func (s *peer) await(what string, holds func() bool) {
 }
 
 // ready returns when all nodes are, and their links up.
-func (s *peer) ready() {
+func (s *serverProcess) ready() {
 	s.t.Helper()
 	s.await("ready", func() bool {
 		for _, n := range s.nodes {
@@ -143,8 +143,8 @@ func (s *peer) ready() {
 	})
 }
 
-// equal returns when these nodes know the same.
-func (s *peer) equal(others ...*peer) {
+// equal returns when the digests of these nodes are equal.
+func (s *serverProcess) equal(others ...*serverProcess) {
 	s.t.Helper()
 	s.await("equal", func() bool {
 		digest := health(s.nodes[0]).Digest
@@ -159,13 +159,13 @@ func (s *peer) equal(others ...*peer) {
 	})
 }
 
-// told counts the reports that the nodes have sent each other, and those that newer ones of the same client replaced before.
-func (s *peer) told() (told, conflated uint64) {
+// sentReports counts the reports that the nodes have sent each other, and those that newer ones of the same client replaced before.
+func (s *serverProcess) sentReports() (sent, conflated uint64) {
 	for _, n := range s.nodes {
 		for _, l := range health(n).Links {
-			told += l.ReportsSent
+			sent += l.ReportsSent
 			conflated += l.ReportsConflated
 		}
 	}
-	return told, conflated
+	return sent, conflated
 }

@@ -81,8 +81,8 @@ func (m *measured) encode() ([]byte, error) {
 
 // machine describes this machine and the versions of what is measured.
 func machine() []string {
-	said := func(name string, args ...string) string {
-		out, _ := exec.Command(name, args...).Output() // what is missing says nothing
+	output := func(name string, args ...string) string {
+		out, _ := exec.Command(name, args...).Output() // a program that is missing prints nothing
 		return before(string(out), "\n")
 	}
 	field := func(file, name, cut string) string {
@@ -94,15 +94,15 @@ func machine() []string {
 		}
 		return ""
 	}
-	redis := said("redis-server", "--version")
+	redis := output("redis-server", "--version")
 	if f := strings.Fields(redis); len(f) > 2 {
 		redis = "Redis " + strings.TrimPrefix(f[2], "v=")
 	}
-	module := func(path string) string { return strings.TrimSpace(said("go", "list", "-m", path)) }
+	module := func(path string) string { return strings.TrimSpace(output("go", "list", "-m", path)) }
 	return slices.DeleteFunc([]string{
 		fmt.Sprintf("%s, %d of its processors, %s", field("/proc/cpuinfo", "model name", "\t: "), runtime.NumCPU(), field("/proc/meminfo", "MemTotal:", " ")),
-		fmt.Sprintf("%s, Linux %s", field("/etc/os-release", "PRETTY_NAME=", `"`), said("uname", "-r")),
-		fmt.Sprintf("%s, %s, %s", strings.TrimPrefix(said("go", "version"), "go version "), module("github.com/nats-io/nats-server/v2"), module("github.com/nats-io/nats.go")),
+		fmt.Sprintf("%s, Linux %s", field("/etc/os-release", "PRETTY_NAME=", `"`), output("uname", "-r")),
+		fmt.Sprintf("%s, %s, %s", strings.TrimPrefix(output("go", "version"), "go version "), module("github.com/nats-io/nats-server/v2"), module("github.com/nats-io/nats.go")),
 		redis,
 	}, func(s string) bool { return s == "" })
 }

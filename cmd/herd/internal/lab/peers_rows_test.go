@@ -17,10 +17,10 @@ import (
 var geoadd = bench.GeoAdd{Key: "herd"}
 
 // rows are those of the table, in its order.
-var rows = []rivalry{
+var rows = []comparison{
 	{
 		name: "pipelined", redis: true, title: "`IAMAT`, one node, 50 connections, pipeline 64, 100,000 clients moving",
-		measure: func(p *peers) {
+		measure: func(p *measurement) {
 			herd, redis := startOne(p, p.program, ""), startRedis(p, "")
 			p.throughput([]contestant{
 				{"herd", herd, bench.Herd{}},
@@ -33,7 +33,7 @@ var rows = []rivalry{
 	},
 	{
 		name: "unpipelined", redis: true, title: "the same, pipeline 1",
-		measure: func(p *peers) {
+		measure: func(p *measurement) {
 			all := []contestant{
 				{"herd", startOne(p, p.program, ""), bench.Herd{}},
 				{"echo", startBare(p, "echo-server"), bench.Echo{}},
@@ -51,12 +51,12 @@ var rows = []rivalry{
 	},
 	{
 		name: "five", redis: true, title: "five nodes in one process, 50 connections spread over them, pipeline 64, until the last is equal",
-		measure: (*peers).five,
+		measure: (*measurement).five,
 		targets: []bound{{of: "herd", by: "GEOADD", least: 1}, {of: "conflated", unit: "%"}},
 	},
 	{
 		name: "farthest", title: "a report to the farthest node, 3 links, 1,000 reports/s, against three bare NATS relays",
-		measure: func(p *peers) {
+		measure: func(p *measurement) {
 			for range p.runs() {
 				p.benchmark("node", "^BenchmarkFarthest$")
 			}
@@ -65,24 +65,24 @@ var rows = []rivalry{
 	},
 	{
 		name: "stalled", title: "p99 of `IAMAT` at half the maximum rate while one of two neighbours is stopped, against while it is not",
-		measure: (*peers).stalled,
+		measure: (*measurement).stalled,
 		targets: []bound{{of: "stalled p99 ms", by: "well p99 ms", most: 2}},
 	},
 	{
 		name: "memory", redis: true, title: "memory per client when 1,000,000 have reported, the tree of digests included",
-		measure: (*peers).memory,
+		measure: (*measurement).memory,
 		targets: []bound{{of: "heap B", most: 200, unit: "B"}, {of: "RSS B", most: 300, unit: "B"}},
 	},
 	{
 		name: "idle", title: "memory per connection of 10,000 that are idle after use, resident",
-		measure: func(p *peers) {
+		measure: func(p *measurement) {
 			p.record("RSS B", float64(idle(p.T, p.program, "", p.many(10_000), func(address string) (net.Conn, error) { return net.Dial("tcp", address) })))
 		},
 		targets: []bound{{of: "RSS B", most: 5 << 10, unit: "B"}},
 	},
 	{
 		name: "gc", title: "garbage collector's share of the processor time at maximum rate",
-		measure: func(p *peers) {
+		measure: func(p *measurement) {
 			s := startOne(p, p.program, "")
 			for range p.runs() {
 				p.press(s, bench.Herd{}, bench.Config{Pipeline: 64, Duration: time.Millisecond}) // all clients are known
@@ -95,8 +95,8 @@ var rows = []rivalry{
 	},
 	{
 		name: "cold", title: "a node that knows nothing takes 1,000,000 clients from its neighbour, each a process; p99 of the neighbour's clients against before",
-		measure: func(p *peers) {
-			s := newColdScene(p, p.program, p.many(1_000_000))
+		measure: func(p *measurement) {
+			s := newColdStart(p, p.program, p.many(1_000_000))
 			for range p.runs() {
 				took, before, meanwhile := s.measure(p.last(5 * time.Second))
 				p.record("seconds", took.Seconds())
@@ -108,12 +108,12 @@ var rows = []rivalry{
 	},
 	{
 		name: "growth", title: "processor time in topologies of 5, 20 and 50 nodes in one process; with 1,000 to 1,000,000 clients",
-		measure: (*peers).growth,
+		measure: (*measurement).growth,
 		targets: []bound{{of: "nodes=50 ns/message", by: "nodes=5 ns/message", most: 1.2}, {of: "clients=1000000 ns/report", by: "clients=1000 ns/report"}},
 	},
 	{
 		name: "durable", redis: true, title: "durability: `interval` and `always` against none, Redis `appendfsync` `everysec` and `always`",
-		measure: func(p *peers) {
+		measure: func(p *measurement) {
 			p.throughput([]contestant{
 				{"none", startOne(p, p.program, ""), bench.Herd{}},
 				{"interval", startOne(p, p.program, "interval"), bench.Herd{}},
@@ -135,7 +135,7 @@ var rows = []rivalry{
 }
 
 // five counts what five nodes together accept until each of them has it.
-func (p *peers) five() {
+func (p *measurement) five() {
 	herd, redis := startUp(p, p.program, campusShape(p), ""), startRedis(p, "")
 	config := bench.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
 	p.alternate([]contestant{{"herd", herd, bench.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
@@ -143,19 +143,19 @@ func (p *peers) five() {
 			p.record(c.name, p.press(redis, geoadd, config).Throughput())
 			return
 		}
-		told, conflated := herd.told()
+		sent, conflated := herd.sentReports()
 		r := p.press(herd, bench.Herd{}, config)
 		answered := time.Now()
 		herd.equal()
 		p.record(c.name, float64(r.Answered())/(r.Elapsed+time.Since(answered)).Seconds())
-		nowTold, nowConflated := herd.told()
-		told, conflated = nowTold-told, nowConflated-conflated
-		p.record("conflated", 100*float64(conflated)/float64(told+conflated))
+		nowSent, nowConflated := herd.sentReports()
+		sent, conflated = nowSent-sent, nowConflated-conflated
+		p.record("conflated", 100*float64(conflated)/float64(sent+conflated))
 	})
 }
 
 // stalled reports to a node at half of what it can do, in turns while both its neighbours are well and while one of them is stopped.
-func (p *peers) stalled() {
+func (p *measurement) stalled() {
 	bus, keys := freeAddresses(p, 1)[0], filepath.Join(p.TempDir(), "keys")
 	h := newHerds(p, p.program, shape{[]string{"Goloman", "Hands", "Wilkes"}, [][2]string{{"Goloman", "Hands"}, {"Goloman", "Wilkes"}}},
 		fmt.Sprintf("bus: {listen: %q, keys: %q}\n", bus, keys))
@@ -165,7 +165,7 @@ func (p *peers) stalled() {
 	herd := h.run(h.nodes[:1], "up", "--only", "Goloman")
 	well := h.run(h.nodes[1:2], "node", "Hands", "--bus-url", "nats://"+bus)
 	wilkes := h.run(h.nodes[2:], "node", "Wilkes", "--bus-url", "nats://"+bus)
-	for _, each := range []*peer{herd, well, wilkes} {
+	for _, each := range []*serverProcess{herd, well, wilkes} {
 		each.ready()
 	}
 	rate := p.press(herd, bench.Herd{}, bench.Config{Pipeline: 64}).Throughput() / 2
@@ -192,8 +192,8 @@ func (p *peers) stalled() {
 }
 
 // growth measures processor time of the process, which others on the machine disturb less than the clock.
-func (p *peers) growth() {
-	cost := func(s *peer, c bench.Config) (perReport time.Duration) {
+func (p *measurement) growth() {
+	cost := func(s *serverProcess, c bench.Config) (perReport time.Duration) {
 		c.Pipeline = 64
 		before := s.cpu()
 		r := p.press(s, bench.Herd{}, c)
@@ -222,20 +222,20 @@ func (p *peers) growth() {
 }
 
 // memory measures once: it does not depend on what else the machine does.
-func (p *peers) memory() {
+func (p *measurement) memory() {
 	clients := p.many(1_000_000)
 	p.benchmark("node/flood", fmt.Sprintf("^BenchmarkMemory$/^%d$", clients))
 	p.figures = map[string][]float64{"heap B": p.figures[fmt.Sprint(clients)+" heap-B/client"]}
 	herd, redis := startOne(p, p.program, ""), startRedis(p, "")
-	herdBefore, redisBefore := settled(p.T, herd.pid), resident(p.T, redis.pid)
+	herdBefore, redisBefore := stableMemory(p.T, herd.pid), resident(p.T, redis.pid)
 	everyone := bench.Config{Clients: clients, Requests: clients, Duration: time.Minute, Pipeline: 64}
 	p.press(herd, bench.Herd{}, everyone)
 	p.press(redis, geoadd, everyone)
-	p.record("RSS B", float64(settled(p.T, herd.pid)-herdBefore)/float64(clients))
+	p.record("RSS B", float64(stableMemory(p.T, herd.pid)-herdBefore)/float64(clients))
 	p.record("RSS B of GEOADD", float64(resident(p.T, redis.pid)-redisBefore)/float64(clients))
 }
 
-func send(t testing.TB, s *peer, what syscall.Signal) {
+func send(t testing.TB, s *serverProcess, what syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(s.pid, what); err != nil {
 		t.Fatal(err)

@@ -67,8 +67,8 @@ func parsed() func(*bufio.Writer, []byte) {
 	}
 }
 
-// peer is a process that listens, and ends with the row that it is measured for.
-type peer struct {
+// serverProcess is a process that listens, and ends with the row that it is measured for.
+type serverProcess struct {
 	t         testing.TB
 	addresses []string
 	nodes     []configs.Node // of a herd
@@ -96,7 +96,7 @@ func (b *safeBuffer) String() string {
 }
 
 // serve starts a program and returns when it takes connections.
-func (s *peer) serve(program string, args ...string) *peer {
+func (s *serverProcess) serve(program string, args ...string) *serverProcess {
 	s.t.Helper()
 	command := exec.Command(program, args...)
 	s.stderr = new(safeBuffer)
@@ -125,16 +125,16 @@ func (s *peer) serve(program string, args ...string) *peer {
 }
 
 // startBare runs one of the programs of this test binary.
-func startBare(t testing.TB, name string) *peer {
+func startBare(t testing.TB, name string) *serverProcess {
 	t.Helper()
-	s := &peer{t: t, addresses: freeAddresses(t, 1)}
+	s := &serverProcess{t: t, addresses: freeAddresses(t, 1)}
 	return s.serve("env", programVariable+"="+name, os.Args[0], s.addresses[0])
 }
 
 // startRedis runs Redis in memory alone, or with a file to which it appends with such an fsync.
-func startRedis(t testing.TB, fsync string) *peer {
+func startRedis(t testing.TB, fsync string) *serverProcess {
 	t.Helper()
-	s := &peer{t: t, addresses: freeAddresses(t, 1)}
+	s := &serverProcess{t: t, addresses: freeAddresses(t, 1)}
 	_, port, _ := net.SplitHostPort(s.addresses[0])
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(), "--logfile", ""}
 	if fsync != "" {
@@ -144,7 +144,7 @@ func startRedis(t testing.TB, fsync string) *peer {
 }
 
 // cpu returns the processor time that the process has used.
-func (s *peer) cpu() time.Duration {
+func (s *serverProcess) cpu() time.Duration {
 	s.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.pid))
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *peer) cpu() time.Duration {
 
 // collected returns the processor time that the collector of garbage has used, without what was idle anyway, as the process
 // traces it (pkg.go.dev/runtime#hdr-Environment_Variables, gctrace).
-func (s *peer) collected() (used time.Duration) {
+func (s *serverProcess) collected() (used time.Duration) {
 	s.t.Helper()
 	for l := range strings.Lines(s.stderr.String()) {
 		if !strings.HasPrefix(l, "gc ") {

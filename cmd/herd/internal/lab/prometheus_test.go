@@ -44,7 +44,7 @@ func TestPrometheus(t *testing.T) {
 	m.await("all is admitted", `sum(herd_reports_admitted_total)`, 2*reports)
 	m.await("each of the four others learned it once", `sum(herd_link_reports_received_total) - sum(herd_link_reports_stale_total)`, 4*2*reports)
 	m.await("no limit, no loss", `sum(herd_refused_total) + sum(herd_link_messages_missing_total) + sum(herd_link_reports_dropped_total)`, 0)
-	m.await("what is told is heard", `sum(herd_link_reports_sent_total) == sum(herd_link_reports_received_total) and sum(herd_link_queue_reports) == 0`, -1)
+	m.await("what is sent is received", `sum(herd_link_reports_sent_total) == sum(herd_link_reports_received_total) and sum(herd_link_queue_reports) == 0`, -1)
 	m.agree()
 	m.lint()
 	if loaded, rules := m.rules(), strings.Count(m.text, "- alert:"); loaded != rules || rules == 0 {
@@ -193,7 +193,7 @@ func (m *monitored) await(what, expression string, want float64) {
 	}
 }
 
-// agree compares what was scraped with what the nodes say as JSON, and the two ends of each link.
+// agree compares what was scraped with the nodes' health, and the two ends of each link.
 func (m *monitored) agree() {
 	m.Helper()
 	sent, received := make(map[string]string), make(map[string]string)
@@ -208,8 +208,8 @@ func (m *monitored) agree() {
 		for _, l := range health(n).Links {
 			links++
 			way := string(n.Name) + ">" + l.Peer
-			if told := fmt.Sprint(l.ReportsSent); sent[way] != told || received[way] != told {
-				m.Errorf("%s told %s by JSON; %q sent and %q received by metrics", way, told, sent[way], received[way])
+			if count := fmt.Sprint(l.ReportsSent); sent[way] != count || received[way] != count {
+				m.Errorf("%s: %s sent by JSON; %q sent and %q received by metrics", way, count, sent[way], received[way])
 			}
 		}
 	}
@@ -218,7 +218,7 @@ func (m *monitored) agree() {
 	}
 }
 
-// lint has promtool check what a node tells.
+// lint has promtool check the metrics of a node.
 func (m *monitored) lint() {
 	m.Helper()
 	answer, err := http.Get("http://" + m.nodes[0].HTTP + "/metrics")

@@ -26,8 +26,8 @@ const (
 	few     = 500                   // clients of one server alone, and as many of all
 )
 
-// ledger is what clients were told: what the herd must know.
-type ledger struct {
+// history is what clients sent and what was acknowledged, which the servers must have.
+type history struct {
 	whole bool // servers know nothing else
 
 	mu    sync.Mutex
@@ -41,35 +41,34 @@ type acked struct {
 	at time.Time
 }
 
-func newLedger() *ledger {
-	return &ledger{acked: make(map[line.ClientID][]acked), sent: make(map[string]bool)}
+func newHistory() *history {
+	return &history{acked: make(map[line.ClientID][]acked), sent: make(map[string]bool)}
 }
 
-// tell reports clients to a server, all at once, and notes what it acknowledges.
-func (l *ledger) tell(t *testing.T, server string, clients ...string) {
+// report sends a server a report of each client, all at once, and notes those that it acknowledges.
+func (l *history) report(t *testing.T, server string, clients ...string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addressOf(server))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := l.say(conn, bufio.NewReader(conn), clients); err != nil {
+	if err := l.send(conn, bufio.NewReader(conn), clients); err != nil {
 		t.Fatalf("%s: %v", server, err)
 	}
 }
 
-// say reports clients, and reads the replies while it does.
-func (l *ledger) say(conn net.Conn, in *bufio.Reader, clients []string) error {
+// send sends a report of each client, and reads the replies meanwhile.
+func (l *history) send(conn net.Conn, in *bufio.Reader, clients []string) error {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	var text strings.Builder
 	l.mu.Lock()
 	for _, c := range clients {
-		said := fmt.Sprintf("%s %d", c, 1520023934+moment.Add(1))
-		l.sent[said] = true
-		id, at, _ := strings.Cut(said, " ")
-		fmt.Fprintf(&text, "IAMAT %s +34.068930-118.445127 %s\n", id, at)
+		at := 1520023934 + moment.Add(1)
+		l.sent[fmt.Sprintf("%s %d", c, at)] = true
+		fmt.Fprintf(&text, "IAMAT %s +34.068930-118.445127 %d\n", c, at)
 	}
 	l.mu.Unlock()
 	writing := make(chan error, 1)
@@ -92,8 +91,8 @@ func (l *ledger) say(conn net.Conn, in *bufio.Reader, clients []string) error {
 	return <-writing
 }
 
-// note takes an AT line for a report that was acknowledged now.
-func (l *ledger) note(at string) error {
+// note adds the report of an AT line as acknowledged now.
+func (l *history) note(at string) error {
 	r, err := parseAt(at)
 	if err != nil {
 		return err
@@ -109,13 +108,13 @@ func parseAt(at string) (line.Report, error) {
 	text, ok := strings.CutPrefix(at, "AT ")
 	r, err := line.ParseReport(text)
 	if !ok || err != nil {
-		return line.Report{}, fmt.Errorf("a server says %q", at)
+		return line.Report{}, fmt.Errorf("a server answers %q", at)
 	}
 	return r, nil
 }
 
-// forget says that a server was killed: it may have lost what it took after a moment.
-func (l *ledger) forget(server string, since time.Time) (n int) {
+// mayLose notes that a server was killed, which may have lost what it acknowledged after a moment.
+func (l *history) mayLose(server string, since time.Time) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, all := range l.acked {
@@ -126,8 +125,8 @@ func (l *ledger) forget(server string, since time.Time) (n int) {
 	return n
 }
 
-// clients returns those of whom there are reports.
-func (l *ledger) clients() (names []string) {
+// clients returns the clients that have reports.
+func (l *history) clients() (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id := range l.acked {
@@ -136,8 +135,8 @@ func (l *ledger) clients() (names []string) {
 	return names
 }
 
-// must returns the report of a client that no server may be behind, if any.
-func (l *ledger) must(client string) line.Report {
+// must returns the newest report of a client that each server must have, or a newer one; zero if there is none.
+func (l *history) must(client string) line.Report {
 	var greatest line.Report
 	for _, a := range l.acked[line.ClientID(client)] {
 		if greatest.IsZero() || a.Compare(greatest) > 0 {
@@ -147,16 +146,16 @@ func (l *ledger) must(client string) line.Report {
 	return greatest
 }
 
-// holds checks of every client what servers have of it: all the same, the greatest of what was acknowledged, or one that was said
-// later and not acknowledged. It asks for each, so it says nothing of clients that are not in the ledger.
-func (l *ledger) holds(t *testing.T, servers ...string) {
+// holds checks the report that servers have of every client: all the same, the greatest that was acknowledged, or one that was sent
+// later and not acknowledged. It does not look for clients that are not in the history.
+func (l *history) holds(t *testing.T, servers ...string) {
 	t.Helper()
 	names := l.clients()
-	said := make([][]string, len(servers))
+	have := make([][]string, len(servers))
 	var asking sync.WaitGroup
 	errs := make([]error, len(servers))
 	for i, s := range servers {
-		asking.Go(func() { said[i], errs[i] = places(s, names) })
+		asking.Go(func() { have[i], errs[i] = places(s, names) })
 	}
 	asking.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -168,16 +167,16 @@ func (l *ledger) holds(t *testing.T, servers ...string) {
 	for n, client := range names {
 		must := l.must(client)
 		for i, s := range servers {
-			at := said[i][n]
+			at := have[i][n]
 			r, err := parseAt(at)
 			switch {
-			case at == "" && must.IsZero() && said[0][n] == "":
+			case at == "" && must.IsZero() && have[0][n] == "":
 				continue
-			case err == nil && at == said[0][n] && (r == must || l.sent[client+" "+r.Time()] && (must.IsZero() || r.Compare(must) > 0)):
+			case err == nil && at == have[0][n] && (r == must || l.sent[client+" "+r.Time()] && (must.IsZero() || r.Compare(must) > 0)):
 				continue
 			}
 			if wrong++; wrong <= 10 {
-				t.Errorf("%s has %q of %s, %s has %q, what must survive is %q", s, at, client, servers[0], said[0][n], must)
+				t.Errorf("%s has %q of %s, %s has %q, what must survive is %q", s, at, client, servers[0], have[0][n], must)
 			}
 		}
 	}
@@ -222,7 +221,7 @@ func places(server string, clients []string) ([]string, error) {
 
 // settles waits until all servers know the same, by digest and number, and all links are up; then it checks of every client that it
 // is what they must know. It returns how long it took, at most.
-func (l *ledger) settles(t *testing.T) time.Duration {
+func (l *history) settles(t *testing.T) time.Duration {
 	t.Helper()
 	took := eventually(t, patience, func() error {
 		all, err := healths(everyone()...)
@@ -249,7 +248,7 @@ func (l *ledger) settles(t *testing.T) time.Duration {
 }
 
 // stream reports lines of CLIENT POSITION TIME by the command that a server's container has.
-func (l *ledger) stream(t *testing.T, server string, lines []string) {
+func (l *history) stream(t *testing.T, server string, lines []string) {
 	t.Helper()
 	l.mu.Lock()
 	for _, each := range lines {
@@ -263,21 +262,21 @@ func (l *ledger) stream(t *testing.T, server string, lines []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := 0
+	acknowledged := 0
 	for at := range strings.SplitSeq(strings.TrimSuffix(string(replies), "\n\n"), "\n\n") {
-		said++
+		acknowledged++
 		if err := l.note(at); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if said != len(lines) {
-		t.Fatalf("%s acknowledges %d of %d reports", server, said, len(lines))
+	if acknowledged != len(lines) {
+		t.Fatalf("%s acknowledges %d of %d reports", server, acknowledged, len(lines))
 	}
 }
 
-// flow is clients that report at every server, again and again: some at one alone, some at all.
+// flow are clients that report to every server, again and again: some to one alone, some to all.
 type flow struct {
-	*ledger
+	*history
 	t    *testing.T
 	stop context.CancelFunc
 	all  sync.WaitGroup
@@ -285,10 +284,10 @@ type flow struct {
 }
 
 // flow begins to report. Until it ends, a server that does not answer is waited for.
-func (l *ledger) flow(t *testing.T) *flow {
+func (l *history) flow(t *testing.T) *flow {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	f := &flow{ledger: l, t: t, stop: stop, errs: make([]error, len(published))}
+	f := &flow{history: l, t: t, stop: stop, errs: make([]error, len(published))}
 	for i, n := range published {
 		f.all.Go(func() { f.errs[i] = f.run(ctx, n.name) })
 	}
@@ -310,7 +309,7 @@ func (f *flow) run(ctx context.Context, server string) error {
 		for i := range batch / 2 {
 			clients = append(clients, fmt.Sprintf("%s-%d", server, (n*batch/2+i)%few), fmt.Sprintf("all-%d", (n*batch/2+i)%few))
 		}
-		if err := f.say(conn, in, clients); err != nil {
+		if err := f.send(conn, in, clients); err != nil {
 			return fmt.Errorf("%s: %w", server, err)
 		}
 		select {
@@ -328,7 +327,7 @@ func (f *flow) linksUp() {
 	f.t.Logf("all links are up %.2f s later", took.Seconds())
 }
 
-// end waits until all that was said is answered, but at servers that were killed.
+// end waits until all reports are answered, except at servers that were killed.
 func (f *flow) end(killed ...string) {
 	f.t.Helper()
 	f.stop()
