@@ -94,13 +94,14 @@ func machine() []string {
 		}
 		return ""
 	}
+	kibibytes, _ := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal:", " "), " kB"))
 	redis := output("redis-server", "--version")
 	if f := strings.Fields(redis); len(f) > 2 {
 		redis = "Redis " + strings.TrimPrefix(f[2], "v=")
 	}
 	module := func(path string) string { return strings.TrimSpace(output("go", "list", "-m", path)) }
 	return slices.DeleteFunc([]string{
-		fmt.Sprintf("%s, %d of its processors, %s", field("/proc/cpuinfo", "model name", "\t: "), runtime.NumCPU(), field("/proc/meminfo", "MemTotal:", " ")),
+		fmt.Sprintf("%s, %d of its processors, %.0f GB", field("/proc/cpuinfo", "model name", "\t: "), runtime.NumCPU(), float64(kibibytes)/1e6),
 		fmt.Sprintf("%s, Linux %s", field("/etc/os-release", "PRETTY_NAME=", `"`), output("uname", "-r")),
 		fmt.Sprintf("%s, %s, %s", strings.TrimPrefix(output("go", "version"), "go version "), module("github.com/nats-io/nats-server/v2"), module("github.com/nats-io/nats.go")),
 		redis,

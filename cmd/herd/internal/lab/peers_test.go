@@ -67,7 +67,9 @@ func (p *measurement) medianCurves() map[string][]bench.Point {
 	return all
 }
 
-func (p *measurement) record(name string, value float64) { p.figures[name] = append(p.figures[name], value) }
+func (p *measurement) record(name string, value float64) {
+	p.figures[name] = append(p.figures[name], value)
+}
 
 // runs returns how often each of those compared has its turn.
 func (p *measurement) runs() int {
