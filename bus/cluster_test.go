@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"fmt"
@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus"
+	"herd/bus/bustest"
+	"herd/bus/keys"
 	"herd/bus/subject"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -45,20 +48,20 @@ func eventually(t *testing.T, what string, is func() bool) {
 func TestCluster(t *testing.T) {
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	for name, test := range map[string]struct {
-		adjust  []func(*Plan)
+		adjust  []func(*keys.Plan)
 		as      string // the node whose certificate a rogue server shows, or ""
 		refusal string // what a server says of it
 	}{
 		"nkeys":                         {nil, "", "authentication error"},
-		"mtls":                          {[]func(*Plan){mutual}, "", "TLS route handshake error"},
-		"mtls, a node's own as a route": {[]func(*Plan){mutual}, "Welsh", "authentication error"},
+		"mtls":                          {[]func(*keys.Plan){bustest.Mutual}, "", "TLS route handshake error"},
+		"mtls, a node's own as a route": {[]func(*keys.Plan){bustest.Mutual}, "Welsh", "authentication error"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := makeKeys(t, plan(append(test.adjust, func(p *Plan) { p.Servers = hosts })...))
+			k := bustest.MakeKeys(t, bustest.Plan(append(test.adjust, func(p *keys.Plan) { p.Servers = hosts })...))
 			var servers []*server.Server
 			routes := make(map[string]string) // address by host
 			for _, host := range hosts {
-				s := startFrom(t, filepath.Join(k.server(host), serverConfig), func(o *server.Options) {
+				s := startFrom(t, filepath.Join(string(k), "servers", host, "nats-server.conf"), func(o *server.Options) {
 					o.Cluster.Port = server.RANDOM_PORT
 					for _, r := range o.Routes {
 						r.Host = routes[r.Hostname()]
@@ -69,21 +72,21 @@ func TestCluster(t *testing.T) {
 			}
 			complaints := errorLog{errors: make(chan string, 1000)}
 			servers[0].SetLoggerV2(complaints, false, false, false)
-			node := func(who string, s *server.Server, h Handler) Conn {
+			node := func(who string, s *server.Server, h bus.Handler) bus.Conn {
 				c, err := k.Node(who)
 				if err != nil {
 					t.Fatal(err)
 				}
-				d := &NATS{URL: s.ClientURL(), Herd: "herd", Node: who}
+				d := &bus.NATS{URL: s.ClientURL(), Herd: "herd", Node: who}
 				d.Identify(c)
-				return dial(t, hearing{d, campus[who]}, h)
+				return bustest.Dial(t, bustest.OnCampus(d, who), h)
 			}
-			hands := newInbox()
+			hands := bustest.NewInbox()
 			node("Hands", servers[0], hands)
-			goloman := node("Goloman", servers[2], newInbox())
+			goloman := node("Goloman", servers[2], bustest.NewInbox())
 			eventually(t, "a message from the third server arrives at the first", func() bool {
-				publish(t, goloman, subject.Propagate, "Hands", "true")
-				return len(hands.messages) > 0
+				bustest.Publish(t, goloman, subject.Propagate, "Hands", "true")
+				return len(hands.Messages) > 0
 			})
 
 			first, err := url.Parse("nats-route://" + routes[hosts[0]])
@@ -99,7 +102,7 @@ func TestCluster(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				options.Cluster.TLSConfig, options.Cluster.TLSTimeout = c.tls, 2
+				options.Cluster.TLSConfig, options.Cluster.TLSTimeout = c.TLS, 2
 			}
 			rogue, err := server.NewServer(options)
 			if err != nil {
@@ -107,13 +110,13 @@ func TestCluster(t *testing.T) {
 			}
 			rogue.Start()
 			t.Cleanup(rogue.Shutdown)
-			if !rogue.ReadyForConnections(startTime) {
+			if !rogue.ReadyForConnections(bus.StartTime) {
 				t.Fatal("the rogue server is not ready")
 			}
 			for refused := ""; !strings.Contains(refused, test.refusal); {
 				select {
 				case refused = <-complaints.errors:
-				case <-deadline(t).Done():
+				case <-bustest.Deadline(t).Done():
 					t.Fatal("the rogue server is not refused")
 				}
 			}
@@ -125,19 +128,19 @@ func TestCluster(t *testing.T) {
 			if err := nc.Publish("herd.propagate.Goloman.Hands", []byte("forged")); err != nil {
 				t.Fatal(err)
 			}
-			if err := nc.FlushWithContext(deadline(t)); err != nil {
+			if err := nc.FlushWithContext(bustest.Deadline(t)); err != nil {
 				t.Fatal(err)
 			}
-			if err := goloman.Publish("Hands", Message{Kind: subject.Propagate, Stamp: sample, Payload: []byte("last")}); err != nil {
+			if err := goloman.Publish("Hands", bus.Message{Kind: subject.Propagate, Stamp: bustest.SampleStamp, Payload: []byte("last")}); err != nil {
 				t.Fatal(err)
 			}
 			for got := ""; got != "last"; {
-				m := <-hands.messages
+				m := <-hands.Messages
 				if got = string(m.Payload); got == "forged" {
 					t.Error("a rogue server is heard")
 				}
-				if want := map[string]subject.Stamp{"last": sample}[got]; m.Stamp != want {
-					t.Errorf("over a route the stamp of %q is %v, want %v", m, m.Stamp, want)
+				if want := map[string]subject.Stamp{"last": bustest.SampleStamp}[got]; m.Stamp != want {
+					t.Errorf("over a route the stamp of %q is %v, want %v", got, m.Stamp, want)
 				}
 			}
 		})

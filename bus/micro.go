@@ -3,21 +3,11 @@ package bus
 import (
 	"fmt"
 	"regexp"
-	"time"
+
+	"herd/bus/subject"
 
 	"github.com/nats-io/nats.go/micro"
 )
-
-const (
-	services   = "$SRV.>" // on which micro services are found
-	answerTime = 2 * time.Second
-
-	// QueryInbox is how the subjects begin on which the user query may hear answers.
-	QueryInbox = "_INBOX_query"
-)
-
-// whereSubject is where any one node of a herd answers; with a node's name behind it, that node does.
-func whereSubject(herd string) string { return herd + ".where" }
 
 // Service is what a node answers as a NATS micro service (ADR-32).
 type Service struct {
@@ -47,10 +37,10 @@ func (c *natsConn) answer(s *Service) error {
 	})
 	handler := micro.HandlerFunc(func(r micro.Request) { c.where(s, r) })
 	if err == nil {
-		err = service.AddEndpoint("where", handler, micro.WithEndpointSubject(whereSubject(c.herd)))
+		err = service.AddEndpoint("where", handler, micro.WithEndpointSubject(subject.Where(c.herd)))
 	}
 	if err == nil {
-		err = service.AddEndpoint("where-"+c.node, handler, micro.WithEndpointSubject(whereSubject(c.herd)+"."+c.node), micro.WithEndpointQueueGroupDisabled())
+		err = service.AddEndpoint("where-"+c.node, handler, micro.WithEndpointSubject(subject.Where(c.herd)+"."+c.node), micro.WithEndpointQueueGroupDisabled())
 	}
 	if err != nil {
 		c.Close()

@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"herd/bus"
+	"herd/bus/bustest"
+	"herd/bus/keys"
+	"herd/bus/subject"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
@@ -15,7 +20,7 @@ import (
 // asker is a connection of the user query.
 func asker(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, append(options, nats.CustomInboxPrefix(QueryInbox), nats.NoReconnect())...)
+	nc, err := nats.Connect(url, append(options, nats.CustomInboxPrefix(subject.QueryInbox), nats.NoReconnect())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,13 +28,13 @@ func asker(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-func serve(t *testing.T, d *NATS) {
+func serve(t *testing.T, d *bus.NATS) {
 	t.Helper()
-	d.Serve(&Service{Version: "v1.2.3", Where: func(client string) ([]byte, bool) {
+	d.Serve(&bus.Service{Version: "v1.2.3", Where: func(client string) ([]byte, bool) {
 		return []byte("AT " + d.Node + " " + client), client != "unknown"
 	}})
-	c := dial(t, d, newInbox())
-	if err := c.Flush(deadline(t)); err != nil {
+	c := bustest.Dial(t, d, bustest.NewInbox())
+	if err := c.Flush(bustest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,7 +51,7 @@ func checkMicro(t *testing.T, nc *nats.Conn) {
 	}
 	var nodes []string
 	for range 2 {
-		m, err := found.NextMsgWithContext(deadline(t))
+		m, err := found.NextMsgWithContext(bustest.Deadline(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +68,7 @@ func checkMicro(t *testing.T, nc *nats.Conn) {
 	for subject, want := range map[string]string{
 		"herd.where.Goloman": "AT Goloman kiwi\xff", "herd.where.Hands": "AT Hands kiwi\xff", "herd.where": "AT either kiwi\xff",
 	} {
-		m, err := nc.RequestWithContext(deadline(t), subject, []byte("kiwi\xff"))
+		m, err := nc.RequestWithContext(bustest.Deadline(t), subject, []byte("kiwi\xff"))
 		if err != nil {
 			t.Fatalf("%s: %v", subject, err)
 		}
@@ -71,32 +76,32 @@ func checkMicro(t *testing.T, nc *nats.Conn) {
 			t.Errorf("%s answers %q", subject, got)
 		}
 	}
-	m, err := nc.RequestWithContext(deadline(t), "herd.where", []byte("unknown"))
+	m, err := nc.RequestWithContext(bustest.Deadline(t), "herd.where", []byte("unknown"))
 	if err != nil || len(m.Data) > 0 || m.Header.Get(micro.ErrorCodeHeader) != "404" || m.Header.Get(micro.ErrorHeader) != "client not known" {
 		t.Errorf("an unknown client: %v, %v", m, err)
 	}
-	if _, err := nc.RequestWithContext(deadline(t), "herd.where.Wilkes", nil); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := nc.RequestWithContext(bustest.Deadline(t), "herd.where.Wilkes", nil); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("a node that does not run: %v", err)
 	}
 }
 
 // The user query asks nodes of the embedded server, and those of a real one with the configuration made for it, and can do nothing else.
 func TestMicro(t *testing.T) {
-	s, err := StartServer(ServerConfig{Herd: "herd", Neighbours: campus, Micro: true, Listen: "127.0.0.1:0", Log: silentLog{}})
+	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Micro: true, Listen: "127.0.0.1:0", Log: silentLog{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	serve(t, s.Dialer("Goloman"))
 	serve(t, s.Dialer("Hands"))
-	checkMicro(t, asker(t, s.URL(), nats.UserInfo(queryName, queryName)))
+	checkMicro(t, asker(t, s.URL(), nats.UserInfo(keys.QueryUser, keys.QueryUser)))
 
-	for name, adjust := range map[string][]func(*Plan){"nkeys": {asked}, "TLS": {asked, encrypted}, "mtls": {asked, mutual, private}} {
+	for name, adjust := range map[string][]func(*keys.Plan){"nkeys": {queried}, "TLS": {queried, bustest.Encrypted}, "mtls": {queried, bustest.Mutual, bustest.Private}} {
 		t.Run(name, func(t *testing.T) {
-			k := makeKeys(t, plan(adjust...))
-			url := startFrom(t, filepath.Join(string(k), "servers", "nats", serverConfig)).ClientURL()
+			k := bustest.MakeKeys(t, bustest.Plan(adjust...))
+			url := startFrom(t, filepath.Join(string(k), "servers", "nats", "nats-server.conf")).ClientURL()
 			for _, node := range []string{"Goloman", "Hands"} {
-				d := &NATS{URL: url, Herd: "herd", Node: node}
+				d := &bus.NATS{URL: url, Herd: "herd", Node: node}
 				c, err := k.Node(node)
 				if err != nil {
 					t.Fatal(err)
@@ -108,9 +113,9 @@ func TestMicro(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkMicro(t, asker(t, url, c.options()...))
+			checkMicro(t, asker(t, url, bus.Options(c)...))
 
-			m := join(t, "query", url, c.options())
+			m := join(t, "query", url, bus.Options(c))
 			for _, subject := range []string{"herd.>", "$SRV.>", "_INBOX.x", "herd.where"} {
 				if _, err := m.nc.SubscribeSync(subject); err != nil {
 					t.Fatal(err)
@@ -122,7 +127,8 @@ func TestMicro(t *testing.T) {
 				}
 			}
 			m.flush(t)
-			want := "hear $SRV.>, hear _INBOX.x, hear herd.>, hear herd.where, publish _INBOX_query.x, publish herd.propagate.Goloman.Hands, publish herd.where.Goloman.Hands"
+			want := "publish _INBOX_query.x, publish herd.propagate.Goloman.Hands, publish herd.where.Goloman.Hands, " +
+				"subscribe $SRV.>, subscribe _INBOX.x, subscribe herd.>, subscribe herd.where"
 			if refused, _ := m.leave(t); strings.Join(refused, ", ") != want {
 				t.Errorf("refused %q, want %s", refused, want)
 			}
@@ -133,17 +139,17 @@ func TestMicro(t *testing.T) {
 // Without it, there is nobody who may ask, and no node that may answer.
 func TestNoMicro(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
-	if nc, err := nats.Connect(s.URL(), nats.UserInfo(queryName, queryName)); !errors.Is(err, nats.ErrAuthorization) {
+	if nc, err := nats.Connect(s.URL(), nats.UserInfo(keys.QueryUser, keys.QueryUser)); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("%v, %v", nc, err)
 	}
-	in := newInbox()
+	in := bustest.NewInbox()
 	d := s.Dialer("Goloman")
-	d.Serve(&Service{Where: func(string) ([]byte, bool) { return nil, false }})
-	c := dial(t, d, in)
-	if err := c.Flush(deadline(t)); err != nil {
+	d.Serve(&bus.Service{Where: func(string) ([]byte, bool) { return nil, false }})
+	c := bustest.Dial(t, d, in)
+	if err := c.Flush(bustest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-in.troubles; !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "Subscription to") {
+	if err := <-in.Faults; !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), "Subscription to") {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"herd/bus/keys"
 	"herd/bus/subject"
 )
 
@@ -24,10 +25,11 @@ const (
 	pingTime    = time.Second
 	silence     = 3500 * time.Millisecond // without one byte, pongs included
 
-	// What waits for a Handler, per neighbour. Beyond it the newest messages are dropped.
-	pendingMessages = 8192
-	pendingBytes    = 32 << 20
+	maxPendingBytes = 32 << 20 // as MaxPending
 )
+
+// MaxPending is how many messages of one neighbour wait for a Handler. Beyond it the newest are dropped: [ErrOverrun].
+const MaxPending = 8192
 
 // NATS dials one node of a herd on a NATS server.
 type NATS struct {
@@ -36,13 +38,13 @@ type NATS struct {
 	Node string
 
 	service     *Service // or nil
-	credentials atomic.Pointer[Credentials]
+	credentials atomic.Pointer[keys.Credentials]
 	server      nats.InProcessConnProvider // instead of URL
 	connect     connect                    // nil: over the network
 }
 
-// Identify has the node show the server these credentials from the next connection on.
-func (d *NATS) Identify(c *Credentials) { d.credentials.Store(c) }
+// Identify sets the credentials that the node uses from the next connection on.
+func (d *NATS) Identify(c *keys.Credentials) { d.credentials.Store(c) }
 
 // Dial connects.
 func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
@@ -164,7 +166,7 @@ func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell f
 	if dial.server != nil {
 		options = append(options, nats.InProcessServer(dial))
 	}
-	options = append(options, dial.credentials.options()...)
+	options = append(options, credentialOptions(dial.credentials)...)
 	nc, err := nats.Connect(dial.url, options...)
 	if errors.Is(err, nats.ErrNoServers) && dial.failed != nil {
 		err = dial.failed // which says more
@@ -180,6 +182,23 @@ func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell f
 	return nil
 }
 
+// credentialOptions give credentials, which may be nil, to a connection.
+func credentialOptions(c *keys.Credentials) (options []nats.Option) {
+	if c != nil && c.Key != nil {
+		options = append(options, func(o *nats.Options) error {
+			public, err := c.Key.PublicKey()
+			if err != nil {
+				return fmt.Errorf("nkey: %w", err)
+			}
+			return nats.Nkey(public, c.Key.Sign)(o)
+		})
+	}
+	if c != nil && c.TLS != nil {
+		options = append(options, nats.Secure(c.TLS.Clone()))
+	}
+	return options
+}
+
 // subscribe has take called with each message on a subject until the connection ends. The server has confirmed that.
 func (c *natsConn) subscribe(ctx context.Context, on string, take func(*nats.Msg)) (*nats.Subscription, error) {
 	before := c.nc.LastError()
@@ -191,7 +210,7 @@ func (c *natsConn) subscribe(ctx context.Context, on string, take func(*nats.Msg
 		}
 	})
 	if err == nil {
-		err = sub.SetPendingLimits(pendingMessages, pendingBytes)
+		err = sub.SetPendingLimits(MaxPending, maxPendingBytes)
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTime)
 	defer cancel()

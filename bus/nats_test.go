@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 
 	"github.com/nats-io/nats.go"
@@ -21,7 +23,7 @@ import (
 // An observer of herd.> hears everything but repair.
 func TestObserver(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
-	goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
+	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
 	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
 	if err != nil {
 		t.Fatal(err)
@@ -31,19 +33,19 @@ func TestObserver(t *testing.T) {
 	if _, err := nc.ChanSubscribe("herd.>", all); err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.FlushWithContext(deadline(t)); err != nil {
+	if err := nc.FlushWithContext(bustest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ready, seen, ended := make(chan struct{}), make(chan Observed, 10), make(chan error)
-	o := &Observer{
+	ready, seen, ended := make(chan struct{}), make(chan bus.Observed, 10), make(chan error)
+	o := &bus.Observer{
 		URL: s.URL(), Herd: "herd", Kind: subject.Propagate, From: "Goloman",
-		Ready: func() { close(ready) }, Receive: func(s Observed) { seen <- s }, Fault: func(err error) { t.Error(err) },
+		Ready: func() { close(ready) }, Receive: func(s bus.Observed) { seen <- s }, Fault: func(err error) { t.Error(err) },
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
-	publish(t, goloman, subject.Repair, "Hands", "secret")
-	publish(t, goloman, subject.Propagate, "Hands", "open")
+	bustest.Publish(t, goloman, subject.Repair, "Hands", "secret")
+	bustest.Publish(t, goloman, subject.Propagate, "Hands", "open")
 	if m := <-all; m.Subject != "herd.propagate.Goloman.Hands" || string(m.Data) != "open" {
 		t.Errorf("an observer saw %q on %s", m.Data, m.Subject)
 	}
@@ -59,17 +61,17 @@ func TestObserver(t *testing.T) {
 // A node that takes what is not its own, or comes without a key, is refused when it dials.
 func TestDialRefused(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
-	wrong := s.tcp("Welsh")
+	wrong := s.TCP("Welsh")
 	wrong.Node = "Hands"
-	keyless := hearing{&NATS{URL: s.URL(), Herd: "herd", Node: "Hands"}, campus["Hands"]}
-	if _, err := (hearing{wrong, campus["Hands"]}).Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+	keyless := bustest.OnCampus(&bus.NATS{URL: s.URL(), Herd: "herd", Node: "Hands"}, "Hands")
+	if _, err := bustest.OnCampus(wrong, "Hands").Dial(t.Context(), bustest.NewInbox()); !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("a node with another's key: %v", err)
 	}
 	// An observer may hear, so a node without a key connects; what it sends goes nowhere.
-	h := newInbox()
-	c := dial(t, keyless, h)
-	publish(t, c, subject.Propagate, "Goloman", "forged")
-	if err := <-h.troubles; !errors.Is(err, ErrRefused) {
+	h := bustest.NewInbox()
+	c := bustest.Dial(t, keyless, h)
+	bustest.Publish(t, c, subject.Propagate, "Goloman", "forged")
+	if err := <-h.Faults; !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("a node without a key: %v", err)
 	}
 }
@@ -79,17 +81,17 @@ func TestObserverTrouble(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, block, trouble, ended := make(chan struct{}), make(chan struct{}), make(chan error, 100), make(chan error)
-	o := &Observer{
+	o := &bus.Observer{
 		URL: s.URL(), Herd: "herd", Kind: subject.Propagate,
-		Ready: func() { close(ready) }, Receive: func(Observed) { <-block }, Fault: func(err error) { trouble <- err },
+		Ready: func() { close(ready) }, Receive: func(bus.Observed) { <-block }, Fault: func(err error) { trouble <- err },
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
-	goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
-	for range pendingMessages + 10 {
-		publish(t, goloman, subject.Propagate, "Hands", "x")
+	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
+	for range bus.MaxPending + 10 {
+		bustest.Publish(t, goloman, subject.Propagate, "Hands", "x")
 	}
-	if err := <-trouble; !errors.Is(err, ErrOverrun) {
+	if err := <-trouble; !errors.Is(err, bus.ErrOverrun) {
 		t.Errorf("trouble %v", err)
 	}
 	cancel()
@@ -99,7 +101,7 @@ func TestObserverTrouble(t *testing.T) {
 	}
 	stranger := *o
 	stranger.URL = strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
-	if err := stranger.Run(t.Context()); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), "secret") {
+	if err := stranger.Run(t.Context()); !errors.Is(err, bus.ErrRefused) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 }
@@ -111,7 +113,7 @@ func TestServerPortTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	address := taken.Addr().String()
-	_, err = StartServer(ServerConfig{Herd: "herd", Neighbours: campus, Listen: address, Log: silentLog{}})
+	_, err = bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Listen: address, Log: silentLog{}})
 	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("error %v", err)
 	}
@@ -124,7 +126,7 @@ func TestDialNobody(t *testing.T) {
 	}
 	url := "nats://user:secret@" + gone.Addr().String()
 	gone.Close()
-	_, err = (&NATS{URL: url, Herd: "herd", Node: "Hands"}).Dial(t.Context(), newInbox())
+	_, err = (&bus.NATS{URL: url, Herd: "herd", Node: "Hands"}).Dial(t.Context(), bustest.NewInbox())
 	if err == nil || !strings.Contains(err.Error(), gone.Addr().String()) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
 	}
@@ -153,17 +155,17 @@ func TestSlowObserver(t *testing.T) {
 		}
 		heard = append(heard, b[:n]...)
 	}
-	hands := newInbox()
-	dial(t, hearing{s.tcp("Hands"), campus["Hands"]}, hands)
-	goloman := dial(t, hearing{s.tcp("Goloman"), campus["Goloman"]}, newInbox())
+	hands := bustest.NewInbox()
+	bustest.Dial(t, bustest.OnCampus(s.TCP("Hands"), "Hands"), hands)
+	goloman := bustest.Dial(t, bustest.OnCampus(s.TCP("Goloman"), "Goloman"), bustest.NewInbox())
 	payload := strings.Repeat("x", 32<<10)
-	for i := 0; s.nats.NumSlowConsumers() == 0; i++ { // until it holds 16 MB for the observer, or waits 2 s for it
-		publish(t, goloman, subject.Propagate, "Hands", fmt.Sprint(i, payload))
-		if got := <-hands.messages; !strings.HasPrefix(string(got.Payload), fmt.Sprint(i, "x")) {
+	for i := 0; s.Inner().NumSlowConsumers() == 0; i++ { // until it holds 16 MB for the observer, or waits 2 s for it
+		bustest.Publish(t, goloman, subject.Propagate, "Hands", fmt.Sprint(i, payload))
+		if got := <-hands.Messages; !strings.HasPrefix(string(got.Payload), fmt.Sprint(i, "x")) {
 			t.Fatalf("message %d is %.20q", i, got.Payload)
 		}
 	}
-	conns, err := s.nats.Connz(nil)
+	conns, err := s.Inner().Connz(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,8 +227,8 @@ func TestSilentCut(t *testing.T) {
 		s := startServer(t, "")
 		d := s.Dialer("Goloman")
 		var cut atomic.Bool
-		d.server = muting{d.server, &cut}
-		c := dial(t, hearing{d, campus["Goloman"]}, newInbox())
+		d.Through(func(p nats.InProcessConnProvider) nats.InProcessConnProvider { return muting{p, &cut} })
+		c := bustest.Dial(t, bustest.OnCampus(d, "Goloman"), bustest.NewInbox())
 		<-time.After(time.Minute)
 		select {
 		case <-c.Done():
@@ -234,33 +236,13 @@ func TestSilentCut(t *testing.T) {
 		default:
 		}
 		cut.Store(true)
-		w := c.(*natsConn).wire
-		heard := w.began.Add(time.Duration(w.heard.Load()))
-		if quiet := time.Since(heard); quiet > pingTime {
+		last := bus.LastRead(c)
+		if quiet := time.Since(last); quiet > bus.PingTime {
 			t.Errorf("an idle connection is quiet for %s", quiet)
 		}
 		<-c.Done()
-		if got := time.Since(heard); got != silence || !errors.Is(c.Err(), ErrSilent) {
+		if got := time.Since(last); got != bus.Silence || !errors.Is(c.Err(), bus.ErrSilent) {
 			t.Errorf("noticed %s after the last byte: %v", got, c.Err())
-		}
-	})
-}
-
-// A write that is stuck in a cut ends when the cut is noticed.
-func TestSilentCutEndsWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe() // nobody reads theirs
-		defer theirs.Close()
-		w := newWire(ours)
-		stuck := make(chan error)
-		go func() {
-			_, err := w.Write([]byte("x"))
-			stuck <- err
-		}()
-		began := time.Now()
-		w.watch(nil)
-		if err := <-stuck; err == nil || time.Since(began) != silence || !w.silent.Load() {
-			t.Errorf("after %s the write ended with %v", time.Since(began), err)
 		}
 	})
 }

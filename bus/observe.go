@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"herd/bus/keys"
 	"herd/bus/subject"
 )
 
@@ -20,8 +21,8 @@ type Observed struct {
 
 // Observer hears what nodes of a herd tell each other.
 type Observer struct {
-	URL         string       // of one or more NATS servers, separated by commas
-	Credentials *Credentials // nil: none
+	URL         string            // of one or more NATS servers, separated by commas
+	Credentials *keys.Credentials // nil: none
 	Herd        string
 	Kind        subject.Kind
 	From, To    string // names of nodes; "": any

@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 )
 
@@ -16,15 +18,15 @@ func TestObserverWithin(t *testing.T) {
 	for _, listen := range []string{"", ":0", "127.0.0.1:0"} {
 		s := startServer(t, listen)
 		ctx, cancel := context.WithCancel(t.Context())
-		ready, seen, ended := make(chan struct{}), make(chan Observed, 10), make(chan error)
+		ready, seen, ended := make(chan struct{}), make(chan bus.Observed, 10), make(chan error)
 		o := s.Observer()
-		o.Ready, o.Receive, o.Fault = func() { close(ready) }, func(m Observed) { seen <- m }, func(err error) { t.Error(err) }
+		o.Ready, o.Receive, o.Fault = func() { close(ready) }, func(m bus.Observed) { seen <- m }, func(err error) { t.Error(err) }
 		go func() { ended <- o.Run(ctx) }()
 		<-ready
-		if err := s.Permit(campus); err != nil {
+		if err := s.Permit(bustest.Campus); err != nil {
 			t.Fatal(err)
 		}
-		publish(t, dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox()), subject.Propagate, "Hands", "open")
+		bustest.Publish(t, bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox()), subject.Propagate, "Hands", "open")
 		if m := <-seen; m.From != "Goloman" || m.To != "Hands" || string(m.Payload) != "open" {
 			t.Errorf("listening on %q, it observes %+v", listen, m)
 		}
@@ -34,7 +36,7 @@ func TestObserverWithin(t *testing.T) {
 		}
 		curious := s.Observer()
 		curious.Kind, curious.Ready, curious.Fault = subject.Repair, func() {}, func(error) {}
-		if err := curious.Run(t.Context()); !errors.Is(err, ErrRefused) {
+		if err := curious.Run(t.Context()); !errors.Is(err, bus.ErrRefused) {
 			t.Errorf("listening on %q, repair is observed: %v", listen, err)
 		}
 	}
@@ -43,7 +45,7 @@ func TestObserverWithin(t *testing.T) {
 // An observer tries again after pauses that grow to the longest, until it is told to stop.
 func TestObserverKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &Observer{URL: "nats://nowhere:x", Herd: "herd", Kind: subject.Propagate, Ready: func() { t.Error("ready") }, Fault: func(error) {}}
+		o := &bus.Observer{URL: "nats://nowhere:x", Herd: "herd", Kind: subject.Propagate, Ready: func() { t.Error("ready") }, Fault: func(error) {}}
 		var at []time.Duration
 		began, enough := time.Now(), errors.New("enough")
 		err := o.Keep(t.Context(), 300*time.Millisecond, func(_ error, seen bool) error {

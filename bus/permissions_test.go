@@ -1,46 +1,47 @@
-package bus
+package bus_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"herd/bus"
+	"herd/bus/bustest"
+	"herd/bus/keys"
 	"herd/bus/subject"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
-// plan is what the tests make keys for.
-func plan(adjust ...func(*Plan)) Plan {
-	p := Plan{
-		Herd: "herd", Neighbours: campus, Mode: Nkeys, Observer: SeeFlood,
-		Servers: []string{"nats"}, Hosts: []string{"127.0.0.1"}, Listen: "127.0.0.1:-1",
-	}
-	for _, a := range adjust {
-		a(&p)
-	}
-	return p
-}
+func accounted(p *keys.Plan) { p.Account = "HERD" }
+func open(p *keys.Plan)      { p.Observer = subject.ScopeAll }
+func queried(p *keys.Plan)   { p.Micro = true }
 
-func mutual(p *Plan)    { p.Mode = MTLS }
-func encrypted(p *Plan) { p.TLS = true }
-func accounted(p *Plan) { p.Account = "HERD" }
-func private(p *Plan)   { p.Observer = "" }
-func open(p *Plan)      { p.Observer = SeeAll }
-func asked(p *Plan)     { p.Micro = true }
+type silentLog struct{}
 
-func makeKeys(t testing.TB, p Plan) Keyring {
+func (silentLog) Noticef(string, ...any) {}
+func (silentLog) Warnf(string, ...any)   {}
+func (silentLog) Fatalf(string, ...any)  {}
+func (silentLog) Errorf(string, ...any)  {}
+func (silentLog) Debugf(string, ...any)  {}
+func (silentLog) Tracef(string, ...any)  {}
+
+// startServer starts an embedded server for the campus.
+func startServer(t testing.TB, listen string) *bus.Server {
 	t.Helper()
-	k := Keyring(t.TempDir())
-	if _, err := k.Make(p); err != nil {
+	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Listen: listen, Log: silentLog{}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return k
+	t.Cleanup(s.Close)
+	return s
 }
 
 // startFrom starts the real server from a configuration file.
@@ -63,31 +64,31 @@ func startFrom(t testing.TB, path string, adjust ...func(*server.Options)) *serv
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(startTime) {
+	if !s.ReadyForConnections(bus.StartTime) {
 		t.Fatal("the server is not ready")
 	}
 	return s
 }
 
-// kinds of subjects, and those of the campus: each way between any two nodes.
+// kinds are all kinds of messages.
 var kinds = []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
 
-// member is one of those who try all subjects.
-type member struct {
-	who     string
-	nc      *nats.Conn
-	mu      sync.Mutex
-	refused []string // "publish SUBJECT" or "hear SUBJECT"
-	heard   []string // "SUBJECT WHO STAMP"
+// user is one of those who try all subjects.
+type user struct {
+	who      string
+	nc       *nats.Conn
+	mu       sync.Mutex
+	refused  []string // "publish SUBJECT" or "subscribe SUBJECT"
+	received []string // "SUBJECT WHO STAMP"
 }
 
-func join(t *testing.T, who, url string, options []nats.Option) *member {
+func join(t *testing.T, who, url string, options []nats.Option) *user {
 	t.Helper()
-	m := &member{who: who}
+	m := &user{who: who}
 	options = append(options, nats.NoReconnect(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		_, what, _ := strings.Cut(err.Error(), "permissions violation: Permissions Violation for ")
 		verb, rest, _ := strings.Cut(what, " to ")
-		verb = map[string]string{"Publish": "publish", "Subscription": "hear"}[verb]
+		verb = map[string]string{"Publish": "publish", "Subscription": "subscribe"}[verb]
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.refused = append(m.refused, verb+" "+strings.Trim(rest, `"`))
@@ -100,15 +101,15 @@ func join(t *testing.T, who, url string, options []nats.Option) *member {
 	return m
 }
 
-func (m *member) flush(t *testing.T) {
+func (m *user) flush(t *testing.T) {
 	t.Helper()
-	if err := m.nc.FlushWithContext(deadline(t)); err != nil {
+	if err := m.nc.FlushWithContext(bustest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// leave returns what was refused and heard, in order, once everything has been delivered.
-func (m *member) leave(t *testing.T) (refused, heard []string) {
+// leave returns what was refused and received, in order, once everything has been delivered.
+func (m *user) leave(t *testing.T) (refused, received []string) {
 	t.Helper()
 	closed := make(chan struct{})
 	m.nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
@@ -117,86 +118,86 @@ func (m *member) leave(t *testing.T) (refused, heard []string) {
 	}
 	<-closed // after all messages and errors
 	slices.Sort(m.refused)
-	slices.Sort(m.heard)
-	return m.refused, m.heard
+	slices.Sort(m.received)
+	return m.refused, m.received
 }
 
-// matrix has everybody try to hear and to publish on every subject at the same time, with a stamp, and compares what is refused and
+// matrix has everybody try to subscribe and to publish on every subject at the same time, with a stamp, and compares what is refused and
 // what arrives with what the topology says.
-func matrix(t *testing.T, url string, sight Sight, options func(who string) []nats.Option) {
+func matrix(t *testing.T, url string, scope subject.Scope, options func(who string) []nats.Option) {
 	var subjects []string
 	for _, kind := range kinds {
-		for from := range campus {
-			for to := range campus {
+		for from := range bustest.Campus {
+			for to := range bustest.Campus {
 				subjects = append(subjects, subject.Of("herd", kind, from, to))
 			}
 		}
 	}
 	mayPublish := func(who, s string) bool {
 		_, _, from, to, _ := subject.Parse(s)
-		return from == who && slices.Contains(campus[from], to)
+		return from == who && slices.Contains(bustest.Campus[from], to)
 	}
-	mayHear := func(who, s string) bool {
+	maySubscribe := func(who, s string) bool {
 		_, kind, from, to, _ := subject.Parse(s)
 		if who == "observer" {
-			return kind != subject.Repair || sight == SeeAll
+			return kind != subject.Repair || scope == subject.ScopeAll
 		}
-		return to == who && slices.Contains(campus[from], to)
+		return to == who && slices.Contains(bustest.Campus[from], to)
 	}
-	everybody := slices.Collect(maps.Keys(campus))
-	if sight != "" {
+	everybody := slices.Collect(maps.Keys(bustest.Campus))
+	if scope != "" {
 		everybody = append(everybody, "observer")
 	}
-	var members []*member
+	var users []*user
 	for _, who := range everybody {
 		m := join(t, who, url, options(who))
 		for _, s := range subjects {
 			if _, err := m.nc.Subscribe(s, func(msg *nats.Msg) {
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				m.heard = append(m.heard, msg.Subject+" "+string(msg.Data)+" "+msg.Reply)
+				m.received = append(m.received, msg.Subject+" "+string(msg.Data)+" "+msg.Reply)
 			}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		m.flush(t)
-		members = append(members, m)
+		users = append(users, m)
 	}
-	for _, m := range members {
+	for _, m := range users {
 		for _, s := range subjects {
-			if err := m.nc.PublishRequest(s, sampleText, []byte(m.who)); err != nil {
+			if err := m.nc.PublishRequest(s, bustest.SampleText, []byte(m.who)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		m.flush(t)
 	}
 	allowed := 0
-	for _, m := range members {
-		var refused, heard []string
+	for _, m := range users {
+		var refused, received []string
 		for _, s := range subjects {
 			if !mayPublish(m.who, s) {
 				refused = append(refused, "publish "+s)
 			} else {
 				allowed++
 			}
-			if !mayHear(m.who, s) {
-				refused = append(refused, "hear "+s)
+			if !maySubscribe(m.who, s) {
+				refused = append(refused, "subscribe "+s)
 				continue
 			}
 			for _, who := range everybody {
 				if mayPublish(who, s) {
-					heard = append(heard, s+" "+who+" "+sampleText)
+					received = append(received, s+" "+who+" "+bustest.SampleText)
 				}
 			}
 		}
 		slices.Sort(refused)
-		slices.Sort(heard)
-		gotRefused, gotHeard := m.leave(t)
+		slices.Sort(received)
+		gotRefused, gotReceived := m.leave(t)
 		if !slices.Equal(gotRefused, refused) {
 			t.Errorf("%s was refused %d times, want %d:\n%q\nwant\n%q", m.who, len(gotRefused), len(refused), gotRefused, refused)
 		}
-		if !slices.Equal(gotHeard, heard) {
-			t.Errorf("%s heard %q, want %q", m.who, gotHeard, heard)
+		if !slices.Equal(gotReceived, received) {
+			t.Errorf("%s received %q, want %q", m.who, gotReceived, received)
 		}
 	}
 	if allowed != 12*3 || len(subjects) != 36*3 {
@@ -207,42 +208,42 @@ func matrix(t *testing.T, url string, sight Sight, options func(who string) []na
 // The permissions of the embedded server.
 func TestPermissions(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
-	matrix(t, s.URL(), SeeFlood, func(who string) []nats.Option {
+	matrix(t, s.URL(), subject.ScopeFlood, func(who string) []nats.Option {
 		if who == "observer" {
 			return nil
 		}
-		return s.Dialer(who).credentials.Load().options()
+		return s.Dialer(who).Options()
 	})
 }
 
 // Those of a real server with the configuration that was made for it, in each mode.
 func TestPermissionsOfConfig(t *testing.T) {
-	for name, adjust := range map[string][]func(*Plan){
+	for name, adjust := range map[string][]func(*keys.Plan){
 		"nkeys":                {},
-		"nkeys, TLS":           {encrypted},
+		"nkeys, TLS":           {bustest.Encrypted},
 		"nkeys, account":       {accounted},
-		"nkeys, no observers":  {private},
+		"nkeys, no observers":  {bustest.Private},
 		"nkeys, open":          {open},
-		"mtls":                 {mutual},
-		"mtls, account":        {mutual, accounted},
-		"mtls, no observers":   {mutual, private},
-		"mtls, open, accounts": {mutual, open, accounted},
-		"nkeys, micro":         {asked},
-		"mtls, micro":          {mutual, asked},
+		"mtls":                 {bustest.Mutual},
+		"mtls, account":        {bustest.Mutual, accounted},
+		"mtls, no observers":   {bustest.Mutual, bustest.Private},
+		"mtls, open, accounts": {bustest.Mutual, open, accounted},
+		"nkeys, micro":         {queried},
+		"mtls, micro":          {bustest.Mutual, queried},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := plan(adjust...)
-			k := makeKeys(t, p)
-			s := startFrom(t, filepath.Join(k.server("nats"), serverConfig))
-			matrix(t, s.ClientURL(), p.Observer, func(who string) []nats.Option { return k.options(t, who) })
+			p := bustest.Plan(adjust...)
+			k := bustest.MakeKeys(t, p)
+			s := startFrom(t, filepath.Join(string(k), "servers", "nats", "nats-server.conf"))
+			matrix(t, s.ClientURL(), p.Observer, func(who string) []nats.Option { return options(t, k, who) })
 		})
 	}
 }
 
 // options are those of the credentials of a node, or of observers.
-func (k Keyring) options(t testing.TB, who string) []nats.Option {
+func options(t testing.TB, k keys.Keyring, who string) []nats.Option {
 	t.Helper()
-	read := func() (*Credentials, error) { return k.Node(who) }
+	read := func() (*keys.Credentials, error) { return k.Node(who) }
 	if who == "observer" {
 		read = k.Observer
 	}
@@ -250,31 +251,34 @@ func (k Keyring) options(t testing.TB, who string) []nats.Option {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.options()
+	return bus.Options(c)
 }
 
 // The account to include does the same on a server that serves others too, and keeps them apart.
 func TestPermissionsOfInclude(t *testing.T) {
-	p := plan(accounted)
-	k := makeKeys(t, p)
+	p := bustest.Plan(accounted)
+	k := bustest.MakeKeys(t, p)
 	text, err := k.Include(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	observer, err := observerKey()
+	observer, err := keys.ObserverPublicKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "herd.conf"), string(text))
-	writeFile(t, filepath.Join(dir, "own.conf"), fmt.Sprintf(`
+	own := filepath.Join(dir, "own.conf")
+	err = errors.Join(os.WriteFile(filepath.Join(dir, "herd.conf"), text, 0o600), os.WriteFile(own, fmt.Appendf(nil, `
 		listen: "127.0.0.1:-1"
 		no_auth_user: %s
 		accounts: {
 			OTHERS: { users: [{user: other, password: secret}] }
 			include "herd.conf"
-		}`, observer))
-	s := startFrom(t, filepath.Join(dir, "own.conf"))
+		}`, observer), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startFrom(t, own)
 	other, err := nats.Connect(s.ClientURL(), nats.UserInfo("other", "secret"), nats.NoReconnect())
 	if err != nil {
 		t.Fatal(err)
@@ -284,11 +288,11 @@ func TestPermissionsOfInclude(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	matrix(t, s.ClientURL(), p.Observer, func(who string) []nats.Option { return k.options(t, who) })
-	if err := other.FlushWithContext(deadline(t)); err != nil {
+	matrix(t, s.ClientURL(), p.Observer, func(who string) []nats.Option { return options(t, k, who) })
+	if err := other.FlushWithContext(bustest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := leaked.Pending(); err != nil || n != 0 {
-		t.Errorf("another account heard %d messages: %v", n, err)
+		t.Errorf("another account received %d messages: %v", n, err)
 	}
 }

@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"context"
@@ -8,17 +8,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 )
 
 // script is a Dialer that fails as often as it is told.
 type script struct {
-	Dialer
+	bus.Dialer
 	fail  int
 	dials []time.Time
 }
 
-func (s *script) Dial(ctx context.Context, h Handler) (Conn, error) {
+func (s *script) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	s.dials = append(s.dials, time.Now())
 	if len(s.dials) <= s.fail {
 		return nil, errors.New("nobody there")
@@ -28,12 +30,12 @@ func (s *script) Dial(ctx context.Context, h Handler) (Conn, error) {
 
 func TestRunBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMemory()
-		d := &script{Dialer: hearing{m.Dialer("Goloman"), campus["Goloman"]}, fail: 200}
+		m := bustest.NewMemory()
+		d := &script{Dialer: bustest.OnCampus(m.Dialer("Goloman"), "Goloman"), fail: 200}
 		ctx, cancel := context.WithCancel(t.Context())
 		var lost []string
 		served := 0
-		Run(ctx, d, newInbox(), func(serving context.Context, c Conn) error {
+		bus.Run(ctx, d, bustest.NewInbox(), func(serving context.Context, c bus.Conn) error {
 			served++
 			switch served {
 			case 1:
@@ -50,7 +52,7 @@ func TestRunBacksOff(t *testing.T) {
 			return nil
 		}, func(err error) { lost = append(lost, err.Error()) })
 
-		if served != 2 || len(d.dials) != 202 || len(lost) != 201 || lost[0] != "nobody there" || lost[200] != ErrClosed.Error() {
+		if served != 2 || len(d.dials) != 202 || len(lost) != 201 || lost[0] != "nobody there" || lost[200] != bus.ErrClosed.Error() {
 			t.Fatalf("served %d times, dialled %d times, lost %d times, last for %q", served, len(d.dials), len(lost), lost[len(lost)-1])
 		}
 		var pauses []time.Duration
@@ -78,29 +80,29 @@ func TestRunBacksOff(t *testing.T) {
 func TestRunReconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, "")
-		hands := newInbox()
+		hands := bustest.NewInbox()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		conns := make(chan Conn, 10)
+		conns := make(chan bus.Conn, 10)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			Run(ctx, hearing{s.Dialer("Hands"), campus["Hands"]}, hands, func(serving context.Context, c Conn) error {
+			bus.Run(ctx, bustest.OnCampus(s.Dialer("Hands"), "Hands"), hands, func(serving context.Context, c bus.Conn) error {
 				conns <- c
 				<-serving.Done()
 				return nil
 			}, func(error) {})
 		}()
-		goloman := dial(t, hearing{s.Dialer("Goloman"), campus["Goloman"]}, newInbox())
+		goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
 		first := <-conns
-		publish(t, goloman, subject.Propagate, "Hands", "1")
-		<-hands.messages
-		if err := s.nats.DisconnectClientByID(clientID(t, first)); err != nil {
+		bustest.Publish(t, goloman, subject.Propagate, "Hands", "1")
+		<-hands.Messages
+		if err := s.Inner().DisconnectClientByID(clientID(t, first)); err != nil {
 			t.Fatal(err)
 		}
 		<-conns
-		publish(t, goloman, subject.Propagate, "Hands", "2")
-		if got := (<-hands.messages).String(); got != "propagate from Goloman: 2" {
+		bustest.Publish(t, goloman, subject.Propagate, "Hands", "2")
+		if got := hands.Next(); got != "propagate from Goloman: 2" {
 			t.Errorf("after the reconnection: %q", got)
 		}
 		cancel()
@@ -108,9 +110,9 @@ func TestRunReconnects(t *testing.T) {
 	})
 }
 
-func clientID(t *testing.T, c Conn) uint64 {
+func clientID(t *testing.T, c bus.Conn) uint64 {
 	t.Helper()
-	id, err := c.(*natsConn).nc.GetClientID()
+	id, err := bus.Inner(c).GetClientID()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,12 +121,12 @@ func clientID(t *testing.T, c Conn) uint64 {
 
 // brittle is a connection that has failed without knowing it yet. It notes how it is ended.
 type brittle struct {
-	Conn
+	bus.Conn
 	calls []string
 	done  chan struct{}
 }
 
-func (b *brittle) Dial(context.Context, Handler) (Conn, error) {
+func (b *brittle) Dial(context.Context, bus.Handler) (bus.Conn, error) {
 	b.done = make(chan struct{})
 	return b, nil
 }
@@ -134,7 +136,7 @@ func (b *brittle) Done() <-chan struct{} { return b.done }
 func (b *brittle) Err() error {
 	select {
 	case <-b.done:
-		return ErrClosed
+		return bus.ErrClosed
 	default:
 		return nil
 	}
@@ -158,16 +160,16 @@ func TestRunGivesReasonsAndFlushes(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var lost []error
 		served := 0
-		Run(ctx, b, newInbox(), func(context.Context, Conn) error {
+		bus.Run(ctx, b, bustest.NewInbox(), func(context.Context, bus.Conn) error {
 			switch served++; served {
 			case 2:
-				return ErrRefused
+				return bus.ErrRefused
 			case 3:
 				cancel()
 			}
 			return nil
 		}, func(err error) { lost = append(lost, err) })
-		if !slices.Equal(lost, []error{ErrClosed, ErrRefused}) || !slices.Equal(b.calls, []string{"close", "close", "flush", "close"}) {
+		if !slices.Equal(lost, []error{bus.ErrClosed, bus.ErrRefused}) || !slices.Equal(b.calls, []string{"close", "close", "flush", "close"}) {
 			t.Errorf("lost for %v, calls %q", lost, b.calls)
 		}
 	})

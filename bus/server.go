@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
+	"herd/bus/keys"
 	"herd/bus/subject"
 )
 
@@ -31,7 +32,7 @@ type ServerLog interface {
 type ServerConfig struct {
 	Herd       string
 	Neighbours map[string][]string // of each node
-	Keys       Keyring             // with the keys of the nodes; empty: fresh ones, which no other process knows
+	Keys       keys.Keyring        // with the keys of the nodes; empty: fresh ones, which no other process knows
 	Listen     string              // HOST:PORT for TCP clients; empty: none
 	Micro      bool                // nodes may answer as micro services, and the user query may ask them
 	Log        ServerLog
@@ -110,9 +111,9 @@ func (s *Server) options(neighbours map[string][]string) (*server.Options, error
 		return nil, err
 	}
 	if loopback(options.Host) {
-		options.NoAuthUser, err = observerKey()
+		options.NoAuthUser, err = keys.ObserverPublicKey()
 		if s.config.Micro {
-			options.Users = []*server.User{{Username: queryName, Password: queryHash, Permissions: queryPermissions(s.config.Herd)}}
+			options.Users = []*server.User{{Username: keys.QueryUser, Password: queryHash, Permissions: permissions(subject.ForQuery(s.config.Herd))}}
 		}
 	}
 	return options, err
@@ -129,7 +130,7 @@ func loopback(host string) bool {
 
 // users are the observer, and the nodes with the permissions of their links. A node that has no key yet gets one.
 func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, error) {
-	observer, err := observerKey()
+	observer, err := keys.ObserverPublicKey()
 	if err != nil {
 		return nil, err
 	}
@@ -137,10 +138,10 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 	if err != nil {
 		return nil, fmt.Errorf("bus: key of the observer: %w", err)
 	}
-	may := observerPermissions(s.config.Herd, SeeFlood)
+	may := permissions(subject.ForObserver(s.config.Herd, subject.ScopeFlood))
 	users := []*server.NkeyUser{{Nkey: observer, Permissions: may}, {Nkey: within, Permissions: may}}
 	if s.config.Micro && s.config.Keys != "" {
-		key, err := s.config.Keys.query()
+		key, err := s.config.Keys.QueryKey()
 		if err != nil {
 			return nil, err
 		}
@@ -148,14 +149,14 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 		if err != nil {
 			return nil, fmt.Errorf("bus: key of those who ask: %w", err)
 		}
-		users = append(users, &server.NkeyUser{Nkey: public, Permissions: queryPermissions(s.config.Herd)})
+		users = append(users, &server.NkeyUser{Nkey: public, Permissions: permissions(subject.ForQuery(s.config.Herd))})
 	}
 	for node, peers := range neighbours {
 		public, err := s.public(node)
 		if err != nil {
 			return nil, fmt.Errorf("bus: key of %s: %w", node, err)
 		}
-		users = append(users, &server.NkeyUser{Nkey: public, Permissions: nodePermissions(s.config.Herd, node, peers, s.config.Micro)})
+		users = append(users, &server.NkeyUser{Nkey: public, Permissions: permissions(subject.ForNode(s.config.Herd, node, peers, s.config.Micro))})
 	}
 	return users, nil
 }
@@ -163,7 +164,7 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 func (s *Server) public(node string) (string, error) {
 	switch {
 	case s.config.Keys != "": // anew each time: a key that was replaced is to count no more
-		key, err := s.config.Keys.seed(node)
+		key, err := s.config.Keys.NodeKey(node)
 		if err != nil {
 			return "", err
 		}
@@ -176,6 +177,18 @@ func (s *Server) public(node string) (string, error) {
 		s.keys[node] = key
 	}
 	return s.keys[node].PublicKey()
+}
+
+// permissions are as the server has them.
+func permissions(p subject.Permissions) *server.Permissions {
+	s := &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: p.Publish.Allow, Deny: p.Publish.Deny},
+		Subscribe: &server.SubjectPermission{Allow: p.Subscribe.Allow, Deny: p.Subscribe.Deny},
+	}
+	if p.Responses > 0 {
+		s.Response = &server.ResponsePermission{MaxMsgs: p.Responses, Expires: p.ResponseTime}
+	}
+	return s
 }
 
 // Permit gives the nodes the permissions of these links instead of those they had, and reads their keys anew. Connections stay, but
@@ -194,13 +207,13 @@ func (s *Server) Permit(neighbours map[string][]string) error {
 // Dialer returns how a node connects within the process.
 func (s *Server) Dialer(node string) *NATS {
 	d := &NATS{Herd: s.config.Herd, Node: node, server: s.nats}
-	d.Identify(&Credentials{key: s.keys[node]})
+	d.Identify(&keys.Credentials{Key: s.keys[node]})
 	return d
 }
 
 // Observer returns an observer of reports that connects within the process. It needs functions, and nothing else.
 func (s *Server) Observer() *Observer {
-	return &Observer{Herd: s.config.Herd, Kind: subject.Propagate, Credentials: &Credentials{key: s.observer}, server: s.nats}
+	return &Observer{Herd: s.config.Herd, Kind: subject.Propagate, Credentials: &keys.Credentials{Key: s.observer}, server: s.nats}
 }
 
 // URL returns where TCP clients connect, or "" if they cannot.

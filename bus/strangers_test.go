@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"errors"
@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"herd/bus"
+	"herd/bus/bustest"
+	"herd/bus/keys"
 	"herd/bus/subject"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,7 +20,7 @@ import (
 
 // Whom the servers turn away.
 func TestStrangersTurnedAway(t *testing.T) {
-	load := func(t *testing.T, read func() (*Credentials, error)) *Credentials {
+	load := func(t *testing.T, read func() (*keys.Credentials, error)) *keys.Credentials {
 		t.Helper()
 		c, err := read()
 		if err != nil {
@@ -25,67 +28,67 @@ func TestStrangersTurnedAway(t *testing.T) {
 		}
 		return c
 	}
-	node := func(t *testing.T, k Keyring, name string) *Credentials {
-		return load(t, func() (*Credentials, error) { return k.Node(name) })
+	node := func(t *testing.T, k keys.Keyring, name string) *keys.Credentials {
+		return load(t, func() (*keys.Credentials, error) { return k.Node(name) })
 	}
 	// more makes keys for others, in the same directory, after the server has read its configuration.
-	more := func(t *testing.T, k Keyring, adjust ...func(*Plan)) {
-		if _, err := k.Make(plan(adjust...)); err != nil {
+	more := func(t *testing.T, k keys.Keyring, adjust ...func(*keys.Plan)) {
+		if _, err := k.Make(bustest.Plan(adjust...)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, test := range []struct {
 		name   string
-		adjust []func(*Plan)
-		keys   func(t *testing.T, k Keyring) *Credentials
+		adjust []func(*keys.Plan)
+		keys   func(t *testing.T, k keys.Keyring) *keys.Credentials
 		want   string
 	}{
-		{"nkeys: nobody", []func(*Plan){private}, func(*testing.T, Keyring) *Credentials { return nil }, "Authorization Violation"},
-		{"nkeys: another herd's key", nil, func(t *testing.T, _ Keyring) *Credentials {
-			return node(t, makeKeys(t, plan()), "Goloman")
+		{"nkeys: nobody", []func(*keys.Plan){bustest.Private}, func(*testing.T, keys.Keyring) *keys.Credentials { return nil }, "Authorization Violation"},
+		{"nkeys: another herd's key", nil, func(t *testing.T, _ keys.Keyring) *keys.Credentials {
+			return node(t, bustest.MakeKeys(t, bustest.Plan()), "Goloman")
 		}, "Authorization Violation"},
-		{"TLS: whoever trusts no authority", []func(*Plan){encrypted}, func(*testing.T, Keyring) *Credentials {
+		{"TLS: whoever trusts no authority", []func(*keys.Plan){bustest.Encrypted}, func(*testing.T, keys.Keyring) *keys.Credentials {
 			return nil
 		}, "x509: certificate signed by unknown authority"},
-		{"TLS: whoever trusts another authority", []func(*Plan){encrypted}, func(t *testing.T, _ Keyring) *Credentials {
-			return node(t, makeKeys(t, plan(encrypted)), "Goloman")
+		{"TLS: whoever trusts another authority", []func(*keys.Plan){bustest.Encrypted}, func(t *testing.T, _ keys.Keyring) *keys.Credentials {
+			return node(t, bustest.MakeKeys(t, bustest.Plan(bustest.Encrypted)), "Goloman")
 		}, "x509: certificate signed by unknown authority"},
-		{"plain: whoever wants TLS", nil, func(t *testing.T, _ Keyring) *Credentials {
-			return node(t, makeKeys(t, plan(encrypted)), "Goloman")
+		{"plain: whoever wants TLS", nil, func(t *testing.T, _ keys.Keyring) *keys.Credentials {
+			return node(t, bustest.MakeKeys(t, bustest.Plan(bustest.Encrypted)), "Goloman")
 		}, "secure connection not available"},
-		{"mtls: without a certificate", []func(*Plan){mutual}, func(t *testing.T, k Keyring) *Credentials {
+		{"mtls: without a certificate", []func(*keys.Plan){bustest.Mutual}, func(t *testing.T, k keys.Keyring) *keys.Credentials {
 			c := node(t, k, "Goloman")
-			c.tls.Certificates = nil
+			c.TLS.Certificates = nil
 			return c
 		}, "tls"},
-		{"mtls: another authority's", []func(*Plan){mutual}, func(t *testing.T, k Keyring) *Credentials {
+		{"mtls: another authority's", []func(*keys.Plan){bustest.Mutual}, func(t *testing.T, k keys.Keyring) *keys.Credentials {
 			c := node(t, k, "Goloman")
-			c.tls.Certificates = node(t, makeKeys(t, plan(mutual)), "Goloman").tls.Certificates
+			c.TLS.Certificates = node(t, bustest.MakeKeys(t, bustest.Plan(bustest.Mutual)), "Goloman").TLS.Certificates
 			return c
 		}, "tls"},
-		{"mtls: a name that is no node's", []func(*Plan){mutual}, func(t *testing.T, k Keyring) *Credentials {
-			more(t, k, mutual, func(p *Plan) { p.Neighbours = map[string][]string{"Stranger": nil} })
+		{"mtls: a name that is no node's", []func(*keys.Plan){bustest.Mutual}, func(t *testing.T, k keys.Keyring) *keys.Credentials {
+			more(t, k, bustest.Mutual, func(p *keys.Plan) { p.Neighbours = map[string][]string{"Stranger": nil} })
 			return node(t, k, "Stranger")
 		}, "Authorization Violation"},
-		{"mtls: an observer, where none is let in", []func(*Plan){mutual, private}, func(t *testing.T, k Keyring) *Credentials {
-			more(t, k, mutual)
+		{"mtls: an observer, where none is let in", []func(*keys.Plan){bustest.Mutual, bustest.Private}, func(t *testing.T, k keys.Keyring) *keys.Credentials {
+			more(t, k, bustest.Mutual)
 			return load(t, k.Observer)
 		}, "Authorization Violation"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			k := makeKeys(t, plan(test.adjust...))
-			s := startFrom(t, filepath.Join(k.server("nats"), serverConfig))
-			d := &NATS{URL: s.ClientURL(), Herd: "herd", Node: "Goloman"}
+			k := bustest.MakeKeys(t, bustest.Plan(test.adjust...))
+			s := startFrom(t, filepath.Join(string(k), "servers", "nats", "nats-server.conf"))
+			d := &bus.NATS{URL: s.ClientURL(), Herd: "herd", Node: "Goloman"}
 			d.Identify(test.keys(t, k))
-			c, err := d.Dial(t.Context(), newInbox())
+			c, err := d.Dial(t.Context(), bustest.NewInbox())
 			if err == nil {
-				err = c.Subscribe(deadline(t), campus["Goloman"]) // with TLS 1.3 a server refuses after the handshake
+				err = c.Subscribe(bustest.Deadline(t), bustest.Campus["Goloman"]) // with TLS 1.3 a server refuses after the handshake
 				c.Close()
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
-			if test.want == "Authorization Violation" && !errors.Is(err, ErrRefused) {
+			if test.want == "Authorization Violation" && !errors.Is(err, bus.ErrRefused) {
 				t.Errorf("error %v is not ErrRefused", err)
 			}
 		})
@@ -95,55 +98,55 @@ func TestStrangersTurnedAway(t *testing.T) {
 // An embedded server that other machines can reach takes nobody without a key.
 func TestNoObserversFromElsewhere(t *testing.T) {
 	s := startServer(t, "0.0.0.0:0")
-	_, err := (&NATS{URL: s.URL(), Herd: "herd", Node: "Welsh"}).Dial(t.Context(), newInbox())
-	if !errors.Is(err, ErrRefused) {
+	_, err := (&bus.NATS{URL: s.URL(), Herd: "herd", Node: "Welsh"}).Dial(t.Context(), bustest.NewInbox())
+	if !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("without a key: %v", err)
 	}
-	dial(t, hearing{s.tcp("Welsh"), campus["Welsh"]}, newInbox())
+	bustest.Dial(t, bustest.OnCampus(s.TCP("Welsh"), "Welsh"), bustest.NewInbox())
 }
 
 // A link that is added or removed is permitted or not without anybody losing its connection.
 func TestPermit(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
-	hands, holiday := newInbox(), newInbox()
-	c := dial(t, hearing{s.Dialer("Hands"), campus["Hands"]}, hands)
-	d := dial(t, hearing{s.tcp("Holiday"), campus["Holiday"]}, holiday)
-	publish(t, d, subject.Propagate, "Hands", "not yet")
-	if err := <-holiday.troubles; !errors.Is(err, ErrRefused) {
+	hands, holiday := bustest.NewInbox(), bustest.NewInbox()
+	c := bustest.Dial(t, bustest.OnCampus(s.Dialer("Hands"), "Hands"), hands)
+	d := bustest.Dial(t, bustest.OnCampus(s.TCP("Holiday"), "Holiday"), holiday)
+	bustest.Publish(t, d, subject.Propagate, "Hands", "not yet")
+	if err := <-holiday.Faults; !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("trouble %v", err)
 	}
-	if err := c.Subscribe(deadline(t), []string{"Holiday"}); !errors.Is(err, ErrRefused) {
+	if err := c.Subscribe(bustest.Deadline(t), []string{"Holiday"}); !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("hears whom it may not: %v", err)
 	}
 	// One that is not permitted leaves the others.
-	if err := c.Subscribe(deadline(t), []string{"Holiday", "Wilkes"}); err != nil {
+	if err := c.Subscribe(bustest.Deadline(t), []string{"Holiday", "Wilkes"}); err != nil {
 		t.Errorf("hears nobody for the sake of one: %v", err)
 	}
-	if err := <-hands.troubles; !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "herd.*.Holiday.Hands") {
+	if err := <-hands.Faults; !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), "herd.*.Holiday.Hands") {
 		t.Errorf("trouble %v", err)
 	}
-	publish(t, dial(t, hearing{s.Dialer("Wilkes"), nil}, newInbox()), subject.Propagate, "Hands", "still")
-	if got := (<-hands.messages).String(); got != "propagate from Wilkes: still" {
+	bustest.Publish(t, bustest.Dial(t, bustest.Subscribed(s.Dialer("Wilkes")), bustest.NewInbox()), subject.Propagate, "Hands", "still")
+	if got := hands.Next(); got != "propagate from Wilkes: still" {
 		t.Errorf("heard %q", got)
 	}
-	links := maps.Clone(campus)
+	links := maps.Clone(bustest.Campus)
 	links["Hands"], links["Holiday"] = []string{"Holiday", "Wilkes"}, []string{"Hands", "Welsh", "Wilkes"}
 	links["Goloman"] = []string{"Wilkes"}
 	if err := s.Permit(links); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Subscribe(deadline(t), links["Hands"]); err != nil {
+	if err := c.Subscribe(bustest.Deadline(t), links["Hands"]); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Subscribe(deadline(t), links["Holiday"]); err != nil {
+	if err := d.Subscribe(bustest.Deadline(t), links["Holiday"]); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, d, subject.Propagate, "Hands", "now")
-	if got := (<-hands.messages).String(); got != "propagate from Holiday: now" {
+	bustest.Publish(t, d, subject.Propagate, "Hands", "now")
+	if got := hands.Next(); got != "propagate from Holiday: now" {
 		t.Errorf("heard %q", got)
 	}
-	publish(t, d, subject.Propagate, "Goloman", "no more")
-	if err := <-holiday.troubles; !errors.Is(err, ErrRefused) {
+	bustest.Publish(t, d, subject.Propagate, "Goloman", "no more")
+	if err := <-holiday.Faults; !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("trouble %v", err)
 	}
 	if err := errors.Join(c.Err(), d.Err()); err != nil {
@@ -159,11 +162,11 @@ func TestForeignSubjects(t *testing.T) {
 	}
 	s.Start()
 	t.Cleanup(s.Shutdown)
-	if !s.ReadyForConnections(startTime) {
+	if !s.ReadyForConnections(bus.StartTime) {
 		t.Fatal("the server is not ready")
 	}
-	h := newInbox()
-	dial(t, hearing{&NATS{URL: s.ClientURL(), Herd: "herd", Node: "Goloman"}, []string{"Hands"}}, h)
+	h := bustest.NewInbox()
+	bustest.Dial(t, bustest.Subscribed(&bus.NATS{URL: s.ClientURL(), Herd: "herd", Node: "Goloman"}, "Hands"), h)
 	nc, err := nats.Connect(s.ClientURL(), nats.NoReconnect())
 	if err != nil {
 		t.Fatal(err)
@@ -178,16 +181,16 @@ func TestForeignSubjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := (<-h.messages).String(); got != "propagate from Hands: herd.propagate.Hands.Goloman" {
+	if got := h.Next(); got != "propagate from Hands: herd.propagate.Hands.Goloman" {
 		t.Errorf("heard %q", got)
 	}
 }
 
 // A key that is made anew lets the node in once the server and the node have read it, and the old one no more.
 func TestRotateKey(t *testing.T) {
-	k := makeKeys(t, plan())
-	s := startFrom(t, filepath.Join(k.server("nats"), serverConfig))
-	d := &NATS{URL: s.ClientURL(), Herd: "herd", Node: "Welsh"}
+	k := bustest.MakeKeys(t, bustest.Plan())
+	s := startFrom(t, filepath.Join(string(k), "servers", "nats", "nats-server.conf"))
+	d := &bus.NATS{URL: s.ClientURL(), Herd: "herd", Node: "Welsh"}
 	identify := func() {
 		t.Helper()
 		c, err := k.Node("Welsh")
@@ -197,45 +200,45 @@ func TestRotateKey(t *testing.T) {
 		d.Identify(c)
 	}
 	identify()
-	c := dial(t, hearing{d, campus["Welsh"]}, newInbox())
-	if err := os.Remove(filepath.Join(k.node("Welsh"), seedFile)); err != nil {
+	c := bustest.Dial(t, bustest.OnCampus(d, "Welsh"), bustest.NewInbox())
+	if err := os.Remove(filepath.Join(string(k), "nodes", "Welsh", "seed")); err != nil {
 		t.Fatal(err)
 	}
-	if made, err := k.Make(plan()); err != nil || !slices.Equal(made.New, []string{"Welsh"}) {
+	if made, err := k.Make(bustest.Plan()); err != nil || !slices.Equal(made.New, []string{"Welsh"}) {
 		t.Fatalf("made %v: %v", made, err)
 	}
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	<-c.Done() // the server ends who has no user any more
-	if _, err := d.Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+	if _, err := d.Dial(t.Context(), bustest.NewInbox()); !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("with the old key: %v", err)
 	}
 	identify()
-	dial(t, hearing{d, campus["Welsh"]}, newInbox())
+	bustest.Dial(t, bustest.OnCampus(d, "Welsh"), bustest.NewInbox())
 }
 
 // So it is with the embedded server, once it has been told to permit.
 func TestRotateKeyOfEmbedded(t *testing.T) {
-	k := makeKeys(t, plan())
-	s, err := StartServer(ServerConfig{Herd: "herd", Neighbours: campus, Keys: k, Listen: "127.0.0.1:0", Log: silentLog{}})
+	k := bustest.MakeKeys(t, bustest.Plan())
+	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Listen: "127.0.0.1:0", Log: silentLog{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	d, stays := s.tcp("Welsh"), dial(t, hearing{s.Dialer("Holiday"), campus["Holiday"]}, newInbox())
-	c := dial(t, hearing{d, campus["Welsh"]}, newInbox())
-	if err := os.Remove(filepath.Join(k.node("Welsh"), seedFile)); err != nil {
+	d, stays := s.TCP("Welsh"), bustest.Dial(t, bustest.OnCampus(s.Dialer("Holiday"), "Holiday"), bustest.NewInbox())
+	c := bustest.Dial(t, bustest.OnCampus(d, "Welsh"), bustest.NewInbox())
+	if err := os.Remove(filepath.Join(string(k), "nodes", "Welsh", "seed")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Make(plan()); err != nil {
+	if _, err := k.Make(bustest.Plan()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Permit(campus); err != nil {
+	if err := s.Permit(bustest.Campus); err != nil {
 		t.Fatal(err)
 	}
 	<-c.Done()
-	if _, err := d.Dial(t.Context(), newInbox()); !errors.Is(err, ErrRefused) {
+	if _, err := d.Dial(t.Context(), bustest.NewInbox()); !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("with the old key: %v", err)
 	}
 	fresh, err := k.Node("Welsh")
@@ -243,7 +246,7 @@ func TestRotateKeyOfEmbedded(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Identify(fresh)
-	dial(t, hearing{d, campus["Welsh"]}, newInbox())
+	bustest.Dial(t, bustest.OnCampus(d, "Welsh"), bustest.NewInbox())
 	if err := stays.Err(); err != nil {
 		t.Errorf("a node whose key stayed lost its connection: %v", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herd/bus/keys"
+
 	"github.com/nats-io/nats.go"
 )
 
@@ -54,7 +56,7 @@ func (w *wire) watch(done <-chan struct{}) {
 type dialer struct {
 	url         string
 	server      nats.InProcessConnProvider // instead of url
-	credentials *Credentials
+	credentials *keys.Credentials
 	connect     connect
 
 	ctx    context.Context

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus/bustest"
 	"herd/node/session/sessiontest"
 	"herd/node/topology"
 
@@ -76,7 +77,7 @@ func runFake(t testing.TB, c Config, adjust ...func(*Config)) *fake {
 // lonely runs a node without neighbours.
 func lonely(t testing.TB, finder places.Finder, adjust ...func(*Config)) *fake {
 	t.Helper()
-	return startFake(t, "Goloman", nil, bus.NewMemory().Dialer("Goloman"), finder, adjust...)
+	return startFake(t, "Goloman", nil, bustest.NewMemory().Dialer("Goloman"), finder, adjust...)
 }
 
 // entries returns what was logged, each as its event and the values of its fields.

@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"herd/bus"
+	"herd/bus/bustest"
 	"herd/node/line"
 	"herd/node/session/sessiontest"
 )
@@ -62,7 +62,7 @@ func TestDiskFails(t *testing.T) {
 // config is that of a node on the platter.
 func (p *platter) config(t testing.TB, doors *sessiontest.Listener, always bool) Config {
 	c := Config{
-		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bus.NewMemory().Dialer("Goloman"), Places: newBlockingFinder(),
+		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bustest.NewMemory().Dialer("Goloman"), Places: newBlockingFinder(),
 		Limits: defaultLimits, Log: zap.NewNop(),
 	}
 	p.on(t, always)(&c)

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 	"herd/node/line"
 	"herd/node/session/sessiontest"
@@ -157,7 +158,7 @@ func TestInterval(t *testing.T) {
 func TestAlways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, true))
 		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		p.set(20*time.Millisecond, nil)
@@ -250,7 +251,7 @@ func TestRestart(t *testing.T) {
 		want := report(t, first.listener.Dial(t), "kiwi", 7)
 		first.stop()
 
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		second := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, false))
 		hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		if got := second.held("kiwi"); got != want {

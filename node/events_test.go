@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"herd/bus"
+	"herd/bus/bustest"
 	"herd/node/line"
 	"herd/node/session/sessiontest"
 )
@@ -51,8 +51,8 @@ func watch(t testing.TB, l *sessiontest.Listener, query string) (code int, next 
 }
 
 // lookedAt runs Goloman and Hands, who are neighbours, and lets both be looked at.
-func lookedAt(t *testing.T) (m *bus.Memory, goloman, hands *fake, looks [2]*sessiontest.Listener) {
-	m, looks = bus.NewMemory(), [2]*sessiontest.Listener{sessiontest.NewListener(), sessiontest.NewListener()}
+func lookedAt(t *testing.T) (m *bustest.Memory, goloman, hands *fake, looks [2]*sessiontest.Listener) {
+	m, looks = bustest.NewMemory(), [2]*sessiontest.Listener{sessiontest.NewListener(), sessiontest.NewListener()}
 	adjust := func(l net.Listener) func(*Config) {
 		return func(c *Config) { c.HTTP, c.HerdName, c.Version, c.Status.Open = l, "herd", "1", true }
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 	"herd/node/line"
 )
@@ -17,7 +18,7 @@ import (
 // limits.future refuses what a client says of the future, and nothing else.
 func TestFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), func(c *Config) { c.Limits.Future = time.Minute })
 		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		c := n.listener.Dial(t)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/bustest"
 	"herd/bus/subject"
 	"herd/node/admit"
 	"herd/node/session"
@@ -169,14 +170,14 @@ func alone(t testing.TB, adjust ...func(*Config)) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newHerd(t, topo).start("Goloman", bus.NewMemory().Dialer("Goloman"), adjust...)
+	m := newHerd(t, topo).start("Goloman", bustest.NewMemory().Dialer("Goloman"), adjust...)
 	<-m.Ready()
 	return m
 }
 
 // memory returns dialers of a new memory bus for a topology.
-func memory(topo *topology.Topology) (*bus.Memory, func(name string) bus.Dialer) {
-	m := bus.NewMemory()
+func memory(topo *topology.Topology) (*bustest.Memory, func(name string) bus.Dialer) {
+	m := bustest.NewMemory()
 	return m, func(name string) bus.Dialer { return m.Dialer(name) }
 }
 

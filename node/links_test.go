@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 	"herd/node/line"
 	"herd/node/session/sessiontest"
@@ -34,7 +35,7 @@ func catchesUp(c *Config) { c.CatchUp = time.Minute }
 // A node whose bus is away is ready after a while, answers, and joins when the bus appears: what it took in meanwhile is pulled.
 func TestBusAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		m.Disconnect("Goloman")
 		began := time.Now()
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), catchesUp)
@@ -67,7 +68,7 @@ func TestBusAway(t *testing.T) {
 func TestReadyAfterLongLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := Config{
-			Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Listener: sessiontest.NewListener(), Bus: bus.NewMemory().Dialer("Goloman"),
+			Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Listener: sessiontest.NewListener(), Bus: bustest.NewMemory().Dialer("Goloman"),
 			Places: newBlockingFinder(), Limits: defaultLimits, Log: zap.NewNop(),
 		}
 		catchesUp(&c)
@@ -91,7 +92,7 @@ func TestReadyAfterLongLoad(t *testing.T) {
 // What a neighbour sends is merged line by line if it is well formed, whatever its origin; all else is counted and dropped.
 func TestBadMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder())
 		hands := hear(t, m.Dialer("Hands"), new(keeper), "Goloman")
 		good := "PROPAGATE Hands Nowhere +1.000000000 k +1-1 1"
@@ -139,7 +140,7 @@ func (k *keeper) Fault(error)           {}
 // What has piled up leaves in messages of at most 256 reports and 32 KiB, that is lines and nothing else.
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		gate := make(chan struct{})
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newBlockingFinder())
 		c := n.listener.Dial(t)
@@ -192,7 +193,7 @@ func TestBatches(t *testing.T) {
 func TestStopTellsNeighbours(t *testing.T) {
 	for _, opens := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			m := bus.NewMemory()
+			m := bustest.NewMemory()
 			gate := make(chan struct{})
 			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newBlockingFinder())
 			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
@@ -251,7 +252,7 @@ func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 // What could not be published is told on the next connection.
 func TestPublishFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		d := &flimsy{Dialer: m.Dialer("Goloman")}
 		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
 		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, d, newBlockingFinder())

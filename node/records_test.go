@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"herd/bus"
+	"herd/bus/bustest"
 	"herd/node/line"
 	"herd/node/status"
 )
@@ -16,7 +16,7 @@ import (
 // A node tells how it is itself, now, and how its neighbour was when it last said so; and when their digests were compared.
 func TestHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := bus.NewMemory()
+		memory := bustest.NewMemory()
 		a := startFake(t, "A", []line.NodeName{"B"}, memory.Dialer("A"), newBlockingFinder(), func(c *Config) { c.Version = "v1.2.3" })
 		time.Sleep(100 * time.Millisecond)
 		b := startFake(t, "B", []line.NodeName{"A"}, memory.Dialer("B"), newBlockingFinder())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/bustest"
 	"herd/node/line"
 )
 
@@ -28,7 +29,7 @@ func (f *fake) knows() string {
 // Neighbours come and go while a client stays connected, and nothing is lost between those that stay.
 func TestRelink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		nodes := make(map[line.NodeName]*fake)
 		for name, peers := range map[line.NodeName][]line.NodeName{"A": {"B"}, "B": {"A"}, "C": nil} {
 			nodes[name] = startFake(t, name, peers, m.Dialer(string(name)), newBlockingFinder())
@@ -90,7 +91,7 @@ func TestRelink(t *testing.T) {
 // Relinking under load loses nothing between neighbours that stay.
 func TestRelinkUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		a := startFake(t, "A", []line.NodeName{"B"}, m.Dialer("A"), newBlockingFinder())
 		b := startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
 		const n = 3000
@@ -140,7 +141,7 @@ func (c strictConn) Subscribe(ctx context.Context, neighbours []string) error {
 // A neighbour whom the bus permits only after the node has asked is heard all the same, without a new connection.
 func TestPermittedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		s := &strict{Dialer: m.Dialer("A")}
 		a := startFake(t, "A", []line.NodeName{"B"}, s, newBlockingFinder())
 		startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"herd/bus"
+	"herd/bus/bustest"
 	"herd/node/line"
 )
 
@@ -20,7 +20,7 @@ const (
 )
 
 // startCampus runs the campus in a bubble, 0.657886266 s after kiwi's time.
-func startCampus(t *testing.T) (*bus.Memory, map[line.NodeName]*fake) {
+func startCampus(t *testing.T) (*bustest.Memory, map[line.NodeName]*fake) {
 	<-time.After(time.Until(time.Unix(1528158363, 164921500+657886266)))
 	topo := campus(t)
 	m, dialer := memory(topo)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/bustest"
 )
 
 var update = flag.Bool("update", false, "write what the scenarios print into their files")
@@ -105,7 +106,7 @@ func newScene(t *testing.T, on string) *scene {
 	s := &scene{T: t, wires: newWires(), actors: make(map[string]*actor)}
 	switch on {
 	case "memory":
-		m := bus.NewMemory()
+		m := bustest.NewMemory()
 		s.dialer = func(name string) bus.Dialer { return m.Dialer(name) }
 	case "nats":
 		s.dialer = func(name string) bus.Dialer {

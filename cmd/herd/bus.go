@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"herd/bus"
+	"herd/bus/keys"
+	"herd/bus/subject"
 	"herd/cmd/herd/internal/process"
 	"herd/configs"
 )
@@ -32,7 +33,7 @@ func (p *program) bus() *cobra.Command {
 }
 
 func (p *program) busKeys() *cobra.Command {
-	plan := new(bus.Plan)
+	plan := new(keys.Plan)
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "keys DIR",
@@ -58,7 +59,7 @@ Give each machine its own folder of nodes/ alone, in the same place, and name DI
 			if err := p.fill(c, plan); err != nil {
 				return err
 			}
-			made, err := bus.Keyring(args[0]).Make(*plan)
+			made, err := keys.Keyring(args[0]).Make(*plan)
 			if err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ Give each machine its own folder of nodes/ alone, in the same place, and name DI
 }
 
 func (p *program) busConfig() *cobra.Command {
-	plan := new(bus.Plan)
+	plan := new(keys.Plan)
 	var include bool
 	var name string
 	c := &cobra.Command{
@@ -94,18 +95,18 @@ password between the servers of a cluster.`,
 			if err := p.fill(c, plan); err != nil {
 				return err
 			}
-			keys := bus.Keyring(args[0])
+			keyring := keys.Keyring(args[0])
 			var text []byte
 			var err error
 			switch {
 			case include && plan.Account == "":
 				return &usageError{fmt.Errorf("--include makes an account; name it with --account")}
 			case include:
-				text, err = keys.Include(*plan)
+				text, err = keyring.Include(*plan)
 			case name == "":
-				text, err = keys.Config(*plan, plan.Servers[0])
+				text, err = keyring.Config(*plan, plan.Servers[0])
 			default:
-				text, err = keys.Config(*plan, name)
+				text, err = keyring.Config(*plan, name)
 			}
 			if err != nil {
 				return err
@@ -121,7 +122,7 @@ password between the servers of a cluster.`,
 }
 
 // fill completes a plan from the configuration.
-func (p *program) fill(c *cobra.Command, plan *bus.Plan) error {
+func (p *program) fill(c *cobra.Command, plan *keys.Plan) error {
 	config, err := p.load(c)
 	if err != nil {
 		return err
@@ -133,13 +134,13 @@ func (p *program) fill(c *cobra.Command, plan *bus.Plan) error {
 	return nil
 }
 
-func planFlags(c *cobra.Command, plan *bus.Plan) {
+func planFlags(c *cobra.Command, plan *keys.Plan) {
 	f := c.Flags()
-	f.Var(newWord(&plan.Mode, bus.Nkeys, bus.MTLS), "mode", "how nodes show who they are: nkeys or mtls")
+	f.Var(newWord(&plan.Mode, keys.Nkeys, keys.MTLS), "mode", "how nodes show who they are: nkeys or mtls")
 	f.BoolVar(&plan.TLS, "tls", false, "encrypt connections in mode nkeys too; mtls always does")
-	f.Var(newWord(&plan.Observer, "", bus.SeeFlood, bus.SeeAll), "observer",
+	f.Var(newWord(&plan.Observer, "", subject.ScopeFlood, subject.ScopeAll), "observer",
 		"let observers in, who may publish nothing: flood, or all for repair too, which carries whole registries")
-	f.Lookup("observer").NoOptDefVal = string(bus.SeeFlood)
+	f.Lookup("observer").NoOptDefVal = string(subject.ScopeFlood)
 	f.StringVar(&plan.Account, "account", "", "`NAME` of a NATS account that the herd has to itself")
 	f.StringSliceVar(&plan.Servers, "servers", []string{"nats"}, "`NAMES` of the servers; of several, the hosts at which they find each other")
 	f.StringSliceVar(&plan.Hosts, "hosts", []string{"localhost", "127.0.0.1"}, "`HOSTS` at which nodes find the servers, for certificates")
@@ -156,7 +157,7 @@ func completeDir(_ *cobra.Command, got []string, _ string) ([]string, cobra.Shel
 }
 
 // told says what was made.
-func told(made bus.Made) []byte {
+func told(made keys.Made) []byte {
 	var text bytes.Buffer
 	say := func(what string, names []string, sep string) {
 		if len(names) > 0 {
@@ -165,7 +166,7 @@ func told(made bus.Made) []byte {
 	}
 	say("made", made.New, ", ")
 	say("kept", made.Kept, ", ")
-	say("unused", made.Strange, ", ")
+	say("unused", made.Unused, ", ")
 	for _, f := range made.Files {
 		fmt.Fprintf(&text, "%-8s%s\n", "wrote", filepath.Clean(f))
 	}

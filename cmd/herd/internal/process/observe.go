@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"herd/bus"
+	"herd/bus/keys"
 	"herd/bus/subject"
 	"herd/configs"
 	"herd/node/status"
@@ -34,7 +35,7 @@ func NewObserver(config *configs.Config) (*bus.Observer, error) {
 		return o, nil
 	}
 	var err error
-	o.Credentials, err = bus.Keyring(config.Bus.Keys).Observer()
+	o.Credentials, err = keys.Keyring(config.Bus.Keys).Observer()
 	return o, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"herd/bus"
+	"herd/bus/keys"
 	"herd/configs"
 	"herd/node"
 	"herd/node/line"
@@ -274,7 +275,7 @@ var oversubscribe = sync.OnceFunc(func() { runtime.GOMAXPROCS(2 * runtime.GOMAXP
 func (p *Process) startBus() (err error) {
 	config := p.current
 	p.bus, err = bus.StartServer(bus.ServerConfig{
-		Herd: config.Herd, Neighbours: Neighbours(config.Topology()), Keys: bus.Keyring(config.Bus.Keys),
+		Herd: config.Herd, Neighbours: Neighbours(config.Topology()), Keys: keys.Keyring(config.Bus.Keys),
 		Listen: config.Bus.Listen, Micro: config.Bus.Micro, Log: node.NewServerLog(p.logs.For("nats.server")),
 	})
 	if errors.Is(err, bus.ErrNotStarted) {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"herd/bus"
+	"herd/bus/keys"
 	"herd/configs"
 	"herd/node/admit"
 	"herd/node/line"
@@ -60,7 +61,7 @@ func (p *Process) reload() (fixed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	identities := make([]*bus.Credentials, len(p.servers))
+	identities := make([]*keys.Credentials, len(p.servers))
 	for i, s := range p.servers {
 		if identities[i], err = credentials(p.Config.Config, s.Name); err == nil {
 			err = checkAuthorities(secure, identities[i])
@@ -133,7 +134,7 @@ func (p *Process) permit(neighbours map[string][]string) error {
 }
 
 // dialer returns how a node connects to the bus.
-func (p *Process) dialer(name line.NodeName, identity *bus.Credentials) *bus.NATS {
+func (p *Process) dialer(name line.NodeName, identity *keys.Credentials) *bus.NATS {
 	if p.bus != nil {
 		return p.bus.Dialer(string(name))
 	}
@@ -143,11 +144,11 @@ func (p *Process) dialer(name line.NodeName, identity *bus.Credentials) *bus.NAT
 }
 
 // credentials returns how a node authenticates to the configured bus, or nil if it does not.
-func credentials(config *configs.Config, name line.NodeName) (*bus.Credentials, error) {
+func credentials(config *configs.Config, name line.NodeName) (*keys.Credentials, error) {
 	if config.Bus.Keys == "" {
 		return nil, nil
 	}
-	return bus.Keyring(config.Bus.Keys).Node(string(name))
+	return keys.Keyring(config.Bus.Keys).Node(string(name))
 }
 
 // Neighbours returns the topology in the bus's terms: for each node the names of its neighbours.
@@ -172,7 +173,7 @@ func portTLS(config *configs.Config) (*session.TLS, error) {
 
 // checkAuthorities returns an error if certificates of clients come from the same authority as those of the bus: a client's could pass for
 // a node's there.
-func checkAuthorities(t *session.TLS, identity *bus.Credentials) error {
+func checkAuthorities(t *session.TLS, identity *keys.Credentials) error {
 	if slices.ContainsFunc(identity.Authorities(), t.Trusts) {
 		return errors.New("tls.ca has the authority of the bus, so a client could pass for a node there; give clients certificates of another")
 	}

@@ -1,4 +1,4 @@
-package bus
+package bustest_test
 
 import (
 	"crypto/sha256"
@@ -12,21 +12,30 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
 )
 
-func TestMemoryFaults(t *testing.T) {
+// direction is one of the two of a link.
+type direction struct{ from, to string }
+
+func TestMemory(t *testing.T) {
+	bustest.Conformance(t, func(*testing.T) func(string) bus.Dialer { return bustest.NewMemory().Dialer })
+}
+
+func TestFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMemory()
-		hands, wilkes := newInbox(), newInbox()
-		dial(t, hearing{m.Dialer("Hands"), campus["Hands"]}, hands)
-		dial(t, hearing{m.Dialer("Wilkes"), campus["Wilkes"]}, wilkes)
-		goloman := dial(t, hearing{m.Dialer("Goloman"), campus["Goloman"]}, newInbox())
-		arrived := func(i *inbox) string {
+		m := bustest.NewMemory()
+		hands, wilkes := bustest.NewInbox(), bustest.NewInbox()
+		bustest.Dial(t, bustest.OnCampus(m.Dialer("Hands"), "Hands"), hands)
+		bustest.Dial(t, bustest.OnCampus(m.Dialer("Wilkes"), "Wilkes"), wilkes)
+		goloman := bustest.Dial(t, bustest.OnCampus(m.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
+		arrived := func(i *bustest.Inbox) string {
 			synctest.Wait()
 			var got []string
-			for range len(i.messages) {
-				got = append(got, string((<-i.messages).Payload))
+			for range len(i.Messages) {
+				got = append(got, string((<-i.Messages).Payload))
 			}
 			return strings.Join(got, " ")
 		}
@@ -36,7 +45,7 @@ func TestMemoryFaults(t *testing.T) {
 				t.Errorf("%s: Hands got %q, want %q", what, got, want)
 			}
 		}
-		send := func(payload string) { publish(t, goloman, subject.Propagate, "Hands", payload) }
+		send := func(payload string) { bustest.Publish(t, goloman, subject.Propagate, "Hands", payload) }
 
 		m.Cut("Goloman", "Hands")
 		send("cut")
@@ -45,14 +54,14 @@ func TestMemoryFaults(t *testing.T) {
 		expect("cut", "healed")
 
 		n := 0
-		m.Drop("Goloman", "Hands", func(Message) bool { n++; return n == 2 })
+		m.Drop("Goloman", "Hands", func(bus.Message) bool { n++; return n == 2 })
 		send("1")
 		send("2")
 		send("3")
 		m.Drop("Goloman", "Hands", nil)
 		expect("drop", "1 3")
 
-		m.Duplicate("Goloman", "Hands", func(msg Message) bool { return string(msg.Payload) != "once" })
+		m.Duplicate("Goloman", "Hands", func(msg bus.Message) bool { return string(msg.Payload) != "once" })
 		send("1")
 		send("once")
 		m.Hold("Goloman", "Hands")
@@ -70,7 +79,7 @@ func TestMemoryFaults(t *testing.T) {
 		send("c")
 		expect("released", "a b c")
 
-		// On one way nothing overtakes; another way does.
+		// In one direction nothing overtakes; in another direction it does.
 		delays := []time.Duration{time.Second, 0}
 		m.Delay("Goloman", "Hands", func() time.Duration {
 			d := delays[0]
@@ -79,8 +88,8 @@ func TestMemoryFaults(t *testing.T) {
 		})
 		send("late")
 		send("prompt")
-		publish(t, goloman, subject.Propagate, "Wilkes", "other way")
-		if got := arrived(wilkes); got != "other way" {
+		bustest.Publish(t, goloman, subject.Propagate, "Wilkes", "other direction")
+		if got := arrived(wilkes); got != "other direction" {
 			t.Errorf("Wilkes got %q", got)
 		}
 		expect("delayed", "")
@@ -88,50 +97,50 @@ func TestMemoryFaults(t *testing.T) {
 		expect("after the delay", "late prompt")
 		m.Delay("Goloman", "Hands", nil)
 
-		twin := dial(t, hearing{m.Dialer("Hands"), campus["Hands"]}, newInbox())
+		second := bustest.Dial(t, bustest.OnCampus(m.Dialer("Hands"), "Hands"), bustest.NewInbox())
 		m.Disconnect("Hands")
-		<-twin.Done()
+		<-second.Done()
 		send("away")
 		if _, err := m.Dialer("Hands").Dial(t.Context(), hands); err == nil {
 			t.Error("a disconnected node can connect")
 		}
 		m.Reconnect("Hands")
-		dial(t, hearing{m.Dialer("Hands"), campus["Hands"]}, hands)
+		bustest.Dial(t, bustest.OnCampus(m.Dialer("Hands"), "Hands"), hands)
 		send("back")
 		expect("reconnected", "back")
 	})
 }
 
 // The same seed gives the same faults, to the message and the moment, whatever else runs.
-func TestMemoryFaultsAreReproducible(t *testing.T) {
-	run := func(t *testing.T, seed uint64) (arrived map[way][]string) {
+func TestFaultsAreReproducible(t *testing.T) {
+	run := func(t *testing.T, seed uint64) (arrived map[direction][]string) {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
-			m := NewMemory()
-			conns := make(map[string]Conn)
-			arrived = make(map[way][]string)
+			m := bustest.NewMemory()
+			conns := make(map[string]bus.Conn)
+			arrived = make(map[direction][]string)
 			var mu sync.Mutex
-			for from, neighbours := range campus {
-				conns[from] = dial(t, hearing{m.Dialer(from), neighbours}, recorder(func(msg Message) {
+			for from, neighbours := range bustest.Campus {
+				conns[from] = bustest.Dial(t, bustest.Subscribed(m.Dialer(from), neighbours...), bustest.Receiver(func(msg bus.Message) {
 					mu.Lock()
 					defer mu.Unlock()
-					w := way{msg.From, from}
-					arrived[w] = append(arrived[w], fmt.Sprintf("%s at %s", msg, time.Since(began)))
+					w := direction{msg.From, from}
+					arrived[w] = append(arrived[w], fmt.Sprintf("%s at %s", bustest.Text(msg), time.Since(began)))
 				}))
 				for _, to := range neighbours {
 					name := sha256.Sum256([]byte(from + " " + to))
 					dice := rand.New(rand.NewPCG(seed, binary.LittleEndian.Uint64(name[:])))
-					m.Drop(from, to, func(Message) bool { return dice.IntN(5) == 0 })
-					m.Duplicate(from, to, func(Message) bool { return dice.IntN(5) == 0 })
+					m.Drop(from, to, func(bus.Message) bool { return dice.IntN(5) == 0 })
+					m.Duplicate(from, to, func(bus.Message) bool { return dice.IntN(5) == 0 })
 					m.Delay(from, to, func() time.Duration { return time.Duration(dice.Int64N(int64(time.Second))) })
 				}
 			}
-			var talking sync.WaitGroup
+			var publishing sync.WaitGroup
 			for from, c := range conns {
-				talking.Go(func() {
+				publishing.Go(func() {
 					for i := range 200 {
-						for _, to := range campus[from] {
-							if err := c.Publish(to, Message{Kind: subject.Propagate, Payload: fmt.Append(nil, i)}); err != nil {
+						for _, to := range bustest.Campus[from] {
+							if err := c.Publish(to, bus.Message{Kind: subject.Propagate, Payload: fmt.Append(nil, i)}); err != nil {
 								t.Error(err)
 							}
 						}
@@ -140,13 +149,13 @@ func TestMemoryFaultsAreReproducible(t *testing.T) {
 				})
 			}
 			<-time.After(500 * time.Microsecond)
-			for range 10 { // one way is cut and healed meanwhile, between two messages
+			for range 10 { // one direction is cut and healed meanwhile, between two messages
 				<-time.After(10 * time.Millisecond)
 				m.Cut("Goloman", "Hands")
 				<-time.After(5 * time.Millisecond)
 				m.Heal("Goloman", "Hands")
 			}
-			talking.Wait()
+			publishing.Wait()
 			<-time.After(time.Minute)
 			for _, c := range conns {
 				c.Close()
@@ -156,7 +165,7 @@ func TestMemoryFaultsAreReproducible(t *testing.T) {
 	}
 	first, again, other := run(t, 1), run(t, 1), run(t, 2)
 	if len(first) != 12 {
-		t.Errorf("messages arrived on %d ways, want 12", len(first))
+		t.Errorf("messages arrived in %d directions, want 12", len(first))
 	}
 	for w, messages := range first {
 		distinct := make(map[string]bool)
@@ -165,19 +174,13 @@ func TestMemoryFaultsAreReproducible(t *testing.T) {
 			distinct[what] = true
 		}
 		if len(distinct) == 200 || len(distinct) == len(messages) {
-			t.Errorf("on the way %v nothing was lost, or nothing doubled: %d of 200, %d in all", w, len(distinct), len(messages))
+			t.Errorf("in the direction %v nothing was lost, or nothing doubled: %d of 200, %d in all", w, len(distinct), len(messages))
 		}
 		if !slices.Equal(messages, again[w]) {
-			t.Errorf("on the way %v the same seed gave another sequence", w)
+			t.Errorf("in the direction %v the same seed gave another sequence", w)
 		}
 		if slices.Equal(messages, other[w]) {
-			t.Errorf("on the way %v another seed gave the same", w)
+			t.Errorf("in the direction %v another seed gave the same", w)
 		}
 	}
 }
-
-// recorder is a Handler of messages alone.
-type recorder func(Message)
-
-func (r recorder) Receive(m Message) { r(m) }
-func (recorder) Fault(error)         {}

@@ -1,4 +1,4 @@
-package bus
+package keys
 
 import (
 	"crypto/rand"
@@ -15,15 +15,15 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Keyring is a directory with what the nodes of a herd, its observers and its NATS servers need to know each other:
+// Keyring is a directory with what the nodes of a herd, its observers and its NATS servers authenticate each other with:
 //
-//	nodes/NODE/         credentials of one node, see [LoadCredentials]
+//	nodes/NODE/         credentials of one node, see [Load]
 //	observer/           those of observers, if they need any
-//	query/              those of whoever asks micro services, if nodes are some
+//	query/              those of whoever queries micro services, if nodes are some
 //	servers/SERVER/     nats-server.conf and the server's certificate
 //	ca/                 the authority behind all certificates
 //
-// Each folder is of use alone: a node needs no other than its own, in the same place.
+// Each folder is complete: a node needs no other than its own, in the same place.
 type Keyring string
 
 // serverConfig is the name of a server's configuration.
@@ -31,29 +31,31 @@ const serverConfig = "nats-server.conf"
 
 func (k Keyring) node(name string) string   { return filepath.Join(string(k), "nodes", name) }
 func (k Keyring) server(name string) string { return filepath.Join(string(k), "servers", name) }
-func (k Keyring) observer() string          { return filepath.Join(string(k), observerName) }
-func (k Keyring) asker() string             { return filepath.Join(string(k), queryName) }
+func (k Keyring) observer() string          { return filepath.Join(string(k), ObserverUser) }
+func (k Keyring) queryDir() string          { return filepath.Join(string(k), QueryUser) }
 
 // Node returns the credentials of a node.
-func (k Keyring) Node(name string) (*Credentials, error) { return LoadCredentials(k.node(name)) }
+func (k Keyring) Node(name string) (*Credentials, error) { return Load(k.node(name)) }
 
 // Observer returns the credentials of an observer, which are nil where an observer needs none.
 func (k Keyring) Observer() (*Credentials, error) {
-	c, err := LoadCredentials(k.observer())
+	c, err := Load(k.observer())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return c, err
 }
 
-// Query returns the credentials of whoever asks micro services.
-func (k Keyring) Query() (*Credentials, error) { return LoadCredentials(k.asker()) }
+// Query returns the credentials of whoever queries micro services.
+func (k Keyring) Query() (*Credentials, error) { return Load(k.queryDir()) }
 
-func (k Keyring) seed(node string) (nkeys.KeyPair, error) { return madeSeed(k.node(node)) }
+// NodeKey returns the nkey of a node.
+func (k Keyring) NodeKey(node string) (nkeys.KeyPair, error) { return loadKey(k.node(node)) }
 
-func (k Keyring) query() (nkeys.KeyPair, error) { return madeSeed(k.asker()) }
+// QueryKey returns the nkey of whoever queries micro services.
+func (k Keyring) QueryKey() (nkeys.KeyPair, error) { return loadKey(k.queryDir()) }
 
-func madeSeed(dir string) (nkeys.KeyPair, error) {
+func loadKey(dir string) (nkeys.KeyPair, error) {
 	key, err := loadSeed(filepath.Join(dir, seedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; make it with 'herd bus keys'", err)
@@ -63,14 +65,14 @@ func madeSeed(dir string) (nkeys.KeyPair, error) {
 
 // Made says what [Keyring.Make] did.
 type Made struct {
-	New     []string `json:"made"`   // nodes that got a key or a certificate
-	Kept    []string `json:"kept"`   // nodes that had one
-	Strange []string `json:"unused"` // nodes that have a key and are not in the plan
-	Files   []string `json:"wrote"`  // configurations of servers
+	New    []string `json:"made"`   // nodes that got a key or a certificate
+	Kept   []string `json:"kept"`   // nodes that had one
+	Unused []string `json:"unused"` // nodes that have a key and are not in the plan
+	Files  []string `json:"wrote"`  // configurations of servers
 }
 
-// Make fills the directory with what a plan needs and it has not: keys that are there are kept, certificates too, unless they
-// are to expire soon. The configurations of the servers are written anew.
+// Make makes what a plan needs and the directory lacks. Keys that are there are kept, and certificates too, unless they expire soon.
+// The configurations of the servers are written anew.
 func (k Keyring) Make(p Plan) (Made, error) {
 	made, err := k.make(p)
 	if err != nil {
@@ -87,7 +89,7 @@ func (k Keyring) make(p Plan) (Made, error) {
 	if p.Group && os.Geteuid() != 0 {
 		return made, errors.New("only root can share keys with a group; run it as root, or as the user of the nodes without --group-readable")
 	}
-	if err := k.fits(p); err != nil {
+	if err := k.checkMode(p); err != nil {
 		return made, err
 	}
 	w := &writer{group: p.Group}
@@ -102,7 +104,7 @@ func (k Keyring) make(p Plan) (Made, error) {
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(p.Neighbours)) {
-		fresh, err := makeKey(w, p, ca, k.node(node), node)
+		fresh, err := makeCredentials(w, p, ca, k.node(node), node)
 		switch {
 		case err != nil:
 			return made, err
@@ -116,7 +118,7 @@ func (k Keyring) make(p Plan) (Made, error) {
 		return made, err
 	}
 	if p.Micro {
-		if _, err := makeKey(w, p, ca, k.asker(), queryName); err != nil {
+		if _, err := makeCredentials(w, p, ca, k.queryDir(), QueryUser); err != nil {
 			return made, err
 		}
 	}
@@ -124,13 +126,13 @@ func (k Keyring) make(p Plan) (Made, error) {
 	if made.Files, err = k.makeServers(w, p, ca); err != nil {
 		return made, err
 	}
-	made.Strange, err = k.strange(p)
+	made.Unused, err = k.unused(p)
 	return made, err
 }
 
-// fits returns an error if there are keys of another mode: with those of two, nodes could not connect in either.
-func (k Keyring) fits(p Plan) error {
-	dirs := []string{k.observer(), k.asker()}
+// checkMode returns an error if there are keys of another mode: with those of two, nodes could not connect in either.
+func (k Keyring) checkMode(p Plan) error {
+	dirs := []string{k.observer(), k.queryDir()}
 	for node := range p.Neighbours {
 		dirs = append(dirs, k.node(node))
 	}
@@ -153,8 +155,8 @@ func (k Keyring) fits(p Plan) error {
 	return nil
 }
 
-// makeKey makes a folder with the key or the certificate of a party.
-func makeKey(w *writer, p Plan, ca *authority, dir, name string) (fresh bool, err error) {
+// makeCredentials makes a folder with the key or the certificate of a user. It reports whether that is new.
+func makeCredentials(w *writer, p Plan, ca *authority, dir, name string) (made bool, err error) {
 	if err := w.folder(dir); err != nil {
 		return false, err
 	}
@@ -162,7 +164,7 @@ func makeKey(w *writer, p Plan, ca *authority, dir, name string) (fresh bool, er
 		return ca.issue(w, dir, name, nil)
 	}
 	if ca != nil {
-		if err := ca.introduce(w, dir); err != nil {
+		if err := ca.writeTo(w, dir); err != nil {
 			return false, err
 		}
 	}
@@ -189,10 +191,10 @@ func (k Keyring) makeObserver(w *writer, p Plan, ca *authority) error {
 		return err
 	}
 	if p.Mode == MTLS {
-		_, err := ca.issue(w, k.observer(), observerName, nil)
+		_, err := ca.issue(w, k.observer(), ObserverUser, nil)
 		return err
 	}
-	return ca.introduce(w, k.observer())
+	return ca.writeTo(w, k.observer())
 }
 
 func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, err error) {
@@ -231,7 +233,7 @@ func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, 
 	return files, nil
 }
 
-// routeFile has the password with which servers of a cluster know each other.
+// routeFile has the password that servers of a cluster show each other.
 const routeFile = "route.password"
 
 // routePassword returns the password of routes that the first of the servers has that has one, or "".
@@ -250,8 +252,8 @@ func (k Keyring) routePassword(p Plan) (string, error) {
 	return "", nil
 }
 
-// strange lists the nodes with keys that are not in the plan.
-func (k Keyring) strange(p Plan) (nodes []string, err error) {
+// unused lists the nodes that have a key and are not in the plan.
+func (k Keyring) unused(p Plan) (nodes []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(string(k), "nodes"))
 	for _, e := range entries {
 		if _, planned := p.Neighbours[e.Name()]; !planned {

@@ -1,4 +1,4 @@
-package bus
+package keys_test
 
 import (
 	"io/fs"
@@ -10,6 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/bus/bustest"
+	"herd/bus/keys"
 )
 
 func writeFile(t testing.TB, path, text string) {
@@ -48,17 +51,17 @@ func files(t *testing.T, dir string) (texts map[string]string, modes map[string]
 
 // Made again, nothing changes; a node more gets a key, and the others keep theirs.
 func TestMakeAgain(t *testing.T) {
-	for name, adjust := range map[string][]func(*Plan){
+	for name, adjust := range map[string][]func(*keys.Plan){
 		"nkeys":         {},
-		"nkeys and TLS": {encrypted},
-		"mtls":          {mutual},
-		"cluster": {func(p *Plan) {
+		"nkeys and TLS": {bustest.Encrypted},
+		"mtls":          {bustest.Mutual},
+		"cluster": {func(p *keys.Plan) {
 			p.Servers = []string{"a", "b", "c"}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := Keyring(t.TempDir())
-			p := plan(adjust...)
+			k := keys.Keyring(t.TempDir())
+			p := bustest.Plan(adjust...)
 			six := []string{"Goloman", "Hands", "Hermit", "Holiday", "Welsh", "Wilkes"}
 			made, err := k.Make(p)
 			if err != nil || !slices.Equal(made.New, six) || made.Kept != nil || len(made.Files) != len(p.Servers) {
@@ -86,7 +89,7 @@ func TestMakeAgain(t *testing.T) {
 			p.Neighbours = map[string][]string{"Goloman": {"Bruin"}, "Bruin": {"Goloman"}}
 			made, err = k.Make(p)
 			if err != nil || !slices.Equal(made.New, []string{"Bruin"}) || !slices.Equal(made.Kept, []string{"Goloman"}) ||
-				!slices.Equal(made.Strange, []string{"Hands", "Hermit", "Holiday", "Welsh", "Wilkes"}) {
+				!slices.Equal(made.Unused, []string{"Hands", "Hermit", "Holiday", "Welsh", "Wilkes"}) {
 				t.Fatalf("%+v, %v", made, err)
 			}
 			third, _ := files(t, string(k))
@@ -101,14 +104,14 @@ func TestMakeAgain(t *testing.T) {
 
 // A group may read the keys of nodes and servers, but not that of the authority.
 func TestMakeForGroup(t *testing.T) {
-	group := func(p *Plan) { p.Group = true }
+	group := func(p *keys.Plan) { p.Group = true }
 	if os.Getuid() != 0 {
-		if _, err := Keyring(t.TempDir()).Make(plan(group)); err == nil || !strings.Contains(err.Error(), "only root can share keys with a group") {
+		if _, err := keys.Keyring(t.TempDir()).Make(bustest.Plan(group)); err == nil || !strings.Contains(err.Error(), "only root can share keys with a group") {
 			t.Error(err)
 		}
 		return
 	}
-	k := makeKeys(t, plan(mutual, group))
+	k := bustest.MakeKeys(t, bustest.Plan(bustest.Mutual, group))
 	_, modes := files(t, string(k))
 	for path, mode := range modes {
 		file, folder := fs.FileMode(0o640), fs.FileMode(0o750)
@@ -123,16 +126,16 @@ func TestMakeForGroup(t *testing.T) {
 
 // A certificate that another authority has issued, that names other hosts or that expires soon is issued anew.
 func TestCertificatesAreRenewed(t *testing.T) {
-	k := makeKeys(t, plan(mutual))
-	changed := func(change string, adjust ...func(*Plan)) []string {
+	k := bustest.MakeKeys(t, bustest.Plan(bustest.Mutual))
+	changed := func(change string, adjust ...func(*keys.Plan)) []string {
 		before, _ := files(t, string(k))
-		if _, err := k.Make(plan(append(adjust, mutual)...)); err != nil {
+		if _, err := k.Make(bustest.Plan(append(adjust, bustest.Mutual)...)); err != nil {
 			t.Fatalf("%s: %v", change, err)
 		}
 		after, _ := files(t, string(k))
 		var paths []string
 		for path := range after {
-			if strings.HasSuffix(path, certFile) && after[path] != before[path] {
+			if strings.HasSuffix(path, "tls.crt") && after[path] != before[path] {
 				paths = append(paths, path)
 			}
 		}
@@ -142,13 +145,13 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	if got := changed("nothing"); got != nil {
 		t.Errorf("renewed without a reason: %q", got)
 	}
-	if got := changed("hosts", func(p *Plan) { p.Hosts = []string{"10.0.0.1", "nats.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
+	if got := changed("hosts", func(p *keys.Plan) { p.Hosts = []string{"10.0.0.1", "nats.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
 		t.Errorf("other hosts: %q", got)
 	}
-	if got := changed("names", func(p *Plan) { p.Hosts = []string{"10.0.0.1", "nats2.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
+	if got := changed("names", func(p *keys.Plan) { p.Hosts = []string{"10.0.0.1", "nats2.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
 		t.Errorf("other names: %q", got)
 	}
-	if got := changed("addresses", func(p *Plan) { p.Hosts = []string{"10.0.0.2", "nats2.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
+	if got := changed("addresses", func(p *keys.Plan) { p.Hosts = []string{"10.0.0.2", "nats2.example"} }); !slices.Equal(got, []string{"servers/nats/tls.crt"}) {
 		t.Errorf("other addresses: %q", got)
 	}
 	if err := os.RemoveAll(filepath.Join(string(k), "ca")); err != nil {
@@ -161,12 +164,12 @@ func TestCertificatesAreRenewed(t *testing.T) {
 
 // An authority whose key is kept elsewhere is not replaced.
 func TestAuthorityIsKept(t *testing.T) {
-	k := makeKeys(t, plan(mutual))
+	k := bustest.MakeKeys(t, bustest.Plan(bustest.Mutual))
 	if err := os.Remove(filepath.Join(string(k), "ca", "ca.key")); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := files(t, string(k))
-	if _, err := k.Make(plan(mutual)); err == nil || !strings.Contains(err.Error(), "put back the private key of "+string(k)+"/ca/ca.crt") {
+	if _, err := k.Make(bustest.Plan(bustest.Mutual)); err == nil || !strings.Contains(err.Error(), "put back the private key of "+string(k)+"/ca/ca.crt") {
 		t.Errorf("error %v", err)
 	}
 	if after, _ := files(t, string(k)); !maps.Equal(after, before) {
@@ -177,18 +180,18 @@ func TestAuthorityIsKept(t *testing.T) {
 // Keys of two modes in one directory would be of use in neither.
 func TestMakeInAnotherMode(t *testing.T) {
 	for name, test := range map[string]struct {
-		first, then func(*Plan)
+		first, then func(*keys.Plan)
 		refused     string
 	}{
-		"nkeys, mtls": {private, mutual, "nodes/Goloman/seed"},
-		"mtls, nkeys": {mutual, private, "nodes/Goloman/tls.crt"},
-		"TLS, none":   {encrypted, private, "nodes/Goloman/ca.crt"},
-		"none, TLS":   {private, encrypted, ""},
+		"nkeys, mtls": {bustest.Private, bustest.Mutual, "nodes/Goloman/seed"},
+		"mtls, nkeys": {bustest.Mutual, bustest.Private, "nodes/Goloman/tls.crt"},
+		"TLS, none":   {bustest.Encrypted, bustest.Private, "nodes/Goloman/ca.crt"},
+		"none, TLS":   {bustest.Private, bustest.Encrypted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := makeKeys(t, plan(private, test.first))
+			k := bustest.MakeKeys(t, bustest.Plan(bustest.Private, test.first))
 			before, _ := files(t, string(k))
-			_, err := k.Make(plan(private, test.then))
+			_, err := k.Make(bustest.Plan(bustest.Private, test.then))
 			if test.refused == "" {
 				if err != nil {
 					t.Error(err)
@@ -207,8 +210,8 @@ func TestMakeInAnotherMode(t *testing.T) {
 
 // The servers of a cluster have one password, which a configuration alone cannot give them.
 func TestConfigWithoutPassword(t *testing.T) {
-	k := makeKeys(t, plan())
-	p := plan(func(p *Plan) { p.Servers = []string{"a", "b"} })
+	k := bustest.MakeKeys(t, bustest.Plan())
+	p := bustest.Plan(func(p *keys.Plan) { p.Servers = []string{"a", "b"} })
 	if _, err := k.Config(p, "a"); err == nil || !strings.Contains(err.Error(), "no server in "+string(k)+" has a password for the others") {
 		t.Errorf("error %v", err)
 	}
@@ -217,13 +220,13 @@ func TestConfigWithoutPassword(t *testing.T) {
 // A certificate lasts a year, and is issued anew in its last third.
 func TestCertificatesExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := makeKeys(t, plan(mutual))
+		k := bustest.MakeKeys(t, bustest.Plan(bustest.Mutual))
 		for _, step := range []struct {
 			after   time.Duration
 			renewed int
 		}{{243 * 24 * time.Hour, 0}, {24 * time.Hour, 6}, {243 * 24 * time.Hour, 0}, {400 * 24 * time.Hour, 6}} {
 			<-time.After(step.after)
-			made, err := k.Make(plan(mutual))
+			made, err := k.Make(bustest.Plan(bustest.Mutual))
 			if err != nil || len(made.New) != step.renewed {
 				t.Errorf("after %s more %d nodes have new certificates, want %d: %v", step.after, len(made.New), step.renewed, err)
 			}
@@ -232,13 +235,13 @@ func TestCertificatesExpire(t *testing.T) {
 }
 
 // What cannot be used is refused with the file's name.
-func TestLoadCredentials(t *testing.T) {
-	sound := makeKeys(t, plan(encrypted))
-	seed, err := os.ReadFile(filepath.Join(sound.node("Goloman"), seedFile))
+func TestLoad(t *testing.T) {
+	sound := bustest.MakeKeys(t, bustest.Plan(bustest.Encrypted))
+	seed, err := os.ReadFile(filepath.Join(string(sound), "nodes", "Goloman", "seed"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca, err := os.ReadFile(filepath.Join(sound.node("Goloman"), caFile))
+	ca, err := os.ReadFile(filepath.Join(string(sound), "nodes", "Goloman", "ca.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,11 +266,11 @@ func TestLoadCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			writeFile(t, filepath.Join(dir, seedFile), string(seed))
+			writeFile(t, filepath.Join(dir, "seed"), string(seed))
 			if err := test.spoil(dir); err != nil {
 				t.Fatal(err)
 			}
-			_, err := LoadCredentials(dir)
+			_, err := keys.Load(dir)
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)
@@ -279,24 +282,24 @@ func TestLoadCredentials(t *testing.T) {
 }
 
 func TestPlanIsChecked(t *testing.T) {
-	for want, adjust := range map[string]func(*Plan){
-		`mode "x" is neither nkeys nor mtls`:                   func(p *Plan) { p.Mode = "x" },
-		`observer "x" is neither flood nor all`:                func(p *Plan) { p.Observer = "x" },
-		`account "a b" is not a name`:                          func(p *Plan) { p.Account = "a b" },
-		`account $SYS is the server's own`:                     func(p *Plan) { p.Account = "$SYS" },
-		`listen "nonsense" is not HOST:PORT`:                   func(p *Plan) { p.Listen = "nonsense" },
-		`listen "" is not HOST:PORT`:                           func(p *Plan) { p.Listen = "" },
-		`monitor "a b:1" is not HOST:PORT`:                     func(p *Plan) { p.Monitor = "a b:1" },
-		`directory "a\nb" of servers has characters`:           func(p *Plan) { p.Files = "a\nb" },
-		`no server is named`:                                   func(p *Plan) { p.Servers = nil },
-		`server "../a" is not a host`:                          func(p *Plan) { p.Servers = []string{"../a"} },
-		`server a is named twice`:                              func(p *Plan) { p.Servers = []string{"a", "a"} },
-		`host "a b" is neither a name nor an address`:          func(p *Plan) { p.Hosts = []string{"a b"} },
-		`Hands is a node and a server or its host`:             func(p *Plan) { p.Mode, p.Hosts = MTLS, []string{"Hands"} },
-		`a node called observer and observers with a certific`: func(p *Plan) { p.Mode, p.Neighbours = MTLS, map[string][]string{"observer": nil} },
+	for want, adjust := range map[string]func(*keys.Plan){
+		`mode "x" is neither nkeys nor mtls`:                   func(p *keys.Plan) { p.Mode = "x" },
+		`observer "x" is neither flood nor all`:                func(p *keys.Plan) { p.Observer = "x" },
+		`account "a b" is not a name`:                          func(p *keys.Plan) { p.Account = "a b" },
+		`account "$SYS" is not a name`:                         func(p *keys.Plan) { p.Account = "$SYS" },
+		`listen "nonsense" is not HOST:PORT`:                   func(p *keys.Plan) { p.Listen = "nonsense" },
+		`listen "" is not HOST:PORT`:                           func(p *keys.Plan) { p.Listen = "" },
+		`monitor "a b:1" is not HOST:PORT`:                     func(p *keys.Plan) { p.Monitor = "a b:1" },
+		`directory "a\nb" of servers has characters`:           func(p *keys.Plan) { p.Files = "a\nb" },
+		`no server is named`:                                   func(p *keys.Plan) { p.Servers = nil },
+		`server "../a" is not a host`:                          func(p *keys.Plan) { p.Servers = []string{"../a"} },
+		`server a is named twice`:                              func(p *keys.Plan) { p.Servers = []string{"a", "a"} },
+		`host "a b" is neither a name nor an address`:          func(p *keys.Plan) { p.Hosts = []string{"a b"} },
+		`Hands is a node and a server or its host`:             func(p *keys.Plan) { p.Mode, p.Hosts = keys.MTLS, []string{"Hands"} },
+		`a node called observer and observers with a certific`: func(p *keys.Plan) { p.Mode, p.Neighbours = keys.MTLS, map[string][]string{"observer": nil} },
 	} {
 		dir := filepath.Join(t.TempDir(), "keys")
-		_, err := Keyring(dir).Make(plan(adjust))
+		_, err := keys.Keyring(dir).Make(bustest.Plan(adjust))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}

@@ -1,4 +1,4 @@
-package bus
+package keys
 
 import (
 	"bytes"
@@ -24,18 +24,19 @@ import (
 const (
 	authorityLife   = 10 * 365 * 24 * time.Hour
 	certificateLife = 365 * 24 * time.Hour
-	renewal         = certificateLife / 3 // before the end
-	clockSkew       = time.Hour           // by which another machine may be behind
+	renewal         = certificateLife / 3 // a certificate is issued anew so long before it expires
+	clockSkew       = time.Hour           // another machine's clock may be so far behind
 )
 
-// authority issues the certificates of the bus. It knows nothing of clients of the line protocol: theirs must come from another.
+// authority issues the certificates of the bus. Those of clients on TLS ports must come from another: a client could pass for a node.
 type authority struct {
 	certificate *x509.Certificate
 	key         any
 	text        []byte // of the certificate, in PEM
 }
 
-// openAuthority returns the authority in a directory, which it makes if there is none. No group reads its key: who does can be any node.
+// openAuthority returns the authority in a directory, which it makes if there is none. No group can read its key: with it, anybody could
+// pass for any node.
 func openAuthority(dir, herd string) (*authority, error) {
 	w := new(writer)
 	if err := w.folder(dir); err != nil {
@@ -66,8 +67,8 @@ func openAuthority(dir, herd string) (*authority, error) {
 	return &authority{pair.Leaf, pair.PrivateKey, text}, err
 }
 
-// introduce has a directory tell the authority.
-func (a *authority) introduce(w *writer, dir string) error {
+// writeTo writes the authority's certificate to a directory.
+func (a *authority) writeTo(w *writer, dir string) error {
 	path := filepath.Join(dir, caFile)
 	if text, err := os.ReadFile(path); err == nil && bytes.Equal(text, a.text) {
 		return nil
@@ -75,10 +76,10 @@ func (a *authority) introduce(w *writer, dir string) error {
 	return w.write(path, a.text)
 }
 
-// issue fills a directory with a certificate for name, its key and the authority. A server's is for hosts as well. It returns whether
-// the certificate is new: one that is there is kept if it can be used, says the same and does not expire soon.
-func (a *authority) issue(w *writer, dir, name string, hosts []string) (fresh bool, err error) {
-	if err := a.introduce(w, dir); err != nil {
+// issue writes to a directory a certificate for name, its key and the authority's certificate. A server's certificate is for hosts as
+// well. It reports whether the certificate is new: one that is there is kept if it is valid, says the same and does not expire soon.
+func (a *authority) issue(w *writer, dir, name string, hosts []string) (issued bool, err error) {
+	if err := a.writeTo(w, dir); err != nil {
 		return false, err
 	}
 	template := &x509.Certificate{
@@ -98,14 +99,14 @@ func (a *authority) issue(w *writer, dir, name string, hosts []string) (fresh bo
 		}
 	}
 	certificate, key := filepath.Join(dir, certFile), filepath.Join(dir, keyFile)
-	if pair, err := secret.KeyPair(certificate, key); err == nil && a.stands(pair, template) {
+	if pair, err := secret.KeyPair(certificate, key); err == nil && a.keeps(pair, template) {
 		return false, nil
 	}
 	return true, sign(w, template, a, certificate, key)
 }
 
-// stands reports whether a certificate is from this authority, says what wanted does, and is good for a while.
-func (a *authority) stands(pair tls.Certificate, wanted *x509.Certificate) bool {
+// keeps reports whether a certificate is this authority's, has the names of wanted, and does not expire soon.
+func (a *authority) keeps(pair tls.Certificate, wanted *x509.Certificate) bool {
 	leaf := pair.Leaf
 	return leaf.CheckSignatureFrom(a.certificate) == nil &&
 		slices.Equal(leaf.DNSNames, wanted.DNSNames) &&
@@ -136,7 +137,7 @@ func sign(w *writer, template *x509.Certificate, a *authority, certificate, key 
 	if err != nil {
 		return err
 	}
-	// The certificate last: without it the key counts for nothing, and both are made again.
+	// The certificate comes last: if it is missing, both are made again.
 	if err := w.write(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secretKey})); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package bus
+package keys
 
 import (
 	"crypto/tls"
@@ -12,7 +12,6 @@ import (
 
 	"herd/secret"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 )
 
@@ -24,37 +23,38 @@ const (
 	keyFile  = "tls.key"
 )
 
-// Credentials are how a node or an observer shows a NATS server who it is, and knows the server.
+// Credentials are how a node or an observer authenticates to a NATS server, and the server to it.
 type Credentials struct {
-	key nkeys.KeyPair // nil: none
-	tls *tls.Config   // nil: no TLS, unless the server's URL asks for it
-	cas []*x509.Certificate
+	Key nkeys.KeyPair // nil: none
+	TLS *tls.Config   // nil: no TLS, unless the server's URL asks for it
+
+	authorities []*x509.Certificate
 }
 
-// Authorities are those that the server's certificate must come from, and on whose word nodes are let in where they show one.
+// Authorities are those that the server's certificate must come from. Where nodes show certificates, theirs come from these too.
 func (c *Credentials) Authorities() []*x509.Certificate {
 	if c == nil {
 		return nil
 	}
-	return c.cas
+	return c.authorities
 }
 
-// LoadCredentials reads a directory: seed is the seed of an nkey; tls.crt and tls.key are a certificate and its private
-// key; ca.crt has the authorities that the server's certificate must come from, and with it the connection must be
-// encrypted. At least one of the three must be there. Seed and private key may not be readable by others, see [secret.Read].
-func LoadCredentials(dir string) (*Credentials, error) {
+// Load reads a directory: seed is the seed of an nkey; tls.crt and tls.key are a certificate and its private key; ca.crt
+// has the authorities that the server's certificate must come from, and with it the connection must be encrypted. At least one of
+// the three must be there. Seed and private key are secrets, see [secret.Read].
+func Load(dir string) (*Credentials, error) {
 	c := new(Credentials)
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	var err error
-	if c.key, err = loadSeed(filepath.Join(dir, seedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if c.Key, err = loadSeed(filepath.Join(dir, seedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	if c.tls, c.cas, err = loadTLS(dir); err != nil {
+	if c.TLS, c.authorities, err = loadTLS(dir); err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	if c.key == nil && c.tls == nil {
+	if c.Key == nil && c.TLS == nil {
 		return nil, fmt.Errorf("credentials: %s has none of %s, %s and %s; make them with 'herd bus keys'", dir, seedFile, certFile, caFile)
 	}
 	return c, nil
@@ -104,25 +104,4 @@ func loadTLS(dir string) (*tls.Config, []*x509.Certificate, error) {
 func exists(dir, file string) bool {
 	_, err := os.Stat(filepath.Join(dir, file))
 	return err == nil
-}
-
-// options give the credentials to a connection. Nil has none.
-func (c *Credentials) options() []nats.Option {
-	var options []nats.Option
-	if c == nil {
-		return nil
-	}
-	if c.key != nil {
-		options = append(options, func(o *nats.Options) error {
-			public, err := c.key.PublicKey()
-			if err != nil {
-				return fmt.Errorf("nkey: %w", err)
-			}
-			return nats.Nkey(public, c.key.Sign)(o)
-		})
-	}
-	if c.tls != nil {
-		options = append(options, nats.Secure(c.tls.Clone()))
-	}
-	return options
 }

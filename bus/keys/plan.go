@@ -1,7 +1,10 @@
-package bus
+// Package keys makes and loads what nodes, observers and NATS servers authenticate each other with: nkeys, certificates, and the
+// configurations of NATS servers in which each node may publish and subscribe on its own links alone.
+package keys
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -14,11 +17,12 @@ import (
 	"text/template"
 	"unicode"
 
-	"github.com/nats-io/nats-server/v2/server"
+	"herd/bus/subject"
+
 	"github.com/nats-io/nkeys"
 )
 
-// Mode is how nodes show a NATS server who they are.
+// Mode is how nodes authenticate to a NATS server.
 type Mode string
 
 // The modes.
@@ -27,36 +31,27 @@ const (
 	MTLS  Mode = "mtls"  // each has a certificate with its name; there are no passwords
 )
 
-// Sight is what an observer may hear.
-type Sight string
-
-// What observers may hear. None are let in unless a plan says so.
+// Names of users that are no nodes.
 const (
-	SeeFlood Sight = "flood" // everything but repair, which carries whole registries
-	SeeAll   Sight = "all"
+	ObserverUser = "observer" // where observers have certificates
+	QueryUser    = "query"    // may query micro services
 )
-
-// observerName is the user of observers where they have certificates.
-const observerName = "observer"
-
-// queryName is the user who may ask micro services.
-const queryName = "query"
 
 // Plan is what the keys and the NATS servers of a herd are made for.
 type Plan struct {
 	Herd       string
 	Neighbours map[string][]string // of each node
 	Mode       Mode
-	TLS        bool     // encrypt in mode nkeys too
-	Observer   Sight    // of whoever connects without a key or, in mode mtls, with the certificate of the observer; "": nobody does
-	Micro      bool     // nodes may answer as micro services, and the user query may ask them
-	Account    string   // NATS account that the herd has to itself; "": the server's only one
-	Servers    []string // hosts at which the servers of a cluster find each other; or one name
-	Hosts      []string // further hosts and addresses at which nodes find the servers, for the certificates
-	Listen     string   // HOST:PORT for nodes and observers
-	Monitor    string   // HOST:PORT for monitoring over HTTP, or "" for none
-	Files      string   // directory in which a server will find its certificate; "": where it is made
-	Group      bool     // the group may read the keys
+	TLS        bool          // encrypt in mode nkeys too
+	Observer   subject.Scope // of whoever connects without a key or, in mode mtls, with the certificate of the observer; "": nobody may
+	Micro      bool          // nodes may answer as micro services, and the user query may query them
+	Account    string        // NATS account that the herd has to itself; "": the server's only one
+	Servers    []string      // hosts at which the servers of a cluster find each other; or one name
+	Hosts      []string      // further hosts and addresses at which nodes find the servers, for the certificates
+	Listen     string        // HOST:PORT for nodes and observers
+	Monitor    string        // HOST:PORT for monitoring over HTTP, or "" for none
+	Files      string        // directory in which a server finds its certificate when it runs; "": where it is made
+	Group      bool          // the group may read the keys
 }
 
 var (
@@ -77,13 +72,12 @@ func (p *Plan) Check() error {
 		}
 	}
 	fault(p.Mode != Nkeys && p.Mode != MTLS, "mode %q is neither %s nor %s", p.Mode, Nkeys, MTLS)
-	fault(p.Observer != "" && p.Observer != SeeFlood && p.Observer != SeeAll, "observer %q is neither %s nor %s", p.Observer, SeeFlood, SeeAll)
+	fault(p.Observer != "" && p.Observer != subject.ScopeFlood && p.Observer != subject.ScopeAll, "observer %q is neither %s nor %s", p.Observer, subject.ScopeFlood, subject.ScopeAll)
 	fault(p.Account != "" && !accountForm.MatchString(p.Account), "account %q is not a name", p.Account)
-	fault(p.Account == server.DEFAULT_SYSTEM_ACCOUNT, "account %s is the server's own", p.Account)
-	_, clash := p.Neighbours[observerName]
-	fault(p.Mode == MTLS && p.Observer != "" && clash, "a node called %s and observers with a certificate of that name exclude each other", observerName)
-	_, clash = p.Neighbours[queryName]
-	fault(p.Mode == MTLS && p.Micro && clash, "a node called %s and a certificate of that name for those who ask exclude each other; rename it", queryName)
+	_, clash := p.Neighbours[ObserverUser]
+	fault(p.Mode == MTLS && p.Observer != "" && clash, "a node called %s and observers with a certificate of that name exclude each other", ObserverUser)
+	_, clash = p.Neighbours[QueryUser]
+	fault(p.Mode == MTLS && p.Micro && clash, "a node called %s and a certificate of that name for queries exclude each other; rename it", QueryUser)
 	for _, name := range slices.Concat(p.Servers, p.Hosts) {
 		_, clash := p.Neighbours[name]
 		fault(p.Mode == MTLS && clash, "%s is a node and a server or its host: with certificates the server could pass for the node; rename one", name)
@@ -120,7 +114,7 @@ func (k Keyring) Config(p Plan, name string) ([]byte, error) {
 	return k.render(p, "server", name, password)
 }
 
-// Include returns what makes a NATS server that serves others too serve a plan's nodes: an account for the server's block of accounts.
+// Include returns an account for the configuration of a NATS server that serves others too. With it the server serves a plan's nodes.
 func (k Keyring) Include(p Plan) ([]byte, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -131,44 +125,52 @@ func (k Keyring) Include(p Plan) ([]byte, error) {
 	return k.render(p, "include", "", "")
 }
 
-// user is one user of a NATS server. Lists of subjects are either allowed or denied, as in [server.SubjectPermission].
+// user is one user of a NATS server.
 type user struct {
-	Who, Identity      string
-	Publish, Subscribe *server.SubjectPermission
-	Response           *server.ResponsePermission // nil: none
+	Who      string // for a comment
+	Identity string // as the configuration has it
+	subject.Permissions
 }
 
 func (k Keyring) users(p Plan) (users []user, observer string, err error) {
-	add := func(who, name, nkey string, may *server.Permissions) {
+	add := func(who, name, nkey string, may subject.Permissions) {
 		identity := fmt.Sprintf("nkey: %s", nkey)
 		if p.Mode == MTLS {
 			identity = fmt.Sprintf("user: %q", name)
 		}
-		users = append(users, user{who, identity, may.Publish, may.Subscribe, may.Response})
+		users = append(users, user{who, identity, may})
 	}
 	for _, node := range slices.Sorted(maps.Keys(p.Neighbours)) {
-		public, err := publicKey(p, func() (nkeys.KeyPair, error) { return k.seed(node) })
+		public, err := publicKey(p, func() (nkeys.KeyPair, error) { return k.NodeKey(node) })
 		if err != nil {
 			return nil, "", err
 		}
 		neighbours := p.Neighbours[node]
 		add(fmt.Sprintf("node %s, neighbours: %s", node, strings.Join(neighbours, ", ")), node, public,
-			nodePermissions(p.Herd, node, neighbours, p.Micro))
+			subject.ForNode(p.Herd, node, neighbours, p.Micro))
 	}
 	if p.Observer != "" {
-		if observer, err = observerKey(); err != nil {
+		if observer, err = ObserverPublicKey(); err != nil {
 			return nil, "", err
 		}
-		add("observers: hear "+string(p.Observer)+", publish nothing", observerName, observer, observerPermissions(p.Herd, p.Observer))
+		add("observers: receive "+string(p.Observer)+", publish nothing", ObserverUser, observer, subject.ForObserver(p.Herd, p.Observer))
 	}
 	if p.Micro {
-		public, err := publicKey(p, k.query)
+		public, err := publicKey(p, k.QueryKey)
 		if err != nil {
 			return nil, "", err
 		}
-		add("those who ask where a client is", queryName, public, queryPermissions(p.Herd))
+		add("those who query where a client is", QueryUser, public, subject.ForQuery(p.Herd))
 	}
 	return users, observer, nil
+}
+
+// ObserverPublicKey is the nkey of the user that stands for connections without a key. It is a hash: nobody has its seed, so nobody
+// can show it, and it is the same on every server.
+func ObserverPublicKey() (string, error) {
+	sum := sha256.Sum256([]byte("observer of a herd"))
+	key, err := nkeys.Encode(nkeys.PrefixByteUser, sum[:])
+	return string(key), err
 }
 
 // publicKey returns that of a key, or "" where users have certificates.

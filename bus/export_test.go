@@ -1,0 +1,53 @@
+package bus
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// What tests see of the inside.
+const (
+	PingTime   = pingTime
+	Silence    = silence
+	StartTime  = startTime
+	SynTime    = synTime
+	MaxBackoff = maxBackoff
+)
+
+// Options are what a node shows the server when it connects.
+func (d *NATS) Options() []nats.Option { return credentialOptions(d.credentials.Load()) }
+
+var Options = credentialOptions
+
+// Through has a node connect within the process by way of another provider of connections.
+func (d *NATS) Through(wrap func(nats.InProcessConnProvider) nats.InProcessConnProvider) {
+	d.server = wrap(d.server)
+}
+
+// Over has a node connect to a URL, each attempt by a function unless that is nil.
+func (d *NATS) Over(url string, connect func(ctx context.Context, network, address string) (net.Conn, error)) {
+	d.server, d.URL, d.connect = nil, url, connect
+}
+
+// TCP returns how a node connects from outside the process.
+func (s *Server) TCP(node string) *NATS {
+	d := s.Dialer(node)
+	d.Over(s.URL(), nil)
+	return d
+}
+
+// Inner is the NATS server.
+func (s *Server) Inner() *server.Server { return s.nats }
+
+// Inner is the NATS connection of a connection.
+func Inner(c Conn) *nats.Conn { return c.(*natsConn).nc }
+
+// LastRead returns when a connection last read something.
+func LastRead(c Conn) time.Time {
+	w := c.(*natsConn).wire
+	return w.began.Add(time.Duration(w.heard.Load()))
+}
