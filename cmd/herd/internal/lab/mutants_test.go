@@ -21,7 +21,7 @@ import (
 var mutantsOf = flag.String("mutants", "", "break only packages whose path matches this regular expression")
 
 // mutantsFile lists, in the folder of a package, ways to break it. Its blocks are separated by empty lines. The first one has comments
-// and, after the word test, the packages whose tests must notice. Each of the others is a mutant: what the broken program does, the name of a file, the
+// and, after the word test, the packages whose tests must notice, those first that are quick. Each of the others is a mutant: what the broken program does, the name of a file, the
 // lines of a text that stands in it once (-), and the lines that take its place (+).
 const mutantsFile = "testdata/mutants.txt"
 
@@ -63,10 +63,9 @@ func readMutants(t *testing.T, folder string) (all []mutant, tests []string) {
 	return all, tests
 }
 
-// TestMutants breaks each package that lists mutants, in one way after the other: some test must fail. Which ones do is printed as a table.
-func TestMutants(t *testing.T) {
-	chosen := regexp.MustCompile(*mutantsOf)
-	var folders []string
+// mutantFolders returns the packages that list mutants.
+func mutantFolders(t *testing.T, chosen *regexp.Regexp) (folders []string) {
+	t.Helper()
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
 		if folder, ok := strings.CutSuffix(filepath.ToSlash(path), "/"+mutantsFile); ok && chosen.MatchString(folder) {
 			folders = append(folders, folder)
@@ -76,7 +75,12 @@ func TestMutants(t *testing.T) {
 	if err != nil || folders == nil {
 		t.Fatalf("no mutants: %v", err)
 	}
-	for _, folder := range folders {
+	return folders
+}
+
+// TestMutants breaks each package that lists mutants, in one way after the other: some test must fail. Which ones do is printed as a table.
+func TestMutants(t *testing.T) {
+	for _, folder := range mutantFolders(t, regexp.MustCompile(*mutantsOf)) {
 		t.Run(folder, func(t *testing.T) { breakPackage(t, folder) })
 	}
 }
@@ -113,31 +117,35 @@ func breakPackage(t *testing.T, folder string) {
 
 var testFailure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\w+)|^panic: (.*)$|^fatal error: (.*)$`)
 
-// tryMutant runs tests as if a mutant stood in the source, and returns which of them failed and what they printed.
-func tryMutant(t *testing.T, m mutant, tests []string) (failed, out string) {
+// tryMutant runs the tests of packages, one after the other, as if a mutant stood in the source. It returns which tests failed in the
+// first package in which some do, and what they printed.
+func tryMutant(t *testing.T, m mutant, packages []string) (failed, out string) {
 	t.Helper()
-	args := []string{"test", "-short", "-failfast", "-vet=off", "-timeout=120s"}
+	args := []string{"test", "-short", "-failfast", "-vet=off", "-timeout=180s"}
 	if m.file != "" {
 		args = append(args, "-overlay="+overlay(t, m))
 	}
-	combined, err := exec.CommandContext(t.Context(), "go", append(args, tests...)...).CombinedOutput()
-	out = string(combined)
-	if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
-		t.Fatalf("does not compile:\n%s", out)
-	}
-	if err == nil {
-		return "", out
-	}
-	var names []string
-	for _, match := range testFailure.FindAllStringSubmatch(out, -1) {
-		if name := strings.Join(match[1:], ""); !strings.Contains(strings.Join(names, " "), name) {
-			names = append(names, name)
+	for _, p := range packages {
+		combined, err := exec.CommandContext(t.Context(), "go", append(args, p)...).CombinedOutput()
+		if err == nil {
+			continue
 		}
+		out = string(combined)
+		if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
+			t.Fatalf("does not compile:\n%s", out)
+		}
+		var names []string
+		for _, match := range testFailure.FindAllStringSubmatch(out, -1) {
+			if name := strings.Join(match[1:], ""); !strings.Contains(strings.Join(names, " "), name) {
+				names = append(names, name)
+			}
+		}
+		if names == nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		return strings.Join(names, ", "), out
 	}
-	if names == nil {
-		t.Fatalf("%v:\n%s", err, out)
-	}
-	return strings.Join(names, ", "), out
+	return "", ""
 }
 
 // overlay writes what go build reads in place of the file that a mutant breaks, and returns the path of the list that says so.
@@ -166,4 +174,19 @@ func overlay(t *testing.T, m mutant) string {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// TestMutantTexts checks that every mutant can be made: changes of the code may have moved what it replaces.
+func TestMutantTexts(t *testing.T) {
+	for _, folder := range mutantFolders(t, regexp.MustCompile(*mutantsOf)) {
+		all, _ := readMutants(t, folder)
+		for _, m := range all {
+			text, err := os.ReadFile(m.file)
+			if err != nil {
+				t.Errorf("%s: %s: %v", folder, m.what, err)
+			} else if n := strings.Count(string(text), m.text); n != 1 {
+				t.Errorf("%s: %s: %s has %q %d times instead of once", folder, m.what, m.file, m.text, n)
+			}
+		}
+	}
 }
