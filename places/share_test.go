@@ -180,3 +180,25 @@ func TestShareOutlivesTheFirst(t *testing.T) {
 		}
 	})
 }
+
+// A query that comes while a cancelled flight is ending does not wait for that end.
+func TestShareCancelledFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unhurried := finderFunc(func(ctx context.Context, _ Query) (Answer, error) {
+			time.Sleep(time.Second) // also when ctx is done
+			return Answer{}, ctx.Err()
+		})
+		s := Share("shared", unhurried, func(Event) {})
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = s.Find(ctx, campus) })
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		start := time.Now()
+		if _, err := s.Find(t.Context(), campus); err != nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v, want an answer after 1s", err, time.Since(start))
+		}
+		all.Wait()
+	})
+}

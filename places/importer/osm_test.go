@@ -364,6 +364,10 @@ func TestLeavesNothing(t *testing.T) {
 	if _, err := Import(t.Context(), Config{Input: out, Output: out, Format: CSV, Attributed: true}); err == nil || !strings.HasSuffix(err.Error(), "it is the input; name another file") {
 		t.Error(err)
 	}
+	stream := Config{Input: "-", Stdin: bytes.NewReader(broken), Output: out}
+	if _, err := Import(t.Context(), stream); err == nil || !strings.HasSuffix(err.Error(), "is read several times; it has to be a file that is not empty") {
+		t.Error(err)
+	}
 	files, err := os.ReadDir(dir)
 	if text, _ := os.ReadFile(out); err != nil || len(files) != 1 || string(text) != "as it was" {
 		t.Errorf("%v, %q, %v; want only what was there", files, text, err)

@@ -197,6 +197,24 @@ func TestGeoJSONSkipped(t *testing.T) {
 	}
 }
 
+// The limit of 16 MiB holds for a feature or a row, not for all of them together.
+func TestLargerThanAnObject(t *testing.T) {
+	padding := strings.Repeat("x", 1<<20)
+	features, rows := new(strings.Builder), new(strings.Builder)
+	features.WriteString(`{"features":[`)
+	rows.WriteString("name,lat,lon,more\n")
+	const n = maxObject>>20 + 2
+	for i := range n {
+		fmt.Fprintf(features, `{"type":"Feature","properties":{"name":"%d","more":"%s"},"geometry":{"type":"Point","coordinates":[%d,2]}},`, i, padding, i)
+		fmt.Fprintf(rows, "%d,2,%d,%s\n", i, i, padding)
+	}
+	for name, text := range map[string]string{"a.geojson": strings.TrimSuffix(features.String(), ",") + "]}", "a.csv": rows.String()} {
+		if r, _ := fromText(t, name, text); r.Places != n {
+			t.Errorf("%s: %d places, want %d", name, r.Places, n)
+		}
+	}
+}
+
 func TestGeoJSONFaults(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "no places in it"},

@@ -186,6 +186,25 @@ func TestHoldOff(t *testing.T) {
 	}, status(429, "Retry-After", "60"), fine)
 }
 
+// A Retry-After also blocks queries that waited for room while the request that it answers was in flight.
+func TestHoldOffOfWaiting(t *testing.T) {
+	run(t, Config{InFlight: 1, Attempts: 1}, func(t *testing.T, b *bench) {
+		var all sync.WaitGroup
+		all.Go(func() { want(t, b.query(t, 2*time.Second), places.OverQueryLimit, "test: status 429: sorry") })
+		synctest.Wait()
+		all.Go(func() {
+			want(t, b.query(t, 2*time.Second), places.OverQueryLimit, "test: not requested for another 1m0s, as the provider wants: status 429: sorry")
+		})
+		all.Wait()
+		if n := b.server.requests(); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	}, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(100 * time.Millisecond)
+		status(429, "Retry-After", "60")(w, r)
+	}, fine)
+}
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{

@@ -94,7 +94,7 @@ func (c *Client) Find(ctx context.Context, q places.Query, find func(context.Con
 		return places.Answer{Status: places.ZeroResults}, nil
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, c.config.Budget)
+	ctx, cancel := context.WithDeadline(ctx, start.Add(c.config.Budget))
 	defer cancel()
 	a, err := c.find(ctx, q, find)
 	if err != nil {
