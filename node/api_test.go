@@ -15,23 +15,23 @@ import (
 	"herd/places"
 )
 
-// looked is a node that is looked at over HTTP.
-type looked struct {
-	*member
+// httpNode is a node that is looked at over HTTP.
+type httpNode struct {
+	*tcpNode
 	url string
 }
 
-func lookAt(t *testing.T, adjust ...func(*Config)) looked {
+func startHTTP(t *testing.T, adjust ...func(*Config)) httpNode {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return looked{alone(t, append(adjust, func(c *Config) { c.HTTP = l })...), "http://" + l.Addr().String()}
+	return httpNode{startTCP(t, append(adjust, func(c *Config) { c.HTTP = l })...), "http://" + l.Addr().String()}
 }
 
 // ask returns the code of an answer and its text, up to where it ended, and how.
-func (l looked) ask(t *testing.T, method, path string, body io.Reader) (code int, text string, err error) {
+func (l httpNode) ask(t *testing.T, method, path string, body io.Reader) (code int, text string, err error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, l.url+path, body)
 	if err != nil {
@@ -48,7 +48,7 @@ func (l looked) ask(t *testing.T, method, path string, body io.Reader) (code int
 
 // What is posted gets what a client over TCP would get that says the same, in all its cases.
 func TestReportsAsOverTCP(t *testing.T) {
-	n := lookAt(t, func(c *Config) { c.Places = fixed{} })
+	n := startHTTP(t, func(c *Config) { c.Places = fixedFinder{} })
 	for _, lines := range []string{
 		"", "\n", "IAMAT a +1+2 1\n", "IAMAT a +1+2 1\nWHATSAT a 10 1\nIAMAT b +3+4 2\njunk\n", "WHATSAT a 0 0", "IAMAT a +1+2 1\nno LF",
 		strings.Repeat("x", 5000) + "\nIAMAT a +1+2 1\n", strings.Repeat("IAMAT a +1+2 1\n", 20_000), "\xff\x00\n\r\n",
@@ -77,10 +77,10 @@ func TestReportsAsOverTCP(t *testing.T) {
 	}
 }
 
-// fixed is a provider that finds one place.
-type fixed struct{}
+// fixedFinder is a provider that finds one place.
+type fixedFinder struct{}
 
-func (fixed) Find(_ context.Context, q places.Query) (places.Answer, error) {
+func (fixedFinder) Find(_ context.Context, q places.Query) (places.Answer, error) {
 	return places.Answer{Results: []places.Place{{Name: "here", Geometry: places.Geometry{Location: q.At}}}}, nil
 }
 
@@ -96,8 +96,8 @@ func withoutSkew(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// reporting begins to report with the line first: in takes more, the answers are in what is read.
-func reporting(t *testing.T, url string) (in *io.PipeWriter, answer *http.Response) {
+// startReporting begins to report with the line first: in takes more, the answers are in what is read.
+func startReporting(t *testing.T, url string) (in *io.PipeWriter, answer *http.Response) {
 	t.Helper()
 	out, in := io.Pipe()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", url+"/api/v1/reports", out)
@@ -114,8 +114,8 @@ func reporting(t *testing.T, url string) (in *io.PipeWriter, answer *http.Respon
 
 // Answers leave while a client still reports.
 func TestReportsStream(t *testing.T) {
-	n := lookAt(t)
-	in, answer := reporting(t, n.url)
+	n := startHTTP(t)
+	in, answer := startReporting(t, n.url)
 	for _, l := range []string{"first", "second", "third"} {
 		got := make([]byte, len("? "+l+"\n"))
 		if _, err := io.ReadFull(answer.Body, got); err != nil || string(got) != "? "+l+"\n" {
@@ -134,9 +134,9 @@ func TestReportsStream(t *testing.T) {
 
 // The limits of clients hold for those that come over HTTP.
 func TestReportsLimits(t *testing.T) {
-	refused := func(n looked, why string) uint64 { return n.Health().Refused[why] }
+	refused := func(n httpNode, why string) uint64 { return n.Health().Refused[why] }
 	t.Run("lines a second", func(t *testing.T) {
-		n := lookAt(t, func(c *Config) { c.Limits.Rate = 3 })
+		n := startHTTP(t, func(c *Config) { c.Limits.Rate = 3 })
 		code, text, err := n.ask(t, "POST", "/api/v1/reports", strings.NewReader(strings.Repeat("x\n", 100)))
 		if code != 200 || text != "? x\n? x\n? x\n" || err == nil {
 			t.Errorf("%d %q %v", code, text, err)
@@ -146,17 +146,17 @@ func TestReportsLimits(t *testing.T) {
 		}
 	})
 	t.Run("time for a line", func(t *testing.T) {
-		n := lookAt(t, func(c *Config) { c.Limits.Line = time.Millisecond })
+		n := startHTTP(t, func(c *Config) { c.Limits.Line = time.Millisecond })
 		out, in := io.Pipe()
 		defer in.Close()
 		go func() { _, _ = io.WriteString(in, "half a line") }()
 		code, text, err := n.ask(t, "POST", "/api/v1/reports", out)
-		if code != 429 || err != nil || !strings.Contains(text, "a limit was hit") || refused(n, "line not completed in time") != 1 {
+		if code != 429 || err != nil || !strings.Contains(text, "because of a limit") || refused(n, "line not completed in time") != 1 {
 			t.Errorf("%d %q %v %v", code, text, err, n.Health().Refused)
 		}
 	})
 	t.Run("future and new clients", func(t *testing.T) {
-		n := lookAt(t, func(c *Config) { c.Limits.Future, c.Limits.NewClients = time.Hour, 2 })
+		n := startHTTP(t, func(c *Config) { c.Limits.Future, c.Limits.NewClients = time.Hour, 2 })
 		_, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 9000000000\nIAMAT a +1+2 1\nIAMAT b +1+2 1\n"))
 		_, more, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT c +1+2 1\nIAMAT a +1+2 2\n"))
 		if got, want := withoutSkew(text+more), "? IAMAT a +1+2 9000000000\nAT Goloman * a +1+2 1\n\nAT Goloman * b +1+2 1\n\n? IAMAT c +1+2 1\nAT Goloman * a +1+2 2\n\n"; got != want {
@@ -164,7 +164,7 @@ func TestReportsLimits(t *testing.T) {
 		}
 	})
 	t.Run("connections from an address", func(t *testing.T) {
-		n := lookAt(t, func(c *Config) { c.Limits.PerAddress = 1 })
+		n := startHTTP(t, func(c *Config) { c.Limits.PerAddress = 1 })
 		c := sessiontest.Dial(t, n.address)
 		c.Send("x\n")
 		c.Bytes(len("? x\n"))
@@ -174,7 +174,7 @@ func TestReportsLimits(t *testing.T) {
 		}
 	})
 	t.Run("bytes", func(t *testing.T) {
-		n := lookAt(t)
+		n := startHTTP(t)
 		code, text, err := n.ask(t, "POST", "/api/v1/reports", strings.NewReader(strings.Repeat("x", 16<<20+1)))
 		if code != 413 || err != nil || !strings.Contains(text, "send them in parts") {
 			t.Errorf("%d %q %v", code, text, err)
@@ -182,7 +182,7 @@ func TestReportsLimits(t *testing.T) {
 	})
 	t.Run("certificates", func(t *testing.T) {
 		ca := sessiontest.NewCA(t, "CA", nil)
-		n := lookAt(t, func(c *Config) { c.TLS = serverTLS(t, ca, ca) })
+		n := startHTTP(t, func(c *Config) { c.TLS = serverTLS(t, ca, ca) })
 		code, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 1\n"))
 		if code != 403 || !strings.Contains(text, "need a certificate") || n.Registry().Len() != 0 {
 			t.Errorf("%d %q, %d clients", code, text, n.Registry().Len())
@@ -192,8 +192,8 @@ func TestReportsLimits(t *testing.T) {
 
 // A node that ends answers what it has read, and waits for that.
 func TestReportsAtTheEnd(t *testing.T) {
-	n := lookAt(t)
-	in, answer := reporting(t, n.url)
+	n := startHTTP(t)
+	in, answer := startReporting(t, n.url)
 	n.stop()
 	if got, err := io.ReadAll(answer.Body); string(got) != "? first\n" || err == nil {
 		t.Errorf("%q, %v", got, err)
@@ -204,7 +204,7 @@ func TestReportsAtTheEnd(t *testing.T) {
 // A node that is not ready says what it lacks.
 func TestMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := New(Config{Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Bus: nobody{}, Log: zapNop})
+		n := New(Config{Name: "Goloman", Topology: starTopology(t, "Goloman", "Hands"), Bus: unreachableBus{}, Log: zapNop})
 		if got, want := n.Health().Missing, []string{"the bus: not yet connected"}; !slices.Equal(got, want) {
 			t.Errorf("at first %q, want %q", got, want)
 		}

@@ -151,7 +151,7 @@ func warnings(b testing.TB) *zap.Logger {
 // over loopback, 50 connections with 64 lines each on the way. An operation is a round of 64,000 lines at each of them.
 func BenchmarkSessions(b *testing.B) {
 	log := warnings(b)
-	herd, bare := newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil), newLoad(b, serveBare(b), nil)
+	herd, bare := newLoad(b, startTCP(b, func(c *Config) { c.Log = log }).address, nil), newLoad(b, serveBare(b), nil)
 	const batches = 20
 	var herdTime, bareTime time.Duration
 	rounds := 0
@@ -171,8 +171,8 @@ func BenchmarkSessionsTLS(b *testing.B) {
 	log := warnings(b)
 	ca := sessiontest.NewCA(b, "CA", nil)
 	server := serverTLS(b, ca)
-	plain := newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil)
-	secure := newLoad(b, alone(b, func(c *Config) { c.Log, c.TLS = log, server }).address, ca.Trust())
+	plain := newLoad(b, startTCP(b, func(c *Config) { c.Log = log }).address, nil)
+	secure := newLoad(b, startTCP(b, func(c *Config) { c.Log, c.TLS = log, server }).address, ca.Trust())
 	const batches = 20
 	var plainTime, secureTime time.Duration
 	rounds := 0
@@ -189,7 +189,7 @@ func BenchmarkSessionsTLS(b *testing.B) {
 // BenchmarkHandshake is what a client costs that comes with a certificate, both sides together, from connecting to its first reply.
 func BenchmarkHandshake(b *testing.B) {
 	ca := sessiontest.NewCA(b, "CA", nil)
-	n := alone(b, func(c *Config) { c.TLS, c.Log = serverTLS(b, ca, ca), warnings(b) })
+	n := startTCP(b, func(c *Config) { c.TLS, c.Log = serverTLS(b, ca, ca), warnings(b) })
 	config := ca.Trust(ca.Issue(b, []string{"kiwi"}))
 	for b.Loop() {
 		conn, err := tls.Dial("tcp", n.address, config)

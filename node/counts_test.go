@@ -9,8 +9,8 @@ import (
 func TestFloodIsCounted(t *testing.T) {
 	h, _ := campusOverNATS(t)
 	report := h.nodes["Hands"].iamat(t, "kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997")
-	h.settled(known(t, report))
-	h.told(8)
+	h.awaitContents(known(t, report))
+	h.awaitMessages(8)
 	h.stop()
 	var told, heard, old, duplicates uint64
 	for _, m := range h.nodes {

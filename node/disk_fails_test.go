@@ -22,7 +22,7 @@ import (
 func TestDiskFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newBlockingFinder(), p.on(t, false))
+		n := startAlone(t, newBlockingFinder(), p.on(t, false))
 		c := n.listener.Dial(t)
 		want := make(map[line.ClientID]string)
 		for episode := range 3 {
@@ -53,7 +53,7 @@ func TestDiskFails(t *testing.T) {
 		for range 3 {
 			all = append(all, "disk failed; going on from memory", "disk is well again; all that is known is on it")
 		}
-		if got := n.about("disk failed; going on from memory", "disk is well again; all that is known is on it", "disk does not keep up"); !slices.Equal(got, all) {
+		if got := n.logged("disk failed; going on from memory", "disk is well again; all that is known is on it", "disk does not keep up"); !slices.Equal(got, all) {
 			t.Errorf("logged %q", got)
 		}
 	})
@@ -62,7 +62,7 @@ func TestDiskFails(t *testing.T) {
 // config is that of a node on the platter.
 func (p *platter) config(t testing.TB, doors *sessiontest.Listener, always bool) Config {
 	c := Config{
-		Name: "Goloman", Topology: around(t, "Goloman"), Listener: doors, Bus: bustest.NewMemory().Dialer("Goloman"), Places: newBlockingFinder(),
+		Name: "Goloman", Topology: starTopology(t, "Goloman"), Listener: doors, Bus: bustest.NewMemory().Dialer("Goloman"), Places: newBlockingFinder(),
 		Limits: defaultLimits, Log: zap.NewNop(),
 	}
 	p.on(t, always)(&c)
@@ -180,7 +180,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 func TestDiskLags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newBlockingFinder(), p.on(t, false))
+		n := startAlone(t, newBlockingFinder(), p.on(t, false))
 		c := n.listener.Dial(t)
 		p.set(3*time.Second, nil)
 		for at := range 100 {

@@ -27,9 +27,9 @@ func BenchmarkDurable(b *testing.B) {
 	const batches = 60
 	names := []string{"none", "interval", "always"}
 	loads := []*load{
-		newLoad(b, alone(b, func(c *Config) { c.Log = log }).address, nil),
-		newLoad(b, alone(b, kept(false)).address, nil),
-		newLoad(b, alone(b, kept(true)).address, nil),
+		newLoad(b, startTCP(b, func(c *Config) { c.Log = log }).address, nil),
+		newLoad(b, startTCP(b, kept(false)).address, nil),
+		newLoad(b, startTCP(b, kept(true)).address, nil),
 	}
 	const lines = batches * loadPipeline * loadConns
 	rates, ratios := make([][]float64, len(loads)), make([][]float64, len(loads))
@@ -61,7 +61,7 @@ func BenchmarkSync(b *testing.B) {
 			b.Fatal(err)
 		}
 	}()
-	n := alone(b)
+	n := startTCP(b)
 	n.iamat(b, "kiwi +34.068930-118.445127 1")
 	r, _ := n.Registry().Get("kiwi")
 	text := []byte(r.String() + "\n")

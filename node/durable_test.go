@@ -122,7 +122,7 @@ func TestInterval(t *testing.T) {
 	for _, takes := range []time.Duration{0, 5 * time.Millisecond, 45 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlatter()
-			n := lonely(t, newBlockingFinder(), p.on(t, false))
+			n := startAlone(t, newBlockingFinder(), p.on(t, false))
 			p.set(takes, nil)
 			c := n.listener.Dial(t)
 			rnd := rand.New(rand.NewPCG(uint64(takes), 0))
@@ -159,8 +159,8 @@ func TestAlways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		m := bustest.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, true))
-		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
+		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, true))
+		hands := dialBus(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		p.set(20*time.Millisecond, nil)
 		c := n.listener.Dial(t)
 		told := func(text string) {
@@ -195,7 +195,7 @@ func TestAlways(t *testing.T) {
 }
 
 // held returns what a node holds of a client.
-func (f *fake) held(client string) string {
+func (f *testNode) held(client string) string {
 	r, _ := f.Registry().Get(line.ClientID(client))
 	return r.String()
 }
@@ -210,7 +210,7 @@ func (deaf) Fault(error)         {}
 func TestGroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newBlockingFinder(), p.on(t, true))
+		n := startAlone(t, newBlockingFinder(), p.on(t, true))
 		p.set(20*time.Millisecond, nil)
 		began := time.Now()
 		var clients sync.WaitGroup
@@ -247,13 +247,13 @@ func TestGroupCommit(t *testing.T) {
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		first := lonely(t, newBlockingFinder(), p.on(t, false))
+		first := startAlone(t, newBlockingFinder(), p.on(t, false))
 		want := report(t, first.listener.Dial(t), "kiwi", 7)
 		first.stop()
 
 		m := bustest.NewMemory()
-		second := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, false))
-		hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
+		second := startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), p.on(t, false))
+		dialBus(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		if got := second.held("kiwi"); got != want {
 			t.Errorf("holds %q, want %q", got, want)
 		}
@@ -275,7 +275,7 @@ func TestRestart(t *testing.T) {
 func TestForgottenOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		n := startAlone(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
 		c := n.listener.Dial(t)
 		report(t, c, "old", 1)
 		time.Sleep(30 * time.Minute)
@@ -303,7 +303,7 @@ func TestForgottenWhileAway(t *testing.T) {
 		if err := errors.Join(s.Write([]byte("Goloman +0.000000000 old "+place+" 1\n")), s.Close()); err != nil {
 			t.Fatal(err)
 		}
-		lonely(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
+		startAlone(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
 		time.Sleep(2 * diskForget)
 		if got := p.survivors(t); len(got) > 0 {
 			t.Errorf("on disk is %q", got)

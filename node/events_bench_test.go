@@ -78,7 +78,7 @@ func BenchmarkWatched(b *testing.B) {
 // taking the message costs.
 func BenchmarkClosed(b *testing.B) {
 	const messages = 1000
-	n := New(Config{Name: "Goloman", Topology: around(b, "Goloman", "Hands"), Limits: defaultLimits, Log: warnings(b)})
+	n := New(Config{Name: "Goloman", Topology: starTopology(b, "Goloman", "Hands"), Limits: defaultLimits, Log: warnings(b)})
 	reports := make([]line.Report, 1)
 	m := bus.Message{Kind: subject.Propagate, From: "Hands"}
 	var all, hook time.Duration

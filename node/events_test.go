@@ -50,14 +50,14 @@ func watch(t testing.TB, l *sessiontest.Listener, query string) (code int, next 
 	return answer.StatusCode, next, func() { _ = answer.Body.Close() }
 }
 
-// lookedAt runs Goloman and Hands, who are neighbours, and lets both be looked at.
-func lookedAt(t *testing.T) (m *bustest.Memory, goloman, hands *fake, looks [2]*sessiontest.Listener) {
+// startWatched runs Goloman and Hands, who are neighbours, and lets both be looked at.
+func startWatched(t *testing.T) (m *bustest.Memory, goloman, hands *testNode, looks [2]*sessiontest.Listener) {
 	m, looks = bustest.NewMemory(), [2]*sessiontest.Listener{sessiontest.NewListener(), sessiontest.NewListener()}
 	adjust := func(l net.Listener) func(*Config) {
 		return func(c *Config) { c.HTTP, c.HerdName, c.Version, c.Status.Open = l, "herd", "1", true }
 	}
-	goloman = startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), nil, adjust(looks[0]))
-	hands = startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), nil, adjust(looks[1]))
+	goloman = startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), nil, adjust(looks[0]))
+	hands = startNode(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), nil, adjust(looks[1]))
 	time.Sleep(2 * time.Second) // both have heard each other
 	return m, goloman, hands, looks
 }
@@ -65,7 +65,7 @@ func lookedAt(t *testing.T) (m *bustest.Memory, goloman, hands *fake, looks [2]*
 // What a client says shows at its node and at the neighbour, on the link between them from both ends.
 func TestEventsOverHTTP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, goloman, hands, looks := lookedAt(t)
+		m, goloman, hands, looks := startWatched(t)
 		_, here, stop := watch(t, looks[0], "?client=k%FF")
 		defer stop()
 		_, there, stop2 := watch(t, looks[1], "")
@@ -110,7 +110,7 @@ func TestEventsOverHTTP(t *testing.T) {
 		}
 
 		// Another topology is told of, and the last viewer leaves nothing behind.
-		goloman.Relink(around(t, "Goloman", "Hands", "Welsh"))
+		goloman.Relink(starTopology(t, "Goloman", "Hands", "Welsh"))
 		if got := here("hello"); !strings.Contains(got, `"links":[["Goloman","Hands"],["Goloman","Welsh"]]`) {
 			t.Errorf("then comes %q", got)
 		}
@@ -133,7 +133,7 @@ func TestEventsOverHTTP(t *testing.T) {
 // A stream lasts; who takes nothing of one is cut off after 10 s, and who is one too many is told so.
 func TestViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, goloman, _, looks := lookedAt(t)
+		_, goloman, _, looks := startWatched(t)
 		stuck := looks[0].Dial(t)
 		stuck.Send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		synctest.Wait()

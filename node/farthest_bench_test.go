@@ -113,8 +113,8 @@ func relays(b *testing.B, s *bus.Server, taken func(payload []byte, at time.Time
 			b.Fatal(err)
 		}
 	}
-	hear(b, overseen{s.Dialer(farthest[last]), taken}, deaf{}, farthest[last-1])
-	return hear(b, s.Dialer(farthest[0]), deaf{})
+	dialBus(b, overseen{s.Dialer(farthest[last]), taken}, deaf{}, farthest[last-1])
+	return dialBus(b, s.Dialer(farthest[0]), deaf{})
 }
 
 // BenchmarkFarthest is the way of a report over three links of the campus in one process, from its acknowledgement until the farthest

@@ -35,7 +35,7 @@ type state struct {
 	clients int
 }
 
-func (m *member) engineDigest() (s state) {
+func (m *tcpNode) engineDigest() (s state) {
 	s.sum, s.clients = m.Registry().Digest()
 	return s
 }
@@ -88,16 +88,16 @@ func BenchmarkFive(b *testing.B) {
 	log := warnings(b)
 	quiet := func(c *Config) { c.Log = log }
 	five := overNATS(b, campus(b), quiet)
-	one := alone(b, quiet)
+	one := startTCP(b, quiet)
 	single, all := newLoad(b, one.address, nil), newLoadOn(b, five.addresses(), nil)
 	single.round(b, 0, fiveBatches) // all clients are known before anything is measured
 	five.converge(b, all, 0)
 	var ratios, rates []float64
 	for round := 1; b.Loop(); round++ {
-		alone := single.round(b, round*fiveBatches, fiveBatches)
+		startTCP := single.round(b, round*fiveBatches, fiveBatches)
 		took := five.converge(b, all, round)
 		rates = append(rates, requests/took.Seconds())
-		ratios = append(ratios, alone.Seconds()/took.Seconds())
+		ratios = append(ratios, startTCP.Seconds()/took.Seconds())
 	}
 	told, conflated := five.conflated()
 	b.ReportMetric(median(rates), "five-reports/s")

@@ -54,10 +54,10 @@ func known(t testing.TB, reports ...string) map[line.ClientID]string {
 	return held
 }
 
-// told waits until the nodes have taken so many messages.
-func (h *herd) told(messages int) {
+// awaitMessages waits until the nodes have taken so many messages.
+func (h *herd) awaitMessages(messages int) {
 	h.t.Helper()
-	h.until(fmt.Sprint(messages, " messages"), func() bool {
+	h.await(fmt.Sprint(messages, " messages"), func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return h.messages >= messages
@@ -79,8 +79,8 @@ func TestAllConverge(t *testing.T) {
 	if !strings.HasPrefix(report, "Hands +") || h.topo.Hops("Hands", "Welsh") != 3 {
 		t.Fatalf("report %q", report)
 	}
-	h.settled(known(t, report))
-	h.told(8)
+	h.awaitContents(known(t, report))
+	h.awaitMessages(8)
 	for _, n := range h.topo.Nodes() {
 		c := sessiontest.Dial(t, h.nodes[n].address)
 		c.Send("WHATSAT kiwi.cs.ucla.edu 10 5\n")
@@ -104,7 +104,7 @@ func TestAllConverge(t *testing.T) {
 	if h.messages != 8 {
 		t.Errorf("%d messages between nodes, want 8", h.messages)
 	}
-	h.settled(known(t, report))
+	h.awaitContents(known(t, report))
 }
 
 // An observer without credentials sees each of the eight hops, on its link's subject.
@@ -121,8 +121,8 @@ func TestObserverSeesFlood(t *testing.T) {
 	}
 	flush(t, nc)
 	report := h.nodes["Goloman"].iamat(t, "kiwi +34.068930-118.445127 1520023934")
-	h.settled(known(t, report))
-	h.told(8)
+	h.awaitContents(known(t, report))
+	h.awaitMessages(8)
 	h.stop()
 	flush(t, nc)
 	hops := make(map[string]string)
@@ -168,8 +168,8 @@ func TestForgersAreNotHeard(t *testing.T) {
 	}
 	// Welsh, with its own key, speaks to one that is not its neighbour, and in another's name to one that is.
 	h.nodes["Welsh"].stop()
-	k := &warden{make(chan error, 10)}
-	welsh := hear(t, s.Dialer("Welsh"), k, "Holiday")
+	k := &faultRecorder{make(chan error, 10)}
+	welsh := dialBus(t, s.Dialer("Welsh"), k, "Holiday")
 	for _, to := range []string{"Goloman", "Holiday"} {
 		if err := welsh.Publish(to, bus.Message{Kind: subject.Propagate, Payload: []byte(forged)}); err != nil {
 			t.Fatal(err)
@@ -178,7 +178,7 @@ func TestForgersAreNotHeard(t *testing.T) {
 	if err := <-k.troubles; !strings.Contains(err.Error(), "herd.propagate.Welsh.Goloman") {
 		t.Errorf("Welsh is told %v", err)
 	}
-	h.until("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another's name"] == 1 })
+	h.await("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another's name"] == 1 })
 	for n, m := range h.nodes {
 		if m.Registry().Len() != 0 {
 			t.Errorf("%s believes a forger: %v", n, m.contents())
@@ -186,29 +186,29 @@ func TestForgersAreNotHeard(t *testing.T) {
 	}
 }
 
-// warden is a Handler that passes troubles on.
-type warden struct{ troubles chan error }
+// faultRecorder is a Handler that passes troubles on.
+type faultRecorder struct{ troubles chan error }
 
-func (*warden) Receive(bus.Message) {}
-func (w *warden) Fault(err error)   { w.troubles <- err }
+func (*faultRecorder) Receive(bus.Message) {}
+func (w *faultRecorder) Fault(err error)   { w.troubles <- err }
 
-// parted is a Dialer whose node is not heard by some others while a wall stands.
-type parted struct {
+// partitionedDialer is a Dialer whose node is not heard by some others while a wall stands.
+type partitionedDialer struct {
 	bus.Dialer
 	stands func(to string) bool
 }
 
-type partedConn struct {
+type partitionedConn struct {
 	bus.Conn
 	stands func(to string) bool
 }
 
-func (d parted) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+func (d partitionedDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	c, err := d.Dialer.Dial(ctx, h)
-	return partedConn{c, d.stands}, err
+	return partitionedConn{c, d.stands}, err
 }
 
-func (c partedConn) Publish(to string, m bus.Message) error {
+func (c partitionedConn) Publish(to string, m bus.Message) error {
 	if c.stands(to) {
 		return nil
 	}
@@ -222,7 +222,7 @@ func TestCutOffPair(t *testing.T) {
 	pair := map[string]bool{"Holiday": true, "Welsh": true}
 	wall := make(chan struct{}) // closed when it stands
 	h := newHerd(t, topo).startAll(func(name string) bus.Dialer {
-		return parted{s.Dialer(name), func(to string) bool {
+		return partitionedDialer{s.Dialer(name), func(to string) bool {
 			select {
 			case <-wall:
 				return pair[name] != pair[to]
@@ -232,32 +232,32 @@ func TestCutOffPair(t *testing.T) {
 		}}
 	})
 	old := h.nodes["Welsh"].iamat(t, "kiwi +1.0-1.0 1000")
-	h.settled(known(t, old))
+	h.awaitContents(known(t, old))
 	close(wall)
 	newer := h.nodes["Goloman"].iamat(t, "kiwi +2.0-2.0 2000")
-	h.settled(known(t, newer), "Goloman", "Hands", "Wilkes")
+	h.awaitContents(known(t, newer), "Goloman", "Hands", "Wilkes")
 	other := h.nodes["Welsh"].iamat(t, "emu +3.0-3.0 3000")
-	h.settled(known(t, old, other), "Welsh", "Holiday")
+	h.awaitContents(known(t, old, other), "Welsh", "Holiday")
 	h.stop()
-	h.settled(known(t, newer), "Goloman", "Hands", "Wilkes")
-	h.settled(known(t, old, other), "Welsh", "Holiday")
+	h.awaitContents(known(t, newer), "Goloman", "Hands", "Wilkes")
+	h.awaitContents(known(t, old, other), "Welsh", "Holiday")
 }
 
 // A node that has ended is missed by nobody: the others learn what the topology lets them.
 func TestNodeStops(t *testing.T) {
 	h, _ := campusOverNATS(t)
 	before := h.nodes["Goloman"].iamat(t, "kiwi +1.0-1.0 1000")
-	h.settled(known(t, before))
+	h.awaitContents(known(t, before))
 	h.nodes["Holiday"].stop() // behind it Welsh is alone
 	after := h.nodes["Wilkes"].iamat(t, "kiwi +2.0-2.0 2000")
-	h.settled(known(t, after), "Goloman", "Hands", "Wilkes")
+	h.awaitContents(known(t, after), "Goloman", "Hands", "Wilkes")
 	h.stop()
-	h.settled(known(t, before), "Holiday", "Welsh")
-	h.settled(known(t, after), "Goloman", "Hands", "Wilkes")
+	h.awaitContents(known(t, before), "Holiday", "Welsh")
+	h.awaitContents(known(t, after), "Goloman", "Hands", "Wilkes")
 }
 
-// gated is a Dialer whose node publishes nothing before a gate opens.
-type gated struct {
+// gatedDialer is a Dialer whose node publishes nothing before a gate opens.
+type gatedDialer struct {
 	bus.Dialer
 	gate <-chan struct{}
 }
@@ -267,7 +267,7 @@ type gatedConn struct {
 	gate <-chan struct{}
 }
 
-func (d gated) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+func (d gatedDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	c, err := d.Dialer.Dial(ctx, h)
 	return gatedConn{c, d.gate}, err
 }
@@ -282,7 +282,7 @@ func TestSameTimeAtTwoServers(t *testing.T) {
 	topo := campus(t)
 	s := startServer(t, topo)
 	gate := make(chan struct{})
-	h := newHerd(t, topo).startAll(func(name string) bus.Dialer { return gated{s.Dialer(name), gate} })
+	h := newHerd(t, topo).startAll(func(name string) bus.Dialer { return gatedDialer{s.Dialer(name), gate} })
 	var greater []string
 	for i := range 50 {
 		client := fmt.Sprint("twin", i)
@@ -294,7 +294,7 @@ func TestSameTimeAtTwoServers(t *testing.T) {
 		}
 	}
 	close(gate)
-	h.settled(known(t, greater...))
+	h.awaitContents(known(t, greater...))
 	h.stop()
-	h.settled(known(t, greater...))
+	h.awaitContents(known(t, greater...))
 }

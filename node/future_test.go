@@ -19,8 +19,8 @@ import (
 func TestFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), func(c *Config) { c.Limits.Future = time.Minute })
-		hands := hear(t, m.Dialer("Hands"), deaf{}, "Goloman")
+		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), func(c *Config) { c.Limits.Future = time.Minute })
+		hands := dialBus(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		c := n.listener.Dial(t)
 		say := func(at string) string {
 			l := "IAMAT kiwi " + place + " " + at + "\n"

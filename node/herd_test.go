@@ -65,13 +65,13 @@ func campus(t testing.TB) *topology.Topology {
 type herd struct {
 	t        testing.TB
 	topo     *topology.Topology
-	nodes    map[line.NodeName]*member
+	nodes    map[line.NodeName]*tcpNode
 	mu       sync.Mutex
 	messages int // taken in, by all nodes
 	activity chan struct{}
 }
 
-type member struct {
+type tcpNode struct {
 	*Node
 	address string
 	trust   *tls.Config // of clients, if the node takes TLS
@@ -79,25 +79,25 @@ type member struct {
 }
 
 func newHerd(t testing.TB, topo *topology.Topology) *herd {
-	return &herd{t: t, topo: topo, nodes: make(map[line.NodeName]*member), activity: make(chan struct{}, 1)}
+	return &herd{t: t, topo: topo, nodes: make(map[line.NodeName]*tcpNode), activity: make(chan struct{}, 1)}
 }
 
-// tap is a Dialer that tells the herd what its node has taken in.
-type tap struct {
+// countingDialer is a Dialer that tells the herd what its node has taken in.
+type countingDialer struct {
 	bus.Dialer
 	herd *herd
 }
 
-func (d tap) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
-	return d.Dialer.Dial(ctx, tapped{h, d.herd})
+func (d countingDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	return d.Dialer.Dial(ctx, countingHandler{h, d.herd})
 }
 
-type tapped struct {
+type countingHandler struct {
 	bus.Handler
 	herd *herd
 }
 
-func (h tapped) Receive(m bus.Message) {
+func (h countingHandler) Receive(m bus.Message) {
 	h.Handler.Receive(m)
 	if m.Kind == subject.Propagate {
 		h.herd.mu.Lock()
@@ -110,8 +110,8 @@ func (h tapped) Receive(m bus.Message) {
 	}
 }
 
-// until waits for a condition that becomes true by a message being taken in.
-func (h *herd) until(what string, condition func() bool) {
+// await waits for a condition that becomes true by a message being taken in.
+func (h *herd) await(what string, condition func() bool) {
 	h.t.Helper()
 	for !condition() {
 		select {
@@ -123,20 +123,20 @@ func (h *herd) until(what string, condition func() bool) {
 }
 
 // start runs a node.
-func (h *herd) start(name line.NodeName, dialer bus.Dialer, adjust ...func(*Config)) *member {
+func (h *herd) start(name line.NodeName, dialer bus.Dialer, adjust ...func(*Config)) *tcpNode {
 	h.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	c := Config{
-		Name: name, Topology: h.topo, Listener: l, Bus: tap{dialer, h}, CatchUp: time.Minute,
+		Name: name, Topology: h.topo, Listener: l, Bus: countingDialer{dialer, h}, CatchUp: time.Minute,
 		Places: world(), Limits: defaultLimits, Log: zap.NewNop(),
 	}
 	for _, a := range adjust {
 		a(&c)
 	}
-	m := &member{Node: New(c), address: c.Listener.Addr().String()}
+	m := &tcpNode{Node: New(c), address: c.Listener.Addr().String()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
@@ -163,8 +163,8 @@ func (h *herd) startAll(dialer func(name string) bus.Dialer, adjust ...func(*Con
 	return h
 }
 
-// alone runs one node without neighbours.
-func alone(t testing.TB, adjust ...func(*Config)) *member {
+// startTCP runs one node without neighbours.
+func startTCP(t testing.TB, adjust ...func(*Config)) *tcpNode {
 	t.Helper()
 	topo, err := topology.New([]line.NodeName{"Goloman"}, nil)
 	if err != nil {
@@ -181,8 +181,8 @@ func memory(topo *topology.Topology) (*bustest.Memory, func(name string) bus.Dia
 	return m, func(name string) bus.Dialer { return m.Dialer(name) }
 }
 
-// hear connects a node that is none, for the test.
-func hear(t testing.TB, d bus.Dialer, h bus.Handler, neighbours ...string) bus.Conn {
+// dialBus connects a node that is none, for the test.
+func dialBus(t testing.TB, d bus.Dialer, h bus.Handler, neighbours ...string) bus.Conn {
 	t.Helper()
 	c, err := d.Dial(t.Context(), h)
 	if err != nil {
@@ -207,7 +207,7 @@ func neighbours(topo *topology.Topology) map[string][]string {
 }
 
 // contents returns what a node knows, as text by client.
-func (m *member) contents() map[line.ClientID]string {
+func (m *tcpNode) contents() map[line.ClientID]string {
 	held := make(map[line.ClientID]string)
 	for r := range m.Registry().All() {
 		held[r.Client()] = r.String()
@@ -215,19 +215,19 @@ func (m *member) contents() map[line.ClientID]string {
 	return held
 }
 
-// settled waits until the named nodes, or all, hold just these reports.
-func (h *herd) settled(want map[line.ClientID]string, names ...line.NodeName) {
+// awaitContents waits until the named nodes, or all, hold just these reports.
+func (h *herd) awaitContents(want map[line.ClientID]string, names ...line.NodeName) {
 	h.t.Helper()
 	if len(names) == 0 {
 		names = h.topo.Nodes()
 	}
 	for _, n := range names {
-		h.until(string(n)+" knows all", func() bool { return maps.Equal(h.nodes[n].contents(), want) })
+		h.await(string(n)+" knows all", func() bool { return maps.Equal(h.nodes[n].contents(), want) })
 	}
 }
 
 // dial connects to the node in the way it wants.
-func (m *member) dial(t testing.TB) *sessiontest.Client {
+func (m *tcpNode) dial(t testing.TB) *sessiontest.Client {
 	t.Helper()
 	if m.trust != nil {
 		c, err := sessiontest.DialTLS(t, m.address, m.trust)
@@ -240,7 +240,7 @@ func (m *member) dial(t testing.TB) *sessiontest.Client {
 }
 
 // iamat has a node take a report, and returns it as the node tells it.
-func (m *member) iamat(t testing.TB, operands string) string {
+func (m *tcpNode) iamat(t testing.TB, operands string) string {
 	t.Helper()
 	c := m.dial(t)
 	defer func() { _ = c.Conn.Close() }()

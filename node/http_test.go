@@ -18,7 +18,7 @@ func TestHealthOverHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := alone(t, func(c *Config) { c.HTTP = l })
+	n := startTCP(t, func(c *Config) { c.HTTP = l })
 	c := sessiontest.Dial(t, n.address)
 	c.Send(example + "junk\n")
 	c.Paragraph()
@@ -50,7 +50,7 @@ func TestHealthOverHTTP(t *testing.T) {
 func TestHTTPFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := &net.OpError{Op: "accept", Err: net.UnknownNetworkError("broken")}
-		n := New(Config{Topology: around(t, "Goloman"), Listener: sessiontest.NewListener(), HTTP: failingListener{sessiontest.NewListener(), broken}, Bus: nobody{}, Log: zapNop})
+		n := New(Config{Topology: starTopology(t, "Goloman"), Listener: sessiontest.NewListener(), HTTP: failingListener{sessiontest.NewListener(), broken}, Bus: unreachableBus{}, Log: zapNop})
 		if err := n.Run(t.Context()); err != broken {
 			t.Errorf("ended with %v", err)
 		}

@@ -22,15 +22,15 @@ import (
 
 var zapNop = zap.NewNop()
 
-// nobody is a bus that is always away.
-type nobody struct{}
+// unreachableBus is a bus that is always away.
+type unreachableBus struct{}
 
-func (nobody) Dial(context.Context, bus.Handler) (bus.Conn, error) {
+func (unreachableBus) Dial(context.Context, bus.Handler) (bus.Conn, error) {
 	return nil, errors.New("nobody there")
 }
 
-// catchesUp has a node try to catch up before it is ready.
-func catchesUp(c *Config) { c.CatchUp = time.Minute }
+// withCatchUp has a node try to catch up before it is ready.
+func withCatchUp(c *Config) { c.CatchUp = time.Minute }
 
 // A node whose bus is away is ready after a while, answers, and joins when the bus appears: what it took in meanwhile is pulled.
 func TestBusAway(t *testing.T) {
@@ -38,11 +38,11 @@ func TestBusAway(t *testing.T) {
 		m := bustest.NewMemory()
 		m.Disconnect("Goloman")
 		began := time.Now()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), catchesUp)
+		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), withCatchUp)
 		if got := time.Since(began); got != readyTime {
 			t.Errorf("ready after %s", got)
 		}
-		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
+		hands := startNode(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
 		c := n.listener.Dial(t)
 		go c.Send("IAMAT k " + place + " 1\n")
 		if got := c.Line(); !strings.HasPrefix(got, "AT Goloman ") {
@@ -52,7 +52,7 @@ func TestBusAway(t *testing.T) {
 			t.Errorf("health %+v", h)
 		}
 		<-time.After(time.Minute)
-		if got := n.about("bus away"); len(got) != 1 {
+		if got := n.logged("bus away"); len(got) != 1 {
 			t.Errorf("in a minute %d entries about one cause", len(got))
 		}
 		m.Reconnect("Goloman")
@@ -68,10 +68,10 @@ func TestBusAway(t *testing.T) {
 func TestReadyAfterLongLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := Config{
-			Name: "Goloman", Topology: around(t, "Goloman", "Hands"), Listener: sessiontest.NewListener(), Bus: bustest.NewMemory().Dialer("Goloman"),
+			Name: "Goloman", Topology: starTopology(t, "Goloman", "Hands"), Listener: sessiontest.NewListener(), Bus: bustest.NewMemory().Dialer("Goloman"),
 			Places: newBlockingFinder(), Limits: defaultLimits, Log: zap.NewNop(),
 		}
-		catchesUp(&c)
+		withCatchUp(&c)
 		n := New(c)
 		time.Sleep(2 * c.CatchUp)
 		ctx, stop := context.WithCancel(context.Background())
@@ -93,8 +93,8 @@ func TestReadyAfterLongLoad(t *testing.T) {
 func TestBadMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder())
-		hands := hear(t, m.Dialer("Hands"), new(keeper), "Goloman")
+		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder())
+		hands := dialBus(t, m.Dialer("Hands"), new(messageRecorder), "Goloman")
 		good := "PROPAGATE Hands Nowhere +1.000000000 k +1-1 1"
 		for _, msg := range []struct {
 			kind    subject.Kind
@@ -131,18 +131,18 @@ func TestBadMessages(t *testing.T) {
 	})
 }
 
-// keeper is a Handler that keeps what it gets.
-type keeper struct{ messages []bus.Message }
+// messageRecorder is a Handler that keeps what it gets.
+type messageRecorder struct{ messages []bus.Message }
 
-func (k *keeper) Receive(m bus.Message) { k.messages = append(k.messages, m) }
-func (k *keeper) Fault(error)           {}
+func (k *messageRecorder) Receive(m bus.Message) { k.messages = append(k.messages, m) }
+func (k *messageRecorder) Fault(error)           {}
 
 // What has piled up leaves in messages of at most 256 reports and 32 KiB, that is lines and nothing else.
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
 		gate := make(chan struct{})
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newBlockingFinder())
+		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, gatedDialer{m.Dialer("Goloman"), gate}, newBlockingFinder())
 		c := n.listener.Dial(t)
 		var lines strings.Builder
 		for i := range 600 {
@@ -155,8 +155,8 @@ func TestBatches(t *testing.T) {
 		for range 2 * 700 {
 			c.Line()
 		}
-		var k keeper
-		hands := hear(t, m.Dialer("Hands"), &k, "Goloman")
+		var k messageRecorder
+		hands := dialBus(t, m.Dialer("Hands"), &k, "Goloman")
 		close(gate)
 		<-time.After(2 * time.Second)
 		hands.Close()
@@ -195,8 +195,8 @@ func TestStopTellsNeighbours(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := bustest.NewMemory()
 			gate := make(chan struct{})
-			n := startFake(t, "Goloman", []line.NodeName{"Hands"}, gated{m.Dialer("Goloman"), gate}, newBlockingFinder())
-			hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
+			n := startNode(t, "Goloman", []line.NodeName{"Hands"}, gatedDialer{m.Dialer("Goloman"), gate}, newBlockingFinder())
+			hands := startNode(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
 			c := n.listener.Dial(t)
 			for _, client := range []string{"first", "last"} {
 				go c.Send("IAMAT " + client + " " + place + " 1\n")
@@ -224,27 +224,27 @@ func TestStopTellsNeighbours(t *testing.T) {
 			synctest.Wait() // the node's time is up at this instant as well: the gate opens when it has noticed
 			close(gate)
 			<-stopped
-			if got := n.about("stopping with reports not sent"); len(got) != 1 || time.Since(began) != drainTime {
+			if got := n.logged("stopping with reports not sent"); len(got) != 1 || time.Since(began) != drainTime {
 				t.Errorf("after %s: %q", time.Since(began), got)
 			}
 		})
 	}
 }
 
-// flimsy is a Dialer whose first connection publishes nothing, and does not end by itself either.
-type flimsy struct {
+// failingDialer is a Dialer whose first connection publishes nothing, and does not end by itself either.
+type failingDialer struct {
 	bus.Dialer
 	dials int
 }
 
-type flimsyConn struct{ bus.Conn }
+type failingConn struct{ bus.Conn }
 
-func (flimsyConn) Publish(string, bus.Message) error { return errors.New("broken") }
+func (failingConn) Publish(string, bus.Message) error { return errors.New("broken") }
 
-func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+func (d *failingDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	c, err := d.Dialer.Dial(ctx, h)
 	if d.dials++; err == nil && d.dials == 1 {
-		c = flimsyConn{c}
+		c = failingConn{c}
 	}
 	return c, err
 }
@@ -253,16 +253,16 @@ func (d *flimsy) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 func TestPublishFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
-		d := &flimsy{Dialer: m.Dialer("Goloman")}
-		hands := startFake(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
-		n := startFake(t, "Goloman", []line.NodeName{"Hands"}, d, newBlockingFinder())
+		d := &failingDialer{Dialer: m.Dialer("Goloman")}
+		hands := startNode(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), newBlockingFinder())
+		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, d, newBlockingFinder())
 		c := n.listener.Dial(t)
 		go c.Send("IAMAT k " + place + " 1\n")
 		c.Line()
 		c.Line()
 		<-time.After(time.Second)
 		synctest.Wait()
-		if _, ok := hands.Registry().Get("k"); !ok || d.dials != 2 || len(n.about("not published")) != 1 || len(n.about("bus away")) != 1 {
+		if _, ok := hands.Registry().Get("k"); !ok || d.dials != 2 || len(n.logged("not published")) != 1 || len(n.logged("bus away")) != 1 {
 			t.Errorf("Hands knows it: %v, after %d dials; log %q", ok, d.dials, n.entries())
 		}
 	})

@@ -32,7 +32,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add("", "", "")
 	f.Fuzz(func(t *testing.T, from, kind, payload string) {
 		n := New(Config{
-			Name: "Goloman", Topology: around(t, "Goloman", "Hands", "Holiday"), Limits: admit.Limits{Queue: 1 << 16}, Log: zap.NewNop(),
+			Name: "Goloman", Topology: starTopology(t, "Goloman", "Hands", "Holiday"), Limits: admit.Limits{Queue: 1 << 16}, Log: zap.NewNop(),
 		})
 		n.engine.Connect(time.Now())
 		n.Receive(bus.Message{From: from, Kind: subject.Kind(kind), Payload: []byte(payload)})

@@ -12,39 +12,39 @@ import (
 	"herd/bus/subject"
 )
 
-// wires is what lies between nodes and a bus of any kind: each way from one node to another takes its time, and can be cut, held,
-// stalled, and made to lose, double or change messages; nodes can be unplugged. So the same faults happen on every bus.
-type wires struct {
+// network lies between nodes and a bus of any kind: each route from one node to another has a latency, and can be cut, held,
+// stalled, and made to drop, duplicate or change messages; nodes can be disconnected. So the same faults happen on every bus.
+type network struct {
 	mu      sync.Mutex
-	lanes   map[[2]string]*lane
-	sockets map[string]*socket // by label of a node: two nodes may have one name
+	routes  map[[2]string]*route
+	sockets map[string]*socket // by label of a node, since two nodes may have one name
 
-	began time.Time // of the record
-	said  []said    // all that was published
+	started time.Time     // when the record of what is sent starts
+	sent    []sentMessage // all that was published
 }
 
-// lane is one way. The bus gets its messages in the order in which they were published.
-type lane struct {
-	mu    sync.Mutex
-	least time.Duration // that it takes to get through: another one for each way, so that little happens at the same moment
-	takes time.Duration
+// route is the way from one node to another. The bus gets its messages in the order in which they were published.
+type route struct {
+	mu         sync.Mutex
+	minLatency time.Duration // different for each route, so that little happens at the same instant
+	latency    time.Duration // of now
 
-	passed int // messages: each takes another microsecond, so that none comes just when an answer to one before it is due
-	cut    bool
-	hold   bool
-	lose   map[subject.Kind]int // of the next ones; -1 is all
-	twice  map[subject.Kind]bool
-	edit   *strings.Replacer    // of heartbeats, or nil
-	more   string               // that is appended to heartbeats
-	under  []flying             // way, in order
-	stall  chan struct{}        // nil, or closed when publishing goes on
-	count  map[subject.Kind]int // published
+	passed     int // messages so far: each takes another microsecond, so that none arrives just when an answer to one before it is due
+	cut        bool
+	hold       bool
+	drops      map[subject.Kind]int // how many of the next ones; -1 is all
+	duplicated map[subject.Kind]bool
+	edit       *strings.Replacer    // of heartbeats, or nil
+	more       string               // that is appended to heartbeats
+	inFlight   []inFlightMessage    // in the order in which they were published
+	stall      chan struct{}        // nil, or closed when publishing goes on
+	count      map[subject.Kind]int // published
 }
 
-// flying is a message under way to a connection.
-type flying struct {
+// inFlightMessage is a message on its way to a connection.
+type inFlightMessage struct {
 	bus.Message
-	to   wiredHandler
+	to   networkHandler
 	held bool
 }
 
@@ -54,40 +54,40 @@ type socket struct {
 	conn bus.Conn
 }
 
-func newWires() *wires {
-	return &wires{began: time.Now(), lanes: make(map[[2]string]*lane), sockets: make(map[string]*socket)}
+func newNetwork() *network {
+	return &network{started: time.Now(), routes: make(map[[2]string]*route), sockets: make(map[string]*socket)}
 }
 
 // record keeps what is published, now.
-func (w *wires) record(m said) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	m.at = time.Since(w.began)
-	w.said = append(w.said, m)
+func (n *network) record(m sentMessage) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m.at = time.Since(n.started)
+	n.sent = append(n.sent, m)
 }
 
 // recorded returns what was published.
-func (w *wires) recorded() []said {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.said)
+func (n *network) recorded() []sentMessage {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.sent)
 }
 
-// lay makes a way.
-func (w *wires) lay(from, to string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	least := time.Millisecond + time.Duration(len(w.lanes))*17*time.Microsecond
-	w.lanes[[2]string{from, to}] = &lane{
-		least: least, takes: least, lose: make(map[subject.Kind]int), twice: make(map[subject.Kind]bool), count: make(map[subject.Kind]int),
+// addRoute adds a route.
+func (n *network) addRoute(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	minLatency := time.Millisecond + time.Duration(len(n.routes))*17*time.Microsecond
+	n.routes[[2]string{from, to}] = &route{
+		minLatency: minLatency, latency: minLatency, drops: make(map[subject.Kind]int), duplicated: make(map[subject.Kind]bool), count: make(map[subject.Kind]int),
 	}
 }
 
-// on changes a way.
-func (w *wires) on(from, to string, change func(*lane)) bool {
-	w.mu.Lock()
-	one := w.lanes[[2]string{from, to}]
-	w.mu.Unlock()
+// on changes a route, and reports whether there is one.
+func (n *network) on(from, to string, change func(*route)) bool {
+	n.mu.Lock()
+	one := n.routes[[2]string{from, to}]
+	n.mu.Unlock()
 	if one == nil {
 		return false
 	}
@@ -97,51 +97,51 @@ func (w *wires) on(from, to string, change func(*lane)) bool {
 	return true
 }
 
-func (w *wires) socket(label string) *socket {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.sockets[label] == nil {
-		w.sockets[label] = new(socket)
+func (n *network) socket(label string) *socket {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.sockets[label] == nil {
+		n.sockets[label] = new(socket)
 	}
-	return w.sockets[label]
+	return n.sockets[label]
 }
 
-// unplug ends a node's connection. The next one waits until it is plugged in.
-func (w *wires) unplug(label string) {
-	p := w.socket(label)
-	w.mu.Lock()
+// unplug closes a node's connection. The next one waits until the node is plugged in.
+func (n *network) unplug(label string) {
+	p := n.socket(label)
+	n.mu.Lock()
 	if p.out == nil {
 		p.out = make(chan struct{})
 	}
 	conn := p.conn
-	w.mu.Unlock()
+	n.mu.Unlock()
 	if conn != nil {
 		conn.Close()
 	}
 }
 
-func (w *wires) plugIn(label string) {
-	p := w.socket(label)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (n *network) plugIn(label string) {
+	p := n.socket(label)
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if p.out != nil {
 		close(p.out)
 		p.out = nil
 	}
 }
 
-// wired is the Dialer of one node.
-type wired struct {
+// networkDialer is the Dialer of one node.
+type networkDialer struct {
 	bus.Dialer
-	wires       *wires
+	network     *network
 	name, label string
 }
 
-func (d wired) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
-	p := d.wires.socket(d.label)
-	d.wires.mu.Lock()
+func (d networkDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+	p := d.network.socket(d.label)
+	d.network.mu.Lock()
 	out := p.out
-	d.wires.mu.Unlock()
+	d.network.mu.Unlock()
 	if out != nil {
 		select {
 		case <-out:
@@ -149,51 +149,51 @@ func (d wired) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
-	taking := wiredHandler{h, d, make(chan struct{})}
-	c, err := d.Dialer.Dial(ctx, taking)
+	handler := networkHandler{h, d, make(chan struct{})}
+	c, err := d.Dialer.Dial(ctx, handler)
 	if err != nil {
 		return nil, err
 	}
-	d.wires.mu.Lock()
+	d.network.mu.Lock()
 	p.conn = c
-	d.wires.mu.Unlock()
-	return wiredConn{c, taking}, nil
+	d.network.mu.Unlock()
+	return networkConn{c, handler}, nil
 }
 
-// wiredHandler takes what the bus brings for one connection, and hands it over when it has been on its way for long enough.
-type wiredHandler struct {
+// networkHandler receives the messages for one connection, and delivers each when the latency of its route has passed.
+type networkHandler struct {
 	bus.Handler
-	wired
+	networkDialer
 	closed chan struct{}
 }
 
-type wiredConn struct {
+type networkConn struct {
 	bus.Conn
-	wiredHandler
+	networkHandler
 }
 
-// Close has nothing arrive any more.
-func (c wiredConn) Close() {
+// Close closes the connection. Nothing arrives on it any more.
+func (c networkConn) Close() {
 	c.Conn.Close()
 	close(c.closed)
 }
 
-func (h wiredHandler) Receive(m bus.Message) {
-	h.wires.on(m.From, h.name, func(w *lane) {
-		w.under = append(w.under, flying{m, h, w.hold})
-		w.passed++
-		if !w.hold {
-			time.AfterFunc(w.takes+time.Duration(w.passed%101)*time.Microsecond, w.arrive)
+func (h networkHandler) Receive(m bus.Message) {
+	h.network.on(m.From, h.name, func(r *route) {
+		r.inFlight = append(r.inFlight, inFlightMessage{m, h, r.hold})
+		r.passed++
+		if !r.hold {
+			time.AfterFunc(r.latency+time.Duration(r.passed%101)*time.Microsecond, r.arrive)
 		}
 	})
 }
 
-func (c wiredConn) Publish(to string, m bus.Message) error {
-	c.wires.mu.Lock()
-	w := c.wires.lanes[[2]string{c.name, to}]
-	c.wires.mu.Unlock()
+func (c networkConn) Publish(to string, m bus.Message) error {
+	c.network.mu.Lock()
+	w := c.network.routes[[2]string{c.name, to}]
+	c.network.mu.Unlock()
 	if w == nil {
-		return errors.New("no way to " + to)
+		return errors.New("no route to " + to)
 	}
 	w.mu.Lock()
 	stall := w.stall
@@ -204,12 +204,12 @@ func (c wiredConn) Publish(to string, m bus.Message) error {
 		case <-c.Done():
 		}
 	}
-	c.wires.record(said{from: c.name, to: to, kind: m.Kind, stamp: m.Stamp, payload: string(m.Payload)})
+	c.network.record(sentMessage{from: c.name, to: to, kind: m.Kind, stamp: m.Stamp, payload: string(m.Payload)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count[m.Kind]++
-	if w.lose[m.Kind] != 0 {
-		w.lose[m.Kind]-- // all: it goes on being less than 0
+	if w.drops[m.Kind] != 0 {
+		w.drops[m.Kind]-- // -1 stays below 0
 		return nil
 	}
 	if w.cut {
@@ -219,27 +219,27 @@ func (c wiredConn) Publish(to string, m bus.Message) error {
 		m.Payload = w.changed(m.Payload)
 	}
 	err := c.Conn.Publish(to, m)
-	if err == nil && w.twice[m.Kind] {
+	if err == nil && w.duplicated[m.Kind] {
 		err = c.Conn.Publish(to, m)
 	}
 	return err
 }
 
 // changed returns a heartbeat as it is to arrive.
-func (w *lane) changed(payload []byte) []byte {
+func (r *route) changed(payload []byte) []byte {
 	text := string(payload)
-	if w.edit != nil {
-		text = w.edit.Replace(text)
+	if r.edit != nil {
+		text = r.edit.Replace(text)
 	}
-	return []byte(text + w.more)
+	return []byte(text + r.more)
 }
 
-// arrive hands the first message over, unless its receiver has gone.
-func (w *lane) arrive() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f := w.under[0]
-	w.under = w.under[1:]
+// arrive delivers the first message, unless its connection was closed.
+func (r *route) arrive() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.inFlight[0]
+	r.inFlight = r.inFlight[1:]
 	select {
 	case <-f.to.closed:
 	default:
@@ -247,13 +247,13 @@ func (w *lane) arrive() {
 	}
 }
 
-// release lets go of what was held.
-func (w *lane) release() {
-	w.hold = false
-	for i := range w.under {
-		if w.under[i].held {
-			w.under[i].held = false
-			time.AfterFunc(w.takes, w.arrive)
+// release delivers what was held.
+func (r *route) release() {
+	r.hold = false
+	for i := range r.inFlight {
+		if r.inFlight[i].held {
+			r.inFlight[i].held = false
+			time.AfterFunc(r.latency, r.arrive)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestHealTime(t *testing.T) {
 	pair := map[string]bool{"Holiday": true, "Welsh": true}
 	var wall atomic.Bool
 	h := newHerd(t, topo).startAll(func(name string) bus.Dialer {
-		return parted{s.Dialer(name), func(to string) bool { return wall.Load() && pair[name] != pair[to] }}
+		return partitionedDialer{s.Dialer(name), func(to string) bool { return wall.Load() && pair[name] != pair[to] }}
 	})
 	report := func(name line.NodeName, round int) {
 		var lines strings.Builder
@@ -127,9 +127,9 @@ func TestStalledNeighbour(t *testing.T) {
 	n := newHerd(t, topo).start("Goloman", s.Dialer("Goloman"), func(c *Config) { c.CatchUp = 0 })
 	<-n.Ready()
 	came := &arrivals{now: make(chan time.Time, 1)}
-	hear(t, s.Dialer("Hands"), came, "Goloman")
+	dialBus(t, s.Dialer("Hands"), came, "Goloman")
 	stuck := &freezer{thaw: make(chan struct{})}
-	wilkes := hear(t, s.Dialer("Wilkes"), stuck, "Goloman")
+	wilkes := dialBus(t, s.Dialer("Wilkes"), stuck, "Goloman")
 	defer wilkes.Close()
 	defer close(stuck.thaw)
 	client := n.dial(t)

@@ -17,12 +17,12 @@ import (
 func TestHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := bustest.NewMemory()
-		a := startFake(t, "A", []line.NodeName{"B"}, memory.Dialer("A"), newBlockingFinder(), func(c *Config) { c.Version = "v1.2.3" })
+		a := startNode(t, "A", []line.NodeName{"B"}, memory.Dialer("A"), newBlockingFinder(), func(c *Config) { c.Version = "v1.2.3" })
 		time.Sleep(100 * time.Millisecond)
-		b := startFake(t, "B", []line.NodeName{"A"}, memory.Dialer("B"), newBlockingFinder())
+		b := startNode(t, "B", []line.NodeName{"A"}, memory.Dialer("B"), newBlockingFinder())
 		time.Sleep(12500 * time.Millisecond)
 		synctest.Wait()
-		describe := func(f *fake, version, peer string, self bool, age, uptime float64) status.Node {
+		describe := func(f *testNode, version, peer string, self bool, age, uptime float64) status.Node {
 			incarnation := f.engine.Incarnation()
 			return status.Node{
 				Name: string(f.name), Self: self, Version: version, Incarnation: hex.EncodeToString(incarnation[:]),
@@ -31,7 +31,7 @@ func TestHerd(t *testing.T) {
 		}
 		// A made its records after 0, 5 and 10 s, as it did heartbeats.
 		for _, each := range []struct {
-			asked *fake
+			asked *testNode
 			want  []status.Node
 		}{
 			{a, []status.Node{describe(a, "v1.2.3", "B", true, 0, 12), describe(b, "-", "A", false, 2.5, 10)}},

@@ -15,8 +15,8 @@ import (
 	"herd/node/line"
 )
 
-// knows returns which clients a node knows, in order.
-func (f *fake) knows() string {
+// clients returns which clients a node knows, in order.
+func (f *testNode) clients() string {
 	synctest.Wait()
 	var clients []string
 	for r := range f.Registry().All() {
@@ -30,16 +30,16 @@ func (f *fake) knows() string {
 func TestRelink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
-		nodes := make(map[line.NodeName]*fake)
+		nodes := make(map[line.NodeName]*testNode)
 		for name, peers := range map[line.NodeName][]line.NodeName{"A": {"B"}, "B": {"A"}, "C": nil} {
-			nodes[name] = startFake(t, name, peers, m.Dialer(string(name)), newBlockingFinder())
+			nodes[name] = startNode(t, name, peers, m.Dialer(string(name)), newBlockingFinder())
 		}
 		relink := func(name line.NodeName, peers ...line.NodeName) {
-			nodes[name].Relink(around(t, name, peers...))
+			nodes[name].Relink(starTopology(t, name, peers...))
 		}
 		check := func(when, a, b, c string) {
 			t.Helper()
-			if got, want := []string{nodes["A"].knows(), nodes["B"].knows(), nodes["C"].knows()}, []string{a, b, c}; !slices.Equal(got, want) {
+			if got, want := []string{nodes["A"].clients(), nodes["B"].clients(), nodes["C"].clients()}, []string{a, b, c}; !slices.Equal(got, want) {
 				t.Errorf("%s, A, B and C know %q, want %q", when, got, want)
 			}
 		}
@@ -92,8 +92,8 @@ func TestRelink(t *testing.T) {
 func TestRelinkUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
-		a := startFake(t, "A", []line.NodeName{"B"}, m.Dialer("A"), newBlockingFinder())
-		b := startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
+		a := startNode(t, "A", []line.NodeName{"B"}, m.Dialer("A"), newBlockingFinder())
+		b := startNode(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
 		const n = 3000
 		c := a.listener.Dial(t)
 		go func() {
@@ -105,7 +105,7 @@ func TestRelinkUnderLoad(t *testing.T) {
 			c.Line()
 			c.Line()
 			if i%100 == 0 {
-				a.Relink(around(t, "A", []line.NodeName{"X", "B"}[i/100%2:]...))
+				a.Relink(starTopology(t, "A", []line.NodeName{"X", "B"}[i/100%2:]...))
 			}
 		}
 		synctest.Wait()
@@ -115,23 +115,23 @@ func TestRelinkUnderLoad(t *testing.T) {
 	})
 }
 
-// strict is a bus that does not permit a neighbour until it has read the topology.
-type strict struct {
+// restrictedDialer is a bus that does not permit a neighbour until it has read the topology.
+type restrictedDialer struct {
 	bus.Dialer
 	unread atomic.Bool
 }
 
-type strictConn struct {
+type restrictedConn struct {
 	bus.Conn
-	bus *strict
+	bus *restrictedDialer
 }
 
-func (s *strict) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
+func (s *restrictedDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	c, err := s.Dialer.Dial(ctx, h)
-	return strictConn{c, s}, err
+	return restrictedConn{c, s}, err
 }
 
-func (c strictConn) Subscribe(ctx context.Context, neighbours []string) error {
+func (c restrictedConn) Subscribe(ctx context.Context, neighbours []string) error {
 	if c.bus.unread.Load() {
 		neighbours = slices.DeleteFunc(slices.Clone(neighbours), func(n string) bool { return n == "C" })
 	}
@@ -142,10 +142,10 @@ func (c strictConn) Subscribe(ctx context.Context, neighbours []string) error {
 func TestPermittedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
-		s := &strict{Dialer: m.Dialer("A")}
-		a := startFake(t, "A", []line.NodeName{"B"}, s, newBlockingFinder())
-		startFake(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
-		c := startFake(t, "C", []line.NodeName{"A"}, m.Dialer("C"), newBlockingFinder())
+		s := &restrictedDialer{Dialer: m.Dialer("A")}
+		a := startNode(t, "A", []line.NodeName{"B"}, s, newBlockingFinder())
+		startNode(t, "B", []line.NodeName{"A"}, m.Dialer("B"), newBlockingFinder())
+		c := startNode(t, "C", []line.NodeName{"A"}, m.Dialer("C"), newBlockingFinder())
 		client := c.listener.Dial(t)
 		iamat := func(who string) {
 			go client.Send("IAMAT " + who + " " + place + " 1\n")
@@ -153,9 +153,9 @@ func TestPermittedLater(t *testing.T) {
 			client.Line()
 		}
 		s.unread.Store(true)
-		a.Relink(around(t, "A", "B", "C"))
+		a.Relink(starTopology(t, "A", "B", "C"))
 		iamat("1")
-		if got := a.knows(); got != "" {
+		if got := a.clients(); got != "" {
 			t.Errorf("A knows %q of whom it may not hear", got)
 		}
 		s.unread.Store(false)
@@ -163,10 +163,10 @@ func TestPermittedLater(t *testing.T) {
 		synctest.Wait()
 		iamat("2")
 		<-time.After(2 * time.Second) // what it could not hear is pulled after a heartbeat
-		if got := a.knows(); got != "1 2" {
+		if got := a.clients(); got != "1 2" {
 			t.Errorf("A knows %q", got)
 		}
-		if got := len(a.about("bus connected")); got != 1 {
+		if got := len(a.logged("bus connected")); got != 1 {
 			t.Errorf("%d connections", got)
 		}
 	})

@@ -20,13 +20,13 @@ const (
 )
 
 // startCampus runs the campus in a bubble, 0.657886266 s after kiwi's time.
-func startCampus(t *testing.T) (*bustest.Memory, map[line.NodeName]*fake) {
+func startCampus(t *testing.T) (*bustest.Memory, map[line.NodeName]*testNode) {
 	<-time.After(time.Until(time.Unix(1528158363, 164921500+657886266)))
 	topo := campus(t)
 	m, dialer := memory(topo)
-	nodes := make(map[line.NodeName]*fake)
+	nodes := make(map[line.NodeName]*testNode)
 	for _, name := range topo.Nodes() {
-		nodes[name] = startFake(t, name, topo.Neighbours(name), dialer(string(name)), newBlockingFinder())
+		nodes[name] = startNode(t, name, topo.Neighbours(name), dialer(string(name)), newBlockingFinder())
 	}
 	synctest.Wait()
 	return m, nodes
@@ -52,7 +52,7 @@ func TestReplayPrototype(t *testing.T) {
 		synctest.Wait()
 
 		own := "PROPAGATE Goloman " + kiwiReport
-		got := nodes["Goloman"].about("received", "published", "replied", "received stale")
+		got := nodes["Goloman"].logged("received", "published", "replied", "received stale")
 		slices.Sort(got) // links send side by side
 		want := []string{
 			"published | Hands | " + own,
@@ -65,7 +65,7 @@ func TestReplayPrototype(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("Goloman's log:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		got = nodes["Wilkes"].about("received", "received stale", "published")
+		got = nodes["Wilkes"].logged("received", "received stale", "published")
 		slices.Sort(got)
 		want = []string{
 			"published | Goloman | PROPAGATE Wilkes " + kiwiReport,
@@ -96,7 +96,7 @@ func TestReplayWithoutDelay(t *testing.T) {
 		synctest.Wait()
 		messages := 0
 		for name, n := range nodes {
-			received := slices.DeleteFunc(n.about("received", "received stale"), func(e string) bool { return strings.Contains(e, "| pipe |") })
+			received := slices.DeleteFunc(n.logged("received", "received stale"), func(e string) bool { return strings.Contains(e, "| pipe |") })
 			messages += len(received)
 			want := "received | Goloman | PROPAGATE Goloman " + kiwiReport
 			switch name {

@@ -14,19 +14,19 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-const glance = 10 * time.Millisecond // between two looks at what is awaited
+const pollInterval = 10 * time.Millisecond // between two checks of what is awaited
 
-// settle lets time pass: so much, or until something is so, at most so much.
-func (s *scene) settle(words []string) string {
+// wait lets time pass: so much, or until a condition holds, at most so much.
+func (s *scenario) wait(words []string) string {
 	if words[0] != "until" {
 		time.Sleep(s.duration(words[0]))
 		synctest.Wait()
 		return ""
 	}
 	what, most, labels := words[1], s.duration(words[2]), words[3:]
-	for began := time.Now(); ; time.Sleep(glance) {
+	for started := time.Now(); ; time.Sleep(pollInterval) {
 		synctest.Wait()
-		switch took := time.Since(began); {
+		switch took := time.Since(started); {
 		case s.is(what, s.running(labels)):
 			return fmt.Sprintf("%s after %s\n", what, took)
 		case took >= most:
@@ -35,17 +35,17 @@ func (s *scene) settle(words []string) string {
 	}
 }
 
-func (s *scene) is(what string, actors []*actor) bool {
-	each := func(so func(*actor) bool) bool {
-		return !slices.ContainsFunc(actors, func(a *actor) bool { return !so(a) })
+func (s *scenario) is(what string, nodes []*scenarioNode) bool {
+	each := func(so func(*scenarioNode) bool) bool {
+		return !slices.ContainsFunc(nodes, func(a *scenarioNode) bool { return !so(a) })
 	}
 	switch what {
 	case "equal":
-		return each(func(a *actor) bool { return a.holds() == actors[0].holds() })
+		return each(func(a *scenarioNode) bool { return a.contentsText() == nodes[0].contentsText() })
 	case "ready":
-		return each(func(a *actor) bool { return a.Health().Ready })
+		return each(func(a *scenarioNode) bool { return a.Health().Ready })
 	case "up":
-		return each(func(a *actor) bool {
+		return each(func(a *scenarioNode) bool {
 			for _, l := range a.Health().Links {
 				if l.State != "up" {
 					return false
@@ -54,36 +54,36 @@ func (s *scene) is(what string, actors []*actor) bool {
 			return true
 		})
 	default:
-		s.Fatalf("nothing is ever %q", what)
+		s.Fatalf("no condition is called %q", what)
 		return false
 	}
 }
 
-// showing are what can be expected, and the words that follow.
-var showing = map[string]func(s *scene, words []string) string{
-	"known":    (*scene).showKnown,    // [NODE …]: who knows what
-	"links":    (*scene).showLinks,    // [NODE …]: their states
-	"herd":     (*scene).showHerd,     // [NODE …]: how they say all are
-	"ready":    (*scene).showReady,    // [NODE …]: when and why
-	"counts":   (*scene).showCounts,   // A>B FIELD …: of the link in A's health
-	"atmost":   (*scene).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
-	"refused":  (*scene).showRefused,  // [NODE …]
-	"log":      (*scene).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, but for the chatter
-	"messages": (*scene).showMessages, // [WAY …] [KIND …]: published since asked last
-	"nothing":  (*scene).forget,       // passes over messages and log entries so far
+// outputs are what a scenario can print, with the words that follow.
+var outputs = map[string]func(s *scenario, words []string) string{
+	"known":    (*scenario).showKnown,    // [NODE …]: who knows what
+	"links":    (*scenario).showLinks,    // [NODE …]: their states
+	"herd":     (*scenario).showHerd,     // [NODE …]: how they say all are
+	"ready":    (*scenario).showReady,    // [NODE …]: when and why
+	"counts":   (*scenario).showCounts,   // A>B FIELD …: of the link in A's health
+	"atmost":   (*scenario).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
+	"refused":  (*scenario).showRefused,  // [NODE …]
+	"log":      (*scenario).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, without the routine
+	"messages": (*scenario).showMessages, // [ROUTE …] [KIND …]: published since asked last
+	"nothing":  (*scenario).skip,         // skips the messages and log entries so far
 }
 
-func (s *scene) expect(words []string) string {
-	show := showing[words[0]]
+func (s *scenario) show(words []string) string {
+	show := outputs[words[0]]
 	if show == nil {
-		s.Fatalf("nobody expects %q", words[0])
+		s.Fatalf("there is no output %q", words[0])
 	}
 	synctest.Wait()
 	return show(s, words[1:])
 }
 
-// holds returns what a node knows, as words. Many clients are only counted, and told apart by their hash.
-func (a *actor) holds() string {
+// contentsText returns the reports that a node holds, as words.
+func (a *scenarioNode) contentsText() string {
 	var words []string
 	for r := range a.Registry().All() {
 		f := strings.Fields(r.String())
@@ -94,7 +94,7 @@ func (a *actor) holds() string {
 }
 
 // each returns what is the same of which nodes, in the order they came.
-func (s *scene) each(labels []string, of func(*actor) string) (all []string, who map[string]string) {
+func (s *scenario) each(labels []string, of func(*scenarioNode) string) (all []string, who map[string]string) {
 	who = make(map[string]string)
 	for _, a := range s.running(labels) {
 		what := of(a)
@@ -107,9 +107,9 @@ func (s *scene) each(labels []string, of func(*actor) string) (all []string, who
 	return all, who
 }
 
-func (s *scene) showHerd(labels []string) string {
+func (s *scenario) showHerd(labels []string) string {
 	var out strings.Builder
-	all, who := s.each(labels, func(a *actor) string {
+	all, who := s.each(labels, func(a *scenarioNode) string {
 		var words []string
 		for _, n := range a.Herd() {
 			var text strings.Builder
@@ -130,8 +130,8 @@ func (s *scene) showHerd(labels []string) string {
 	return out.String()
 }
 
-func (s *scene) showKnown(labels []string) string {
-	all, who := s.each(labels, (*actor).holds)
+func (s *scenario) showKnown(labels []string) string {
+	all, who := s.each(labels, (*scenarioNode).contentsText)
 	var out strings.Builder
 	for _, what := range all {
 		names := who[what]
@@ -146,7 +146,7 @@ func (s *scene) showKnown(labels []string) string {
 	return out.String()
 }
 
-func (s *scene) showLinks(labels []string) string {
+func (s *scenario) showLinks(labels []string) string {
 	var out strings.Builder
 	for _, a := range s.running(labels) {
 		var links []string
@@ -162,19 +162,19 @@ func (s *scene) showLinks(labels []string) string {
 	return out.String()
 }
 
-func (s *scene) showReady(labels []string) string {
+func (s *scenario) showReady(labels []string) string {
 	var out strings.Builder
 	for _, a := range s.running(labels) {
 		text := "not ready"
 		for _, e := range a.logs.FilterMessage("ready").All() {
-			text = fmt.Sprintf("ready after %s, %s", e.Time.Sub(a.began).Round(time.Millisecond), e.ContextMap()["why"])
+			text = fmt.Sprintf("ready after %s, %s", e.Time.Sub(a.started).Round(time.Millisecond), e.ContextMap()["why"])
 		}
 		fmt.Fprintf(&out, "%s: %s\n", a.label, text)
 	}
 	return out.String()
 }
 
-func (s *scene) showCounts(words []string) string {
+func (s *scenario) showCounts(words []string) string {
 	fields := s.fields(words[0])
 	var out strings.Builder
 	out.WriteString(words[0] + ":")
@@ -184,7 +184,7 @@ func (s *scene) showCounts(words []string) string {
 	return out.String() + "\n"
 }
 
-func (s *scene) showLimit(words []string) string {
+func (s *scenario) showLimit(words []string) string {
 	most := float64(s.number(words[2]))
 	if n, ok := s.fields(words[0])[words[1]].(float64); !ok || n > most {
 		return fmt.Sprintf("%s: %s=%v, more than %v\n", words[0], words[1], n, most)
@@ -193,9 +193,9 @@ func (s *scene) showLimit(words []string) string {
 }
 
 // fields returns what A's health says of its link to B, for A>B, by the names in JSON.
-func (s *scene) fields(link string) (fields map[string]any) {
+func (s *scenario) fields(link string) (fields map[string]any) {
 	label, peer, _ := strings.Cut(link, ">")
-	for _, l := range s.cast([]string{label})[0].Health().Links {
+	for _, l := range s.nodesOf([]string{label})[0].Health().Links {
 		if l.Peer != peer {
 			continue
 		}
@@ -212,7 +212,7 @@ func (s *scene) fields(link string) (fields map[string]any) {
 	return nil
 }
 
-func (s *scene) showRefused(labels []string) string {
+func (s *scenario) showRefused(labels []string) string {
 	var out strings.Builder
 	for _, a := range s.running(labels) {
 		text, err := json.Marshal(a.Health().Refused)
@@ -226,8 +226,8 @@ func (s *scene) showRefused(labels []string) string {
 	return out.String()
 }
 
-// chatter is what a node logs all the time.
-var chatter = strings.Fields("received replied published listening connected disconnected")
+// routine starts the messages that a node logs all the time.
+var routine = strings.Fields("received replied published listening connected disconnected")
 
 // entry is what a node has logged, as text.
 type entry struct {
@@ -236,11 +236,11 @@ type entry struct {
 	text  string
 }
 
-// fresh returns the entries that were not returned before, but for the chatter.
-func (a *actor) fresh() (fresh []entry) {
+// newEntries returns the log entries that were not returned before, without the routine ones.
+func (a *scenarioNode) newEntries() (newEntries []entry) {
 	entries := a.logs.All()
 	for _, e := range entries[a.logged:] {
-		if slices.Contains(chatter, strings.Fields(e.Message)[0]) && e.Level == zapcore.InfoLevel {
+		if slices.Contains(routine, strings.Fields(e.Message)[0]) && e.Level == zapcore.InfoLevel {
 			continue
 		}
 		var text strings.Builder
@@ -256,10 +256,10 @@ func (a *actor) fresh() (fresh []entry) {
 			fmt.Fprintf(&text, "%s %s %v", separator, f.Key, values[f.Key])
 			separator = ";"
 		}
-		fresh = append(fresh, entry{e.Time.Sub(a.began).Round(time.Millisecond), e.Level, text.String()})
+		newEntries = append(newEntries, entry{e.Time.Sub(a.started).Round(time.Millisecond), e.Level, text.String()})
 	}
 	a.logged = len(entries)
-	return fresh
+	return newEntries
 }
 
 // busiest returns how many of these entries came within a minute, at most, by text.
@@ -277,13 +277,13 @@ func busiest(entries []entry) map[string]int {
 	return most
 }
 
-func (s *scene) showLog(words []string) string {
+func (s *scenario) showLog(words []string) string {
 	times, distinct := slices.Contains(words, "times"), slices.Contains(words, "distinct")
 	troubles := slices.Contains(words, "troubles")
 	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "times" || w == "distinct" || w == "troubles" })
 	var out strings.Builder
 	for _, a := range s.running(words) {
-		entries := a.fresh()
+		entries := a.newEntries()
 		if troubles {
 			entries = slices.DeleteFunc(entries, func(e entry) bool { return e.level == zapcore.InfoLevel })
 		}
@@ -305,20 +305,20 @@ func (s *scene) showLog(words []string) string {
 	return out.String()
 }
 
-// showMessages prints how many messages were published, on some ways or all, since that was asked last.
-func (s *scene) showMessages(words []string) string {
+// showMessages prints how many messages were published, on some routes or all, since that was asked last.
+func (s *scenario) showMessages(words []string) string {
 	kinds := []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
 	isKind := func(w string) bool { return slices.Contains(kinds, subject.Kind(w)) }
-	ways := slices.DeleteFunc(slices.Clone(words), isKind)
-	if len(ways) == 0 {
+	routes := slices.DeleteFunc(slices.Clone(words), isKind)
+	if len(routes) == 0 {
 		for i, a := range s.names {
 			for _, b := range s.names[:i] {
-				ways = append(ways, string(a)+"-"+string(b))
+				routes = append(routes, string(a)+"-"+string(b))
 			}
 		}
 	}
 	all := make(map[subject.Kind]int)
-	s.on(ways, func(w *lane) {
+	s.on(routes, func(w *route) {
 		for kind, n := range w.count {
 			all[kind] += n
 		}
@@ -333,10 +333,10 @@ func (s *scene) showMessages(words []string) string {
 	return strings.Join(out, ", ") + "\n"
 }
 
-func (s *scene) forget([]string) string {
+func (s *scenario) skip([]string) string {
 	s.showMessages(nil)
 	for _, a := range s.running(nil) {
-		a.fresh()
+		a.newEntries()
 	}
 	return ""
 }

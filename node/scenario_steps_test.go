@@ -16,61 +16,61 @@ import (
 	"herd/node/line"
 )
 
-// scene is a herd whose steps are words.
-type scene struct {
+// scenario runs a herd, step by step. Each step is a line of words.
+type scenario struct {
 	*testing.T
-	dialer func(name string) bus.Dialer
-	server *bus.Server // nil on a memory bus
-	wires  *wires
-	names  []line.NodeName    // as they were given
-	links  [][2]line.NodeName // of those that have no topology of their own
-	actors map[string]*actor  // by label
-	labels []string           // in the order they came
+	dialer  func(name string) bus.Dialer
+	server  *bus.Server // nil on a memory bus
+	network *network
+	names   []line.NodeName          // as they were given
+	links   [][2]line.NodeName       // of the nodes that have no topology of their own
+	nodes   map[string]*scenarioNode // by label
+	labels  []string                 // in the order they came
 }
 
-const apart = 37 * time.Millisecond // between two nodes that start, so that their heartbeats do not meet
+const startPause = 37 * time.Millisecond // between two nodes that start, so that their heartbeats do not meet
 
-// actor is one node of a scene: its label is its name, but for a twin.
-type actor struct {
-	*fake    // nil if it does not run
-	label    string
-	name     line.NodeName
-	topology *topology.Topology // nil: that of the scene
-	began    time.Time
-	logged   int // entries that were printed or passed over
+// scenarioNode is one node of a scenario. Its label is its name, unless another node has the same name.
+type scenarioNode struct {
+	*testNode // nil if it does not run
+	label     string
+	name      line.NodeName
+	topology  *topology.Topology // nil: that of the scenario
+	started   time.Time
+	logged    int // entries of its log that were printed or skipped
 }
 
 // steps are what can be done, with the words that follow.
-var steps = map[string]func(s *scene, words []string) string{
-	"nodes":      (*scene).addNodes,   // NAME …
-	"link":       (*scene).addLinks,   // A-B …
-	"campus":     (*scene).addCampus,  // five nodes, six links
-	"start":      (*scene).start,      // NODE … or all [catchup=5s] [retention=1h] [queue=100]
-	"twin":       (*scene).addTwin,    // NODE LABEL: another node under that name, started
-	"stop":       (*scene).stop,       // NODE …: it drains
-	"kill":       (*scene).kill,       // NODE …: it does not
-	"relink":     (*scene).relink,     // NODE A-B …: it has this topology, now or when it starts
-	"cut":        (*scene).cut,        // WAY …: A-B both ways, A>B one
-	"heal":       (*scene).heal,       // WAY …
-	"delay":      (*scene).delay,      // WAY TIME: more than it takes anyway
-	"drop":       (*scene).drop,       // WAY KIND NUMBER: of the next ones; or all, or 0
-	"duplicate":  (*scene).duplicate,  // WAY KIND
-	"hold":       (*scene).hold,       // WAY …
-	"release":    (*scene).release,    // WAY …
-	"stall":      (*scene).stall,      // WAY …: publishing on it does not return
-	"resume":     (*scene).resume,     // WAY …
-	"replace":    (*scene).replace,    // WAY OLD NEW: in heartbeats
-	"append":     (*scene).append,     // WAY TEXT …: to heartbeats
-	"disconnect": (*scene).disconnect, // NODE …
-	"reconnect":  (*scene).reconnect,  // NODE …
-	"iamat":      (*scene).iamat,      // NODE CLIENT TIME [POSITION]; CLIENT*N is CLIENT1 to CLIENTN
-	"stream":     (*scene).stream,     // NODE CLIENT NUMBER EVERY: as many reports, with times from 1001 on
-	"whatsat":    (*scene).whatsat,    // NODE CLIENT: prints the AT line
-	"settle":     (*scene).settle,     // TIME, or until equal|ready|up TIME [NODE …]
-	"expect":     (*scene).expect,     // see showing
+var steps = map[string]func(s *scenario, words []string) string{
+	"nodes":      (*scenario).addNodes,    // NAME …
+	"link":       (*scenario).addLinks,    // A-B …
+	"campus":     (*scenario).addCampus,   // five nodes, six links
+	"start":      (*scenario).start,       // NODE … or all [catchup=5s] [retention=1h] [queue=100]
+	"samename":   (*scenario).addSameName, // NODE LABEL: starts another node with that name
+	"stop":       (*scenario).stop,        // NODE …: it drains
+	"kill":       (*scenario).kill,        // NODE …: it does not
+	"relink":     (*scenario).relink,      // NODE A-B …: it has this topology, now or when it starts
+	"cut":        (*scenario).cut,         // ROUTE …: A-B in both directions, A>B in one
+	"heal":       (*scenario).heal,        // ROUTE …
+	"delay":      (*scenario).delay,       // ROUTE TIME: more than it takes anyway
+	"drop":       (*scenario).drop,        // ROUTE KIND NUMBER: of the next ones; or all, or 0
+	"duplicate":  (*scenario).duplicate,   // ROUTE KIND
+	"hold":       (*scenario).hold,        // ROUTE …
+	"release":    (*scenario).release,     // ROUTE …
+	"stall":      (*scenario).stall,       // ROUTE …: publishing on it does not return
+	"resume":     (*scenario).resume,      // ROUTE …
+	"replace":    (*scenario).replace,     // ROUTE OLD NEW: in heartbeats
+	"append":     (*scenario).append,      // ROUTE TEXT …: to heartbeats
+	"disconnect": (*scenario).disconnect,  // NODE …
+	"reconnect":  (*scenario).reconnect,   // NODE …
+	"iamat":      (*scenario).iamat,       // NODE CLIENT TIME [POSITION]; CLIENT*N is CLIENT1 to CLIENTN
+	"stream":     (*scenario).stream,      // NODE CLIENT NUMBER EVERY: as many reports, with times from 1001 on
+	"whatsat":    (*scenario).whatsat,     // NODE CLIENT: prints the AT line
+	"wait":       (*scenario).wait,        // TIME, or until equal|ready|up TIME [NODE …]
+	"expect":     (*scenario).show,        // see outputs
 }
 
-func (s *scene) step(words []string) string {
+func (s *scenario) step(words []string) string {
 	do := steps[words[0]]
 	if do == nil {
 		s.Fatalf("no step is called %q", words[0])
@@ -78,35 +78,35 @@ func (s *scene) step(words []string) string {
 	return do(s, words[1:])
 }
 
-func (s *scene) addNodes(names []string) string {
+func (s *scenario) addNodes(names []string) string {
 	for _, n := range names {
 		for _, other := range s.names {
-			s.wires.lay(n, string(other))
-			s.wires.lay(string(other), n)
+			s.network.addRoute(n, string(other))
+			s.network.addRoute(string(other), n)
 		}
 		s.names = append(s.names, line.NodeName(n))
-		s.add(&actor{label: n, name: line.NodeName(n)})
+		s.add(&scenarioNode{label: n, name: line.NodeName(n)})
 	}
 	return ""
 }
 
-func (s *scene) add(a *actor) {
-	s.actors[a.label] = a
+func (s *scenario) add(a *scenarioNode) {
+	s.nodes[a.label] = a
 	s.labels = append(s.labels, a.label)
 }
 
-func (s *scene) addLinks(words []string) string {
+func (s *scenario) addLinks(words []string) string {
 	s.links = append(s.links, s.pairs(words)...)
 	return ""
 }
 
-func (s *scene) addCampus([]string) string {
+func (s *scenario) addCampus([]string) string {
 	s.addNodes([]string{"Goloman", "Hands", "Holiday", "Welsh", "Wilkes"})
 	return s.addLinks(strings.Fields("Goloman-Hands Goloman-Holiday Goloman-Wilkes Hands-Wilkes Holiday-Welsh Holiday-Wilkes"))
 }
 
 // pairs understands A-B.
-func (s *scene) pairs(words []string) (links [][2]line.NodeName) {
+func (s *scenario) pairs(words []string) (links [][2]line.NodeName) {
 	for _, w := range words {
 		a, b, ok := strings.Cut(w, "-")
 		if !ok {
@@ -118,7 +118,7 @@ func (s *scene) pairs(words []string) (links [][2]line.NodeName) {
 }
 
 // topology returns the graph of some links.
-func (s *scene) topology(links [][2]line.NodeName) *topology.Topology {
+func (s *scenario) topology(links [][2]line.NodeName) *topology.Topology {
 	if len(links) == 0 {
 		topo, err := topology.New(s.names[:1], nil)
 		if err != nil {
@@ -129,38 +129,38 @@ func (s *scene) topology(links [][2]line.NodeName) *topology.Topology {
 	return newTopology(s.T, links...)
 }
 
-// cast returns actors by label, or all.
-func (s *scene) cast(labels []string) (actors []*actor) {
+// nodesOf returns nodes by label, or all.
+func (s *scenario) nodesOf(labels []string) (nodes []*scenarioNode) {
 	if len(labels) == 0 || labels[0] == "all" {
 		labels = s.labels
 	}
 	for _, l := range labels {
-		if s.actors[l] == nil {
+		if s.nodes[l] == nil {
 			s.Fatalf("no node is called %q", l)
 		}
-		actors = append(actors, s.actors[l])
+		nodes = append(nodes, s.nodes[l])
 	}
-	return actors
+	return nodes
 }
 
-// running returns those actors that run.
-func (s *scene) running(labels []string) []*actor {
-	return slices.DeleteFunc(s.cast(labels), func(a *actor) bool { return a.fake == nil })
+// running returns those nodes that run.
+func (s *scenario) running(labels []string) []*scenarioNode {
+	return slices.DeleteFunc(s.nodesOf(labels), func(a *scenarioNode) bool { return a.testNode == nil })
 }
 
-func (s *scene) start(words []string) string {
+func (s *scenario) start(words []string) string {
 	isOption := func(w string) bool { return strings.Contains(w, "=") }
 	labels := slices.DeleteFunc(slices.Clone(words), isOption)
-	for i, a := range s.cast(labels) {
+	for i, a := range s.nodesOf(labels) {
 		if i > 0 {
-			time.Sleep(apart)
+			time.Sleep(startPause)
 		}
 		topo := a.topology
 		if topo == nil {
 			topo = s.topology(s.links)
 		}
 		c := Config{
-			Name: a.name, Topology: topo, Bus: wired{s.dialer(string(a.name)), s.wires, string(a.name), a.label},
+			Name: a.name, Topology: topo, Bus: networkDialer{s.dialer(string(a.name)), s.network, string(a.name), a.label},
 			Places: newBlockingFinder(), Limits: defaultLimits, CatchUp: time.Minute,
 		}
 		for _, w := range words {
@@ -176,113 +176,120 @@ func (s *scene) start(words []string) string {
 				s.Fatalf("%q is not an option of a node", w)
 			}
 		}
-		s.wires.plugIn(a.label)
-		a.began, a.logged, a.fake = time.Now(), 0, runFake(s.T, c)
+		s.network.plugIn(a.label)
+		a.started, a.logged, a.testNode = time.Now(), 0, runNode(s.T, c)
 		synctest.Wait()
 	}
 	return ""
 }
 
-func (s *scene) addTwin(words []string) string {
-	s.add(&actor{label: words[1], name: s.actors[words[0]].name})
+func (s *scenario) addSameName(words []string) string {
+	s.add(&scenarioNode{label: words[1], name: s.nodes[words[0]].name})
 	return s.start(words[1:])
 }
 
-func (s *scene) stop(labels []string) string {
-	for _, a := range s.cast(labels) {
-		a.fake.stop()
-		a.fake = nil
+func (s *scenario) stop(labels []string) string {
+	for _, a := range s.nodesOf(labels) {
+		a.testNode.stop()
+		a.testNode = nil
 	}
 	return ""
 }
 
-func (s *scene) kill(labels []string) string { return s.disconnect(labels) + s.stop(labels) }
+func (s *scenario) kill(labels []string) string { return s.disconnect(labels) + s.stop(labels) }
 
-func (s *scene) relink(words []string) string {
-	a := s.cast(words[:1])[0]
+func (s *scenario) relink(words []string) string {
+	a := s.nodesOf(words[:1])[0]
 	a.topology = s.topology(s.pairs(words[1:]))
-	if a.fake != nil {
+	if a.testNode != nil {
 		a.Relink(a.topology)
 	}
 	return ""
 }
 
-func (s *scene) disconnect(labels []string) string {
-	for _, a := range s.cast(labels) {
-		s.wires.unplug(a.label)
+func (s *scenario) disconnect(labels []string) string {
+	for _, a := range s.nodesOf(labels) {
+		s.network.unplug(a.label)
 	}
 	synctest.Wait()
 	return ""
 }
 
-func (s *scene) reconnect(labels []string) string {
-	for _, a := range s.cast(labels) {
-		s.wires.plugIn(a.label)
+func (s *scenario) reconnect(labels []string) string {
+	for _, a := range s.nodesOf(labels) {
+		s.network.plugIn(a.label)
 		synctest.Wait()
 	}
 	return ""
 }
 
-// on changes ways: A>B is one, A-B is two.
-func (s *scene) on(words []string, change func(*lane)) string {
+// on changes routes: A>B is one, A-B is two.
+func (s *scenario) on(words []string, change func(*route)) string {
 	for _, w := range words {
 		from, to, one := strings.Cut(w, ">")
 		if !one {
 			from, to, _ = strings.Cut(w, "-")
 		}
-		if !s.wires.on(from, to, change) || !one && !s.wires.on(to, from, change) {
-			s.Fatalf("%q is not a way", w)
+		if !s.network.on(from, to, change) || !one && !s.network.on(to, from, change) {
+			s.Fatalf("%q is not a route", w)
 		}
 	}
 	return ""
 }
 
-func (s *scene) cut(ways []string) string  { return s.on(ways, func(w *lane) { w.cut = true }) }
-func (s *scene) heal(ways []string) string { return s.on(ways, func(w *lane) { w.cut = false }) }
-func (s *scene) hold(ways []string) string { return s.on(ways, func(w *lane) { w.hold = true }) }
-func (s *scene) release(ways []string) string {
-	return s.on(ways, (*lane).release)
+func (s *scenario) cut(routes []string) string { return s.on(routes, func(w *route) { w.cut = true }) }
+
+func (s *scenario) heal(routes []string) string {
+	return s.on(routes, func(w *route) { w.cut = false })
 }
 
-func (s *scene) delay(words []string) string {
+func (s *scenario) hold(routes []string) string {
+	return s.on(routes, func(w *route) { w.hold = true })
+}
+
+func (s *scenario) release(routes []string) string {
+	return s.on(routes, (*route).release)
+}
+
+func (s *scenario) delay(words []string) string {
 	more := s.duration(words[1])
-	return s.on(words[:1], func(w *lane) { w.takes = w.least + more })
+	return s.on(words[:1], func(w *route) { w.latency = w.minLatency + more })
 }
 
-func (s *scene) drop(words []string) string {
+func (s *scenario) drop(words []string) string {
 	number := -1
 	if words[2] != "all" {
 		number = s.number(words[2])
 	}
-	return s.on(words[:1], func(w *lane) { w.lose[subject.Kind(words[1])] = number })
+	return s.on(words[:1], func(w *route) { w.drops[subject.Kind(words[1])] = number })
 }
 
-func (s *scene) duplicate(words []string) string {
-	return s.on(words[:1], func(w *lane) { w.twice[subject.Kind(words[1])] = true })
+func (s *scenario) duplicate(words []string) string {
+	return s.on(words[:1], func(w *route) { w.duplicated[subject.Kind(words[1])] = true })
 }
 
-func (s *scene) stall(ways []string) string {
-	return s.on(ways, func(w *lane) { w.stall = make(chan struct{}) })
+func (s *scenario) stall(routes []string) string {
+	return s.on(routes, func(w *route) { w.stall = make(chan struct{}) })
 }
 
-func (s *scene) resume(ways []string) string {
-	return s.on(ways, func(w *lane) {
+func (s *scenario) resume(routes []string) string {
+	return s.on(routes, func(w *route) {
 		close(w.stall)
 		w.stall = nil
 	})
 }
 
-func (s *scene) replace(words []string) string {
-	return s.on(words[:1], func(w *lane) { w.edit = strings.NewReplacer(words[1], words[2]) })
+func (s *scenario) replace(words []string) string {
+	return s.on(words[:1], func(w *route) { w.edit = strings.NewReplacer(words[1], words[2]) })
 }
 
-func (s *scene) append(words []string) string {
-	return s.on(words[:1], func(w *lane) { w.more = " " + strings.Join(words[1:], " ") })
+func (s *scenario) append(words []string) string {
+	return s.on(words[:1], func(w *route) { w.more = " " + strings.Join(words[1:], " ") })
 }
 
-// iamat prints the replies that are not what a client wants to hear.
-func (s *scene) iamat(words []string) string {
-	a, at := s.cast(words[:1])[0], place
+// iamat prints the replies that refuse a line.
+func (s *scenario) iamat(words []string) string {
+	a, at := s.nodesOf(words[:1])[0], place
 	if len(words) > 3 {
 		at = words[3]
 	}
@@ -310,11 +317,11 @@ func (s *scene) iamat(words []string) string {
 		}
 		refused.WriteString(reply)
 	}
-	synctest.Wait() // until it is told
+	synctest.Wait() // until it is sent
 	return refused.String()
 }
 
-func (s *scene) stream(words []string) string {
+func (s *scenario) stream(words []string) string {
 	every, out := s.duration(words[3]), ""
 	for i := range s.number(words[2]) {
 		out += s.iamat([]string{words[0], words[1], strconv.Itoa(1001 + i)})
@@ -323,14 +330,14 @@ func (s *scene) stream(words []string) string {
 	return out
 }
 
-func (s *scene) whatsat(words []string) string {
-	p := s.cast(words[:1])[0].listener.Dial(s.T)
+func (s *scenario) whatsat(words []string) string {
+	p := s.nodesOf(words[:1])[0].listener.Dial(s.T)
 	defer p.Close()
 	go p.Send("WHATSAT " + words[1] + " 0 0\n")
 	return p.Line()
 }
 
-func (s *scene) duration(text string) time.Duration {
+func (s *scenario) duration(text string) time.Duration {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		s.Fatal(err)
@@ -338,7 +345,7 @@ func (s *scene) duration(text string) time.Duration {
 	return d
 }
 
-func (s *scene) number(text string) int {
+func (s *scenario) number(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		s.Fatal(err)

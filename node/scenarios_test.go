@@ -52,7 +52,7 @@ func TestScenarios(t *testing.T) {
 		for i, on := range strings.Fields(buses) {
 			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+on, func(t *testing.T) {
 				var got string
-				synctest.Test(t, func(t *testing.T) { got = play(newScene(t, on), string(text)) })
+				synctest.Test(t, func(t *testing.T) { got = play(newScenario(t, on), string(text)) })
 				if *update && i == 0 {
 					if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 						t.Fatal(err)
@@ -66,7 +66,7 @@ func TestScenarios(t *testing.T) {
 }
 
 // play runs a scenario, and returns its text with what is printed now.
-func play(s *scene, text string) string {
+func play(s *scenario, text string) string {
 	var out strings.Builder
 	for _, block := range strings.SplitAfter(text, "\n\n") {
 		steps, _, ok := strings.Cut(block, "\n----\n")
@@ -101,9 +101,9 @@ func difference(want, got string) string {
 	return fmt.Sprintf("from line %d on\n%s\nwant\n%s", first+1, strings.Join(b, ""), strings.Join(a, ""))
 }
 
-// newScene returns an empty scene on a bus.
-func newScene(t *testing.T, on string) *scene {
-	s := &scene{T: t, wires: newWires(), actors: make(map[string]*actor)}
+// newScenario returns an empty scene on a bus.
+func newScenario(t *testing.T, on string) *scenario {
+	s := &scenario{T: t, network: newNetwork(), nodes: make(map[string]*scenarioNode)}
 	switch on {
 	case "memory":
 		m := bustest.NewMemory()
@@ -122,7 +122,7 @@ func newScene(t *testing.T, on string) *scene {
 }
 
 // startNATS runs a NATS server that permits each of the nodes to talk to each other, as far as they are named by now.
-func (s *scene) startNATS() *bus.Server {
+func (s *scenario) startNATS() *bus.Server {
 	peers := make(map[string][]string)
 	for _, from := range s.names {
 		for _, to := range s.names {

@@ -38,7 +38,7 @@ func BenchmarkBatch(b *testing.B) {
 	})
 	b.Run("relay", func(b *testing.B) {
 		n := New(Config{
-			Name: "Goloman", Topology: around(b, "Goloman", "Hands", "Holiday", "Wilkes"), Log: zap.NewNop(), Limits: defaultLimits,
+			Name: "Goloman", Topology: starTopology(b, "Goloman", "Hands", "Holiday", "Wilkes"), Log: zap.NewNop(), Limits: defaultLimits,
 		})
 		n.engine.Connect(time.Now())
 		var payload []byte

@@ -26,7 +26,7 @@ func newTestDisk(t *testing.T) (d *disk, fs *vfs.MemFS, hear func(client, n int)
 		}
 	})
 	changes := newJournal()
-	e := flood.NewEngine(flood.Config{Name: "Goloman", Topology: around(t, "Goloman"), QueueLimit: 1, OnChange: changes.push})
+	e := flood.NewEngine(flood.Config{Name: "Goloman", Topology: starTopology(t, "Goloman"), QueueLimit: 1, OnChange: changes.push})
 	hear = func(client, n int) {
 		r, err := line.ParseReport(fmt.Sprintf("Goloman +0.000000000 client-%d +34.068930-118.445127 %d", client, n))
 		if err != nil {
@@ -147,7 +147,7 @@ func TestJournalFull(t *testing.T) {
 func TestIdleDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
-		n := lonely(t, newBlockingFinder(), p.on(t, false))
+		n := startAlone(t, newBlockingFinder(), p.on(t, false))
 		report(t, n.listener.Dial(t), "kiwi", 1)
 		time.Sleep(time.Second)
 		p.failAt(1)
@@ -170,21 +170,21 @@ func TestSettleWaitsForWhatIsHanded(t *testing.T) {
 		if err := d.hand(); err != nil {
 			t.Fatal(err)
 		}
-		woken, settled := false, false
+		woken, awaitContents := false, false
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go func() { woken = d.await(ctx) }()
 		if synctest.Wait(); !woken {
 			t.Error("what was handed over waits for something new")
 		}
-		go func() { settled = d.settle() == nil }()
-		if synctest.Wait(); settled {
+		go func() { awaitContents = d.settle() == nil }()
+		if synctest.Wait(); awaitContents {
 			t.Error("what is not synced is on disk")
 		}
 		if err := d.round(false); err != nil {
 			t.Fatal(err)
 		}
-		if synctest.Wait(); !settled {
+		if synctest.Wait(); !awaitContents {
 			t.Error("what is on disk is waited for")
 		}
 		d.same(t, fs)

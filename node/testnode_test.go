@@ -21,8 +21,8 @@ import (
 	"herd/places"
 )
 
-// around returns the topology of a node with these neighbours.
-func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.Topology {
+// starTopology returns the topology of a node with these neighbours.
+func starTopology(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.Topology {
 	t.Helper()
 	var links [][2]line.NodeName
 	for _, peer := range peers {
@@ -35,27 +35,27 @@ func around(t testing.TB, name line.NodeName, peers ...line.NodeName) *topology.
 	return topo
 }
 
-// fake is a node in fake time, with what it needs.
-type fake struct {
+// testNode is a node in fake time, with what it needs.
+type testNode struct {
 	*Node
 	listener *sessiontest.Listener
 	logs     *observer.ObservedLogs
 	stop     func()
 }
 
-// startFake runs a node in memory, which does not wait to catch up before it is ready. It is for within a bubble.
-func startFake(t testing.TB, name line.NodeName, peers []line.NodeName, dialer bus.Dialer, finder places.Finder, adjust ...func(*Config)) *fake {
+// startNode runs a node in memory, which does not wait to catch up before it is ready. It is for within a bubble.
+func startNode(t testing.TB, name line.NodeName, peers []line.NodeName, dialer bus.Dialer, finder places.Finder, adjust ...func(*Config)) *testNode {
 	t.Helper()
-	f := runFake(t, Config{Name: name, Topology: around(t, name, peers...), Bus: dialer, Places: finder, Limits: defaultLimits}, adjust...)
+	f := runNode(t, Config{Name: name, Topology: starTopology(t, name, peers...), Bus: dialer, Places: finder, Limits: defaultLimits}, adjust...)
 	<-f.Ready()
 	synctest.Wait() // it is on the bus as well, if there is one
 	return f
 }
 
-// runFake runs a node with a listener and a log in memory.
-func runFake(t testing.TB, c Config, adjust ...func(*Config)) *fake {
+// runNode runs a node with a listener and a log in memory.
+func runNode(t testing.TB, c Config, adjust ...func(*Config)) *testNode {
 	core, logs := observer.New(zapcore.InfoLevel)
-	f := &fake{listener: sessiontest.NewListener(), logs: logs}
+	f := &testNode{listener: sessiontest.NewListener(), logs: logs}
 	c.Listener, c.Log = f.listener, zap.New(core).Named(string(c.Name))
 	for _, a := range adjust {
 		a(&c)
@@ -74,14 +74,14 @@ func runFake(t testing.TB, c Config, adjust ...func(*Config)) *fake {
 	return f
 }
 
-// lonely runs a node without neighbours.
-func lonely(t testing.TB, finder places.Finder, adjust ...func(*Config)) *fake {
+// startAlone runs a node without neighbours.
+func startAlone(t testing.TB, finder places.Finder, adjust ...func(*Config)) *testNode {
 	t.Helper()
-	return startFake(t, "Goloman", nil, bustest.NewMemory().Dialer("Goloman"), finder, adjust...)
+	return startNode(t, "Goloman", nil, bustest.NewMemory().Dialer("Goloman"), finder, adjust...)
 }
 
 // entries returns what was logged, each as its event and the values of its fields.
-func (f *fake) entries() []string {
+func (f *testNode) entries() []string {
 	var all []string
 	for _, e := range f.logs.All() {
 		var text strings.Builder
@@ -99,8 +99,8 @@ func (f *fake) entries() []string {
 	return all
 }
 
-// about returns the entries that begin with one of these events.
-func (f *fake) about(events ...string) []string {
+// logged returns the entries that begin with one of these events.
+func (f *testNode) logged(events ...string) []string {
 	var some []string
 	for _, e := range f.entries() {
 		for _, event := range events {

@@ -62,10 +62,10 @@ func TestTrace(t *testing.T) {
 			})
 			m := h.nodes["Hands"]
 			at := []string{m.iamat(t, "emu\xff +1+1 1")}
-			h.told(8)
+			h.awaitMessages(8)
 			at = append(at, m.iamat(t, "kiwi\xff +1+1 2")) // which is traced
-			h.told(16)
-			h.settled(known(t, at...))
+			h.awaitMessages(16)
+			h.awaitContents(known(t, at...))
 			h.stop()
 			for _, tracer := range tracers {
 				if err := tracer.Close(t.Context()); err != nil {
@@ -132,7 +132,7 @@ func TestStrangeTrace(t *testing.T) {
 	for i, trace := range []string{"x", "9 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", strings.Repeat("0 ", 100000)} {
 		report := "Holiday +0.000000000 emu +1+1 " + string(rune('1'+i))
 		m.Receive(bus.Message{Kind: subject.Propagate, From: "Holiday", Trace: trace, Payload: []byte("PROPAGATE Holiday " + report)})
-		h.settled(known(t, report), "Welsh")
+		h.awaitContents(known(t, report), "Welsh")
 		if got := m.Health().Refused["malformed message"]; got != uint64(i+1) {
 			t.Errorf("%d are counted of %d", got, i+1)
 		}

@@ -34,30 +34,30 @@ var conversation = []string{
 	"start A",
 	"disconnect A",
 	"iamat A kiwi*300 1000",
-	"settle 100ms",
+	"wait 100ms",
 	"reconnect A",
-	"settle 100ms",
+	"wait 100ms",
 	"start B",
-	"settle 500ms",
+	"wait 500ms",
 	"delay B>A 5ms", // so that no heartbeat comes when one is due
 	"delay A>B 3ms",
-	"settle 1s",
+	"wait 1s",
 	"iamat A emu 1000 +1-1",
 	"iamat B rhea 1000",
-	"settle 1s",
+	"wait 1s",
 	"drop A-B propagate 2",
-	"settle 10ms",
+	"wait 10ms",
 	"iamat A kiwi7 2000.5",
 	"iamat A kiwi8 2000.5",
 	"iamat B moa 1000",
 	"iamat B kiwi9 2000.5",
-	"settle 2s",
+	"wait 2s",
 }
 
 const afterwards = 303 // clients that both know
 
-// said is one message.
-type said struct {
+// sentMessage is one message.
+type sentMessage struct {
 	at       time.Duration
 	from, to string
 	kind     subject.Kind
@@ -65,7 +65,7 @@ type said struct {
 	payload  string
 }
 
-func (m said) String() string {
+func (m sentMessage) String() string {
 	stamp := "-"
 	if m.stamp != (subject.Stamp{}) {
 		stamp = string(m.stamp.Append(nil))
@@ -73,13 +73,13 @@ func (m said) String() string {
 	return fmt.Sprintf("%s %s %s %s %+q\n", m.at, m.from, m.kind, stamp, m.payload)
 }
 
-func readRecorded(t *testing.T) (all []said) {
+func readRecorded(t *testing.T) (all []sentMessage) {
 	text, err := os.ReadFile(recorded)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for l := range strings.Lines(string(text)) {
-		m := said{to: "A"}
+		m := sentMessage{to: "A"}
 		var at, stamp string
 		if _, err := fmt.Sscanf(l, "%s %s %s %s %q\n", &at, &m.from, &m.kind, &stamp, &m.payload); err != nil {
 			t.Fatalf("%s: %q: %v", recorded, l, err)
@@ -103,18 +103,18 @@ func readRecorded(t *testing.T) (all []said) {
 // What was recorded is said by nodes of today as well, in the same form: what is after it in a heartbeat, old nodes ignore.
 func TestWireForm(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
-	var now []said
+	var now []sentMessage
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, "memory")
+		s := newScenario(t, "memory")
 		for _, step := range conversation {
 			s.step(strings.Fields(step))
 		}
 		if known := s.step(strings.Fields("expect known")); known != fmt.Sprintf("A, B: %d clients\n", afterwards) {
 			t.Errorf("known is %q", known)
 		}
-		now = s.wires.recorded()
+		now = s.network.recorded()
 	})
-	slices.SortFunc(now, func(a, b said) int { // what happens at one moment has no order between nodes
+	slices.SortFunc(now, func(a, b sentMessage) int { // what happens at one moment has no order between nodes
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.from, b.from), cmp.Compare(a.kind, b.kind), cmp.Compare(a.stamp.Number, b.stamp.Number), cmp.Compare(a.payload, b.payload))
 	})
 	if _, err := os.Stat(recorded); *update && errors.Is(err, fs.ErrNotExist) {
@@ -147,8 +147,8 @@ func TestOldNeighbour(t *testing.T) {
 		t.Run(today, func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, 1)
 			synctest.Test(t, func(t *testing.T) {
-				s := newScene(t, "memory")
-				old := slices.DeleteFunc(readRecorded(t), func(m said) bool { return m.from == today })
+				s := newScenario(t, "memory")
+				old := slices.DeleteFunc(readRecorded(t), func(m sentMessage) bool { return m.from == today })
 				asked := 0
 				for _, step := range conversation {
 					words := strings.Fields(step)
@@ -157,8 +157,8 @@ func TestOldNeighbour(t *testing.T) {
 						var drawn subject.Incarnation
 						_, _ = rand.Read(drawn[:])
 						peer := words[1]
-						c := hear(t, wired{s.dialer(peer), s.wires, peer, peer}, new(keeper), today)
-						go speak(t, c, old)
+						c := dialBus(t, networkDialer{s.dialer(peer), s.network, peer, peer}, new(messageRecorder), today)
+						go publishAll(t, c, old)
 						synctest.Wait()
 					case len(words) < 2 || words[1] == today || words[0] != "iamat" && !strings.HasSuffix(words[0], "connect"):
 						s.step(words)
@@ -170,12 +170,12 @@ func TestOldNeighbour(t *testing.T) {
 					}
 				}
 				answered := 0
-				for _, m := range s.wires.recorded() {
+				for _, m := range s.network.recorded() {
 					if m.from == today && m.kind == subject.Repair && m.payload[0] != '?' {
 						answered++
 					}
 				}
-				a := s.actors[today]
+				a := s.nodes[today]
 				h := a.Health()
 				l := h.Links[0]
 				delete(h.Refused, admit.MessagesMissing.String()) // as it was recorded
@@ -187,8 +187,8 @@ func TestOldNeighbour(t *testing.T) {
 	}
 }
 
-// speak says what was recorded, each message at its time.
-func speak(t *testing.T, c bus.Conn, all []said) {
+// publishAll says what was recorded, each message at its time.
+func publishAll(t *testing.T, c bus.Conn, all []sentMessage) {
 	var last time.Duration
 	for i, m := range all {
 		if i > 0 {
