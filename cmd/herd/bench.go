@@ -13,7 +13,9 @@ import (
 
 	"herd/cmd/herd/internal/bench"
 	"herd/cmd/herd/internal/bench/plot"
+	"herd/cmd/herd/internal/client"
 	"herd/cmd/herd/internal/process"
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 	"herd/node/line"
 )
@@ -26,8 +28,8 @@ type benchCommand struct {
 	all, self     bool
 	radius, bound string
 	observe       bool
-	farthest      string
-	files         benchFiles
+	farthest      string // the node whose arrivals are measured; "": the one most links away
+	files         bench.Files
 
 	config *configs.Config
 	taker  line.NodeName // the node that takes the load; "": several, or not one of the configuration
@@ -78,7 +80,9 @@ say otherwise.`,
 	f.Uint64Var(&b.Seed, "seed", 1, "of where clients are and go, and which of them")
 	f.BoolVar(&b.observe, "observe", true, "measure how long reports take to the farthest server")
 	p.nodeFlag(c, &b.farthest, "farthest", "`NAME` of the server to take for that (default: the one most links away)")
-	b.files.flags(f)
+	f.StringVar(&b.files.JSON, "json", "", "write all that was measured to `FILE`, or with - to standard output instead of the table")
+	f.StringVar(&b.files.HTML, "html", "", "write a page with plots, which needs nothing else, to `FILE`")
+	f.StringVar(&b.files.SVG, "svg", "", "write the plots to files in `DIR`, which is made if there is none")
 	busFlags(c)
 	return c
 }
@@ -96,10 +100,10 @@ func (b *benchCommand) run(c *cobra.Command) error {
 			return err
 		}
 	}
-	if err := b.files.open(); err != nil {
+	if err := b.files.Open(); err != nil {
 		return err
 	}
-	defer b.files.close()
+	defer b.files.Close()
 	if b.self {
 		stop, err := b.startSelf(c)
 		if err != nil {
@@ -114,15 +118,15 @@ func (b *benchCommand) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := b.files.write(report); err != nil {
+	if err := b.files.Write(report); err != nil {
 		return err
 	}
-	if b.files.json != "-" {
-		err = b.print(report.text())
+	if b.files.JSON != "-" {
+		err = b.print(report.Text())
 	} else {
 		err = b.printJSON(report)
 	}
-	if err == nil && !report.result.Clean() {
+	if err == nil && !report.Clean() {
 		return &silentError{exitFailed}
 	}
 	return err
@@ -192,63 +196,82 @@ func (b *benchCommand) aim(c *cobra.Command) error {
 		}
 	}
 	b.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-		s, err := b.converse(ctx, address)
+		conn, err := client.Dial(ctx, address, b.Timeout, b.target.tls)
 		if err != nil {
 			return nil, err
 		}
-		s.stop() // what is on the way when the run is interrupted still counts
-		return s.conn, nil
+		return conn.Detach(), nil // what is in flight when the run is interrupted still counts
 	}
 	return nil
 }
 
-// converse connects to a server, over TLS if the flags say so.
-func (b *benchCommand) converse(ctx context.Context, address string) (*conversation, error) {
-	if !b.target.secrecy.wanted() {
-		return converse(ctx, address, b.Timeout, nil)
-	}
-	host, _, _ := net.SplitHostPort(address) // which has both
-	secure, err := b.target.secrecy.config(host)
-	if err != nil {
-		return nil, err
-	}
-	return converse(ctx, address, b.Timeout, secure)
-}
-
 // measure makes the load.
-func (b *benchCommand) measure(ctx context.Context) (*benchReport, error) {
-	watching, err := b.watchFlood(ctx)
+func (b *benchCommand) measure(ctx context.Context) (*bench.Report, error) {
+	arrivals, err := b.follow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if watching != nil {
-		defer watching.stop()
-		b.Acknowledged = watching.acknowledged
+	if arrivals != nil {
+		defer arrivals.Stop()
+		b.Acknowledged = arrivals.Acknowledged
 	}
-	var shown progress
-	if terminal(b.stderr) { // though the table may go there too, afterwards
-		shown.stderr = b.stderr
-	}
-	b.Progress = func(s bench.Snapshot) { shown.tell(func() string { return b.far(s) }) }
+	shown := terminal.NewProgress(b.stderr) // though the table may go there too, afterwards
+	b.Progress = func(s bench.Snapshot) { shown.Show(func() string { return b.far(s) }) }
 	began := time.Now()
 	result, err := bench.Run(ctx, b.Config)
-	shown.end()
+	shown.Clear()
 	if err != nil {
 		return nil, err
 	}
-	report := b.report(began, result)
+	report := bench.NewReport(began, b.Config, bench.Load{
+		Self: b.self, Node: string(b.taker), TLS: b.target.tls.Wanted(), Radius: b.radius, Bound: b.bound,
+	}, result, thisProgram())
 	report.Interrupted = ctx.Err() != nil
-	if watching != nil {
-		report.Farthest = watching.end(b.Timeout)
+	if arrivals != nil {
+		report.Farthest = arrivals.Finish(b.Timeout)
 	}
 	return report, nil
+}
+
+// follow begins to measure arrivals at the farthest node, and returns nil if there is none, or if it cannot be observed though no flag names
+// it.
+func (b *benchCommand) follow(ctx context.Context) (*bench.Arrivals, error) {
+	t := b.config.Topology()
+	node := line.NodeName(b.farthest)
+	hops := 0
+	switch {
+	case node == "":
+		node, hops = bench.Farthest(t, b.taker)
+	case b.taker != "":
+		hops = t.Hops(b.taker, node)
+	}
+	if !b.observe || node == "" {
+		return nil, nil
+	}
+	f := bench.Following{Node: string(node), Hops: hops, Sampled: bench.Sampled(b.Rate, b.Clients)}
+	n, _ := b.config.Node(node)
+	if address, err := process.Reach(n.Listen); err == nil {
+		f.Dial = func(ctx context.Context) (*client.Conn, error) {
+			return client.Dial(ctx, address, b.Timeout, b.target.tls)
+		}
+	}
+	var arrivals *bench.Arrivals
+	var err error
+	if f.Observer, err = process.NewObserver(b.config); err == nil {
+		arrivals, err = bench.Follow(ctx, f)
+	}
+	if err == nil || b.farthest != "" {
+		return arrivals, err
+	}
+	fmt.Fprintf(b.stderr, "the time to %s is not measured: %v\n", node, err)
+	return nil, nil
 }
 
 // far shows how far a load has come.
 func (b *benchCommand) far(s bench.Snapshot) string {
 	all := b.Warmup + b.Duration
 	elapsed := min(s.Elapsed, all)
-	text := gauge(int64(elapsed), int64(all)) + fmt.Sprintf(" %.0f of %.0f s", elapsed.Seconds(), all.Seconds())
+	text := terminal.Gauge(int64(elapsed), int64(all)) + fmt.Sprintf(" %.0f of %.0f s", elapsed.Seconds(), all.Seconds())
 	if s.Elapsed < b.Warmup {
 		return text + ", warming up"
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 )
 
@@ -45,11 +46,11 @@ func settings(config *configs.Config) []byte {
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "KEY\tSOURCE\tVALUE")
 	for _, v := range config.Values() {
-		shown := legible(v.Value)
+		shown := terminal.Legible(v.Value)
 		if shown == "" {
 			shown = `""`
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", v.Key, legible(v.Source.String()), shown)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", v.Key, terminal.Legible(v.Source.String()), shown)
 	}
 	_ = table.Flush() // a buffer takes it all
 	return text.Bytes()

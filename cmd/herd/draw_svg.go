@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"herd/cmd/herd/internal/terminal"
 	"herd/node/line"
 	"herd/node/topology"
 )
@@ -50,7 +51,7 @@ func drawSVG(herd string, t *topology.Topology) []byte {
 		p.width = max(p.width, legendWidth)
 	}
 	var b bytes.Buffer
-	what := fmt.Sprintf("The topology of herd %s: %s, %s", herd, plural(len(p.a.Nodes), "server"), plural(len(p.a.Links), "link"))
+	what := fmt.Sprintf("The topology of herd %s: %s, %s", herd, terminal.Plural(len(p.a.Nodes), "server"), terminal.Plural(len(p.a.Links), "link"))
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-label="%s">`+"\n",
 		p.width, p.height, p.width, p.height, html.EscapeString(what))
 	fmt.Fprintf(&b, "<title>%s</title>\n<style>%s</style>\n<rect class=\"ground\" width=\"100%%\" height=\"100%%\"/>\n", html.EscapeString(what), pictureStyle)
@@ -65,7 +66,7 @@ func drawSVG(herd string, t *topology.Topology) []byte {
 	}
 	for _, n := range p.a.Nodes {
 		at := p.at[n]
-		class, title := "box", string(n)+": "+plural(len(p.Neighbours(n)), "link")
+		class, title := "box", string(n)+": "+terminal.Plural(len(p.Neighbours(n)), "link")
 		if i := slices.IndexFunc(p.a.CutVertices, func(v loss) bool { return v.Node == n }); i >= 0 {
 			class, title = "box weak", "without "+string(n)+", "+are(p.a.CutVertices[i].CutOff)+" cut off"
 		}

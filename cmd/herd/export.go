@@ -7,11 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"herd/cmd/herd/internal/process"
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 	"herd/node/line"
 	"herd/node/store"
@@ -55,7 +55,7 @@ which is what the server answers, without the AT. The server must not run. 'herd
 			if asJSON {
 				return p.printJSON(exported{got[0], n, output})
 			}
-			fmt.Fprintln(p.stderr, plural(n, "report"))
+			fmt.Fprintln(p.stderr, terminal.Plural(n, "report"))
 			return s.Close()
 		},
 	}
@@ -99,7 +99,7 @@ func (p *program) keptBy(c *cobra.Command, name string, fresh bool) (*store.Stor
 
 // exportTo writes a store as lines, and returns how many.
 func (p *program) exportTo(w io.Writer, s *store.Store) (n int, err error) {
-	shown := p.progress(w)
+	shown := terminal.NewProgress(p.stderr, w)
 	out := bufio.NewWriterSize(w, 64<<10)
 	for r, err := range s.All() {
 		if err != nil {
@@ -109,9 +109,9 @@ func (p *program) exportTo(w io.Writer, s *store.Store) (n int, err error) {
 			return n, fmt.Errorf("write: %w", err)
 		}
 		n++
-		shown.tell(func() string { return plural(n, "report") })
+		shown.Show(func() string { return terminal.Plural(n, "report") })
 	}
-	shown.end()
+	shown.Clear()
 	if err := out.Flush(); err != nil {
 		return n, fmt.Errorf("write: %w", err)
 	}
@@ -135,35 +135,4 @@ func (p *program) exportFile(path string, s *store.Store) (n int, err error) {
 		_ = os.Remove(f.Name()) // the error says more
 	}
 	return n, err
-}
-
-// progress tells on standard error how far long work has come.
-type progress struct {
-	stderr io.Writer // nil: nobody looks
-	shown  time.Time
-}
-
-// progress tells a person who looks at a terminal, unless that is where the work's output goes.
-func (p *program) progress(output io.Writer) *progress {
-	if !terminal(p.stderr) || terminal(output) {
-		return &progress{}
-	}
-	return &progress{stderr: p.stderr}
-}
-
-func (g *progress) tell(text func() string) {
-	if g.stderr == nil {
-		return
-	}
-	if now := time.Now(); now.Sub(g.shown) >= progressStep {
-		fmt.Fprintf(g.stderr, "\r%s\x1b[K", text())
-		g.shown = now
-	}
-}
-
-// end makes room for what is said next.
-func (g *progress) end() {
-	if g.stderr != nil {
-		fmt.Fprint(g.stderr, "\r\x1b[K")
-	}
 }

@@ -17,7 +17,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/client"
 	"herd/cmd/herd/internal/process"
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 	"herd/node/status"
 )
@@ -124,13 +126,13 @@ func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error
 func (p *program) examine(ctx context.Context, asked []*probeTarget, token string, timeout time.Duration, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	client := &http.Client{
+	over := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	var asking sync.WaitGroup
 	for _, a := range asked {
-		asking.Go(func() { a.err = a.ask(ctx, client, token) })
+		asking.Go(func() { a.err = a.ask(ctx, over, token) })
 	}
 	asking.Wait()
 	var err error
@@ -157,7 +159,7 @@ func (p *program) examine(ctx context.Context, asked []*probeTarget, token strin
 	return err
 }
 
-func (t *probeTarget) ask(ctx context.Context, client *http.Client, token string) error {
+func (t *probeTarget) ask(ctx context.Context, over *http.Client, token string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.address+"/readyz", nil)
 	if err != nil {
 		return err
@@ -165,10 +167,10 @@ func (t *probeTarget) ask(ctx context.Context, client *http.Client, token string
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := client.Do(request)
+	response, err := over.Do(request)
 	if err != nil {
 		if failed, ok := errors.AsType[*url.Error](err); ok && !failed.Timeout() {
-			err = errors.New(reason(failed.Err))
+			err = errors.New(client.Reason(failed.Err))
 		} else {
 			err = errors.New("no answer in time")
 		}
@@ -179,7 +181,7 @@ func (t *probeTarget) ask(ctx context.Context, client *http.Client, token string
 	var said struct{ Ready *bool }
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %s", t.address, reason(err))
+		return fmt.Errorf("%s: %s", t.address, client.Reason(err))
 	case response.StatusCode == http.StatusMisdirectedRequest:
 		return fmt.Errorf("%s: it is not reached by that name; list the name in its http.hosts, or give its address", t.address)
 	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable,
@@ -212,7 +214,7 @@ func (t *probeTarget) json() any {
 // row is what a server said of itself, in cells that tabs end.
 func (t *probeTarget) row() string {
 	if t.err != nil {
-		return cmp.Or(t.name, t.address) + "\tunreachable\t" + legible(t.err.Error())
+		return cmp.Or(t.name, t.address) + "\tunreachable\t" + terminal.Legible(t.err.Error())
 	}
 	h, state := t.health, "not ready"
 	if h.Ready {
@@ -222,14 +224,14 @@ func (t *probeTarget) row() string {
 		return cmp.Or(t.name, t.address) + "\t" + state + "\tit tells more to who has its token: see HERD_HTTP_TOKEN"
 	}
 	if len(h.Missing) > 0 {
-		state += ", misses " + legible(strings.Join(h.Missing, ", "))
+		state += ", misses " + terminal.Legible(strings.Join(h.Missing, ", "))
 	}
 	links := make([]string, len(h.Links))
 	for i, l := range h.Links {
-		links[i] = legible(l.Peer) + " " + legible(l.State)
+		links[i] = terminal.Legible(l.Peer) + " " + terminal.Legible(l.State)
 		switch {
 		case len(l.Lacking) > 0:
-			links[i] += " (no link for " + legible(strings.Join(l.Lacking, ", ")) + ")"
+			links[i] += " (no link for " + terminal.Legible(strings.Join(l.Lacking, ", ")) + ")"
 		case l.NeverReceived:
 			links[i] += " (never received)"
 		case l.Topology != "":
@@ -240,10 +242,10 @@ func (t *probeTarget) row() string {
 			links[i] += fmt.Sprintf(" (%d queued)", l.QueueReports)
 		}
 	}
-	bus := "bus " + legible(h.Bus)
+	bus := "bus " + terminal.Legible(h.Bus)
 	if h.Store != nil {
-		bus += "\tstore " + legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well
+		bus += "\tstore " + terminal.Legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", legible(h.Node), state, bus,
-		plural(h.Clients, "client"), plural(h.Sessions, "session"), strings.Join(links, ", "))
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", terminal.Legible(h.Node), state, bus,
+		terminal.Plural(h.Clients, "client"), terminal.Plural(h.Sessions, "session"), strings.Join(links, ", "))
 }

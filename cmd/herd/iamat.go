@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"herd/cmd/herd/internal/client"
+	"herd/cmd/herd/internal/terminal"
 	"herd/node/line"
 )
 
@@ -45,7 +47,7 @@ The exit code is 1 when any was: its reply is the line after a question mark.`,
 			return err
 		}
 		if len(got) == 2 {
-			got = append(got, string(appendTime(nil, time.Now())))
+			got = append(got, string(client.AppendTime(nil, time.Now())))
 		}
 		return p.ask(c, t, "IAMAT", got)
 	}
@@ -99,7 +101,7 @@ func (p *program) completeIamat(c *cobra.Command, raw []string, part string) ([]
 // ask sends one line and prints the reply.
 func (p *program) ask(c *cobra.Command, t *target, verb string, got []string) error {
 	for _, operand := range got {
-		if operand == "" || strings.ContainsAny(operand, space) {
+		if operand == "" || strings.ContainsAny(operand, client.Space) {
 			return &usageError{fmt.Errorf("%q cannot be sent: what a server is told must be neither empty nor have blanks", operand)}
 		}
 	}
@@ -107,16 +109,16 @@ func (p *program) ask(c *cobra.Command, t *target, verb string, got []string) er
 	if err != nil {
 		return err
 	}
-	defer server.close()
+	defer server.Close()
 	text := verb + " " + strings.Join(got, " ")
 	if _, err := server.Write([]byte(text + "\n")); err != nil {
-		return server.failure(err)
+		return server.Failure(err)
 	}
-	refused, err := server.reply(p.stdout)
+	refused, err := server.Reply(p.stdout)
 	if err != nil || !refused {
 		return err
 	}
-	return fmt.Errorf("%s refused that: %w", server.address, refusal(text, t.secrecy.cert != ""))
+	return fmt.Errorf("%s refused that: %w", server.Address, refusal(text, t.tls.Cert != ""))
 }
 
 // refusal says what a server may have against a line that came with a certificate, or without.
@@ -136,7 +138,17 @@ func refusal(text string, certified bool) error {
 	}
 }
 
-// appendTime appends POSIX seconds with nine decimals.
-func appendTime(dst []byte, t time.Time) []byte {
-	return fmt.Appendf(dst, "%d.%09d", t.Unix(), t.Nanosecond())
+// stream reports each line of standard input.
+func (p *program) stream(c *cobra.Command, t *target) error {
+	server, err := p.dial(c, t)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	replies, refused, err := server.Stream(c.Context(), p.stdin, p.stdout, terminal.NewProgress(p.stderr, p.stdout))
+	fmt.Fprintln(p.stderr, client.Counts(replies, refused))
+	if err == nil && refused > 0 {
+		return &silentError{exitFailed}
+	}
+	return err
 }

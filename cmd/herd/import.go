@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 	"herd/node/line"
 )
@@ -63,7 +64,7 @@ imported.`,
 				return p.printJSON(done)
 			}
 			return p.print(fmt.Appendf(nil, "%s of %s, %d imported, the others were there or older\n",
-				plural(done.Read, "report"), plural(done.Clients, "client"), done.News))
+				terminal.Plural(done.Read, "report"), terminal.Plural(done.Clients, "client"), done.News))
 		},
 	}
 	configs.AddFlags(c.Flags(), "herd", "store.dir")
@@ -82,7 +83,7 @@ type imported struct {
 // readReports reads lines that are reports, and keeps the greatest of each client. It tells of every line that is none.
 func (p *program) readReports(in io.Reader, read *int) (map[line.ClientID]line.Report, error) {
 	reports := make(map[line.ClientID]line.Report)
-	shown := p.progress(p.stdout)
+	shown := terminal.NewProgress(p.stderr, p.stdout)
 	lines := bufio.NewReaderSize(in, 64<<10)
 	number, faults := 0, 0
 	for {
@@ -116,9 +117,9 @@ func (p *program) readReports(in io.Reader, read *int) (map[line.ClientID]line.R
 				reports[r.Client()] = r
 			}
 		}
-		shown.tell(func() string { return "read " + plural(number, "line") })
+		shown.Show(func() string { return "read " + terminal.Plural(number, "line") })
 	}
-	shown.end()
+	shown.Clear()
 	if faults > 0 {
 		return nil, fmt.Errorf("nothing was imported, for %d of %d lines are no reports; a report is: SERVER SKEW CLIENT POSITION TIME", faults, number)
 	}

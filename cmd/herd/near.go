@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"herd/cmd/herd/internal/process"
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 	"herd/places"
 )
@@ -86,21 +87,21 @@ func (p *program) askProvider(ctx context.Context, config *configs.Config, q pla
 		return fmt.Errorf("%s: read the answer: %w", config.Places.Provider, err)
 	}
 	if failed {
-		return fmt.Errorf("%s: %s", status, legible(answer.ErrorMessage))
+		return fmt.Errorf("%s: %s", status, terminal.Legible(answer.ErrorMessage))
 	}
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "%s from %s within %v km, in %v\n", plural(results, "place"), config.Places.Provider, q.Radius, took.Round(time.Microsecond))
+	fmt.Fprintf(&text, "%s from %s within %v km, in %v\n", terminal.Plural(results, "place"), config.Places.Provider, q.Radius, took.Round(time.Microsecond))
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range answer.Results {
 		kind := ""
 		if len(r.Types) > 0 {
 			kind = r.Types[0]
 		}
-		fmt.Fprintf(table, "%8.2f km\t%s\t%s\t%s\n", places.Distance(q.At, r.Geometry.Location), legible(r.Name), legible(kind), legible(r.Vicinity))
+		fmt.Fprintf(table, "%8.2f km\t%s\t%s\t%s\n", places.Distance(q.At, r.Geometry.Location), terminal.Legible(r.Name), terminal.Legible(kind), terminal.Legible(r.Vicinity))
 	}
 	_ = table.Flush() // into memory
 	for _, a := range answer.HTMLAttributions {
-		fmt.Fprintln(&text, legible(a))
+		fmt.Fprintln(&text, terminal.Legible(a))
 	}
 	return p.print(text.Bytes())
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/terminal"
 	"herd/places/importer"
 )
 
@@ -100,16 +101,13 @@ func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bo
 		defer stop()
 		from.Input, from.Stdin = "standard input", in
 	}
-	var shown progress
-	if terminal(p.stderr) { // though the result may go there too, afterwards
-		shown.stderr = p.stderr
-	}
+	shown := terminal.NewProgress(p.stderr) // though the result may go there too, afterwards
 	from.Progress = func(done importer.Progress) {
-		shown.tell(func() string { return importing(done) })
+		shown.Show(func() string { return importing(done) })
 	}
 	began := time.Now()
 	result, err := importer.Import(c.Context(), from)
-	shown.end()
+	shown.Clear()
 	switch {
 	case c.Context().Err() != nil:
 		return fmt.Errorf("interrupted; %s is as it was", from.Output)
@@ -140,9 +138,9 @@ type placesImported struct {
 
 // importing shows how far an import is.
 func importing(done importer.Progress) string {
-	text := plural(done.Places, "place")
+	text := terminal.Plural(done.Places, "place")
 	if done.Size > 0 {
-		text = fmt.Sprintf("%s %d%%, %s", gauge(done.Read, done.Size), 100*done.Read/done.Size, text)
+		text = fmt.Sprintf("%s %d%%, %s", terminal.Gauge(done.Read, done.Size), 100*done.Read/done.Size, text)
 	}
 	if done.Passes > 0 {
 		text += ", looking for positions of ways and relations, pass " + fmt.Sprint(done.Passes)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/terminal"
 	"herd/node/flood/simulate"
 	"herd/node/topology"
 )
@@ -87,13 +88,10 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 		defer file.Close()
 		s.file, s.Detail = file, true
 	}
-	var shown progress
-	if terminal(p.stderr) { // though the result may go there too, afterwards
-		shown.stderr = p.stderr
-	}
-	s.Progress = func(done int) { shown.tell(func() string { return bar(done, s.Reports) }) }
+	shown := terminal.NewProgress(p.stderr) // though the result may go there too, afterwards
+	s.Progress = func(done int) { shown.Show(func() string { return bar(done, s.Reports) }) }
 	result, err := simulate.Run(c.Context(), s.Config)
-	shown.end()
+	shown.Clear()
 	if err != nil {
 		return err
 	}
@@ -158,7 +156,7 @@ func (p *program) simulated(c *cobra.Command, s *simulation) (*topology.Topology
 
 // bar shows how far the simulation has come.
 func bar(done, reports int) string {
-	return fmt.Sprintf("%s %d of %s", gauge(done, reports), done, plural(reports, "report"))
+	return fmt.Sprintf("%s %d of %s", terminal.Gauge(done, reports), done, terminal.Plural(reports, "report"))
 }
 
 // simulated puts a result in words.
@@ -169,7 +167,7 @@ func simulated(r *simulate.Result) []byte {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", what, value, fmt.Sprintf(format, more...))
 	}
 	ms := func(seconds float64) string { return fmt.Sprintf("%.1f ms", 1000*seconds) }
-	row("servers", fmt.Sprint(r.Nodes), "with %s; seed %d", plural(r.Links, "link"), r.Seed)
+	row("servers", fmt.Sprint(r.Nodes), "with %s; seed %d", terminal.Plural(r.Links, "link"), r.Seed)
 	row("reports", fmt.Sprint(r.Reports), "of which %d were superseded before all servers knew them", r.Superseded)
 	row("messages", fmt.Sprintf("%.2f", r.MessagesPerReport), "over links per report; %d tell one to all when the herd is idle", r.FloodCost)
 	row("hops", fmt.Sprintf("%.2f", r.Hops.Mean), "on average from where it was made, %d at most", r.Hops.Max)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"herd/cmd/herd/internal/bench/plot"
+	"herd/cmd/herd/internal/page"
+	"herd/cmd/herd/internal/terminal"
 	"herd/node/flood/simulate"
 )
 
@@ -25,22 +27,22 @@ func (s *simulation) page(r *simulate.Result) ([]byte, error) {
 		Cards               []card
 		Figures             []template.HTML
 	}{
-		What: plural(r.Nodes, "server") + ", " + plural(r.Links, "link"), Load: s.faults(), Version: thisProgram(), Seed: r.Seed,
+		What: terminal.Plural(r.Nodes, "server") + ", " + terminal.Plural(r.Links, "link"), Load: s.faults(), Version: thisProgram().String(), Seed: r.Seed,
 		Cards: cards(r),
 	}
 	if s.shape != "" {
 		fill.What = s.shape + ": " + fill.What
 	}
 	for _, svg := range figuresOf(r) {
-		fill.Figures = append(fill.Figures, inPage(svg))
+		fill.Figures = append(fill.Figures, page.Picture(svg))
 	}
-	return fillPage("simulate.html", fill)
+	return page.Fill("simulate.html", fill)
 }
 
 // faults says what was simulated.
 func (s *simulation) faults() string {
 	return fmt.Sprintf("%s of %s, %d a second; links of %s one way, %g %% of the messages lost, %s",
-		plural(s.Reports, "report"), plural(s.Clients, "client"), s.Rate, s.Delay, 100*s.Loss, plural(s.Cuts, "cut"))
+		terminal.Plural(s.Reports, "report"), terminal.Plural(s.Clients, "client"), s.Rate, s.Delay, 100*s.Loss, terminal.Plural(s.Cuts, "cut"))
 }
 
 func cards(r *simulate.Result) []card {

@@ -10,17 +10,18 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
+
+	"herd/cmd/herd/internal/client"
 )
 
-// reply answers a line as a server would that is not particular.
+// reply answers a line as a server that refuses nothing.
 func reply(w io.Writer, l string) {
 	fmt.Fprintf(w, "AT Hands +0.000000000 %s\n", strings.TrimPrefix(l, "IAMAT "))
 }
 
 // So many lines wait for their replies and no more: a server that replies only when it has got them all gets them.
 func TestStreamWindow(t *testing.T) {
-	const lines = 3 * maxUnanswered
+	const lines = 3 * client.MaxUnanswered
 	var input, want strings.Builder
 	for i := range lines {
 		fmt.Fprintf(&input, "c%d +1+1 %d\n", i, i)
@@ -30,7 +31,7 @@ func TestStreamWindow(t *testing.T) {
 		var replies bytes.Buffer
 		for i := range lines {
 			reply(&replies, hear(in))
-			if (i+1)%maxUnanswered == 0 {
+			if (i+1)%client.MaxUnanswered == 0 {
 				_, _ = replies.WriteTo(conn)
 			}
 		}
@@ -86,28 +87,6 @@ func TestStreamInterrupted(t *testing.T) {
 	}
 }
 
-// Silence counts only while a reply is due.
-func TestStreamTimeout(t *testing.T) {
-	const timeout = 50 * time.Millisecond
-	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
-		reply(conn, hear(in))
-		hangOn(in)
-	})
-	stdin, typed := io.Pipe()
-	defer typed.Close()
-	r := start(t, stdin, "iamat", "-", "--addr", address, "--timeout", timeout.String())
-	_, _ = io.WriteString(typed, "k +1+1 1\n")
-	r.next(r.stdout)
-	r.next(r.stdout)
-	<-time.After(2 * timeout)
-	_, _ = io.WriteString(typed, "k +1+1 2\n")
-	code, _, stderr := r.rest()
-	want := "1 report, 0 refused\nherd: " + address + " was silent for 50ms; give it more time with --timeout, or ask another node\n"
-	if code != exitFailed || stderr != want {
-		t.Errorf("exit code %d, said %q, want %q", code, stderr, want)
-	}
-}
-
 func TestStreamBreaks(t *testing.T) {
 	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { reply(conn, hear(in)) })
 	code, stdout, stderr := herd(t, "a +1+1 1\nb +1+1 1\n", "iamat", "-", "--addr", address)
@@ -138,16 +117,5 @@ func TestStreamLongLine(t *testing.T) {
 	code, _, stderr := herd(t, strings.Repeat("x", 1<<20)+"\nk +1+1 1\n", "iamat", "-", "--addr", address)
 	if code != exitFailed || stderr != "2 reports, 1 refused\n" {
 		t.Errorf("exit code %d, said %q", code, stderr)
-	}
-}
-
-func TestStreamProgress(t *testing.T) {
-	var said bytes.Buffer
-	s := &stream{stderr: &said, replies: 2, refused: 1}
-	s.progress()
-	s.replies++
-	s.progress() // too soon
-	if got, want := said.String(), "\r2 reports, 1 refused"; got != want {
-		t.Errorf("said %q, want %q", got, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"herd/cmd/herd/internal/process"
+	"herd/cmd/herd/internal/terminal"
 	"herd/configs"
 )
 
@@ -83,7 +84,7 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 		return err
 	}
 	defer herd.Close()
-	if !terminal(p.stdin) { // on a terminal SIGHUP means that the terminal is gone, and ends the program as usual
+	if !terminal.Is(p.stdin) { // on a terminal SIGHUP means that the terminal is gone, and ends the program as usual
 		defer herd.ReloadOnHangup()()
 	}
 	return herd.Run(c.Context(), func() { p.greet(config, herd) })

@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"herd/node/status/page"
+	"herd/cmd/herd/internal/page"
+	statuspage "herd/node/status/page"
 	"herd/places/gazetteer"
 )
 
@@ -110,14 +111,18 @@ func describe(info *debug.BuildInfo) build {
 	return b
 }
 
-// ownVersion returns the program's version in a word.
-func ownVersion() string {
+// thisProgram is what makes reports here.
+func thisProgram() page.Program {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return page.Program{Version: "unknown"}
 	}
-	return describe(info).Version
+	b := describe(info)
+	return page.Program{Version: b.Version, Revision: b.Revision, Go: b.Go, Platform: b.Platform}
 }
+
+// ownVersion returns the program's version in a word.
+func ownVersion() string { return thisProgram().Version }
 
 // modules returns what is linked in, with the version that was in fact used.
 func modules(info *debug.BuildInfo) []module {
@@ -136,7 +141,7 @@ func licencesOf(info *debug.BuildInfo) *licences {
 	for _, a := range gazetteer.Attributions() {
 		l.Data = append(l.Data, data{a.Source, a.Licence, a.URL, a.Text})
 	}
-	l.Data = append(l.Data, data{"naturalearth", "public domain", "https://www.naturalearthdata.com/about/terms-of-use/", page.Outlines})
+	l.Data = append(l.Data, data{"naturalearth", "public domain", "https://www.naturalearthdata.com/about/terms-of-use/", statuspage.Outlines})
 	return l
 }
 

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"os"
 	"regexp"
 	"testing"
 	"time"
-
-	"herd/bus"
 )
 
 // JSON is one object a line, from which the bytes of the line can be had again, and of which nothing but text reaches a terminal.
@@ -39,16 +35,6 @@ func TestWatchJSON(t *testing.T) {
 		if text != want || !regexp.MustCompile(`^\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$`).MatchString(at) {
 			t.Errorf("printed %q, want a time and %q", got, want)
 		}
-	}
-}
-
-func TestWatchJSONSubject(t *testing.T) {
-	var text bytes.Buffer
-	s := &sighting{message: bus.Observed{Subject: "h.propagate.\xff.B", Message: bus.Message{From: "\xff"}, To: "B"}, line: "x", err: os.ErrInvalid}
-	new(watcher).inJSON(&text, s)
-	const want = `{"time":"0001-01-01T00:00:00.000000000Z","subject_base64":"aC5wcm9wYWdhdGUu/y5C","from":"\ufffd","to":"B","line":"x"}` + "\n"
-	if text.String() != want {
-		t.Errorf("printed %q, want %q", text.String(), want)
 	}
 }
 

@@ -1,8 +1,9 @@
 package bench
 
-import "slices"
-
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Echo is the protocol of a server that sends each line back. The lines are those of [Herd] reports.
 type Echo struct{}

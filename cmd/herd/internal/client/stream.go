@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"bufio"
@@ -9,60 +9,55 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
+	"herd/cmd/herd/internal/terminal"
 	"herd/node/line"
 )
 
-const (
-	maxUnanswered = 4096 // lines sent ahead of their replies
-	progressStep  = 200 * time.Millisecond
-)
+// MaxUnanswered is how many lines are sent ahead of their replies.
+const MaxUnanswered = 4096
 
-// stream is a conversation in which reports are sent while replies to earlier ones come.
+// Space is the white space of the client protocol.
+const Space = " \t\n\v\f\r"
+
+// stream is a connection on which reports are sent while replies to earlier ones come.
 type stream struct {
-	*conversation
+	*Conn
 	unanswered chan struct{} // one for each line sent, in order; closed after the last
 	sent       chan error    // gets how sending ended, before unanswered is closed
 
-	// What follows belongs to receive.
-	stderr           io.Writer // for the progress, or nil
-	shown            time.Time // when it was told last
+	// Only receive uses these.
+	progress         *terminal.Progress
 	replies, refused int
 }
 
-// stream reports each line of standard input.
-func (p *program) stream(c *cobra.Command, t *target) error {
-	server, err := p.dial(c, t)
-	if err != nil {
-		return err
-	}
-	defer server.close()
-	ctx, cancel := context.WithCancel(c.Context())
+// Stream reports each line of in, copies the replies to out, and returns how many there were and how many of them refused a report.
+func (c *Conn) Stream(ctx context.Context, in io.Reader, out io.Writer, progress *terminal.Progress) (replies, refused int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &stream{conversation: server, unanswered: make(chan struct{}, maxUnanswered), sent: make(chan error, 1)}
-	begin := ""
-	if terminal(p.stderr) && !terminal(p.stdout) {
-		s.stderr, begin = p.stderr, "\r"
-	}
+	s := &stream{Conn: c, unanswered: make(chan struct{}, MaxUnanswered), sent: make(chan error, 1), progress: progress}
 	// When receive fails, nobody waits for send: reading standard input cannot be interrupted. It ends with the process.
 	go func() {
 		defer close(s.unanswered)
-		s.sent <- s.send(ctx, p.stdin)
+		s.sent <- s.send(ctx, in)
 	}()
-	err = s.receive(ctx, p.stdout)
+	err = s.receive(ctx, out)
 	if err == nil {
 		err = <-s.sent
 	}
-	fmt.Fprintf(p.stderr, "%s%s\n", begin, s.counts())
-	if err == nil && s.refused > 0 {
-		return &silentError{exitFailed}
-	}
-	return err
+	progress.Clear()
+	return s.replies, s.refused, err
 }
 
-func (s *stream) counts() string {
-	return fmt.Sprintf("%s, %d refused", plural(s.replies, "report"), s.refused)
+func (s *stream) counts() string { return Counts(s.replies, s.refused) }
+
+// Counts returns the numbers of a stream in words.
+func Counts(replies, refused int) string {
+	return fmt.Sprintf("%s, %d refused", terminal.Plural(replies, "report"), refused)
+}
+
+// AppendTime appends POSIX seconds with nine decimals.
+func AppendTime(dst []byte, t time.Time) []byte {
+	return fmt.Appendf(dst, "%d.%09d", t.Unix(), t.Nanosecond())
 }
 
 // send reports every line of in. What is sent leaves before it waits for more.
@@ -76,7 +71,7 @@ func (s *stream) send(ctx context.Context, in io.Reader) error {
 			}
 		}
 		if err := out.Flush(); err != nil {
-			return s.failure(err)
+			return s.Failure(err)
 		}
 		switch err := lines.Fill(in); {
 		case errors.Is(err, io.EOF):
@@ -86,7 +81,7 @@ func (s *stream) send(ctx context.Context, in io.Reader) error {
 				}
 			}
 			if err := out.Flush(); err != nil {
-				return s.failure(err)
+				return s.Failure(err)
 			}
 			return nil
 		case err != nil:
@@ -105,7 +100,7 @@ func (s *stream) put(ctx context.Context, out *bufio.Writer, l []byte) error {
 	case s.unanswered <- struct{}{}:
 	default:
 		if err := out.Flush(); err != nil {
-			return s.failure(err)
+			return s.Failure(err)
 		}
 		select {
 		case s.unanswered <- struct{}{}:
@@ -115,10 +110,10 @@ func (s *stream) put(ctx context.Context, out *bufio.Writer, l []byte) error {
 	}
 	text := append(append(out.AvailableBuffer(), "IAMAT "...), l...)
 	if fields == 2 {
-		text = appendTime(append(text, ' '), time.Now())
+		text = AppendTime(append(text, ' '), time.Now())
 	}
 	if _, err := out.Write(append(text, '\n')); err != nil {
-		return s.failure(err)
+		return s.Failure(err)
 	}
 	return nil
 }
@@ -135,7 +130,7 @@ func (s *stream) receive(ctx context.Context, stdout io.Writer) error {
 				return flush(out)
 			}
 		}
-		refused, err := s.reply(out)
+		refused, err := s.Reply(out)
 		if err != nil {
 			_ = out.Flush() // whole replies and what there is of the last; the error tells the rest
 			return err
@@ -149,7 +144,7 @@ func (s *stream) receive(ctx context.Context, stdout io.Writer) error {
 				return err
 			}
 		}
-		s.progress()
+		s.progress.Show(s.counts)
 	}
 }
 
@@ -160,21 +155,11 @@ func flush(stdout *bufio.Writer) error {
 	return nil
 }
 
-func (s *stream) progress() {
-	if s.stderr == nil {
-		return
-	}
-	if now := time.Now(); now.Sub(s.shown) >= progressStep {
-		fmt.Fprintf(s.stderr, "\r%s", s.counts())
-		s.shown = now
-	}
-}
-
 // countFields returns the number of fields of a line of the client protocol.
 func countFields(l []byte) int {
 	count, within := 0, false
 	for _, b := range l {
-		blank := strings.IndexByte(space, b) >= 0
+		blank := strings.IndexByte(Space, b) >= 0
 		if !blank && !within {
 			count++
 		}

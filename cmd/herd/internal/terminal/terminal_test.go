@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import "testing"
 
@@ -7,8 +7,8 @@ func TestLegible(t *testing.T) {
 		"kiwi.cs.ucla.edu": "kiwi.cs.ucla.edu", "Düne 7": "Düne 7", `"a\b"`: `"a\b"`, "": "",
 		"\x1b[31m": `"\x1b[31m"`, "\xff": `"\xff"`, "a\nb": `"a\nb"`, "\u202egnp": `"\u202egnp"`, "\x7f": `"\x7f"`,
 	} {
-		if got := legible(text); got != want {
-			t.Errorf("legible(%q) = %s, want %s", text, got, want)
+		if got := Legible(text); got != want {
+			t.Errorf("Legible(%q) = %s, want %s", text, got, want)
 		}
 	}
 }

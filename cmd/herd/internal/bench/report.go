@@ -1,50 +1,47 @@
-package main
+package bench
 
 import (
 	"bytes"
 	"fmt"
 	"maps"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"herd/cmd/herd/internal/bench"
 	"herd/cmd/herd/internal/bench/plot"
+	"herd/cmd/herd/internal/page"
+	"herd/cmd/herd/internal/terminal"
 )
 
-// benchReport is what herd bench found out. Times are in seconds.
-type benchReport struct {
-	At          time.Time `json:"at"`
-	Version     string    `json:"version"`
-	Revision    string    `json:"revision,omitempty"`
-	Go          string    `json:"go"`
-	Platform    string    `json:"platform"`
-	CPUs        int       `json:"cpus"`
-	Interrupted bool      `json:"interrupted,omitempty"`
+// Report is what a run measured. Times are in seconds.
+type Report struct {
+	At time.Time `json:"at"`
+	page.Program
+	CPUs        int  `json:"cpus"`
+	Interrupted bool `json:"interrupted,omitempty"`
 
-	Load       benchLoad      `json:"load"`
-	Filled     int            `json:"filled"` // clients that reported once before
-	FillTime   float64        `json:"fill_time"`
-	Elapsed    float64        `json:"elapsed"`
-	Answered   int            `json:"answered"`
-	Throughput float64        `json:"throughput"` // of these, a second
-	Refused    int            `json:"refused"`
-	Wrong      int            `json:"wrong"`
-	Unsent     int            `json:"unsent"` // that were due
-	Errors     map[string]int `json:"errors"` // that ended connections
-	IAmAt      bench.Latency  `json:"iamat"`
-	WhatsAt    bench.Latency  `json:"whatsat"`
-	Seconds    []bench.Second `json:"seconds"`
-	Farthest   *farthest      `json:"farthest,omitempty"`
+	Load       Load            `json:"load"`
+	Filled     int             `json:"filled"` // clients that reported once before
+	FillTime   float64         `json:"fill_time"`
+	Elapsed    float64         `json:"elapsed"`
+	Answered   int             `json:"answered"`
+	Throughput float64         `json:"throughput"` // of these, a second
+	Refused    int             `json:"refused"`
+	Wrong      int             `json:"wrong"`
+	Unsent     int             `json:"unsent"` // that were due
+	Errors     map[string]int  `json:"errors"` // that ended connections
+	IAmAt      Latency         `json:"iamat"`
+	WhatsAt    Latency         `json:"whatsat"`
+	Seconds    []Second        `json:"seconds"`
+	Farthest   *FarthestReport `json:"farthest,omitempty"`
 
-	result *bench.Result
+	result *Result
 }
 
-// benchLoad is what load was made.
-type benchLoad struct {
+// Load is the load that was made.
+type Load struct {
 	Self        bool     `json:"self"`
 	Node        string   `json:"node,omitempty"`
 	Addresses   []string `json:"addresses"`
@@ -62,29 +59,25 @@ type benchLoad struct {
 	Seed        uint64   `json:"seed"`
 }
 
-func (b *benchCommand) report(began time.Time, r *bench.Result) *benchReport {
-	report := &benchReport{
-		At: began.UTC().Truncate(time.Second), CPUs: runtime.NumCPU(),
-		Load: benchLoad{
-			Self: b.self, Node: string(b.taker), Addresses: b.Addresses, TLS: b.target.secrecy.wanted(),
-			Connections: b.Connections, Pipeline: b.Pipeline, Clients: b.Clients,
-			WhatsAt: b.Ask, Radius: b.radius, Bound: b.bound, Rate: b.Rate,
-			Duration: b.Duration.Seconds(), Warmup: b.Warmup.Seconds(), Requests: b.Requests, Seed: b.Seed,
-		},
-		Filled: r.Filled, FillTime: r.FillTime.Seconds(), Elapsed: r.Elapsed.Seconds(),
+// NewReport returns the report of a run that began at a time with a configuration. The rest of the load is in l.
+func NewReport(began time.Time, c Config, l Load, r *Result, program page.Program) *Report {
+	l.Addresses, l.Connections, l.Pipeline, l.Clients = c.Addresses, c.Connections, c.Pipeline, c.Clients
+	l.WhatsAt, l.Rate, l.Requests, l.Seed = c.Ask, c.Rate, c.Requests, c.Seed
+	l.Duration, l.Warmup = c.Duration.Seconds(), c.Warmup.Seconds()
+	return &Report{
+		At: began.UTC().Truncate(time.Second), Program: program, CPUs: runtime.NumCPU(),
+		Load: l, Filled: r.Filled, FillTime: r.FillTime.Seconds(), Elapsed: r.Elapsed.Seconds(),
 		Answered: r.Answered(), Throughput: r.Throughput(),
 		Refused: r.Refused, Wrong: r.Wrong, Unsent: r.Unsent, Errors: r.Errors,
 		IAmAt: r.Reports, WhatsAt: r.Questions, Seconds: r.Seconds, result: r,
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		made := describe(info)
-		report.Version, report.Revision, report.Go, report.Platform = made.Version, made.Revision, made.Go, made.Platform
-	}
-	return report
 }
 
+// Clean reports whether every request was answered as expected.
+func (r *Report) Clean() bool { return r.result.Clean() }
+
 // where says what took the load.
-func (r *benchReport) where() string {
+func (r *Report) where() string {
 	where := strings.Join(r.Load.Addresses, ", ")
 	if r.Load.Node != "" {
 		where = r.Load.Node + " at " + where
@@ -99,9 +92,9 @@ func (r *benchReport) where() string {
 }
 
 // what says what the load was.
-func (r *benchReport) what() string {
+func (r *Report) what() string {
 	l := r.Load
-	text := fmt.Sprintf("%s, pipeline %d, %s", plural(l.Connections, "connection"), l.Pipeline, plural(l.Clients, "client"))
+	text := fmt.Sprintf("%s, pipeline %d, %s", terminal.Plural(l.Connections, "connection"), l.Pipeline, terminal.Plural(l.Clients, "client"))
 	if l.WhatsAt > 0 {
 		text += fmt.Sprintf(", %g %% WHATSAT with radius %s and bound %s", 100*l.WhatsAt, l.Radius, l.Bound)
 	}
@@ -112,21 +105,21 @@ func (r *benchReport) what() string {
 }
 
 // failures says what went wrong.
-func (r *benchReport) failures() string {
+func (r *Report) failures() string {
 	var text strings.Builder
 	text.WriteString(fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong))
 	if r.Load.Rate > 0 {
 		text.WriteString(fmt.Sprintf(", %d due but never sent", r.Unsent))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		text.WriteString(", " + plural(r.Errors[kind], "connection") + " ended: " + kind)
+		text.WriteString(", " + terminal.Plural(r.Errors[kind], "connection") + " ended: " + kind)
 	}
 	first := r.result.First
 	if first == nil {
 		return text.String()
 	}
 	advice := ""
-	if r.Errors[bench.ErrClosed]+r.Errors[bench.ErrWrite] > 0 && !r.Load.TLS {
+	if r.Errors[ErrClosed]+r.Errors[ErrWrite] > 0 && !r.Load.TLS {
 		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
 	}
 	return text.String() + fmt.Sprintf(" (%v%s)", first, advice)
@@ -141,7 +134,7 @@ type row struct {
 // percentiles are the columns of a row's times.
 var percentiles = []string{"p50", "p90", "p99", "p99.9", "max"}
 
-func newRow(what string, l bench.Latency) row {
+func newRow(what string, l Latency) row {
 	r := row{What: what, Count: fmt.Sprint(l.Count())}
 	for _, percent := range []float64{50, 90, 99, 99.9, 100} {
 		r.Times = append(r.Times, plot.Seconds(l.At(percent).Seconds()))
@@ -150,9 +143,9 @@ func newRow(what string, l bench.Latency) row {
 }
 
 // rows are all distributions that were measured.
-func (r *benchReport) rows() []row {
+func (r *Report) rows() []row {
 	var rows []row
-	add := func(what string, l bench.Latency) {
+	add := func(what string, l Latency) {
 		if l.Count() > 0 {
 			rows = append(rows, newRow(what, l))
 		}
@@ -168,10 +161,10 @@ func (r *benchReport) rows() []row {
 }
 
 // remark says what is special about the way to the farthest node.
-func (f *farthest) remark() string {
+func (f *FarthestReport) remark() string {
 	text := f.Node
 	if f.Hops > 0 {
-		text += ", " + plural(f.Hops, "link") + " away"
+		text += ", " + terminal.Plural(f.Hops, "link") + " away"
 	}
 	text += fmt.Sprintf(": %d of %d reports arrived before their reply did, %d only as a newer one of the client; %d are missing",
 		f.Before, f.Seen.Count(), f.Superseded, f.Missing)
@@ -181,15 +174,15 @@ func (f *farthest) remark() string {
 	return text
 }
 
-// text puts a report in words.
-func (r *benchReport) text() []byte {
+// Text returns the report for people.
+func (r *Report) Text() []byte {
 	var text bytes.Buffer
 	say := func(what, format string, more ...any) {
 		fmt.Fprintf(&text, "%-9s"+format+"\n", append([]any{what}, more...)...)
 	}
 	say("server", "%s", r.where())
 	say("load", "%s", r.what())
-	say("before", "%s reported once in %s", plural(r.Filled, "client"), plot.Seconds(r.FillTime))
+	say("before", "%s reported once in %s", terminal.Plural(r.Filled, "client"), plot.Seconds(r.FillTime))
 	ending := ""
 	if r.Interrupted {
 		ending = "; interrupted"
@@ -218,7 +211,7 @@ type figure struct {
 }
 
 // figures draws what was measured.
-func (r *benchReport) figures() []figure {
+func (r *Report) figures() []figure {
 	var figures []figure
 	add := func(name string, c plot.Chart) {
 		c.Series = slices.DeleteFunc(c.Series, func(s plot.Series) bool { return len(s.Points) == 0 })
@@ -233,7 +226,7 @@ func (r *benchReport) figures() []figure {
 		Title: "Time to reply", X: share, Y: times,
 		Series: []plot.Series{distribution("IAMAT", r.IAmAt), distribution("WHATSAT", r.WhatsAt)},
 	})
-	over := func(name string, value func(bench.Second) float64) plot.Series {
+	over := func(name string, value func(Second) float64) plot.Series {
 		s := plot.Series{Name: name, Dots: len(r.Seconds) <= 60}
 		for i, each := range r.Seconds {
 			if float64(i+1) <= r.Elapsed+0.05 { // what is left of the last second is no rate
@@ -244,21 +237,21 @@ func (r *benchReport) figures() []figure {
 	}
 	add("throughput", plot.Chart{
 		Title: "Replies in each second", X: second, Y: plot.Axis{Name: "replies"},
-		Series: []plot.Series{over("replies", func(s bench.Second) float64 { return float64(s.Replies) })},
+		Series: []plot.Series{over("replies", func(s Second) float64 { return float64(s.Replies) })},
 	})
 	add("latency-over-time", plot.Chart{
 		Title: "Time to reply in each second", X: second, Y: times,
 		Series: []plot.Series{
-			over("p50", func(s bench.Second) float64 { return s.P50 }),
-			over("p99", func(s bench.Second) float64 { return s.P99 }),
-			over("longest", func(s bench.Second) float64 { return s.Max }),
+			over("p50", func(s Second) float64 { return s.P50 }),
+			over("p99", func(s Second) float64 { return s.P99 }),
+			over("longest", func(s Second) float64 { return s.Max }),
 		},
 	})
 	if f := r.Farthest; f != nil {
 		add("farthest", plot.Chart{
 			Title: "Until " + f.Node + " knows", X: share, Y: times,
 			Series: []plot.Series{
-				distribution("IAMAT to told", f.Whole), distribution("reply to told", f.Seen), distribution("reply to answer there", f.Asked),
+				distribution("IAMAT to arrival", f.Whole), distribution("reply to arrival", f.Seen), distribution("reply to answer there", f.Asked),
 			},
 		})
 	}
@@ -266,7 +259,7 @@ func (r *benchReport) figures() []figure {
 }
 
 // distribution is a line of percentiles.
-func distribution(name string, l bench.Latency) plot.Series {
+func distribution(name string, l Latency) plot.Series {
 	s := plot.Series{Name: name}
 	last := 1 - 1/float64(max(2, l.Count()))
 	for _, p := range l.Points() {
@@ -276,6 +269,6 @@ func distribution(name string, l bench.Latency) plot.Series {
 }
 
 // version says what was measured, and where.
-func (r *benchReport) version() string {
-	return madeBy(r.Version, r.Revision, r.Go, r.Platform) + ", " + plural(r.CPUs, "processor")
+func (r *Report) version() string {
+	return r.Program.String() + ", " + terminal.Plural(r.CPUs, "processor")
 }

@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"bytes"
@@ -12,42 +12,43 @@ import (
 	"unicode/utf8"
 
 	"herd/bus"
+	"herd/cmd/herd/internal/terminal"
 	"herd/node/line"
 )
 
 const timeOfDay = "15:04:05.000"
 
-// sighting is one line that was seen on the bus.
-type sighting struct {
+// observed is one line of a message on the bus.
+type observed struct {
 	at      time.Time
 	message bus.Observed
 	line    string // without its LF
 	report  line.Report
-	err     error // why it is none
+	err     error // why the line is no report, or nil
 }
 
-// asIs writes a line as it is on the bus; to a terminal only what may appear there.
-func (w *watcher) asIs(text *bytes.Buffer, s *sighting) {
-	subject, l := s.message.Subject, s.line
-	if w.terminal {
-		subject, l = legible(subject), legible(l)
+// raw writes a line as it is on the bus, but quoted where it could harm a terminal.
+func (w *watcher) raw(text *bytes.Buffer, o *observed) {
+	subject, l := o.message.Subject, o.line
+	if w.Terminal {
+		subject, l = terminal.Legible(subject), terminal.Legible(l)
 	}
 	fmt.Fprintf(text, "%s %s\n", subject, l)
 }
 
-// inColumns writes a line for people.
-func (w *watcher) inColumns(text *bytes.Buffer, s *sighting) {
-	at := w.ink.paint(dim, s.at.Format(timeOfDay))
-	between := w.pad(0, legible(s.message.From)) + " → " + w.pad(1, legible(s.message.To))
-	if s.err != nil {
-		fmt.Fprintf(text, "%s  %s not a report: %q\n", at, between, s.line)
+// columns writes a line for people.
+func (w *watcher) columns(text *bytes.Buffer, o *observed) {
+	at := w.Ink.Paint(terminal.Dim, o.at.Format(timeOfDay))
+	between := w.pad(0, terminal.Legible(o.message.From)) + " → " + w.pad(1, terminal.Legible(o.message.To))
+	if o.err != nil {
+		fmt.Fprintf(text, "%s  %s not a report: %q\n", at, between, o.line)
 		return
 	}
-	origin := string(s.report.Origin())
-	colour := w.ink.of(origin)
+	origin := string(o.report.Origin())
+	colour := w.Ink.Of(origin)
 	fmt.Fprintf(text, "%s  %s  %s  %s  %s %s\n", at, between,
-		w.ink.paint(colour, w.pad(2, legible(string(s.report.Client())))), w.pad(3, s.report.Position()),
-		w.ink.paint(colour, origin), w.ink.paint(dim, s.report.Skew()))
+		w.Ink.Paint(colour, w.pad(2, terminal.Legible(string(o.report.Client())))), w.pad(3, o.report.Position()),
+		w.Ink.Paint(colour, origin), w.Ink.Paint(terminal.Dim, o.report.Skew()))
 }
 
 // pad fills a cell up to the width of its column.
@@ -57,10 +58,10 @@ func (w *watcher) pad(column int, cell string) string {
 	return cell + strings.Repeat(" ", max(0, w.widths[column]-width))
 }
 
-// sightingJSON is a sighting for programs. What is not UTF-8, which JSON cannot hold, is in base64 under another name. Of a line
+// observedJSON is a line for programs. What is not UTF-8, which JSON cannot hold, is in base64 under another name. Of a line
 // that is no report there is the line instead of what follows it.
-type sightingJSON struct {
-	Time          string `json:"time"` // when it was seen: RFC 3339, UTC, always with nanoseconds
+type observedJSON struct {
+	Time          string `json:"time"` // when it was observed: RFC 3339, UTC, always with nanoseconds
 	Subject       string `json:"subject,omitempty"`
 	SubjectBase64 string `json:"subject_base64,omitempty"`
 	From          string `json:"from"`
@@ -85,15 +86,15 @@ type reportJSON struct {
 const nanoseconds = "2006-01-02T15:04:05.000000000Z07:00"
 
 // inJSON writes a line for programs.
-func (w *watcher) inJSON(text *bytes.Buffer, s *sighting) {
-	form := sightingJSON{Time: s.at.UTC().Format(nanoseconds), From: s.message.From, To: s.message.To}
-	form.Subject, form.SubjectBase64 = textOrBase64(s.message.Subject)
-	if s.err != nil {
-		form.Line, form.LineBase64 = textOrBase64(s.line)
+func inJSON(text *bytes.Buffer, o *observed) {
+	form := observedJSON{Time: o.at.UTC().Format(nanoseconds), From: o.message.From, To: o.message.To}
+	form.Subject, form.SubjectBase64 = textOrBase64(o.message.Subject)
+	if o.err != nil {
+		form.Line, form.LineBase64 = textOrBase64(o.line)
 	} else {
-		r := &reportJSON{Origin: s.report.Origin(), Skew: s.report.Skew(), Position: s.report.Position(), ReportTime: s.report.Time()}
-		r.Client, r.ClientBase64 = textOrBase64(string(s.report.Client()))
-		r.Lat, r.Lon = s.report.Coordinates()
+		r := &reportJSON{Origin: o.report.Origin(), Skew: o.report.Skew(), Position: o.report.Position(), ReportTime: o.report.Time()}
+		r.Client, r.ClientBase64 = textOrBase64(string(o.report.Client()))
+		r.Lat, r.Lon = o.report.Coordinates()
 		form.reportJSON = r
 	}
 	var encoded bytes.Buffer

@@ -1,0 +1,81 @@
+// Package terminal writes for people: text that cannot harm a terminal, colours, and the progress of long work.
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// progressStep is the least time between two updates of a progress line.
+const progressStep = 200 * time.Millisecond
+
+// Progress shows on one line of a terminal how far long work has come. The zero Progress shows nothing.
+type Progress struct {
+	to    io.Writer // nil: nothing is shown
+	shown time.Time // when the line was written last
+}
+
+// NewProgress returns a Progress on standard error if that is a terminal, and none of the outputs is.
+func NewProgress(stderr io.Writer, outputs ...io.Writer) *Progress {
+	if !Is(stderr) || slices.ContainsFunc(outputs, func(w io.Writer) bool { return Is(w) }) {
+		return new(Progress)
+	}
+	return &Progress{to: stderr}
+}
+
+// Show writes the line, unless it was written a moment ago.
+func (g *Progress) Show(text func() string) {
+	if g.to == nil {
+		return
+	}
+	if now := time.Now(); now.Sub(g.shown) >= progressStep {
+		fmt.Fprintf(g.to, "\r%s\x1b[K", text())
+		g.shown = now
+	}
+}
+
+// Clear removes the line.
+func (g *Progress) Clear() {
+	if g.to != nil {
+		fmt.Fprint(g.to, "\r\x1b[K")
+	}
+}
+
+// Is reports whether a standard stream of the program is a terminal.
+func Is(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Legible returns text from outside as it is or, if it could do more to a terminal than appear on it, quoted.
+func Legible(text string) string {
+	hidden := func(r rune) bool { return !unicode.IsPrint(r) }
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, hidden) {
+		return text
+	}
+	return strconv.Quote(text)
+}
+
+// Plural returns a number of things: 1 report, 2 reports.
+func Plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}
+
+// Gauge draws which share of all is done.
+func Gauge[N int | int64](done, all N) string {
+	const width = 40
+	full := int(done * width / all)
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "]"
+}
