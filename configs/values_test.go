@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,19 @@ func TestFlagHelp(t *testing.T) {
 		if len(usage) > len("\n")+100 {
 			t.Errorf("%d columns: %s", len(usage)-1, usage)
 		}
+	}
+}
+
+// A running process can change live keys only.
+func TestFixed(t *testing.T) {
+	next, err := Load("", nil, []string{"HERD_LOG_LEVEL=warn", "HERD_LIMITS_RATE=7", "HERD_STORE_DIR=elsewhere", "HERD_LOG_FORMAT=json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := defaultConfig(t).Fixed(next), []string{"store.dir", "log.format"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := next.Fixed(next); got != nil {
+		t.Errorf("%q differ from themselves", got)
 	}
 }

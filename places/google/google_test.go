@@ -141,7 +141,7 @@ func TestDecode(t *testing.T) {
 		{"id":"3","displayName":{"text":"Nowhere"}},
 		{"id":"4","displayName":{"text":"東京"},"location":{"latitude":1},"priceLevel":"PRICE_LEVEL_VERY_EXPENSIVE","viewport":{"low":{"latitude":1}},"currentOpeningHours":{},
 		 "attributions":[{"provider":"A & B","providerUri":"https://a.example/?x=1&y=\"2\""},{}]},
-		{"id":"5","displayName":{"text":"None"},"location":{},"priceLevel":"PRICE_LEVEL_UNSPECIFIED","businessStatus":"BUSINESS_STATUS_UNSPECIFIED"}]}`
+		{"id":"5","displayName":{"text":"None"},"location":{},"viewport":{"high":{"latitude":1}},"priceLevel":"PRICE_LEVEL_UNSPECIFIED","businessStatus":"BUSINESS_STATUS_UNSPECIFIED"}]}`
 	a, err := decode([]byte(text))
 	if err != nil {
 		t.Fatal(err)
