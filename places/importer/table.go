@@ -16,22 +16,10 @@ import (
 // readTable writes the rows of a table, whose header names the columns. Columns are separated by tabs, and then a row is a line and a quote
 // is an ordinary character, or else by commas or semicolons, and then a column may be in quotes (RFC 4180).
 func readTable(r *bufio.Reader, s *sink) error {
-	if head, _ := r.Peek(len(utf8BOM)); bytes.Equal(head, utf8BOM) {
-		_, _ = r.Discard(len(utf8BOM)) // it is buffered
-	}
-	head, err := r.Peek(r.Size())
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	header, _, _ := bytes.Cut(head, []byte("\n"))
 	b := &budget{from: r}
-	next := tabs(b)
-	if !bytes.Contains(header, []byte("\t")) {
-		comma := ','
-		if bytes.Count(header, []byte(";")) > bytes.Count(header, []byte(",")) {
-			comma = ';'
-		}
-		next = quoted(b, comma)
+	next, err := rows(r, b)
+	if err != nil {
+		return err
 	}
 	b.renew()
 	first, _, err := next()
@@ -76,6 +64,25 @@ func readTable(r *bufio.Reader, s *sink) error {
 			return fmt.Errorf("line %d: %w", line, err)
 		}
 	}
+}
+
+// rows returns the function that returns the next row of the table in r and its line, as the header requires. It reads through b.
+func rows(r *bufio.Reader, b *budget) (next func() ([]string, int, error), err error) {
+	if head, _ := r.Peek(len(utf8BOM)); bytes.Equal(head, utf8BOM) {
+		_, _ = r.Discard(len(utf8BOM)) // it is buffered
+	}
+	head, err := r.Peek(r.Size())
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	header, _, _ := bytes.Cut(head, []byte("\n"))
+	switch {
+	case bytes.Contains(header, []byte("\t")):
+		return tabs(b), nil
+	case bytes.Count(header, []byte(";")) > bytes.Count(header, []byte(",")):
+		return quoted(b, ';'), nil
+	}
+	return quoted(b, ','), nil
 }
 
 // readHeader returns the names of the columns in small letters, or an error if a necessary one is missing.

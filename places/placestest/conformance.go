@@ -62,6 +62,22 @@ func Test(t *testing.T, f places.Finder, s Sample) {
 			}
 		}
 	})
+	t.Run("errors", func(t *testing.T) { checkErrors(t, f, whole) })
+	t.Run("together", func(t *testing.T) {
+		var queries sync.WaitGroup
+		for range 8 {
+			queries.Go(func() {
+				if a, err := f.Find(t.Context(), whole); err != nil || !reflect.DeepEqual(a, all) {
+					t.Errorf("%+v, %v; want the first answer, %+v", a, err, all)
+				}
+			})
+		}
+		queries.Wait()
+	})
+}
+
+// checkErrors checks that queries for a point that is not on Earth, and queries whose ctx is done, fail.
+func checkErrors(t *testing.T, f places.Finder, whole places.Query) {
 	t.Run("not on Earth", func(t *testing.T) {
 		for _, at := range []places.Point{{Lat: 90.1}, {Lng: -180.1}, {Lat: math.NaN()}, {Lng: math.Inf(1)}} {
 			a, err := f.Find(t.Context(), places.Query{At: at, Radius: 1, Bound: 1})
@@ -81,17 +97,6 @@ func Test(t *testing.T, f places.Finder, s Sample) {
 				t.Errorf("%+v, %v; want %v", a, err, ctx.Err())
 			}
 		}
-	})
-	t.Run("together", func(t *testing.T) {
-		var queries sync.WaitGroup
-		for range 8 {
-			queries.Go(func() {
-				if a, err := f.Find(t.Context(), whole); err != nil || !reflect.DeepEqual(a, all) {
-					t.Errorf("%+v, %v; want the first answer, %+v", a, err, all)
-				}
-			})
-		}
-		queries.Wait()
 	})
 }
 
