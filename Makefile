@@ -5,7 +5,7 @@ TOOL := go tool -modfile=tools.mod
 TAGS := lab,page
 LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
-SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzRepair FuzzScan# which do a fortieth of that
+SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzScan FuzzSync# which do a fortieth of that
 
 .PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all flakes soak bench bench-peers bench-metrics performance lint up clean
 
@@ -64,11 +64,11 @@ kill:
 
 # What PERFORMANCE.md says of syncs, measured: five minutes.
 numbers:
-	HERD_CLIENTS=1000000 go test -run '^TestRepairBytes$$' -count 1 -v ./node/flood
+	HERD_CLIENTS=1000000 go test -run '^TestSyncBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood
 	go test -tags lab -run '^(TestHealTime|TestStalledNeighbour)$$' -count 1 -v ./node
 	$(LAB) -run '^(TestCold|TestIdle)$$' -timeout 15m
-	go test -run 'OnSockets|PromptReturn' -count 1 -v ./bus
+	go test -run '^(TestSilentCutOnSockets|TestPromptReturn)$$' -count 1 -v ./bus
 	go test -run '^TestBusyHerd$$' -count 1 -v ./node/flood/simulate
 	time go run ./cmd/herd topology simulate --shape regular --nodes 1000 --reports 10000
 

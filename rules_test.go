@@ -254,7 +254,8 @@ var (
 	pathNamed = regexp.MustCompile(`^(bus|cmd|configs|node|places|secret|docs|\.ci)/[A-Za-z0-9_./-]+$`)
 )
 
-// What documents name between backquotes exists: tests, and files and packages of the repository.
+// What documents name between backquotes exists: tests, and files and packages of the repository. So do the tests that the Makefile and
+// the gate run: go test does not mind a pattern that none matches.
 func TestNames(t *testing.T) {
 	declared := make(map[string]bool)
 	sources(t, func(path string, text []byte) {
@@ -268,6 +269,17 @@ func TestNames(t *testing.T) {
 			}
 		}
 	})
+	for _, path := range []string{"Makefile", ".ci/run"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\b(Test|Fuzz|Benchmark)[A-Z]\w*`).FindAllString(string(text), -1) {
+			if !declared[name] {
+				t.Errorf("%s runs the test %s, which does not exist", path, name)
+			}
+		}
+	}
 	pages, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
