@@ -18,7 +18,7 @@ import (
 	"slices"
 	"time"
 
-	"herd/secret"
+	"herd/configs/secret"
 )
 
 const (

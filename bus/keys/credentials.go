@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"herd/secret"
+	"herd/configs/secret"
 
 	"github.com/nats-io/nkeys"
 )

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"herd/secret"
+	"herd/configs/secret"
 )
 
 // protocol is the name of the client protocol in ALPN.

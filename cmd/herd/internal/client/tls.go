@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"herd/secret"
+	"herd/configs/secret"
 )
 
 // TLS is how to speak TLS with a server, as flags give it.

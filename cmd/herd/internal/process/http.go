@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"herd/configs"
+	"herd/configs/secret"
 	"herd/node/status"
-	"herd/secret"
 )
 
 // minToken is the least number of characters of a token, so that nobody guesses one.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"herd/secret"
+	"herd/configs/secret"
 )
 
 func TestRead(t *testing.T) {
