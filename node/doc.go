@@ -10,7 +10,7 @@
 // being answered), one per link while the bus is connected, one for the connection to the bus. When Run returns, all of them have
 // ended. Sessions and links share only the engine, which never blocks.
 //
-// A node with a [store.Store] has two more: one writes to disk what changes the registry, one looks whether it keeps up (durable.go).
+// A node with a [store.Store] has two more: one writes to disk what changes the registry, one looks whether it keeps up (store_writer.go).
 //
 // Who watches the node over HTTP is told by a goroutine of [status.Server], which is there only meanwhile (events.go).
 //

@@ -9,20 +9,20 @@ import (
 // Sizes of a journal, in bytes.
 const (
 	maxJournal = 32 << 20  // at most: a third of a second at a million reports a second
-	plenty     = 256 << 10 // to be taken at once: what is read again soon is still in the processor's cache
+	largeBatch = 256 << 10 // is appended to the store at once, while it is still in the processor's cache
 )
 
-// journal is what waits for the disk: the texts of reports in the order in which they changed the registry, each with an LF behind. It
-// looks for nothing and replaces nothing, since who pushes has the registry locked. One that is full is emptied, and all that is known has
-// to be written instead.
+// journal holds what waits for the store writer: the texts of reports in the order in which they changed the registry, each with an LF
+// after it. It searches and replaces nothing, since a shard of the registry is locked while a report is pushed. A journal that is full
+// drops everything; then the whole registry has to be written instead.
 type journal struct {
-	wake chan struct{} // one slot: there is something to take, or
-	full chan struct{} // one slot: there is plenty
+	wake chan struct{} // holds a value when there may be something to write
+	full chan struct{} // holds a value when there may be a largeBatch
 
 	mu      sync.Mutex
 	text    []byte
-	reports int  // in it, or lost
-	lost    bool // it was full
+	reports int  // pushed since the last swap
+	lost    bool // text was dropped since the last swap
 }
 
 func newJournal() *journal {
@@ -32,7 +32,7 @@ func newJournal() *journal {
 // push adds a report. It never waits.
 func (j *journal) push(r line.Report) {
 	first, full := j.put(r)
-	if first { // else whoever takes was woken, and has not yet
+	if first { // if it was not empty, a signal has been sent already
 		signal(j.wake)
 	}
 	if full {
@@ -47,7 +47,7 @@ func signal(slot chan struct{}) {
 	}
 }
 
-// put returns whether the journal was empty, and whether there is plenty now, but was not before.
+// put reports whether the journal was empty, and whether this report made it a largeBatch.
 func (j *journal) put(r line.Report) (first, full bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -60,13 +60,13 @@ func (j *journal) put(r line.Report) (first, full bool) {
 	default:
 		j.text = append(append(j.text, r.String()...), '\n')
 	}
-	return j.reports == 1, before < plenty && len(j.text) >= plenty
+	return j.reports == 1, before < largeBatch && len(j.text) >= largeBatch
 }
 
-// take returns what waits and how many reports that is, or was before it was lost. The journal goes on in the memory of spare, which
-// nobody uses any more, if that is not too much.
-func (j *journal) take(spare []byte) (text []byte, reports int, lost bool) {
-	if cap(spare) > 4*plenty {
+// swap removes and returns what waits, how many reports were pushed, and whether some of them were dropped. It takes over spare, which its
+// owner does not use any more, as memory for the journal, unless that is too much.
+func (j *journal) swap(spare []byte) (text []byte, reports int, lost bool) {
+	if cap(spare) > 4*largeBatch {
 		spare = nil
 	}
 	j.mu.Lock()
@@ -83,8 +83,8 @@ func (j *journal) waiting() int {
 	return j.reports
 }
 
-// rest reports whether nothing waits. Then the journal keeps no memory.
-func (j *journal) rest() bool {
+// empty reports whether nothing waits, and if so releases the journal's memory.
+func (j *journal) empty() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.reports == 0 {

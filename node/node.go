@@ -63,7 +63,7 @@ type Node struct {
 	log       *zap.Logger
 
 	engine    *flood.Engine
-	disk      *disk // nil: none
+	writer    *storeWriter // nil: none
 	admit     *admit.Controller
 	sessions  *session.Server
 	listeners []net.Listener // for clients, and for HTTP if there is one
@@ -108,9 +108,9 @@ func New(c Config) *Node {
 		changes := newJournal()
 		engine.OnChange = changes.push
 		n.engine = flood.NewEngine(engine)
-		n.disk = newDisk(c.Store, c.Always, c.Log, n.engine, changes)
+		n.writer = newStoreWriter(c.Store, c.Always, c.Log, n.engine, changes)
 		if c.Always {
-			sessions.WaitForSync = n.disk.settle
+			sessions.WaitForSync = n.writer.waitForSync
 		}
 	} else {
 		n.engine = flood.NewEngine(engine)
@@ -174,14 +174,14 @@ func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 // Run serves until ctx ends, or a listener or a disk that clients wait for fails; only then, and when what is known cannot be
 // loaded or is not on disk in the end, it returns an error.
 func (n *Node) Run(ctx context.Context) error {
-	if n.disk == nil {
+	if n.writer == nil {
 		return n.run(ctx)
 	}
-	if err := n.disk.load(ctx); err != nil {
+	if err := n.writer.load(ctx); err != nil {
 		for _, l := range n.listeners { // nobody was served
 			_ = l.Close()
 		}
-		return errors.Join(err, n.disk.store.Close())
+		return errors.Join(err, n.writer.store.Close())
 	}
 	within, fail := context.WithCancel(ctx)
 	defer fail()
@@ -189,18 +189,18 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		if n.disk.run(rest) != nil {
+		if n.writer.run(rest) != nil {
 			fail()
 		}
 	})
-	tasks.Go(func() { n.disk.watch(rest) })
+	tasks.Go(func() { n.writer.watch(rest) })
 	err := n.run(within)
 	stop()
 	tasks.Wait()
 	if err == nil {
-		err = n.disk.dead // also if it failed when the node was ending anyhow
+		err = n.writer.fatal // also if it failed when the node was ending anyhow
 	}
-	return errors.Join(err, n.disk.finish())
+	return errors.Join(err, n.writer.finish())
 }
 
 // run serves until ctx ends or a listener fails; only then it returns an error.
@@ -314,8 +314,8 @@ func (n *Node) Health() status.Health {
 	if n.providers != nil {
 		h.Places = providers(n.providers.Counts())
 	}
-	if n.disk != nil {
-		h.Store = n.disk.health()
+	if n.writer != nil {
+		h.Store = n.writer.health()
 	}
 	for _, l := range n.links.all() {
 		h.Links = append(h.Links, l.health(n.started, time.Now()))

@@ -45,8 +45,8 @@ func (n *Node) notice(e flood.Notice) {
 		n.log.Info("repair given up", peer, zap.String("why", e.Detail), zap.Duration("took", e.Duration))
 	case flood.Expired:
 		n.log.Info("forgotten", zap.Int("reports", e.Reports))
-		if n.disk != nil {
-			n.disk.forgotten.Store(true)
+		if n.writer != nil {
+			n.writer.expired.Store(true)
 		}
 	case flood.DuplicateNeighbourName:
 		n.log.Error("two nodes have the name of this neighbour", peer)

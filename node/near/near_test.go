@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -306,4 +307,18 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// Clients that come after others were removed take their rows, so that an index from which clients come and go does not grow.
+func TestRowsReused(t *testing.T) {
+	x := New(0)
+	for generation := range 10 {
+		for c := range 1000 {
+			x.Put(reported(t, fmt.Sprintf("%d-%d", generation, c), places.Point{Lat: 1, Lng: 1}, 1))
+		}
+		x.Keep(func(r line.Report) bool { return strings.HasSuffix(string(r.Client()), "0") })
+	}
+	if got, most := len(x.rows), 1+1000+9*100; got > most {
+		t.Errorf("%d rows for %d clients, want at most %d", got, x.Len(), most)
+	}
 }

@@ -98,7 +98,7 @@ func (h *history) writes(s *Store, times int) error {
 
 // sweep writes all that there is anew, in two parts, and drops what was written before.
 func (h *history) sweep(s *Store) error {
-	first := s.Next()
+	first := s.NextBatch()
 	var all []line.Report
 	for client, n := range h.snapshot().tried {
 		all = append(all, report(client, n))

@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"maps"
 	"slices"
@@ -231,7 +233,7 @@ func TestNotOurs(t *testing.T) {
 	}
 }
 
-// TestNoReport comes upon what is not a round, of this form and of the old.
+// TestNoReport reads what is not a batch.
 func TestNoReport(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
 		{" r\x00\x00\x00\x00\x00\x00\x00\x07", "x\n", `what it has under " r\x00\x00\x00\x00\x00\x00\x00\a" is not a report: "x\n"`},
@@ -248,5 +250,39 @@ func TestNoReport(t *testing.T) {
 			t.Errorf("\ngot  %v\nwant %s", err, want)
 		}
 		shut(t, s)
+	}
+}
+
+// What is not sound in a log is a torn write, unless a later chunk says that the log was synced beyond it.
+func TestTornWrite(t *testing.T) {
+	const number = 7
+	chunk := func(synced int, text string) []byte {
+		c := binary.LittleEndian.AppendUint16(make([]byte, 4), uint16(len(text)))
+		c = binary.LittleEndian.AppendUint32(append(c, logLeast), number)
+		c = append(binary.LittleEndian.AppendUint64(c, uint64(synced)), text...)
+		sum := crc32.Checksum(c[6:], castagnoli)
+		binary.LittleEndian.PutUint32(c, (sum>>15|sum<<17)+0xa282ead8)
+		return c
+	}
+	first, second := chunk(0, "first"), chunk(0, "second")
+	torn := bytes.Clone(second)
+	torn[len(torn)-1] ^= 1
+	whole := len(first) + len(second)
+	for _, c := range []struct {
+		what    string
+		log     []byte
+		damaged bool
+	}{
+		{"sound", slices.Concat(first, second, chunk(whole, "third")), false},
+		{"the last write is torn", slices.Concat(first, torn), false},
+		{"the last write is cut off", slices.Concat(first, second[:10]), false},
+		{"of two writes at once, the first is torn", slices.Concat(first, torn, chunk(len(first), "third")), false},
+		{"a write that was synced is torn", slices.Concat(first, torn, chunk(whole, "third")), true},
+		{"a part of a write that was synced is torn", slices.Concat(first, torn, chunk(len(first)+1, "third")), true},
+	} {
+		fs := disk(t, map[string][]byte{"000007.log": c.log})
+		if err := inspectLog(fs, "data/Goloman", "000007.log"); errors.Is(err, errDamaged) != c.damaged || !c.damaged && err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
 	}
 }

@@ -9,21 +9,21 @@ import (
 	"herd/node/line"
 )
 
-// What an engine may keep in memory. Five nodes run in one process, and read nothing from disk but at their start.
+// Limits of what an engine keeps in memory. Five nodes may run in one process; they read from disk only when they start.
 const (
-	memTable   = 16 << 20 // bytes, of which it begins with 256 KiB
-	blockCache = 1 << 20  // bytes
-	openFiles  = 64
-	pieces     = 128 // of rounds, for which a memory table has room
+	memTable       = 16 << 20 // bytes, of which it begins with 256 KiB
+	blockCache     = 1 << 20  // bytes
+	openFiles      = 64
+	piecesPerTable = 128 // pieces of batches for which a memory table has room
 )
 
 // engine is the database that a store works with until it is closed or its disk fails.
 type engine struct {
 	*pebble.DB
-	fence    *fence
-	piece    int    // bytes of a round that are one value
-	next     uint64 // number of the next round
-	unsynced bool   // some rounds may not be on disk
+	breaker   *breaker
+	piece     int    // most bytes of a batch that are one value
+	nextBatch uint64 // number of the next batch
+	unsynced  bool   // some batches may not be synced
 
 	mu     sync.Mutex // held while the database is used, so that it is not closed meanwhile
 	closed bool
@@ -36,24 +36,24 @@ func start(c Config) (*engine, error) {
 	if err := inspect(c.FS, c.Dir); err != nil {
 		return nil, err
 	}
-	e := &engine{fence: newFence(c.FS), piece: max(int(c.memTable/pieces), line.MaxReport+1), ended: make(chan struct{})}
+	e := &engine{breaker: newBreaker(c.FS), piece: max(int(c.memTable/piecesPerTable), line.MaxReport+1), ended: make(chan struct{})}
 	cache := pebble.NewCache(blockCache)
 	defer cache.Unref()
 	options := &pebble.Options{
-		FS: e.fence, Cache: cache, MemTableSize: c.memTable, MaxOpenFiles: openFiles,
+		FS: e.breaker, Cache: cache, MemTableSize: c.memTable, MaxOpenFiles: openFiles,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
-		Logger:             listener{e.fence, c.Log},
+		Logger:             listener{e.breaker, c.Log},
 		EventListener: &pebble.EventListener{
-			BackgroundError: e.fence.fail,
+			BackgroundError: e.breaker.trip,
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
-				e.fence.fail(fmt.Errorf("%w: %s: %w", errDamaged, i.Path, i.Details))
+				e.breaker.trip(fmt.Errorf("%w: %s: %w", errDamaged, i.Path, i.Details))
 			},
 		},
 	}
 	options.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	options.CompactionConcurrencyRange = func() (lower, upper int) { return 1, 1 }
 	db, err := pebble.Open(c.Dir, options)
-	if failed := e.fence.failure(); failed != nil {
+	if failed := e.breaker.failure(); failed != nil {
 		err = failed // whatever came of that
 	}
 	if err != nil {
@@ -70,7 +70,7 @@ func start(c Config) (*engine, error) {
 // watch closes the database when its disk fails, before it comes upon files that it only believes to have written.
 func (e *engine) watch() {
 	select {
-	case <-e.fence.failed:
+	case <-e.breaker.failed:
 		_ = e.close() // nothing is written any more
 	case <-e.ended:
 	}
@@ -81,13 +81,13 @@ func (e *engine) use(do func() error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		if err := e.fence.failure(); err != nil {
+		if err := e.breaker.failure(); err != nil {
 			return err
 		}
 		return pebble.ErrClosed
 	}
 	err := do()
-	if failed := e.fence.failure(); failed != nil {
+	if failed := e.breaker.failure(); failed != nil {
 		return failed
 	}
 	return err
@@ -95,13 +95,13 @@ func (e *engine) use(do func() error) error {
 
 // close closes the database. What has been written stays written if the disk has not failed.
 func (e *engine) close() error {
-	err := e.fence.failure()
+	err := e.breaker.failure()
 	e.end.Do(func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.closed = true
 		closing := e.Close()
-		if err = e.fence.failure(); err == nil {
+		if err = e.breaker.failure(); err == nil {
 			err = closing
 		}
 		close(e.ended)
@@ -109,24 +109,24 @@ func (e *engine) close() error {
 	return err
 }
 
-// listener hears what a database has to say, which is a lot.
+// listener receives the log messages of a database, of which only errors matter.
 type listener struct {
-	fence *fence
-	log   Logger
+	breaker *breaker
+	log     Logger
 }
 
 func (listener) Infof(string, ...any) {}
 
 func (l listener) Errorf(format string, args ...any) {
-	if l.fence.failure() == nil {
+	if l.breaker.failure() == nil {
 		l.log.Errorf(format, args...)
 	}
 }
 
-// Fatalf does not return, as the database requires. Behind a closed fence it has come upon a file that is not there, and what it was about
-// does not matter any more.
+// Fatalf does not return, as the database requires. Once the breaker has tripped, the database may miss a file that was never written; what
+// it was about to do does not matter any more.
 func (l listener) Fatalf(format string, args ...any) {
-	if l.fence.failure() == nil {
+	if l.breaker.failure() == nil {
 		panic("store: " + fmt.Sprintf(format, args...))
 	}
 	select {}

@@ -10,14 +10,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// stranger is what a store that belongs to others says of itself.
-type stranger string
+// otherOwner is the identity of a store that belongs to another herd or node.
+type otherOwner string
 
-func (s stranger) Error() string {
+func (s otherOwner) Error() string {
 	return "it belongs to others: it says " + strings.ReplaceAll(strings.TrimSpace(string(s)), "\n", ", ")
 }
 
-// ErrInUse is that another process has the store open.
+// ErrInUse says that another process has the store open.
 var ErrInUse = errors.New("another process has it open")
 
 // locking says why a directory could not be locked. If it is locked, the system says EAGAIN, and the engine, of this process, its own.
@@ -46,7 +46,7 @@ func (h hinted) Error() string {
 }
 
 func hint(err error) string {
-	_, ofOther := errors.AsType[stranger](err)
+	_, ofOther := errors.AsType[otherOwner](err)
 	number, ofSystem := errors.AsType[syscall.Errno](err)
 	switch {
 	case ofOther:

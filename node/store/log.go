@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The engine takes whatever is not sound near the end of a log for a torn write, and drops it with all that follows. But each chunk says
+// The engine considers whatever is not sound near the end of a log a torn write, and drops it with all that follows. But each chunk says
 // how far the log was synced before it: what is not sound within that is damaged.
 //
 // A log is cut into blocks, a block into chunks, and zeros. A chunk is, in little-endian order (pebble/v2/record, WAL sync format),
@@ -29,7 +29,7 @@ const (
 func inspectLog(fs vfs.FS, dir, name string) error {
 	number, err := strconv.ParseUint(strings.TrimSuffix(name, ".log"), 10, 64)
 	if err != nil {
-		return nil // it is none
+		return nil // not a log
 	}
 	text, err := read(fs, fs.PathJoin(dir, name))
 	if err != nil {

@@ -22,13 +22,13 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal follows one manifest as it is written.
+// seal is the length and checksum of one manifest while it is written.
 type seal struct {
 	fs     vfs.FS
 	path   string
 	length int64
 	sum    uint32
-	kept   bool // the name is synced
+	kept   bool // the seal's name is synced
 }
 
 func (s *seal) add(b []byte) {
@@ -36,7 +36,7 @@ func (s *seal) add(b []byte) {
 	s.sum = crc32.Update(s.sum, castagnoli, b)
 }
 
-// write puts the seal on what has been written and synced. An older one that a crash brings back holds for the beginning of the same
+// write writes the seal of what has been written and synced. An older one that a crash brings back holds for the beginning of the same
 // manifest. The first is there for good, and so is the manifest, before the engine can say that it is the one that counts.
 func (s *seal) write() error {
 	f, err := s.fs.Create(s.path+".new", vfs.WriteCategoryUnspecified)
@@ -67,7 +67,7 @@ func syncDir(fs vfs.FS, dir string) error {
 
 var errDamaged = errors.New("damaged")
 
-// inspect finds the damage that the engine would not.
+// inspect finds the damage that the engine would not find.
 func inspect(fs vfs.FS, dir string) error {
 	names, err := fs.List(dir)
 	if err != nil {
@@ -89,7 +89,7 @@ func inspect(fs vfs.FS, dir string) error {
 		}
 	}
 	if manifest == "" {
-		return nil // there is nothing yet
+		return nil // a new store
 	}
 	return verify(fs, fs.PathJoin(dir, manifest))
 }

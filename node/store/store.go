@@ -15,7 +15,7 @@ import (
 	"herd/node/line"
 )
 
-// Logger takes what the engine complains about.
+// Logger logs the errors of the engine.
 type Logger interface {
 	Errorf(format string, args ...any)
 }
@@ -23,8 +23,8 @@ type Logger interface {
 // Config says which store to open.
 type Config struct {
 	Dir  string        // made if it is not there
-	Herd string        // whose reports these are
-	Node line.NodeName // who keeps them
+	Herd string        // the herd whose reports these are
+	Node line.NodeName // the node that keeps them
 	Log  Logger        // or nil
 	FS   vfs.FS        // nil: that of the system
 
@@ -46,7 +46,7 @@ func Open(c Config) (*Store, error) {
 		c.FS = vfs.Default
 	}
 	if c.Log == nil {
-		c.Log = silence{}
+		c.Log = noLog{}
 	}
 	if c.memTable == 0 {
 		c.memTable = memTable
@@ -61,13 +61,13 @@ func Open(c Config) (*Store, error) {
 	}
 	s.lock = lock
 	if err := s.Reopen(); err != nil {
-		_ = lock.Close() // it was for nothing
+		_ = lock.Close() // the first error is the one to return
 		return nil, err
 	}
 	return s, nil
 }
 
-// mkdir makes a directory and those above it that are not there, for good. Those that this user cannot read are there already.
+// mkdir makes a directory and the missing ones above it, and syncs them. Those that this user cannot read exist already.
 func mkdir(fs vfs.FS, dir string) error {
 	if err := fs.MkdirAll(dir, 0o750); err != nil {
 		return err
@@ -83,14 +83,14 @@ func mkdir(fs vfs.FS, dir string) error {
 	return nil
 }
 
-type silence struct{}
+type noLog struct{}
 
-func (silence) Errorf(string, ...any) {}
+func (noLog) Errorf(string, ...any) {}
 
 // Reopen opens the store again after its disk has failed.
 func (s *Store) Reopen() error {
 	if e := s.engine.Load(); e != nil {
-		_ = e.close() // why it failed is known
+		_ = e.close() // its error is the failure that Reopen is called for
 	}
 	for {
 		e, err := start(s.config)
@@ -109,7 +109,7 @@ func (s *Store) Reopen() error {
 		case err == nil:
 			err = e.close() // its log is still of an older form, without what inspectLog needs
 		default:
-			_ = e.close() // nothing was written
+			_ = e.close() // the first error is the one to return
 		}
 		if err != nil {
 			return s.explain(err)
@@ -117,30 +117,24 @@ func (s *Store) Reopen() error {
 	}
 }
 
-// form is that of what this program writes; oldForm that of one before, which had a value for each client.
-const (
-	form    = 2
-	oldForm = 1
-)
+// form is the version of what a store holds, and of how.
+const form = 2
 
-// identity is what a store says of itself.
-func (c *Config) identity(form int) []byte {
+// identity returns whose store this is, and in what form.
+func (c *Config) identity() []byte {
 	return fmt.Appendf(nil, "herd store %d\nherd %s\nnode %s\n", form, c.Herd, c.Node)
 }
 
-// identify compares what the store says of itself with what it is opened as, and converts one of the old form. A fresh one is told.
+// identify compares the identity of the store with that of the configuration. A fresh store gets one.
 func (s *Store) identify(e *engine) (fresh bool, err error) {
 	got, release, err := e.Get([]byte(identityKey))
 	switch {
 	case err == nil:
 		defer release.Close()
-		switch {
-		case bytes.Equal(got, s.config.identity(form)):
-			return false, e.number()
-		case bytes.Equal(got, s.config.identity(oldForm)):
-			return false, errors.Join(e.number(), e.convert(s.config.identity(form)))
+		if bytes.Equal(got, s.config.identity()) {
+			return false, e.findNextBatch()
 		}
-		return false, stranger(bytes.Clone(got))
+		return false, otherOwner(bytes.Clone(got))
 	case !errors.Is(err, pebble.ErrNotFound):
 		return false, err
 	}
@@ -153,13 +147,13 @@ func (s *Store) identify(e *engine) (fresh bool, err error) {
 		return false, err
 	}
 	if used {
-		return false, stranger("nothing")
+		return false, otherOwner("nothing")
 	}
-	return true, e.Set([]byte(identityKey), s.config.identity(form), pebble.Sync)
+	return true, e.Set([]byte(identityKey), s.config.identity(), pebble.Sync)
 }
 
 // Failed returns a channel that is closed when the disk fails, until the store is opened again.
-func (s *Store) Failed() <-chan struct{} { return s.engine.Load().fence.failed }
+func (s *Store) Failed() <-chan struct{} { return s.engine.Load().breaker.failed }
 
 // use calls do with the engine.
 func (s *Store) use(do func(*engine) error) error {
@@ -170,7 +164,7 @@ func (s *Store) use(do func(*engine) error) error {
 	return nil
 }
 
-// Close closes the store, and lets others have the directory. It does so once.
+// Close closes the store and unlocks the directory, once.
 func (s *Store) Close() (err error) {
 	s.closing.Do(func() {
 		if err = errors.Join(s.engine.Load().close(), s.lock.Close()); err != nil {

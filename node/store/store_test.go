@@ -84,12 +84,12 @@ func TestModel(t *testing.T) {
 		fs := vfs.NewCrashableMem()
 		s := open(t, small(fs))
 		model := make(map[line.ClientID]line.Report)
-		merge := func(r line.Report) (news bool) {
+		merge := func(r line.Report) (isNew bool) {
 			held, known := model[r.Client()]
-			if news = !known || r.Compare(held) > 0; news {
+			if isNew = !known || r.Compare(held) > 0; isNew {
 				model[r.Client()] = r
 			}
-			return news
+			return isNew
 		}
 		var done [6]int
 		for n := 1; n <= 300; n++ {
@@ -118,7 +118,7 @@ func TestModel(t *testing.T) {
 					t.Fatalf("seed %d, step %d: Merge returned %d, %v, want %d", seed, n, got, err, want)
 				}
 			case 4: // a sweep that forgets
-				limit, first := report(0, rnd.IntN(300)), s.Next()
+				limit, first := report(0, rnd.IntN(300)), s.NextBatch()
 				maps.DeleteFunc(model, func(_ line.ClientID, r line.Report) bool { return limit.Later(r) })
 				if err := s.Write(texts(slices.Collect(maps.Values(model))...)); err != nil {
 					t.Fatal(err)
@@ -168,28 +168,28 @@ func TestOrder(t *testing.T) {
 	if got, want := got(s.All()), []line.Report{report(0, 1), report(1, 2)}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := got(s.Rounds()), []line.Report{report(2, 1), report(0, 1)}; !slices.Equal(got, want) {
+	if got, want := got(s.Written()), []line.Report{report(2, 1), report(0, 1)}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// TestPieces writes a round that is more than one value, and one of reports that are as long as can be.
+// TestPieces writes a batch that is more than one value, and one of reports that are as long as can be.
 func TestPieces(t *testing.T) {
 	s := open(t, small(vfs.NewMem()))
 	defer shut(t, s)
 	want := make(map[line.ClientID]line.Report)
-	var round []byte
+	var batch []byte
 	for i := range 40 {
 		for _, r := range []line.Report{report(i, 1), longest(t, i)} {
 			want[r.Client()] = r
-			round = append(round, texts(r)...)
+			batch = append(batch, texts(r)...)
 		}
 	}
-	if err := s.Write(round); err != nil {
+	if err := s.Write(batch); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, s, want)
-	if got := s.Next(); got < 40 {
+	if got := s.NextBatch(); got < 40 {
 		t.Errorf("%d values", got)
 	}
 }
@@ -230,16 +230,16 @@ func longest(t *testing.T, n int) line.Report {
 	return r
 }
 
-// TestRoom has rounds written and dropped for long, and looks at how much room the store takes.
+// TestRoom has batches written and dropped for long, and checks how much room the store takes.
 func TestRoom(t *testing.T) {
-	const round, kept, rounds = 64 << 10, 16, 640
+	const batch, kept, batches = 64 << 10, 16, 640
 	fs := vfs.NewMem()
 	s := open(t, Config{Dir: "d", Herd: "herd", Node: "Goloman", FS: fs, memTable: 256 << 10})
 	defer shut(t, s)
 	text := texts(report(1, 1))
-	text = bytes.Repeat(text, round/len(text))
-	first, peak := s.Next(), int64(0)
-	for n := range rounds {
+	text = bytes.Repeat(text, batch/len(text))
+	first, peak := s.NextBatch(), int64(0)
+	for n := range batches {
 		if err := s.Write(text); err != nil {
 			t.Fatal(err)
 		}
@@ -247,11 +247,11 @@ func TestRoom(t *testing.T) {
 			if err := s.Drop(first); err != nil {
 				t.Fatal(err)
 			}
-			first = s.Next()
+			first = s.NextBatch()
 		}
 		peak = max(peak, size(t, fs))
 	}
-	t.Logf("%d bytes at most, of %d written", peak, rounds*round)
+	t.Logf("%d bytes at most, of %d written", peak, batches*batch)
 	if most := int64(16 << 20); peak > most { // what is dropped is deleted a moment later
 		t.Errorf("takes %d bytes, want at most %d", peak, most)
 	}

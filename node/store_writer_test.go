@@ -272,7 +272,7 @@ func TestRestart(t *testing.T) {
 }
 
 // What a node has forgotten for its age is deleted from its disk as well, within a minute or so.
-func TestForgottenOnDisk(t *testing.T) {
+func TestExpiredInStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		n := startAlone(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
@@ -296,7 +296,7 @@ func TestForgottenOnDisk(t *testing.T) {
 }
 
 // What became too old while the node was away is deleted as well.
-func TestForgottenWhileAway(t *testing.T) {
+func TestExpiredWhileAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		s := openStore(t, "Goloman", p.MemFS)
@@ -304,7 +304,7 @@ func TestForgottenWhileAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		startAlone(t, newBlockingFinder(), p.on(t, false), func(c *Config) { c.Retention = time.Hour })
-		time.Sleep(2 * diskForget)
+		time.Sleep(2 * expiryInterval)
 		if got := p.survivors(t); len(got) > 0 {
 			t.Errorf("on disk is %q", got)
 		}

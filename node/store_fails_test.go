@@ -19,7 +19,7 @@ import (
 )
 
 // In mode interval a disk that fails is said to, and when it is well again, everything is on it.
-func TestDiskFails(t *testing.T) {
+func TestStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		n := startAlone(t, newBlockingFinder(), p.on(t, false))
@@ -41,7 +41,7 @@ func TestDiskFails(t *testing.T) {
 				t.Errorf("health %+v", h.Store)
 			}
 			p.set(0, nil)
-			time.Sleep(maxDiskPause + time.Second)
+			time.Sleep(maxRetryDelay + time.Second)
 			if got := p.survivors(t); !maps.Equal(got, want) {
 				t.Errorf("%d reports are on disk, want %d", len(got), len(want))
 			}
@@ -51,9 +51,9 @@ func TestDiskFails(t *testing.T) {
 		}
 		var all []string
 		for range 3 {
-			all = append(all, "disk failed; going on from memory", "disk is well again; all that is known is on it")
+			all = append(all, "store failed; going on from memory", "store works again; it holds everything")
 		}
-		if got := n.logged("disk failed; going on from memory", "disk is well again; all that is known is on it", "disk does not keep up"); !slices.Equal(got, all) {
+		if got := n.logged("store failed; going on from memory", "store works again; it holds everything", "store does not keep up"); !slices.Equal(got, all) {
 			t.Errorf("logged %q", got)
 		}
 	})
@@ -70,7 +70,7 @@ func (p *platter) config(t testing.TB, doors *sessiontest.Listener, always bool)
 }
 
 // In mode always a disk that fails ends the node: nobody is told what is not on it.
-func TestDiskFailsAlways(t *testing.T) {
+func TestStoreFailsAlways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := sessiontest.NewListener()
@@ -98,7 +98,7 @@ func TestDiskFailsAlways(t *testing.T) {
 }
 
 // In mode always a disk that fails while the node is ending is told as well.
-func TestDiskFailsAtTheEnd(t *testing.T) {
+func TestStoreFailsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		doors := sessiontest.NewListener()
@@ -125,7 +125,7 @@ func TestDiskFailsAtTheEnd(t *testing.T) {
 }
 
 // The disk fails once, at each change in turn, in both modes.
-func TestDiskFailsAnywhere(t *testing.T) {
+func TestStoreFailsAnywhere(t *testing.T) {
 	for _, always := range []bool{false, true} {
 		failures := 0
 		for at, more := 1, true; more; at++ {
@@ -151,7 +151,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 					want[line.ClientID(client)] = strings.TrimSuffix(text, "\n")
 					time.Sleep(50 * time.Millisecond)
 				}
-				time.Sleep(maxDiskPause)
+				time.Sleep(maxRetryDelay)
 				stop()
 				<-ended // also an error when all is on disk but the store could not be closed
 				more = p.failAt(0)
@@ -177,7 +177,7 @@ func TestDiskFailsAnywhere(t *testing.T) {
 }
 
 // A disk that takes too long is said to, once, and so is that it keeps up again; meanwhile clients are answered at once.
-func TestDiskLags(t *testing.T) {
+func TestStoreLags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
 		n := startAlone(t, newBlockingFinder(), p.on(t, false))
@@ -199,15 +199,41 @@ func TestDiskLags(t *testing.T) {
 		if h := n.Health().Store; h.State != "ok" || h.LagSeconds != 0 {
 			t.Errorf("health %+v", h)
 		}
-		events := []string{"disk does not keep up", "disk keeps up again"}
+		events := []string{"store does not keep up", "store keeps up again"}
 		var got []string
 		for _, e := range n.logs.All() {
-			if strings.HasPrefix(e.Message, "disk") {
+			if strings.HasPrefix(e.Message, "store") {
 				got = append(got, e.Message)
 			}
 		}
 		if !slices.Equal(got, events) {
 			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+// A node that ends while its store fails tries once more to write everything.
+func TestStoreWorksAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatter()
+		c := p.config(t, sessiontest.NewListener(), false)
+		n := New(c)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- n.Run(ctx) }()
+		phone := c.Listener.(*sessiontest.Listener).Dial(t)
+		want := map[line.ClientID]string{"before": report(t, phone, "before", 1)}
+		time.Sleep(time.Second)
+		p.set(0, syscall.ENOSPC)
+		want["during"] = report(t, phone, "during", 1)
+		time.Sleep(maxRetryDelay) // the next attempt is seconds away
+		p.set(0, nil)
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+		if got := p.survivors(t); !maps.Equal(got, want) {
+			t.Errorf("the store holds %q, want %q", got, want)
 		}
 	})
 }
