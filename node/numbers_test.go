@@ -16,7 +16,7 @@ import (
 	"herd/node/line"
 )
 
-// These tests measure what ARCHITECTURE.md says of repair, over NATS and TCP: make numbers.
+// These tests measure what PERFORMANCE.md says of syncs, over NATS and TCP: make numbers.
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]

@@ -68,7 +68,10 @@ func TestDocs(t *testing.T) {
 			page.Test(t, doctest.Run{
 				Root: root, Moved: true, Update: *update,
 				Files: map[string]string{"andorra.osm.pbf": "places/importer/testdata/andorra-poi.osm.pbf"},
-				Env:   []string{"GORACE=atexit_sleep_ms=0"},
+				Env: []string{
+					"GORACE=atexit_sleep_ms=0",
+					"HERD_PLACES_TIMEOUT=20s", // the gazetteer is read while other pages run
+				},
 			})
 		})
 	}

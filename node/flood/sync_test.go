@@ -127,7 +127,7 @@ func (n *network) count(what NoticeKind) (count int) {
 	return count
 }
 
-// TestRepairBytes is the table of ARCHITECTURE.md: what goes into a node with three neighbours when it was cut off while others heard
+// TestSyncBytes is the table of PERFORMANCE.md: what goes into a node with three neighbours when it was cut off while others received
 // newer reports of some of its clients. HERD_CLIENTS=1000000 has it measure as many as that.
 func TestSyncBytes(t *testing.T) {
 	largest := 100_000

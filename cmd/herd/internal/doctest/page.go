@@ -16,7 +16,7 @@
 //	<!-- test: background -->        the block's last command stays while the page goes on, once it has printed what the block shows
 //	<!-- test: background, later --> the same once it has printed the first line; the others have to come before it ends
 //	<!-- test: until -->             each command is repeated until it prints what the block shows
-//	<!-- test: TestName -->          a test of that name runs the block, for it needs more than a directory
+//	<!-- test: TestName -->          a test of that name runs the block, for it needs more than a directory; marks may follow, after a comma
 //	<!-- test: end -->               the background commands are interrupted, and have to end (alone)
 //	<!-- file: NAME -->              the block is written to a file of that name
 package doctest
@@ -40,6 +40,7 @@ type Page struct {
 // step is a block, or a mark that stands alone.
 type step struct {
 	mark, file string // what the comments before the block say; "" for nothing
+	test       string // the name of the test that runs the block; "" for TestDocs
 	language   string // "" for a mark alone
 	line       int    // of the first line of its text, counted from 0
 	text       []string
@@ -74,7 +75,7 @@ func (p *Page) parse() error {
 		if m := marked.FindStringSubmatch(p.lines[i]); m != nil {
 			if m[1] == "file" {
 				next.file = m[2]
-			} else if next.mark = m[2]; next.mark == "end" {
+			} else if next.test, next.mark = byTest(m[2]); next.mark == "end" {
 				p.steps = append(p.steps, next)
 				next = step{}
 			}
@@ -82,7 +83,7 @@ func (p *Page) parse() error {
 		}
 		m := fence.FindStringSubmatch(p.lines[i])
 		if m == nil {
-			if next.mark != "" || next.file != "" {
+			if next.test != "" || next.mark != "" || next.file != "" {
 				return fmt.Errorf("%s:%d: the comment before this line is not followed by a block", p.Path, i+1)
 			}
 			continue
@@ -113,11 +114,18 @@ func (s step) check() error {
 	switch s.mark {
 	case "", "background", "background, later", "until":
 	default:
-		if !testName.MatchString(s.mark) {
-			return fmt.Errorf("there is no mark %q", s.mark)
-		}
+		return fmt.Errorf("there is no mark %q", s.mark)
 	}
 	return nil
+}
+
+// byTest takes the name of a test from the beginning of a mark.
+func byTest(mark string) (test, rest string) {
+	first, rest, _ := strings.Cut(mark, ", ")
+	if testName.MatchString(first) {
+		return first, rest
+	}
+	return "", mark
 }
 
 // commands returns the commands of a console block.
@@ -145,8 +153,8 @@ func (s step) commands() (all []command) {
 // Tests returns the names of the tests that run blocks of the page.
 func (p *Page) Tests() (names []string) {
 	for _, s := range p.steps {
-		if testName.MatchString(s.mark) && !slices.Contains(names, s.mark) {
-			names = append(names, s.mark)
+		if s.test != "" && !slices.Contains(names, s.test) {
+			names = append(names, s.test)
 		}
 	}
 	return names

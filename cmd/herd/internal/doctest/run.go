@@ -55,9 +55,9 @@ func (p *Page) Test(t *testing.T, how Run) {
 	t.Cleanup(r.end)
 	for _, s := range p.steps {
 		switch {
+		case s.test != how.Name:
 		case s.mark == "end":
 			r.end()
-		case testName.MatchString(s.mark) && s.mark != how.Name, !testName.MatchString(s.mark) && how.Name != "":
 		case s.file != "":
 			r.write(s.file, strings.Join(s.text, "\n")+"\n")
 		case s.language == "sh":
@@ -275,6 +275,11 @@ func (r *runner) end() {
 	for _, p := range slices.Backward(r.background) {
 		if !r.Failed() {
 			r.await(p, p.command.want)
+		}
+		select {
+		case <-p.ended:
+			r.Errorf("%s:%d: $ %s\nended by itself (%v) and printed\n%s", r.page.Path, p.command.line, p.command.text, p.err, r.printed(p))
+		default:
 		}
 		p.signal(syscall.SIGINT)
 		select {

@@ -5,10 +5,14 @@ package lab
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"herd/cmd/herd/internal/doctest"
 )
 
 // TestCompose is a life of the stack of docker-compose.yml, as somebody who types these commands sees it. Each part finds the
@@ -32,6 +36,7 @@ func TestCompose(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"up", testUp},
+		{"document", testDocument},
 		{"closed", testClosed},
 		{"keys", testKeys},
 		{"demo", testDemo},
@@ -57,6 +62,19 @@ func TestCompose(t *testing.T) {
 			return
 		}
 	}
+}
+
+// The page about containers shows what its commands print.
+func testDocument(t *testing.T) {
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := doctest.Read("docs/containers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Test(t, doctest.Run{Root: root, Name: "TestCompose", Env: []string{"COMPOSE_FILE=" + filepath.Join(root, "docker-compose.yml")}})
 }
 
 func testUp(t *testing.T) {
