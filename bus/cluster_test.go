@@ -19,7 +19,7 @@ import (
 
 // errorLog passes on what a server says is wrong.
 type errorLog struct {
-	silentLog
+	bustest.SilentLog
 	errors chan string
 }
 

@@ -87,7 +87,7 @@ func checkMicro(t *testing.T, nc *nats.Conn) {
 
 // The user query asks nodes of the embedded server, and those of a real one with the configuration made for it, and can do nothing else.
 func TestMicro(t *testing.T) {
-	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Micro: true, Listen: "127.0.0.1:0", Log: silentLog{}})
+	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Micro: true, Listen: "127.0.0.1:0", Log: bustest.SilentLog{}})
 	if err != nil {
 		t.Fatal(err)
 	}

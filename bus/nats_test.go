@@ -113,7 +113,7 @@ func TestServerPortTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	address := taken.Addr().String()
-	_, err = bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Listen: address, Log: silentLog{}})
+	_, err = bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Listen: address, Log: bustest.SilentLog{}})
 	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("error %v", err)
 	}

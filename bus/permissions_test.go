@@ -24,19 +24,10 @@ func accounted(p *keys.Plan) { p.Account = "HERD" }
 func open(p *keys.Plan)      { p.Observer = subject.ScopeAll }
 func queried(p *keys.Plan)   { p.Micro = true }
 
-type silentLog struct{}
-
-func (silentLog) Noticef(string, ...any) {}
-func (silentLog) Warnf(string, ...any)   {}
-func (silentLog) Fatalf(string, ...any)  {}
-func (silentLog) Errorf(string, ...any)  {}
-func (silentLog) Debugf(string, ...any)  {}
-func (silentLog) Tracef(string, ...any)  {}
-
 // startServer starts an embedded server for the campus.
 func startServer(t testing.TB, listen string) *bus.Server {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Listen: listen, Log: silentLog{}})
+	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Listen: listen, Log: bustest.SilentLog{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -221,7 +221,7 @@ func TestRotateKey(t *testing.T) {
 // So it is with the embedded server, once it has been told to permit.
 func TestRotateKeyOfEmbedded(t *testing.T) {
 	k := bustest.MakeKeys(t, bustest.Plan())
-	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Listen: "127.0.0.1:0", Log: silentLog{}})
+	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Listen: "127.0.0.1:0", Log: bustest.SilentLog{}})
 	if err != nil {
 		t.Fatal(err)
 	}

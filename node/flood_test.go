@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/bustest"
 	"herd/bus/subject"
 	"herd/node/session/sessiontest"
 	"herd/node/topology"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/zap"
 
 	"herd/bus"
 	"herd/node/line"
@@ -24,7 +24,7 @@ import (
 func startServer(t testing.TB, topo *topology.Topology) *bus.Server {
 	t.Helper()
 	s, err := bus.StartServer(bus.ServerConfig{
-		Herd: "herd", Neighbours: neighbours(topo), Listen: "127.0.0.1:0", Log: NewServerLog(zap.NewNop()),
+		Herd: "herd", Neighbours: neighbours(topo), Listen: "127.0.0.1:0", Log: bustest.SilentLog{},
 	})
 	if err != nil {
 		t.Fatal(err)

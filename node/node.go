@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -171,6 +170,16 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Registry returns what the node knows.
 func (n *Node) Registry() *flood.Registry { return n.engine.Registry() }
 
+// Where returns the AT line of a client without its LF, and whether it is known, for [bus.Service].
+func (n *Node) Where(client string) (at []byte, known bool) {
+	r, known := n.engine.Registry().Get(line.ClientID(client))
+	if !known {
+		return nil, false
+	}
+	at = r.AppendAt(nil)
+	return at[:len(at)-1], true
+}
+
 // Run serves until ctx ends, or a listener or a disk that clients wait for fails; only then, and when what is known cannot be
 // loaded or is not on disk in the end, it returns an error.
 func (n *Node) Run(ctx context.Context) error {
@@ -289,36 +298,4 @@ func (n *Node) drain() {
 			return
 		}
 	}
-}
-
-// Health returns how the node is now.
-func (n *Node) Health() status.Health {
-	digest, clients := n.engine.Registry().Digest()
-	sessions, _ := n.admit.Connections()
-	h := status.Health{
-		Node:          string(n.name),
-		Bus:           n.links.state.Load().(string),
-		UptimeSeconds: time.Since(n.started).Seconds(),
-		Clients:       clients,
-		Digest:        fmt.Sprintf("%016x", digest),
-		Sessions:      sessions,
-		Links:         []status.Link{},
-		Refused:       n.admit.Counts(),
-	}
-	select {
-	case <-n.ready:
-		h.Ready = true
-	default:
-		h.Missing = n.missing(time.Now())
-	}
-	if n.providers != nil {
-		h.Places = providers(n.providers.Counts())
-	}
-	if n.writer != nil {
-		h.Store = n.writer.health()
-	}
-	for _, l := range n.links.all() {
-		h.Links = append(h.Links, l.health(n.started, time.Now()))
-	}
-	return h
 }

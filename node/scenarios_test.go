@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/zap"
-
 	"herd/bus"
 	"herd/bus/bustest"
 )
@@ -131,7 +129,7 @@ func (s *scenario) startNATS() *bus.Server {
 			}
 		}
 	}
-	server, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: peers, Log: NewServerLog(zap.NewNop())})
+	server, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: peers, Log: bustest.SilentLog{}})
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/bus"
+	"herd/bus/bustest"
 	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node"
@@ -240,7 +241,7 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 	}
 	peers := process.Neighbours(config.Topology())
 	server, err := bus.StartServer(bus.ServerConfig{
-		Herd: config.Herd, Neighbours: peers, Listen: "127.0.0.1:0", Log: node.NewServerLog(zap.NewNop()),
+		Herd: config.Herd, Neighbours: peers, Listen: "127.0.0.1:0", Log: bustest.SilentLog{},
 	})
 	if err != nil {
 		return nil, "", nil, err

@@ -11,11 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"herd/bus"
+	"herd/bus/bustest"
 	"herd/bus/subject"
-	"herd/node"
 )
 
 // wire is a bus of the nodes Oak and Elm-2 on which a test speaks for Oak.
@@ -36,7 +34,7 @@ func startWire(t *testing.T, listen string) *wire {
 	t.Helper()
 	server, err := bus.StartServer(bus.ServerConfig{
 		Herd: "wood", Neighbours: map[string][]string{"Oak": {"Elm-2"}, "Elm-2": {"Oak"}}, Listen: listen,
-		Log: node.NewServerLog(zap.NewNop()),
+		Log: bustest.SilentLog{},
 	})
 	if err != nil {
 		t.Fatal(err)

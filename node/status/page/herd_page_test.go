@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/bustest"
 	"herd/node/admit"
 	"herd/node/topology"
 
@@ -64,7 +65,7 @@ func newHerd(t *testing.T, topology *topology.Topology, adjust ...func(*node.Con
 			neighbours[string(n)] = append(neighbours[string(n)], string(peer))
 		}
 	}
-	server, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: neighbours, Log: node.NewServerLog(zap.NewNop())})
+	server, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: neighbours, Log: bustest.SilentLog{}})
 	if err != nil {
 		t.Fatal(err)
 	}

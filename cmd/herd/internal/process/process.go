@@ -43,7 +43,7 @@ type Config struct {
 type Process struct {
 	Config
 	current *configs.Config // in force now
-	logs    *node.Logs
+	logs    *logs
 	stderr  *heldWriter // what logs write to
 	bus     *bus.Server // embedded; nil: the bus is elsewhere
 	traces  *traces     // nil: none
@@ -79,7 +79,7 @@ func (p *Process) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.logs, err = node.OpenLogs(node.LogConfig{Level: config.Log.Level, Format: config.Log.Format, Dir: config.Log.Dir, Stderr: p.stderr})
+	p.logs, err = openLogs(logConfig{Level: config.Log.Level, Format: config.Log.Format, Dir: config.Log.Dir, Stderr: p.stderr})
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (p *Process) open(ctx context.Context) error {
 			return err
 		}
 	}
-	counters, log := new(places.Counters), node.PlacesLog(p.logs.For("places"))
+	counters, log := new(places.Counters), placesLogger(p.logs.For("places"))
 	finder, err := finder(ctx, config, func(e places.Event) {
 		counters.Watch(e)
 		log(e)
@@ -103,7 +103,7 @@ func (p *Process) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.traces, err = openTraces(ctx, config, p.Version, node.TracesLog(p.logs.For("traces"))); err != nil {
+	if p.traces, err = openTraces(ctx, config, p.Version, tracesLogger(p.logs.For("traces"))); err != nil {
 		return err
 	}
 	observer, err := observer(config, p.bus)
@@ -136,7 +136,7 @@ func (p *Process) open(ctx context.Context) error {
 }
 
 // open takes the node's addresses and opens its store.
-func (s *server) open(config *configs.Config, ready <-chan struct{}, logs *node.Logs) error {
+func (s *server) open(config *configs.Config, ready <-chan struct{}, logs *logs) error {
 	clients, err := s.listen(s.Listen)
 	if err != nil {
 		return err
@@ -276,7 +276,7 @@ func (p *Process) startBus() (err error) {
 	config := p.current
 	p.bus, err = bus.StartServer(bus.ServerConfig{
 		Herd: config.Herd, Neighbours: Neighbours(config.Topology()), Keys: keys.Keyring(config.Bus.Keys),
-		Listen: config.Bus.Listen, Micro: config.Bus.Micro, Log: node.NewServerLog(p.logs.For("nats.server")),
+		Listen: config.Bus.Listen, Micro: config.Bus.Micro, Log: newServerLog(p.logs.For("nats.server")),
 	})
 	if errors.Is(err, bus.ErrNotStarted) {
 		err = fmt.Errorf("%w; is a herd running already? end it, or give another address with --bus-listen", err)
