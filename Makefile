@@ -7,7 +7,7 @@ LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzScan FuzzSync# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all flakes soak bench bench-peers bench-metrics performance lint up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
 
 all: build lint test
 
@@ -32,6 +32,15 @@ test-prometheus:
 
 race:
 	go test -race ./...
+
+NPM := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/herd/npm# of the linters of openapi.json
+
+# openapi.json in the eyes of Stoplight's and Redocly's linters.
+lint-openapi:
+	@command -v npm >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm; }
+	npm install --silent --no-audit --no-fund --prefix $(NPM) @stoplight/spectral-cli@6.16.3 @redocly/cli@1.34.5
+	$(NPM)/node_modules/.bin/spectral lint --fail-severity warn --ruleset .ci/spectral.yaml node/status/openapi.json
+	REDOCLY_TELEMETRY=off $(NPM)/node_modules/.bin/redocly lint --skip-rule info-license node/status/openapi.json
 
 CHROMIUM := command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 

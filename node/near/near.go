@@ -1,9 +1,9 @@
 // Package near finds, of many clients that move, those nearest to a point on Earth.
 //
-// A point on Earth is a point in space, on a sphere of radius 1, and the straight line between two of them grows with the way along
-// the ground. So clients are in an octree: a cube around the sphere, halved in each direction wherever more than a few clients
-// are in a part of it. In space neither poles nor the antimeridian are special, and where clients crowd, the cubes are small.
-// The straight line only says which cubes need not be looked into; what is found is measured on the ground, as everywhere else.
+// A point on Earth is a point in space, on a sphere of radius 1, and the straight line between two of them grows with the distance along
+// the ground. So clients are in an octree: a cube around the sphere, divided into eight children wherever it holds more than a few
+// clients. In space neither poles nor the antimeridian are special, and where clients are dense, the cubes are small. The straight line
+// only decides which cubes are skipped; distances of clients are measured on the ground, as everywhere else.
 package near
 
 import (
@@ -16,33 +16,33 @@ import (
 )
 
 const (
-	most    = 16 // clients of a cube that is not divided, unless it is one of the smallest
-	deepest = 24 // halvings: of the smallest cubes a side is 0.8 m
+	maxClients = 16 // of a cube that is not divided, unless it has maxDepth
+	maxDepth   = 24 // divisions; the smallest cubes have a side of 0.8 m
 )
 
-// Index is the last report of each of a set of clients. It is not safe for concurrent use.
+// Index holds the last report of each of a set of clients. It is not safe for concurrent use.
 type Index struct {
 	rows  []row
-	free  int32 // a row that is not used, and by its next others
+	free  int32 // first of the list of unused rows, which next links
 	ids   map[line.ClientID]int32
-	cubes []cube // the first is all
-	built int    // cubes there were when they were made anew
+	cubes []cube // the first is the root
+	built int    // number of cubes after the last rebuild
 }
 
-// row is a client. Rows are numbered from 1, so that 0 is none.
+// row is a client. Rows are numbered from 1; 0 is none.
 type row struct {
-	report         line.Report // zero: not used
+	report         line.Report // zero if the row is unused
 	at             places.Point
 	cube           int32
 	previous, next int32 // in the same cube
 }
 
-// cube is a part of the space. One that is divided holds no clients itself.
+// cube is a node of the octree. A divided one holds no clients itself.
 type cube struct {
-	parts   [8]int32 // 0: empty
-	first   int32    // client
-	count   int32    // of clients
-	divided bool
+	children [8]int32 // 0: empty
+	first    int32    // of its list of clients, which next links
+	count    int32    // of clients
+	divided  bool
 }
 
 // New returns an empty index with room for so many clients; there can be more.
@@ -55,14 +55,14 @@ func New(clients int) *Index {
 // Len returns the number of clients.
 func (x *Index) Len() int { return len(x.ids) }
 
-// Put takes a client's report in the place of the one that there is.
+// Put replaces the report of a client, or adds it.
 func (x *Index) Put(r line.Report) {
 	n, known := x.ids[r.Client()]
 	if known {
-		x.leave(n)
+		x.unlink(n)
 		delete(x.ids, r.Client()) // for the key is part of the old report
 	} else {
-		n = x.spare()
+		n = x.unusedRow()
 	}
 	x.ids[r.Client()] = n
 	lat, lng := r.Coordinates()
@@ -73,20 +73,20 @@ func (x *Index) Put(r line.Report) {
 	}
 }
 
-// Keep forgets the clients whose report keep does not accept.
+// Keep removes the clients whose report keep does not accept.
 func (x *Index) Keep(keep func(line.Report) bool) {
 	for n := range x.rows {
 		if r := x.rows[n].report; !r.IsZero() && !keep(r) {
 			delete(x.ids, r.Client())
-			x.leave(int32(n))
+			x.unlink(int32(n))
 			x.rows[n] = row{next: x.free}
 			x.free = int32(n)
 		}
 	}
 }
 
-// spare returns a row that is not used.
-func (x *Index) spare() int32 {
+// unusedRow returns a row that is not used.
+func (x *Index) unusedRow() int32 {
 	if n := x.free; n != 0 {
 		x.free = x.rows[n].next
 		return n
@@ -95,7 +95,7 @@ func (x *Index) spare() int32 {
 	return int32(len(x.rows) - 1)
 }
 
-// rebuild makes all cubes anew: what clients have left is given back.
+// rebuild builds the octree anew, without the cubes that clients have left.
 func (x *Index) rebuild() {
 	x.cubes = make([]cube, 1, len(x.cubes)/2)
 	for n := range x.rows {
@@ -106,20 +106,20 @@ func (x *Index) rebuild() {
 	x.built = len(x.cubes)
 }
 
-// enter puts a client into its cube.
+// enter adds a client to its cube.
 func (x *Index) enter(n int32) {
 	corner := cornerOf(spaceOf(x.rows[n].at))
 	c, depth := int32(0), 0
 	for ; x.cubes[c].divided; depth++ {
-		part := corner.part(depth)
-		if x.cubes[c].parts[part] == 0 {
+		octant := corner.octant(depth)
+		if x.cubes[c].children[octant] == 0 {
 			x.cubes = append(x.cubes, cube{})
-			x.cubes[c].parts[part] = int32(len(x.cubes) - 1)
+			x.cubes[c].children[octant] = int32(len(x.cubes) - 1)
 		}
-		c = x.cubes[c].parts[part]
+		c = x.cubes[c].children[octant]
 	}
 	x.link(c, n)
-	if x.cubes[c].count > most && depth < deepest {
+	if x.cubes[c].count > maxClients && depth < maxDepth {
 		x.divide(c, depth)
 	}
 }
@@ -134,7 +134,7 @@ func (x *Index) link(c, n int32) {
 	x.cubes[c].count++
 }
 
-func (x *Index) leave(n int32) {
+func (x *Index) unlink(n int32) {
 	r := x.rows[n]
 	if r.previous != 0 {
 		x.rows[r.previous].next = r.next
@@ -147,23 +147,23 @@ func (x *Index) leave(n int32) {
 	x.cubes[r.cube].count--
 }
 
-// divide gives the clients of a cube to its parts, and divides one that gets them all.
+// divide moves the clients of a cube to its children, and divides those that get too many.
 func (x *Index) divide(c int32, depth int) {
 	n := x.cubes[c].first
 	x.cubes[c] = cube{divided: true}
 	for n != 0 {
 		next := x.rows[n].next
-		part := cornerOf(spaceOf(x.rows[n].at)).part(depth)
-		if x.cubes[c].parts[part] == 0 {
+		octant := cornerOf(spaceOf(x.rows[n].at)).octant(depth)
+		if x.cubes[c].children[octant] == 0 {
 			x.cubes = append(x.cubes, cube{})
-			x.cubes[c].parts[part] = int32(len(x.cubes) - 1)
+			x.cubes[c].children[octant] = int32(len(x.cubes) - 1)
 		}
-		x.link(x.cubes[c].parts[part], n)
+		x.link(x.cubes[c].children[octant], n)
 		n = next
 	}
-	for _, part := range x.cubes[c].parts {
-		if x.cubes[part].count > most && part != 0 && depth+1 < deepest {
-			x.divide(part, depth+1)
+	for _, child := range x.cubes[c].children {
+		if x.cubes[child].count > maxClients && child != 0 && depth+1 < maxDepth {
+			x.divide(child, depth+1)
 		}
 	}
 }
@@ -178,7 +178,8 @@ func spaceOf(p places.Point) vector {
 	return vector{cosLat * cosLng, cosLat * sinLng, sinLat}
 }
 
-// corner is a point in space in units of which the side of all has 1<<32: its bits, the highest first, are the parts in which it lies.
+// corner is a point in space, in units of which the side of the root has 1<<32: its bits, the highest first, select the octants in which
+// it lies.
 type corner [3]uint32
 
 const unit = 1.0 / (1 << 31)
@@ -190,22 +191,22 @@ func cornerOf(v vector) (c corner) {
 	return c
 }
 
-// part returns the part of a cube of a depth in which the corner lies.
-func (c corner) part(depth int) int {
+// octant returns the octant of a cube of a depth in which the corner lies.
+func (c corner) octant(depth int) int {
 	shift := 31 - depth
 	return int(c[0]>>shift&1 | c[1]>>shift&1<<1 | c[2]>>shift&1<<2)
 }
 
-// into returns the lowest corner of a part of the cube of a depth whose lowest corner this is.
-func (c corner) into(part, depth int) corner {
+// child returns the lowest corner of an octant of the cube of a depth whose lowest corner this is.
+func (c corner) child(octant, depth int) corner {
 	for i := range c {
-		c[i] |= uint32(part>>i&1) << (31 - depth)
+		c[i] |= uint32(octant>>i&1) << (31 - depth)
 	}
 	return c
 }
 
-// away returns the length of the straight line from v to the nearest point of a cube of a depth whose lowest corner c is.
-func (c corner) away(v vector, depth int) float64 {
+// distance returns the length of the straight line from v to the nearest point of the cube of a depth whose lowest corner c is.
+func (c corner) distance(v vector, depth int) float64 {
 	side, sum := 2/float64(uint64(1)<<depth), 0.0
 	for i := range c {
 		low := float64(c[i])*unit - 1
@@ -215,7 +216,7 @@ func (c corner) away(v vector, depth int) float64 {
 	return math.Sqrt(sum)
 }
 
-// Hit is a client and its distance in km from the point asked for.
+// Hit is a client and its distance in km from the point of the search.
 type Hit struct {
 	Report   line.Report
 	Distance float64
@@ -228,75 +229,63 @@ func (x *Index) Nearest(at places.Point, radius float64, limit int) []Hit {
 		return nil
 	}
 	s := search{index: x, at: at, v: spaceOf(at), radius: radius, limit: limit, reach: straight(radius)}
-	s.look(0, corner{}, 0)
+	s.visit(0, corner{}, 0)
 	return s.hits
 }
 
-// search is what a call of Nearest looks for and has found.
+// search is a call of Nearest.
 type search struct {
 	index  *Index
 	at     places.Point
 	v      vector
 	radius float64
 	limit  int
-	reach  float64 // what is farther, in a straight line, need not be looked at
+	reach  float64 // cubes that are farther in a straight line are skipped
 	hits   []Hit   // the nearest so far, nearest first
 }
 
-// straight returns the length of the straight line between points that are so many km from each other, or a hair more, against errors of
-// rounding: 6 mm.
+// straight returns the length of the straight line between points that are so many km apart on the ground, and 6 mm more against errors of
+// rounding.
 func straight(km float64) float64 {
 	return 2*math.Sin(min(km/(2*places.EarthRadius), math.Pi/2)) + 1e-9
 }
 
-// part is a part of a cube, and how far it is.
-type part struct {
-	cube   int32
-	corner corner
-	away   float64
+// candidate is a child of a cube.
+type candidate struct {
+	cube     int32
+	corner   corner
+	distance float64 // in a straight line
 }
 
-// look takes what is in a cube, nearest parts first.
-func (s *search) look(c int32, corner corner, depth int) {
+// visit searches a cube, its nearest children first.
+func (s *search) visit(c int32, corner corner, depth int) {
 	here := &s.index.cubes[c]
 	if !here.divided {
 		for n := here.first; n != 0; n = s.index.rows[n].next {
 			r := &s.index.rows[n]
 			if d := places.Distance(s.at, r.at); d <= s.radius {
-				s.add(Hit{r.report, d})
+				s.hits = places.InsertNearest(s.hits, Hit{r.report, d}, s.limit, Hit.compare)
+				if len(s.hits) == s.limit {
+					s.reach = straight(s.hits[s.limit-1].Distance)
+				}
 			}
 		}
 		return
 	}
-	var room [8]part
-	parts := room[:0]
-	for i, child := range here.parts {
+	var room [8]candidate
+	candidates := room[:0]
+	for octant, child := range here.children {
 		if child != 0 {
-			inner := corner.into(i, depth)
-			parts = append(parts, part{child, inner, inner.away(s.v, depth+1)})
+			lowest := corner.child(octant, depth)
+			candidates = append(candidates, candidate{child, lowest, lowest.distance(s.v, depth+1)})
 		}
 	}
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.away, b.away) })
-	for _, p := range parts {
-		if p.away > s.reach {
+	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	for _, next := range candidates {
+		if next.distance > s.reach {
 			return
 		}
-		s.look(p.cube, p.corner, depth+1)
-	}
-}
-
-// add takes h if it is among the nearest.
-func (s *search) add(h Hit) {
-	if len(s.hits) == s.limit {
-		if h.compare(s.hits[s.limit-1]) > 0 {
-			return
-		}
-		s.hits = s.hits[:s.limit-1]
-	}
-	i, _ := slices.BinarySearchFunc(s.hits, h, Hit.compare)
-	s.hits = slices.Insert(s.hits, i, h)
-	if len(s.hits) == s.limit {
-		s.reach = straight(s.hits[s.limit-1].Distance)
+		s.visit(next.cube, next.corner, depth+1)
 	}
 }
 

@@ -207,7 +207,7 @@ func TestManyAtOnePoint(t *testing.T) {
 	if want := []line.ClientID{"c00000", "c00001", "c00002"}; !slices.Equal(ids, want) {
 		t.Errorf("got %q, want %q", ids, want)
 	}
-	if n := len(x.cubes); n > 2*deepest {
+	if n := len(x.cubes); n > 2*maxDepth {
 		t.Errorf("%d cubes", n)
 	}
 	for round := range 50 { // all move together, again and again
@@ -266,14 +266,13 @@ func BenchmarkNearest(b *testing.B) {
 			}
 			made, taken := time.Since(began), heap()-before
 			all := func(at places.Point) (hits []Hit) {
-				s := search{limit: 10}
 				for _, r := range reports {
 					lat, lng := r.Coordinates()
 					if d := places.Distance(at, places.Point{Lat: lat, Lng: lng}); d <= 50 {
-						s.add(Hit{r, d})
+						hits = places.InsertNearest(hits, Hit{r, d}, 10, Hit.compare)
 					}
 				}
-				return s.hits
+				return hits
 			}
 			var index, brute time.Duration
 			questions := 0

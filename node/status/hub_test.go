@@ -178,6 +178,10 @@ func TestSlowViewer(t *testing.T) {
 		if events[4].name != "clients" || len(events) != 5 {
 			t.Errorf("then comes %q", events[4:])
 		}
+		s.apply(t, "kiwi", epoch+101)
+		if events := slow.next(t); events[0].name != "clients" {
+			t.Errorf("what was left out is told again: %q", events)
+		}
 	})
 }
 

@@ -60,6 +60,30 @@ type deadlines struct{ *httptest.ResponseRecorder }
 
 func (deadlines) SetWriteDeadline(time.Time) error { return nil }
 
+// Each of the items is in a sample with the same chance, whenever it was added.
+func TestReservoir(t *testing.T) {
+	const limit, all, rounds = 3, 6, 20_000
+	var times [all]int
+	for range rounds {
+		r := reservoir[int]{limit: limit}
+		for i := range all {
+			r.add(i)
+		}
+		if len(r.items) != limit || r.seen != all {
+			t.Fatalf("%d of %d", len(r.items), r.seen)
+		}
+		for _, i := range r.items {
+			times[i]++
+		}
+	}
+	// Each count is binomial with mean 10,000 and deviation 71. Six deviations are exceeded once in some hundred million runs.
+	for i, n := range times {
+		if n < 10_000-425 || n > 10_000+425 {
+			t.Errorf("item %d is in %d of %d samples, want about %d", i, n, rounds, rounds*limit/all)
+		}
+	}
+}
+
 func TestMap(t *testing.T) {
 	s := newEngineSource(t)
 	server := New(Config{Source: s, Options: Options{Open: true}})

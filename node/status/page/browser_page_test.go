@@ -47,13 +47,13 @@ func open(t *testing.T, url string, l look) *browser {
 		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("hide-scrollbars", true))...)
 	b := &browser{T: t}
-	ctx, stop := chromedp.NewContext(all, chromedp.WithListener(b.heard))
+	ctx, stop := chromedp.NewContext(all, chromedp.WithListener(b.onEvent))
 	t.Cleanup(func() {
 		stop()
 		stopAll()
 	})
 	b.ctx = ctx
-	t.Cleanup(b.calm)
+	t.Cleanup(b.checkComplaints)
 	call(b, runtime.Enable, cdp.Empty{}) // and starts the browser
 	call(b, log.Enable, cdp.Empty{})
 	call(b, page.Enable, page.EnableParams{})
@@ -75,7 +75,7 @@ func (b *browser) view(l look) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 }
 
-func (b *browser) heard(event any) {
+func (b *browser) onEvent(event any) {
 	complaint := ""
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
@@ -115,8 +115,8 @@ func (b *browser) pardon(part string) {
 	b.pardoned = append(b.pardoned, part)
 }
 
-// calm fails the test if there were complaints.
-func (b *browser) calm() {
+// checkComplaints fails the test if there were complaints.
+func (b *browser) checkComplaints() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 next:

@@ -33,8 +33,8 @@ func TestFrames(t *testing.T) {
 	}
 	b := open(t, h.nodes["Goloman"].url, wide)
 	b.until(settled)
-	b.until(`document.querySelector("#map-says").textContent.startsWith("100,000 on the map")`)
-	// frames is how long each took, and how long the page's own work before it.
+	b.until(`document.querySelector("#map-note").textContent.startsWith("100,000 on the map")`)
+	// frames is the duration of each, and of the page's own work before it.
 	value[bool](b, `(window.frames_ = new Promise((done) => {
 		const times = [], long = [];
 		new PerformanceObserver((l) => { for (const e of l.getEntries()) long.push(e.duration); }).observe({ type: "longtask" });

@@ -30,13 +30,13 @@ type herd struct {
 	topology *topology.Topology
 	server   *bus.Server
 	seen     *status.Observer
-	nodes    map[string]*member
+	nodes    map[string]*runningNode
 
 	mu   sync.Mutex
 	cuts map[[2]string]bool // from and to: nothing gets through
 }
 
-type member struct {
+type runningNode struct {
 	*node.Node
 	address string // for clients
 	url     string // of the page
@@ -70,7 +70,7 @@ func newHerd(t *testing.T, topology *topology.Topology, adjust ...func(*node.Con
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	h := &herd{T: t, topology: topology, server: server, nodes: make(map[string]*member), cuts: make(map[[2]string]bool)}
+	h := &herd{T: t, topology: topology, server: server, nodes: make(map[string]*runningNode), cuts: make(map[[2]string]bool)}
 	h.seen = status.NewObserver(func(ctx context.Context, to status.Sink) {
 		o := server.Observer()
 		o.Ready, o.Fault, o.Receive = to.Ready, to.Behind, func(m bus.Observed) { to.Message(m.From, m.To, m.Payload) }
@@ -105,7 +105,7 @@ func (h *herd) start(name string, adjust ...func(*node.Config)) {
 	for _, a := range adjust {
 		a(&c)
 	}
-	m := &member{Node: node.New(c), address: c.Listener.Addr().String(), url: "http://" + c.HTTP.Addr().String() + "/"}
+	m := &runningNode{Node: node.New(c), address: c.Listener.Addr().String(), url: "http://" + c.HTTP.Addr().String() + "/"}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()

@@ -1,4 +1,4 @@
-// Package page is the status page: HTML, style and scripts, embedded as they are. It is made of what the API tells, and needs no network
+// Package page is the status page: HTML, style and scripts, embedded as they are. It shows what the API returns, and needs no network
 // but the node's own.
 package page
 
@@ -16,7 +16,7 @@ import (
 	"sync"
 )
 
-// Outlines says where the countries' outlines of the map come from.
+// Outlines is the source of the map's country outlines.
 const Outlines = "Country outlines from Natural Earth (naturalearthdata.com), public domain"
 
 //go:embed assets

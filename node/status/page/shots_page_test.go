@@ -21,7 +21,7 @@ func TestScreenshots(t *testing.T) {
 		t.Skip("no folder is given with -shots")
 	}
 	h := newHerd(t, campus(t))
-	c := h.crowd(1400)
+	c := h.travellers(1400)
 	b := open(t, h.nodes["Goloman"].url, look{width: 1440, height: 1000})
 	b.until(`document.querySelectorAll("#nodes tbody tr").length === 5 && !document.querySelector("#nodes").innerText.includes("none yet")`)
 	c.move(32, *busy)

@@ -69,12 +69,12 @@ func TestCut(t *testing.T) {
 	h.cut("Goloman", "Hands")
 	b.until(edge("down", "Goloman-Hands"))
 	b.until(`getComputedStyle(document.querySelector(".edge.down .wire")).stroke === "rgb(179, 32, 27)"`) // red, in light colours
-	b.until(`document.querySelector("#links [data-peer=Goloman] .state.down") && document.querySelector("#topology-says").textContent.includes("Goloman–Hands down")`)
+	b.until(`document.querySelector("#links [data-peer=Goloman] .state.down") && document.querySelector("#topology-note").textContent.includes("Goloman–Hands down")`)
 	if n := value[int](b, `[...document.querySelectorAll(".edge .wire")].filter((e) => getComputedStyle(e).stroke === "rgb(179, 32, 27)").length`); n != 1 {
 		t.Errorf("%d links are red", n)
 	}
-	if !value[bool](b, `document.querySelector("#said").textContent.includes("Goloman–Hands down")`) {
-		t.Error("it was not said to those who don't see it")
+	if !value[bool](b, `document.querySelector("#announcement").textContent.includes("Goloman–Hands down")`) {
+		t.Error("a screen reader is not told")
 	}
 	h.cut("Holiday", "Welsh") // of others: known by their records
 	b.until(edge("down", "Holiday-Welsh"))
@@ -110,7 +110,7 @@ func TestUnobserved(t *testing.T) {
 	h := newHerd(t, campus(t), unobserved)
 	b := open(t, h.nodes["Hands"].url, wide)
 	b.until(settled)
-	b.until(`document.querySelector("#topology-says").textContent === "Shows its own links only: http.observe is off"`)
+	b.until(`document.querySelector("#topology-note").textContent === "Shows only its own links: http.observe is off"`)
 	h.device("Welsh").report("emu", 1, 1, stamp(time.Now()))
 	b.until(`document.querySelector("#log .rows").textContent.includes("emu")`)
 }
@@ -145,7 +145,7 @@ func TestHostile(t *testing.T) {
 		b.until(row)
 		value[bool](b, fmt.Sprintf(`(%s.click(), true)`, row))
 		if c.id == "." {
-			b.until(`document.querySelector("#found").textContent.startsWith("Not found out: a browser takes . and ..")`)
+			b.until(`document.querySelector("#found").textContent.startsWith("Not found: a browser takes . and ..")`)
 			continue
 		}
 		who := fmt.Sprintf(`!document.querySelector("#client").hidden && [...document.querySelectorAll("#client .who .id")].some((e) => (e.title || e.textContent) === %s)`, shown)

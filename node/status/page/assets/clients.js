@@ -1,9 +1,9 @@
-// Where the clients are: columns of numbers, so that a hundred thousand of them can be drawn at once.
+// Positions of the clients, in columns of numbers: so a hundred thousand of them can be drawn at once.
 
 import { identify } from "./text.js";
 
 const widest = 1.25 * Math.log(Math.tan(Math.PI / 4 + 0.2 * Math.PI)); // of Miller's projection, at a pole
-const trailLength = 12; // last places of a client that moved
+const trailLength = 12; // last positions of a client that moved
 const mostTrails = 20000; // of the clients that moved last
 
 // project returns a place in units of the width of the world, x to the east and y to the south (Miller's cylindrical projection).
@@ -26,18 +26,11 @@ export class Clients {
   y = new Float64Array(1024);
   origin = new Uint16Array(1024);
   received = new Float64Array(1024); // by the origin, seconds since 1970 by its clock; NaN if not known
-  heard = new Float64Array(1024); // the same moment by the viewer's clock, in ms
+  localTime = new Float64Array(1024); // the same moment by the viewer's clock, in ms
   trails = new Map(); // from numbers to the places before the last; who moved last is last
 
-  // clear forgets all but the trails' bound.
-  clear() {
-    this.index.clear();
-    this.trails.clear();
-    this.keys.length = this.labels.length = this.times.length = this.size = 0;
-  }
-
   #grow() {
-    for (const column of ["x", "y", "origin", "received", "heard"]) {
+    for (const column of ["x", "y", "origin", "received", "localTime"]) {
       const wider = new this[column].constructor(this.x.length * 2);
       wider.set(this[column]);
       if (column !== "x") this[column] = wider;
@@ -48,7 +41,7 @@ export class Clients {
   }
 
   // put notes a report. It returns the client's number, and whether it was elsewhere before.
-  put(id, base64, origin, lat, lon, time, received, heard) {
+  put(id, base64, origin, lat, lon, time, received, localTime) {
     const { key, label } = identify(id, base64);
     const [x, y] = project(lat, lon);
     let i = this.index.get(key), moved = false;
@@ -72,7 +65,7 @@ export class Clients {
     this.origin[i] = origin;
     this.times[i] = time;
     this.received[i] = received;
-    this.heard[i] = heard;
+    this.localTime[i] = localTime;
     return [i, moved];
   }
 

@@ -1,4 +1,4 @@
-// One client: its report, and the way of that along the links, hop by hop.
+// One client: its last report, and the path of that along the links.
 
 import { clock, element, escaped, identify, named, received, set, span } from "./text.js";
 
@@ -13,12 +13,12 @@ export class Follow {
   #palette;
   #graph;
   #key = null;
-  #hops = [];
+  #transfers = [];
   #time = "";
   #report = null;
-  #read = 0; // when the report was
-  #turn = 0;
-  #asked = false; // the node tells of its hops
+  #read = 0; // when the report was fetched
+  #turn = 0; // of the last call of follow
+  #following = false; // the stream has its transfers
   onchange = () => {}; // with the key of the client that is followed from now on, or null
 
   constructor(root, palette, graph) {
@@ -58,8 +58,8 @@ export class Follow {
     const other = this.#key !== key;
     this.#key = key;
     if (other) {
-      this.#hops = [];
-      this.#asked = false;
+      this.#transfers = [];
+      this.#following = false;
       this.#time = client.time;
       this.#graph.follow([]);
       this.onchange(key);
@@ -70,10 +70,10 @@ export class Follow {
     return true;
   }
 
-  // asked notes that from now on the node tells of each hop of the client with a key, as it stands in a URL.
-  asked(key) {
+  // started notes that from now on the stream has each transfer of the client with a key, as it stands in a URL.
+  started(key) {
     if (this.#key === null || key !== escaped(this.#key)) return;
-    this.#asked = true;
+    this.#following = true;
     this.#path();
   }
 
@@ -87,7 +87,7 @@ export class Follow {
     dot.style.setProperty("background", this.#palette.css(this.#palette.of(client.origin)));
     part("server").replaceChildren(dot, element("bdi", "", client.origin));
     set(part("position"), client.position);
-    if (this.#hops.length > 0) this.#path();
+    if (this.#transfers.length > 0) this.#path();
     set(part("time"), client.time);
     set(part("skew"), client.skew);
     this.age();
@@ -100,44 +100,44 @@ export class Follow {
     set(this.#root.querySelector(".age"), span(age) + " ago");
   }
 
-  // hop takes one that was seen of this client's reports.
-  hop(h) {
+  // add adds a transfer of this client's reports: {at, from, to, origin, time}.
+  add(t) {
     if (this.#key === null) return;
-    if (!sameTime(h.time, this.#time)) {
-      this.#time = h.time;
-      this.#hops = [];
+    if (!sameTime(t.time, this.#time)) {
+      this.#time = t.time;
+      this.#transfers = [];
     }
-    if (this.#hops.some((o) => o.from === h.from && o.to === h.to && o.at === h.at)) return;
-    this.#hops.push(h);
+    if (this.#transfers.some((o) => o.from === t.from && o.to === t.to && o.at === t.at)) return;
+    this.#transfers.push(t);
     this.#path();
   }
 
   #path() {
-    const list = this.#root.querySelector("ol"), says = this.#root.querySelector(".says");
-    const hops = this.#hops.toSorted((a, b) => a.at - b.at);
-    if (hops.length === 0) {
+    const list = this.#root.querySelector("ol"), note = this.#root.querySelector(".note");
+    const transfers = this.#transfers.toSorted((a, b) => a.at - b.at);
+    if (transfers.length === 0) {
       list.replaceChildren();
-      set(says, this.#asked ? "Its hops are shown from its next report on." : "Asking for its hops…");
+      set(note, this.#following ? "Its path is shown from its next report on." : "Requesting its path…");
       return;
     }
-    const origin = hops[0].origin, known = new Set([origin]), taken = received(this.#report.time, this.#report.skew) * 1000;
-    // Counted from when the origin took it, where its clock and that of the node that tells of hops agree so far.
-    const agreed = sameTime(this.#report.time, this.#time) && hops[0].at >= taken && hops[0].at - taken < 10000;
-    const first = agreed ? taken : hops[0].at;
-    const path = hops.map((h) => {
-      const news = !known.has(h.to);
-      known.add(h.to);
-      return { from: h.from, to: h.to, after: (h.at - first) / 1000, news };
+    const origin = transfers[0].origin, reached = new Set([origin]), start = received(this.#report.time, this.#report.skew) * 1000;
+    // Counted from the receipt at the origin, if its clock and that of the node that streams agree so far.
+    const agreed = sameTime(this.#report.time, this.#time) && transfers[0].at >= start && transfers[0].at - start < 10000;
+    const first = agreed ? start : transfers[0].at;
+    const path = transfers.map((t) => {
+      const isNew = !reached.has(t.to);
+      reached.add(t.to);
+      return { from: t.from, to: t.to, after: (t.at - first) / 1000, isNew };
     });
-    const news = path.filter((h) => h.news), old = path.filter((h) => !h.news);
-    list.replaceChildren(...news.map((h) => element("li", "",
-      element("span", "way", element("bdi", "", h.from), " → ", element("bdi", "", h.to)), element("span", "after", "+" + span(h.after)))));
-    if (old.length > 0) {
-      const rest = element("li", "old", `and ${old.length} ${old.length === 1 ? "time" : "times"} to where it was known`);
-      rest.title = old.map((h) => `${h.from} → ${h.to} +${span(h.after)}`).join("\n");
+    const fresh = path.filter((t) => t.isNew), duplicates = path.filter((t) => !t.isNew);
+    list.replaceChildren(...fresh.map((t) => element("li", "",
+      element("span", "way", element("bdi", "", t.from), " → ", element("bdi", "", t.to)), element("span", "after", "+" + span(t.after)))));
+    if (duplicates.length > 0) {
+      const rest = element("li", "duplicate", `and ${duplicates.length} ${duplicates.length === 1 ? "duplicate" : "duplicates"}`);
+      rest.title = duplicates.map((t) => `${t.from} → ${t.to} +${span(t.after)}`).join("\n");
       list.append(rest);
     }
-    set(says, agreed ? `${origin} took it at ${clock(first)}, by its clock.` : `Counted from its first hop, at ${clock(first)}.`);
+    set(note, agreed ? `${origin} received it at ${clock(first)}, by its clock.` : `Counted from its first transfer, at ${clock(first)}.`);
     this.#graph.follow(path);
   }
 }

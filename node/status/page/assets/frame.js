@@ -1,10 +1,10 @@
-// What is to be drawn is drawn once before the next frame, however often it was asked for, and never in a hidden tab.
+// Each function is called once before the next frame, however often it was requested, and never in a hidden tab.
 
 const waiting = new Set();
-let asked = false;
+let requested = false;
 
 function run(now) {
-  asked = false;
+  requested = false;
   const due = [...waiting];
   waiting.clear();
   for (const f of due) f(now);
@@ -13,16 +13,16 @@ function run(now) {
 // soon has f called before the next frame.
 export function soon(f) {
   waiting.add(f);
-  if (!asked) {
-    asked = true;
+  if (!requested) {
+    requested = true;
     requestAnimationFrame(run);
   }
 }
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
-// still tells whether the viewer wants nothing to move.
-export const still = () => calm.matches;
+// still returns whether the viewer prefers that nothing moves.
+export const still = () => reducedMotion.matches;
 
 // observeSize calls f with the width and height of an element in CSS pixels, at first and when that changes.
 export function observeSize(element, f) {

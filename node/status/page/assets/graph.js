@@ -3,7 +3,7 @@
 import { observeSize, soon } from "./frame.js";
 import { count, rate, span } from "./text.js";
 
-const settling = 0.4; // how much of the newest beat is in a rate
+const smoothing = 0.4; // weight of the newest half second in a rate
 const glow = 1200; // ms for which a direction stays lit after a report
 
 function svg(name, className, attributes = {}) {
@@ -13,9 +13,9 @@ function svg(name, className, attributes = {}) {
   return e;
 }
 
-const way = (from, to) => from + ">" + to;
+const direction = (from, to) => from + ">" + to;
 
-// crosses tells whether a rectangle about a point meets a line.
+// crosses returns whether a rectangle about a point meets a line.
 function crosses([x, y], w, h, [ax, ay], [bx, by]) {
   const steps = 24;
   for (let i = 0; i <= steps; i++) {
@@ -34,9 +34,9 @@ export class Graph {
   #shape = []; // where the API places the nodes, in links
   #points = []; // where they are, in pixels
   #size = [0, 0];
-  #nodes = new Map(); // parts of the picture, by name
-  #lines = new Map(); // likewise, of links, by both ways
-  #lanes = new Map(); // of each way: {line, rate, lit, waiting}
+  #nodes = new Map(); // elements of each node, by name
+  #lines = new Map(); // elements of each link, by both directions
+  #lanes = new Map(); // of each direction: {line, rate, lit, waiting}
   #path = [];
   #paths;
   onchange = () => {}; // with a description for those who don't see it
@@ -101,8 +101,8 @@ export class Graph {
           x1: p[0] + dx * (r + 3) - dy * off, y1: p[1] + dy * (r + 3) + dx * off,
           x2: q[0] - dx * (r + 3) - dy * off, y2: q[1] - dy * (r + 3) + dx * off,
         });
-        const { rate, lit, waiting } = before.get(way(from, to)) ?? { rate: 0, lit: 0, waiting: 0 };
-        this.#lanes.set(way(from, to), { line, rate, lit, waiting });
+        const { rate, lit, waiting } = before.get(direction(from, to)) ?? { rate: 0, lit: 0, waiting: 0 };
+        this.#lanes.set(direction(from, to), { line, rate, lit, waiting });
         g.append(line);
       }
       const [mx, my] = [(pa[0] + pb[0]) / 2, (pa[1] + pb[1]) / 2];
@@ -113,17 +113,17 @@ export class Graph {
       links.append(g);
       if (!crowded && w >= 420) rates.append(label);
       const part = { a, b, g, label, title, state: "" };
-      this.#lines.set(way(a, b), part);
-      this.#lines.set(way(b, a), part);
+      this.#lines.set(direction(a, b), part);
+      this.#lines.set(direction(b, a), part);
     }
-    const taken = [];
+    const occupied = [];
     this.#names.forEach((name, i) => {
       const [x, y] = this.#points[i], g = svg("g", name === this.#self ? "node self" : "node", { tabindex: -1 });
       if (name === this.#self) g.append(svg("circle", "ring", { cx: x, cy: y, r: r + 4.5 }));
       const disc = svg("circle", "disc", { cx: x, cy: y, r, fill: this.#palette.css(this.#palette.of(name)) });
       const title = svg("title");
       title.textContent = name;
-      const [at, anchor] = this.#beside(i, r, crowded, taken);
+      const [at, anchor] = this.#beside(i, r, crowded, occupied);
       const label = svg("text", "name", { x: at[0], y: at[1], "text-anchor": anchor });
       label.textContent = name;
       g.append(disc, title, label);
@@ -144,7 +144,7 @@ export class Graph {
   }
 
   // beside finds room for the label of a node: above, below, left or right, where it covers least.
-  #beside(i, r, crowded, taken) {
+  #beside(i, r, crowded, occupied) {
     const [x, y] = this.#points[i], [w, h] = this.#size;
     const wide = this.#names[i].length * 7 + 8, wideAll = crowded ? wide : Math.max(wide, 74), high = crowded ? 14 : 30;
     const gap = r + (this.#names[i] === this.#self ? 9 : 5);
@@ -166,20 +166,20 @@ export class Graph {
       this.#points.forEach(([px, py], k) => {
         if (k !== i && Math.abs(px - middle[0]) < wideAll / 2 + r && Math.abs(py - middle[1]) < high / 2 + r) cost += 4;
       });
-      for (const [tx, ty, tw, th] of taken) {
+      for (const [tx, ty, tw, th] of occupied) {
         if (Math.abs(tx - middle[0]) < (tw + wideAll) / 2 && Math.abs(ty - middle[1]) < (th + high) / 2) cost += 4;
       }
       if (middle[0] - wideAll / 2 < 0 || middle[0] + wideAll / 2 > w || middle[1] - high / 2 < 0 || middle[1] + high / 2 > h) cost += 8;
       if (cost < least) [best, least] = [[at, anchor, middle], cost];
     }
-    taken.push([...best[2], wideAll, high]);
+    occupied.push([...best[2], wideAll, high]);
     return best;
   }
 
   #states;
   #details;
 
-  // state says how links are: [{a, b, state, by}], where by is who says so.
+  // state shows states of links: [{a, b, state, by}], where by is the node whose view it is.
   state(list) {
     this.#states = list;
     this.#state(list);
@@ -189,7 +189,7 @@ export class Graph {
     const worst = ["up", "catching up", "down"];
     const of = new Map();
     for (const { a, b, state, by } of list) {
-      const part = this.#lines.get(way(a, b));
+      const part = this.#lines.get(direction(a, b));
       if (!part) continue;
       const known = of.get(part);
       if (!known || worst.indexOf(state) > worst.indexOf(known.state)) of.set(part, { state, by: [by] });
@@ -201,7 +201,7 @@ export class Graph {
       part.state = state;
       part.g.setAttribute("class", "edge " + state.replace(" ", "-"));
       part.g.dataset.link = [part.a, part.b].sort().join("-");
-      part.says = state === "unknown" ? "no record of it yet" : `${state}, says ${by.join(" and ")}`;
+      part.text = state === "unknown" ? "no record of it yet" : `${state}, as ${by.join(" and ")} ${by.length === 1 ? "sees" : "see"} it`;
       if (state !== "up" && state !== "unknown") down.push(`${part.a}–${part.b} ${state}`);
     }
     const text = `${this.#names.length} servers, ${this.#links.length} links` + (down.length > 0 ? `: ${down.join(", ")}` : ", none known to be down");
@@ -210,7 +210,7 @@ export class Graph {
     this.#titles();
   }
 
-  // fill says how nodes are: a map from names to {clients, stale}.
+  // fill shows details of nodes: a map from names to {clients, stale, age}.
   fill(details) {
     this.#details = details;
     this.#fill(details);
@@ -226,9 +226,9 @@ export class Graph {
     }
   }
 
-  // tick says what travelled just now: [{from, to, reports}].
+  // tick shows the traffic of the last tick: [{from, to, reports}].
   tick(links) {
-    const now = performance.now(), of = new Map(links.map((l) => [way(l.from, l.to), l.reports]));
+    const now = performance.now(), of = new Map(links.map((l) => [direction(l.from, l.to), l.reports]));
     for (const [key, lane] of this.#lanes) {
       const n = of.get(key) ?? 0;
       if (n > 0) lane.lit = now;
@@ -241,7 +241,7 @@ export class Graph {
   // beat makes rates of what travelled since the last beat, so many seconds ago.
   beat(seconds) {
     for (const lane of this.#lanes.values()) {
-      lane.rate += settling * (lane.waiting / seconds - lane.rate);
+      lane.rate += smoothing * (lane.waiting / seconds - lane.rate);
       lane.waiting = 0;
     }
     this.tick([]);
@@ -250,32 +250,32 @@ export class Graph {
 
   #titles = () => {
     for (const part of new Set(this.#lines.values())) {
-      const there = this.#lanes.get(way(part.a, part.b)).rate, back = this.#lanes.get(way(part.b, part.a)).rate;
+      const there = this.#lanes.get(direction(part.a, part.b)).rate, back = this.#lanes.get(direction(part.b, part.a)).rate;
       const sum = there + back;
       const label = sum < 0.5 || part.state === "down" ? "" : rate(sum) + "/s";
       if (part.label.textContent !== label) part.label.textContent = label;
-      const title = `${part.a}–${part.b}: ${part.says}\n${part.a} → ${part.b} ${rate(there)} reports/s\n${part.b} → ${part.a} ${rate(back)} reports/s`;
+      const title = `${part.a}–${part.b}: ${part.text}\n${part.a} → ${part.b} ${rate(there)} reports/s\n${part.b} → ${part.a} ${rate(back)} reports/s`;
       if (part.title.textContent !== title) part.title.textContent = title;
     }
   };
 
-  // follow highlights the way of one client's report: [{from, to, after, news}], after in seconds.
+  // follow highlights the path of one client's report: [{from, to, after, isNew}], after in seconds.
   follow(path) {
     this.#path = path;
     if (!this.#paths) return;
     const point = new Map(this.#names.map((n, i) => [n, this.#points[i]]));
     const parts = [];
-    for (const { from, to, after, news } of path) {
+    for (const { from, to, after, isNew } of path) {
       const [p, q] = [point.get(from), point.get(to)];
       if (!p || !q) continue;
       const long = Math.hypot(q[0] - p[0], q[1] - p[1]) || 1, dx = (q[0] - p[0]) / long, dy = (q[1] - p[1]) / long;
       const r = (this.#names.length > 12 ? 7 : 13) + 5, off = 3;
       const x1 = p[0] + dx * r - dy * off, y1 = p[1] + dy * r + dx * off;
       const x2 = q[0] - dx * (r + 4) - dy * off, y2 = q[1] - dy * (r + 4) + dx * off;
-      parts.push(svg("line", news ? "hop" : "hop old", { x1, y1, x2, y2, "marker-end": "none" }));
+      parts.push(svg("line", isNew ? "transfer" : "transfer duplicate", { x1, y1, x2, y2, "marker-end": "none" }));
       const head = `M${x2 + dx * 6} ${y2 + dy * 6}L${x2 - dy * 4} ${y2 + dx * 4}L${x2 + dy * 4} ${y2 - dx * 4}Z`;
-      parts.push(svg("path", news ? "head" : "head old", { d: head }));
-      if (!news) continue;
+      parts.push(svg("path", isNew ? "head" : "head duplicate", { d: head }));
+      if (!isNew) continue;
       const label = svg("text", "after", { x: (x1 + x2) / 2 - dy * 9, y: (y1 + y2) / 2 + dx * 9 + 4 });
       label.textContent = "+" + span(after);
       parts.push(label);

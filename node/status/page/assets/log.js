@@ -1,4 +1,4 @@
-// The log of propagation: the last rows only, of which those in sight are in the page.
+// The log of propagation: the last rows only. Those in sight are elements of the page.
 
 import { observeSize, soon } from "./frame.js";
 import { clock, count, element, named, set } from "./text.js";
@@ -9,13 +9,13 @@ const height = 24; // of a row, as in the style sheet
 export class Log {
   #box;
   #space;
-  #says;
+  #note;
   #rows = []; // oldest first
   #shown = []; // those that the filter passes, newest first
   #paused = null; // what is shown meanwhile
   #missed = 0;
   #leftOut = 0;
-  #gone = 0;
+  #dropped = 0;
   #wanted = { text: "", link: "", node: "" };
   #height = 0;
   #palette;
@@ -25,7 +25,7 @@ export class Log {
     this.#palette = palette;
     this.#box = root.querySelector(".rows");
     this.#space = this.#box.firstElementChild;
-    this.#says = root.querySelector(".says");
+    this.#note = root.querySelector(".note");
     observeSize(this.#box, (_, h) => {
       this.#height = h;
       this.#touch();
@@ -33,7 +33,7 @@ export class Log {
     this.#box.addEventListener("scroll", () => this.#touch(), { passive: true });
   }
 
-  // add takes rows: {at, from, to, key, label, origin, time} of a hop, or {at, kind, peer, text} of a notice.
+  // add adds rows: {at, from, to, key, label, origin, time} of a transfer, or {at, kind, peer, text} of a notice.
   add(rows, leftOut) {
     this.#leftOut += leftOut;
     for (const r of rows) {
@@ -41,7 +41,7 @@ export class Log {
       this.#rows.push(r);
     }
     if (this.#rows.length > most) {
-      this.#gone += this.#rows.length - most;
+      this.#dropped += this.#rows.length - most;
       this.#rows.splice(0, this.#rows.length - most);
     }
     if (this.#paused) {
@@ -50,7 +50,7 @@ export class Log {
     } else this.#filter(rows.length);
   }
 
-  // choices are the nodes and links that can be filtered by.
+  // filter shows the rows that match: wanted has text, node and link, or some of them.
   filter(wanted) {
     Object.assign(this.#wanted, wanted);
     this.#filter(0);
@@ -99,9 +99,9 @@ export class Log {
     const kept = (this.#paused ?? this.#rows).length;
     const parts = [shown.length === kept ? `${count(kept)} rows` : `${count(shown.length)} of ${count(kept)} rows`];
     if (this.#paused) parts.push(`paused, ${count(this.#missed)} since`);
-    if (this.#leftOut > 0) parts.push(`${count(this.#leftOut)} hops left out by the node`);
-    if (this.#gone > 0) parts.push(`${count(this.#gone)} older ones dropped`);
-    set(this.#says, parts.join(" · "));
+    if (this.#leftOut > 0) parts.push(`${count(this.#leftOut)} reports left out by the node`);
+    if (this.#dropped > 0) parts.push(`${count(this.#dropped)} older ones dropped`);
+    set(this.#note, parts.join(" · "));
   };
 
   #row(r) {
@@ -123,7 +123,7 @@ export class Log {
 }
 
 function tone(kind) {
-  if (/down|gap|twin|lost|refused|silent/.test(kind)) return "bad";
-  if (/up|caught|repaired|returned|connected/.test(kind)) return "good";
+  if (/down|missing|duplicate|never|abandoned|behind|other|ahead/.test(kind)) return "bad";
+  if (/up|synced|returned|same/.test(kind)) return "good";
   return "";
 }

@@ -1,4 +1,4 @@
-// The page: what the node tells goes to the parts that show it.
+// The page: it passes the events of the node to the parts that show them.
 
 import { Clients } from "./clients.js";
 import { Palette } from "./colour.js";
@@ -26,10 +26,10 @@ const follow = new Follow($("client"), palette, graph);
 new Speak($("speak"), () => map.middle);
 
 let hello = null, health = null, records = [], version = null;
-let missing = 0; // clients that the map leaves out
-let unseen = 0; // changes left out since the page was opened
+let missing = 0; // clients that are not on the map
+let skipped = 0; // changes left out since the page was opened
 let mapFault = "";
-const waits = new Set(); // for the first picture of the map
+let loading = false; // the map's clients
 
 // theme
 
@@ -66,7 +66,7 @@ function legend() {
   }));
 }
 
-// what is wrong, in words
+// faults, in words
 
 const banners = new Map();
 function banner(key, text, mild = false) {
@@ -83,9 +83,9 @@ function banner(key, text, mild = false) {
   }
 }
 
-function troubles() {
+function showFaults() {
   const name = hello?.node ?? "The node";
-  banner("stream", stream.live || stream.lost === 0 ? "" : `The event stream is lost since ${new Date(stream.lost).toLocaleTimeString("en-GB")}: what you see is as it was then. Reconnecting…`);
+  banner("stream", stream.live || stream.lost === 0 ? "" : `The event stream is lost since ${new Date(stream.lost).toLocaleTimeString("en-GB")}: the page shows the state of then. Reconnecting…`);
   const live = $("live");
   live.className = "state " + (stream.live ? "up" : "down");
   set(live, stream.live ? "live" : stream.lost === 0 ? "connecting" : "reconnecting…");
@@ -93,22 +93,21 @@ function troubles() {
   if (!health || !stream.live) return;
   const cut = health.bus !== "connected", down = health.links.filter((l) => l.state === "down");
   const all = health.links.length > 0 && down.length === health.links.length;
-  banner("bus", cut ? `${name} is cut off from the bus (${health.bus}). It answers from what it knows, and tells its reports to nobody until it is back.`
-    : all ? `${name} is cut off: all its links are down. It answers from what it knows.` : "");
+  banner("bus", cut ? `${name} is cut off from the bus (${health.bus}). It answers from memory, and sends its reports when the bus is back.`
+    : all ? `${name} is cut off: all its links are down. It answers from memory.` : "");
   banner("store", health.store && health.store.state !== "ok" ? `The store of ${name}: ${health.store.state}` : "", health.store?.state === "behind");
 }
 
-let said = "";
-function say(text) {
-  if (text !== said) set($("said"), text);
-  said = text;
+// announce has a screen reader read a text.
+function announce(text) {
+  set($("announcement"), text);
 }
 
 // the node
 
 stream.on("state", () => {
-  troubles();
-  if (stream.live) picture();
+  showFaults();
+  if (stream.live) loadClients();
 });
 
 stream.on("hello", (h) => {
@@ -121,7 +120,7 @@ stream.on("hello", (h) => {
   palette.name(h.topology.nodes.map((n) => n.name));
   legend();
   graph.show({ ...h.topology, self: h.topology.self ?? h.node });
-  set($("topology-says"), "");
+  set($("topology-note"), "");
   choices(h.topology);
   states();
 });
@@ -153,9 +152,9 @@ stream.on("health", (h) => {
   if (h.store) set($("store"), h.store.state === "ok" ? h.store.mode : h.store.state.slice(0, 40));
   links.update(h);
   const up = h.links.filter((l) => l.state === "up").length;
-  set($("links-says"), `${up} of ${h.links.length} up`);
+  set($("links-note"), `${up} of ${h.links.length} up`);
   states();
-  troubles();
+  showFaults();
   nodes.age();
   follow.age();
   reports();
@@ -166,13 +165,13 @@ stream.on("nodes", (list) => {
   const names = hello?.topology.nodes.map((n) => n.name) ?? [];
   const order = (n) => (n.self ? -1 : names.indexOf(n.name) < 0 ? names.length : names.indexOf(n.name));
   nodes.update(list.toSorted((a, b) => order(a) - order(b)), names.filter((n) => !list.some((r) => r.name === n)));
-  set($("nodes-says"), "as each last told all others along the links, at most every 5 s");
+  set($("nodes-note"), "as in the record that each sends along the links every 5 s");
   const own = list.find((n) => n.self);
   graph.fill(new Map(list.map((n) => [n.name, { clients: n.clients, stale: !n.self && n.age_seconds > 15, age: n.age_seconds, equal: n.digest === own?.digest }])));
   states();
 });
 
-// states gathers how links are: the node's own from its health, the others' from what their nodes told.
+// states shows how links are: the node's own from its health, the others' from the records of their nodes.
 function states() {
   const list = [], self = hello?.node;
   for (const l of health?.links ?? []) list.push({ a: self, b: l.peer, state: l.state, by: self });
@@ -186,9 +185,9 @@ function states() {
 }
 
 graph.onchange = (text, down) => {
-  set($("topology-says"), hello && !hello.observing ? "Shows its own links only: " + hello.why : down.length > 0 ? down.join(", ") : "all links up as far as known");
-  $("topology-says").title = $("topology-says").textContent;
-  say(text);
+  set($("topology-note"), hello && !hello.observing ? "Shows only its own links: " + hello.why : down.length > 0 ? down.join(", ") : "all links up as far as known");
+  $("topology-note").title = $("topology-note").textContent;
+  announce(text);
 };
 
 graph.onnode = (name) => {
@@ -197,7 +196,7 @@ graph.onnode = (name) => {
   log.filter({ node: node.value });
 };
 
-// what travels
+// transfers
 
 stream.on("messages", ({ left_out, links: traffic, reports: list }) => {
   graph.tick(traffic);
@@ -210,16 +209,16 @@ setInterval(() => {
   const now = performance.now();
   graph.beat((now - beat) / 1000);
   beat = now;
-  links.lag((h) => {
-    const i = clients.index.get(h.key);
-    return i !== undefined && clients.times[i] === h.time ? clients.received[i] : NaN;
+  links.lag((t) => {
+    const i = clients.index.get(t.key);
+    return i !== undefined && clients.times[i] === t.time ? clients.received[i] : NaN;
   });
   reports();
 }, 500);
 
 stream.on("notice", (n) => log.add([{ ...n, at: n.at > 1e11 ? n.at : Date.now() }], 0));
-stream.on("following", (client) => follow.asked(client));
-stream.on("path", (h) => follow.hop(h));
+stream.on("following", (client) => follow.started(client));
+stream.on("path", (t) => follow.add(t));
 log.onclient = (key) => find(key);
 
 // the map
@@ -239,7 +238,7 @@ function report(c) {
 
 stream.on("clients", ({ left_out, clients: list }) => {
   recent.push([performance.now(), list.length + left_out]);
-  unseen += left_out;
+  skipped += left_out;
   const names = palette.names.length;
   for (const c of list) {
     if (clients.size >= drawn && !clients.index.has(identify(c.id, c.id_base64).key)) {
@@ -253,10 +252,10 @@ stream.on("clients", ({ left_out, clients: list }) => {
   map.changed();
 });
 
-// picture fetches all clients that the node knows of; what the stream told meanwhile is newer.
-async function picture() {
-  if (waits.size > 0) return;
-  waits.add("map");
+// loadClients fetches the reports that the node holds; those that came by the stream meanwhile are newer.
+async function loadClients() {
+  if (loading) return;
+  loading = true;
   try {
     const answer = await fetch("api/v1/map?limit=" + drawn);
     if (!answer.ok) throw new Error("the node answers " + answer.status);
@@ -265,33 +264,33 @@ async function picture() {
     for (const [id, origin, lat, lon, time, base64] of list) {
       const i = clients.index.get(identify(id, base64).key);
       if (i === undefined || clients.times[i] !== time) {
-        if (i === undefined || !(clients.heard[i] > Date.now() - 10000)) clients.put(id, base64, numbers[origin], lat, lon, time, NaN, NaN);
+        if (i === undefined || !(clients.localTime[i] > Date.now() - 10000)) clients.put(id, base64, numbers[origin], lat, lon, time, NaN, NaN);
       }
     }
     missing = left_out;
     mapFault = "";
     legend();
   } catch (fault) {
-    mapFault = "the first picture did not come: " + fault.message;
+    mapFault = "the clients were not loaded: " + fault.message;
   }
-  waits.delete("map");
+  loading = false;
   map.changed();
 }
 
 map.ondraw = (seen) => {
   const parts = [seen === clients.size ? `${count(clients.size)} on the map` : `${count(seen)} of ${count(clients.size)} in sight`];
   if (missing > 0) parts.push(`${count(missing)} more left out`);
-  if (unseen > 0) parts.push(`${count(unseen)} moves not shown one by one`);
+  if (skipped > 0) parts.push(`${count(skipped)} moves not shown one by one`);
   if (mapFault) parts.push(mapFault);
-  set($("map-says"), parts.join(" · "));
+  set($("map-note"), parts.join(" · "));
 };
 
 map.onhover = (i, x, y) => {
   const tip = $("tip");
   tip.hidden = i < 0;
   if (i < 0) return;
-  const heard = clients.heard[i];
-  const age = Number.isNaN(heard) ? `client’s time ${span(Date.now() / 1000 - Number(clients.times[i]))} ago` : span((Date.now() - heard) / 1000) + " ago";
+  const local = clients.localTime[i];
+  const age = Number.isNaN(local) ? `client’s time ${span(Date.now() / 1000 - Number(clients.times[i]))} ago` : span((Date.now() - local) / 1000) + " ago";
   tip.replaceChildren(element("b", "", named(clients.labels[i], 60)), element("bdi", "", palette.names[clients.origin[i]]), ", " + age);
   const box = $("map").getBoundingClientRect();
   const left = Math.min(x + 12, box.width - tip.offsetWidth - 4), top = y + 12 + tip.offsetHeight > box.height ? y - 12 - tip.offsetHeight : y + 12;
@@ -308,11 +307,11 @@ async function find(key) {
   set($("found"), "");
   try {
     if (!(await follow.follow(key))) {
-      $("found").replaceChildren("No client known here has the ID ", named(identify(key).label, 60), ". IDs are compared byte by byte.");
+      $("found").replaceChildren("No report is held of a client with the ID ", named(identify(key).label, 60), ". IDs are compared byte by byte.");
       return;
     }
   } catch (fault) {
-    set($("found"), "Not found out: " + fault.message);
+    set($("found"), "Not found: " + fault.message);
     return;
   }
   if (follow.key !== key) return; // another was asked for meanwhile

@@ -1,4 +1,4 @@
-// The form that says a line to the node as a client would, and shows the reply byte by byte.
+// The form that sends a line to the node as a client would, and shows the reply byte by byte.
 
 import { count, element, fromBytes } from "./text.js";
 
@@ -22,13 +22,13 @@ export class Speak {
   #form;
   #reply;
   #line;
-  #says;
+  #note;
 
   constructor(root, whereNow) {
     this.#form = root.querySelector("form");
     this.#reply = root.querySelector("pre");
     this.#line = root.querySelector("output");
-    this.#says = root.querySelector(".says");
+    this.#note = root.querySelector(".note");
     const f = this.#form.elements;
     this.#form.addEventListener("input", () => this.#compose());
     this.#form.addEventListener("submit", (e) => {
@@ -51,26 +51,26 @@ export class Speak {
   }
 
   #compose() {
-    const says = this.#form.elements.command.value === "IAMAT";
-    for (const e of this.#form.querySelectorAll(".iamat")) e.hidden = !says;
-    for (const e of this.#form.querySelectorAll(".whatsat")) e.hidden = says;
-    this.#line.textContent = says && !this.#form.elements.time.value ? this.line.replace(/ [^ ]*$/, " (now)") : this.line;
+    const isReport = this.#form.elements.command.value === "IAMAT";
+    for (const e of this.#form.querySelectorAll(".iamat")) e.hidden = !isReport;
+    for (const e of this.#form.querySelectorAll(".whatsat")) e.hidden = isReport;
+    this.#line.textContent = isReport && !this.#form.elements.time.value ? this.line.replace(/ [^ ]*$/, " (now)") : this.line;
   }
 
   async #send() {
     const line = this.line;
     this.#form.elements.send.disabled = true;
-    this.#says.textContent = "waiting for the reply";
+    this.#note.textContent = "waiting for the reply";
     const began = performance.now();
     try {
       const answer = await fetch("api/v1/reports", { method: "POST", headers: { "Content-Type": "text/plain" }, body: line + "\n" });
       const bytes = new Uint8Array(await answer.arrayBuffer());
       const took = performance.now() - began;
       const word = answer.ok ? "" : `HTTP ${answer.status}, `;
-      this.#says.textContent = `${word}${count(bytes.length)} bytes in ${took.toFixed(took < 10 ? 1 : 0)} ms`;
+      this.#note.textContent = `${word}${count(bytes.length)} bytes in ${took.toFixed(took < 10 ? 1 : 0)} ms`;
       this.#reply.replaceChildren(...spelled(fromBytes(bytes, true)));
     } catch (fault) {
-      this.#says.textContent = "no reply: " + fault.message;
+      this.#note.textContent = "no reply: " + fault.message;
       this.#reply.replaceChildren();
     }
     this.#reply.hidden = this.#reply.childNodes.length === 0;

@@ -1,20 +1,20 @@
-// The node's events. Who listens is told of each by its name, and whether the stream is there.
+// The node's stream of events. It calls listeners by the name of the event, and when it is lost or back.
 
-const patience = 5000; // ms without an event, of which one comes every second, after which the stream counts as lost
+const timeout = 5000; // ms without an event after which the stream counts as lost; one comes every second
 
 export class Stream {
   #listeners = new Map();
   #source = null;
-  #next = null; // a source that takes the place of the other when it has said hello
-  #client = ""; // whose hops are never sampled
-  #heard = 0;
+  #next = null; // a source that replaces the other after its hello
+  #client = ""; // whose path is followed
+  #received = 0;
   #retry = 0;
   #pause = 500;
   live = false;
-  lost = 0; // when it was lost, 0 before it ever was there
+  lost = 0; // when it was lost; 0 before the first event
 
   // on calls f with the data of each event of that name. The name "state" is for when the stream is lost or back, "following" for when
-  // it tells of another client.
+  // it has the path of another client.
   on(name, f) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, []);
     this.#listeners.get(name).push(f);
@@ -23,12 +23,12 @@ export class Stream {
   start() {
     this.#replace();
     setInterval(() => {
-      if (this.live && performance.now() - this.#heard > patience) this.#fail();
+      if (this.live && performance.now() - this.#received > timeout) this.#fail();
     }, 1000);
     addEventListener("online", () => this.live || this.#replace());
   }
 
-  // follow asks for every hop of one client, given as it stands in a URL, or of none.
+  // follow requests the path of one client, given as it stands in a URL, or of none.
   follow(client) {
     if (client === this.#client) return;
     this.#client = client;
@@ -55,7 +55,7 @@ export class Stream {
     for (const name of ["hello", "health", "nodes", "clients", "messages", "notice", "path"]) {
       source.addEventListener(name, (e) => {
         if (source !== this.#source) return;
-        this.#heard = performance.now();
+        this.#received = performance.now();
         if (!this.live) {
           this.live = true;
           this.#emit("state", null);

@@ -192,7 +192,7 @@ export class Nodes {
     set(cells.uptime, span(n.uptime_seconds));
     set(cells.clients, count(n.clients));
     set(cells.digest, n.digest.slice(0, 8));
-    cells.digest.title = n.digest + (own && !n.self ? (n.digest === own.digest ? ": as here" : ": another than here now, when it was told") : "");
+    cells.digest.title = n.digest + (own && !n.self ? (n.digest === own.digest ? ": as here" : ": other than here now, as of the record") : "");
     cells.digest.classList.toggle("equal", Boolean(own) && !n.self && n.digest === own.digest);
     const states = (n.links ?? []).map((l) => l.peer + " " + l.state).join(", ");
     if (cells.links.title !== states) {

@@ -1,10 +1,10 @@
 // What clients call themselves is hostile text: it is shown as text, with what cannot be seen or turns the line around as escapes.
 
-const unseen = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e0fff}]/gu;
+const invisible = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e0fff}]/gu;
 
 // visible returns text with an escape for each character that would not show as itself.
 export function visible(text) {
-  return text.replace(unseen, (c) => {
+  return text.replace(invisible, (c) => {
     const code = c.codePointAt(0);
     return code < 0x100 ? "\\x" + code.toString(16).padStart(2, "0") : "\\u{" + code.toString(16) + "}";
   });
@@ -58,7 +58,7 @@ export function escaped(key) {
 
 const segments = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 
-// short cuts a label to so many characters, in the middle: both ends of a long name tell it apart.
+// short cuts a label to so many characters, in the middle: both ends of a long name matter.
 export function short(label, most) {
   if (label.length <= most) return label;
   const parts = segments && label.length < 4096 ? [...segments.segment(label)].map((s) => s.segment) : [...label];
@@ -116,5 +116,5 @@ export function clock(ms) {
   return two(t.getHours()) + ":" + two(t.getMinutes()) + ":" + two(t.getSeconds()) + "." + String(t.getMilliseconds()).padStart(3, "0");
 }
 
-// received returns when the origin took a report, by its clock, in seconds since 1970: the client's time and the skew.
+// received returns when the origin received a report, by its clock, in seconds since 1970: the client's time and the skew.
 export const received = (time, skew) => Number(time) + Number(skew);

@@ -74,7 +74,7 @@ type traveller struct {
 }
 
 // travellers are so many, of whom one in four goes far. They are always the same.
-func travellers(n int) []traveller {
+func newTravellers(n int) []traveller {
 	random := rand.New(rand.NewPCG(7, 7))
 	kinds := []string{"truck", "van", "bike", "tram", "drone", "buoy"}
 	list := make([]traveller, n)
@@ -117,16 +117,16 @@ func (t *traveller) move() {
 	t.lat, t.lon = min(84, max(-84, t.lat)), min(179.9, max(-179.9, t.lon))
 }
 
-// crowd has travellers report at their servers.
-type crowd struct {
+// travellers report at their servers.
+type travellers struct {
 	herd    *herd
 	all     []traveller
 	devices map[string]*device
 	next    int
 }
 
-func (h *herd) crowd(n int) *crowd {
-	c := &crowd{herd: h, all: travellers(n), devices: make(map[string]*device)}
+func (h *herd) travellers(n int) *travellers {
+	c := &travellers{herd: h, all: newTravellers(n), devices: make(map[string]*device)}
 	for i := range c.all {
 		if h.nodes[c.all[i].server] == nil { // in another topology
 			c.all[i].server = string(h.topology.Nodes()[i%len(h.nodes)])
@@ -140,7 +140,7 @@ func (h *herd) crowd(n int) *crowd {
 }
 
 // report has the next so many travellers report, and waits for the replies.
-func (c *crowd) report(n int) {
+func (c *travellers) report(n int) {
 	lines := make(map[string]*strings.Builder)
 	counts := make(map[string]int)
 	for range n {
@@ -167,7 +167,7 @@ func (c *crowd) report(n int) {
 }
 
 // move has travellers report, so many ten times a second, for a time.
-func (c *crowd) move(n int, d time.Duration) {
+func (c *travellers) move(n int, d time.Duration) {
 	ticks := time.NewTicker(100 * time.Millisecond)
 	defer ticks.Stop()
 	for end := time.Now().Add(d); time.Now().Before(end); {

@@ -33,7 +33,7 @@ func at(t *testing.T, url string) func(*node.Config) {
 // At phone width nothing makes the page scroll sideways, nor does anything stick out of it.
 func TestPhone(t *testing.T) {
 	h := newHerd(t, campus(t))
-	h.crowd(200)
+	h.travellers(200)
 	for _, width := range []int64{320, 375, 768, 1000, 1100} {
 		b := open(t, h.nodes["Goloman"].url, look{width: width, height: 800})
 		b.until(settled)
@@ -107,7 +107,7 @@ func TestKeyboard(t *testing.T) {
 	}
 }
 
-// A client is found by its ID, and its next report is followed hop by hop, on the graph as well.
+// A client is found by its ID, and the path of its next report is shown, on the graph as well.
 func TestFollow(t *testing.T) {
 	h := newHerd(t, campus(t))
 	d := h.device("Welsh")
@@ -119,20 +119,20 @@ func TestFollow(t *testing.T) {
 	}
 	b.pardon("/api/v1/clients/emu") // 404, as it should be
 	find("emu")
-	b.until(`document.querySelector("#found").textContent.includes("No client known here has the ID emu.")`)
+	b.until(`document.querySelector("#found").textContent.includes("No report is held of a client with the ID emu.")`)
 	find("kiwi.cs.ucla.edu")
-	b.until(`document.querySelector("#client .time").textContent === "1520023934.918963997" && document.querySelector("#client .says").textContent === "Its hops are shown from its next report on."`)
+	b.until(`document.querySelector("#client .time").textContent === "1520023934.918963997" && document.querySelector("#client .note").textContent === "Its path is shown from its next report on."`)
 	d.report("kiwi.cs.ucla.edu", 35, -118, stamp(time.Now()))
-	b.until(`document.querySelector("#client li.old")?.textContent === "and 4 times to where it was known"`) // 8 in all: what a flood of the campus costs
-	if news := value[int](b, `document.querySelectorAll("#client li:not(.old)").length`); news != 4 {
-		t.Errorf("%d hops brought news, want one to each other server", news)
+	b.until(`document.querySelector("#client li.duplicate")?.textContent === "and 4 duplicates"`) // 8 in all: what a flood of the campus costs
+	if news := value[int](b, `document.querySelectorAll("#client li:not(.duplicate)").length`); news != 4 {
+		t.Errorf("%d transfers were new, want one to each other server", news)
 	}
 	first := value[string](b, `document.querySelector("#client li .way").textContent`)
 	if first != "Welsh → Holiday" {
-		t.Errorf("the first hop is %s", first)
+		t.Errorf("the first transfer is %s", first)
 	}
-	if drawn := value[int](b, `document.querySelectorAll("#topology .hop:not(.old)").length`); drawn != 4 {
-		t.Errorf("%d hops are drawn", drawn)
+	if drawn := value[int](b, `document.querySelectorAll("#topology .transfer:not(.duplicate)").length`); drawn != 4 {
+		t.Errorf("%d transfers are drawn", drawn)
 	}
 	t.Log(value[string](b, `document.querySelector("#client").innerText`))
 }
