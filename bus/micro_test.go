@@ -7,12 +7,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"herd/bus"
 	"herd/bus/bustest"
 	"herd/bus/keys"
 	"herd/bus/subject"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
@@ -151,5 +154,86 @@ func TestNoMicro(t *testing.T) {
 	}
 	if err := <-in.Faults; !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), "Subscription to") {
 		t.Error(err)
+	}
+}
+
+// A node answers each request once and within two seconds; the server lets no other answer through.
+func TestMicroAnswersOnceAndSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := bustest.MakeKeys(t, bustest.Plan(queried))
+		s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Micro: true, Log: silentLog{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		subscribe := func(who func() (*keys.Credentials, error), on string) (*nats.Conn, chan *nats.Msg) {
+			c, err := who()
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc, err := nats.Connect("", append(bus.Options(c), nats.InProcessServer(s.Inner()), nats.NoReconnect())...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(nc.Close)
+			received := make(chan *nats.Msg, 10)
+			if _, err = nc.ChanSubscribe(on, received); err == nil {
+				err = nc.FlushWithContext(bustest.Deadline(t))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return nc, received
+		}
+		const inbox = subject.QueryInbox + ".x"
+		querying, answers := subscribe(k.Query, inbox)
+		node, requests := subscribe(func() (*keys.Credentials, error) { return k.Node("Goloman") }, "herd.where.Goloman")
+		for _, test := range []struct {
+			after           time.Duration
+			answer, arrived int
+		}{{0, 1, 1}, {0, 2, 1}, {1900 * time.Millisecond, 1, 1}, {2100 * time.Millisecond, 1, 0}} {
+			if err := querying.PublishRequest("herd.where.Goloman", inbox, nil); err != nil {
+				t.Fatal(err)
+			}
+			request := <-requests
+			<-time.After(test.after)
+			for range test.answer {
+				if err := request.Respond(nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := node.FlushWithContext(bustest.Deadline(t)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			arrived := len(answers)
+			for range arrived {
+				<-answers
+			}
+			if arrived != test.arrived {
+				t.Errorf("of %d answers after %s %d arrived, want %d", test.answer, test.after, arrived, test.arrived)
+			}
+		}
+	})
+}
+
+// The configuration of a server of one's own allows the same.
+func TestMicroAnswersOfConfig(t *testing.T) {
+	k := bustest.MakeKeys(t, bustest.Plan(queried))
+	options, err := server.ProcessConfigFile(filepath.Join(string(k), "servers", "nats", "nats-server.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answering := 0
+	for _, user := range options.Nkeys {
+		if r := user.Permissions.Response; r != nil {
+			answering++
+			if *r != (server.ResponsePermission{MaxMsgs: 1, Expires: 2 * time.Second}) {
+				t.Errorf("a user may answer as %+v", *r)
+			}
+		}
+	}
+	if answering != len(bustest.Campus) {
+		t.Errorf("%d users may answer, want the %d nodes", answering, len(bustest.Campus))
 	}
 }

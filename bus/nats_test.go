@@ -246,3 +246,58 @@ func TestSilentCut(t *testing.T) {
 		}
 	})
 }
+
+// stalling is a connection whose other side can stop reading while it still writes.
+type stalling struct {
+	net.Conn
+	stalled *atomic.Bool
+	nowhere net.Conn // a pipe that nobody reads
+}
+
+func (s *stalling) Write(p []byte) (int, error) {
+	if s.stalled.Load() {
+		return s.nowhere.Write(p)
+	}
+	return s.Conn.Write(p)
+}
+
+func (s *stalling) SetWriteDeadline(t time.Time) error {
+	return errors.Join(s.Conn.SetWriteDeadline(t), s.nowhere.SetWriteDeadline(t))
+}
+
+type stallingProvider struct {
+	nats.InProcessConnProvider
+	stalled *atomic.Bool
+}
+
+func (p stallingProvider) InProcessConn() (net.Conn, error) {
+	c, err := p.InProcessConnProvider.InProcessConn()
+	nowhere, _ := net.Pipe()
+	return &stalling{c, p.stalled, nowhere}, err
+}
+
+// A server that sends but does not read is never silent; it is noticed 2 s after the first write that is stuck. This takes real time:
+// fake time stands still while goroutines wait for the mutex that the write holds.
+func TestStuckWrite(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	d := s.Dialer("Hands")
+	var stalled atomic.Bool
+	d.Through(func(p nats.InProcessConnProvider) nats.InProcessConnProvider { return stallingProvider{p, &stalled} })
+	hands := bustest.Dial(t, bustest.OnCampus(d, "Hands"), bustest.NewInbox())
+	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
+	stalled.Store(true)
+	bustest.Publish(t, hands, subject.Propagate, "Goloman", "stuck")
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(30 * time.Second); ; {
+		select {
+		case <-hands.Done():
+			return
+		case <-late:
+			t.Fatal("not noticed in 30 s")
+		case <-tick.C:
+			bustest.Publish(t, goloman, subject.Propagate, "Hands", "not silent")
+		}
+	}
+}
