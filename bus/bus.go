@@ -2,7 +2,7 @@
 //
 // A node has one connection at a time, which [Run] keeps: dial, subscribe, serve until an error, back off, again. Each neighbour
 // is one subscription, so messages of a neighbour arrive in the order in which they were published, whatever their kinds.
-// Delivery is at most once: what is published while the other side is away is lost, and nobody is told.
+// Delivery is at most once: what is published while the other side is away is lost, and the sender gets no error.
 //
 // [NATS] connects to a NATS server; [Server] is one within the process. The package bustest has a bus in memory that behaves
 // alike, and the tests that hold every implementation to this behaviour.

@@ -30,7 +30,7 @@ func (l errorLog) Errorf(format string, v ...any) {
 	}
 }
 
-// eventually waits until a server, which tells nobody, has come to something.
+// eventually polls a server until something holds.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -44,7 +44,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// Servers of a cluster pass on what nodes on others say, and let nobody else be one of them.
+// Servers of a cluster forward messages of nodes on the others, and refuse other servers.
 func TestCluster(t *testing.T) {
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	for name, test := range map[string]struct {
@@ -137,7 +137,7 @@ func TestCluster(t *testing.T) {
 			for got := ""; got != "last"; {
 				m := <-hands.Messages
 				if got = string(m.Payload); got == "forged" {
-					t.Error("a rogue server is heard")
+					t.Error("a message of a rogue server is received")
 				}
 				if want := map[string]subject.Stamp{"last": bustest.SampleStamp}[got]; m.Stamp != want {
 					t.Errorf("over a route the stamp of %q is %v, want %v", got, m.Stamp, want)

@@ -101,7 +101,7 @@ type proxy struct {
 	server string
 	mu     sync.Mutex
 	cut    chan struct{} // closed when it is
-	begun  chan struct{} // told of each connection that is begun in a cut
+	begun  chan struct{} // receives one value for each connection that is begun in a cut
 	tasks  sync.WaitGroup
 	conns  []net.Conn
 }
@@ -197,8 +197,8 @@ func TestSilentCutOnSockets(t *testing.T) {
 				d.Identify(c)
 				return bustest.OnCampus(d, name)
 			}
-			var heard atomic.Int64
-			bustest.Dial(t, node("Hands", s.ClientURL()), bustest.Receiver(func(bus.Message) { heard.Add(1) }))
+			var received atomic.Int64
+			bustest.Dial(t, node("Hands", s.ClientURL()), bustest.Receiver(func(bus.Message) { received.Add(1) }))
 			p := startProxy(t, s.Addr().String())
 
 			ctx, cancel := context.WithCancel(t.Context())
@@ -226,7 +226,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 			}()
 			c := <-conns
 			if test.publishers > 0 {
-				eventually(t, "the load is full", func() bool { return heard.Load() > 100_000 })
+				eventually(t, "the load is full", func() bool { return received.Load() > 100_000 })
 			}
 			if err := c.Err(); err != nil {
 				t.Fatalf("lost before the cut: %v", err)

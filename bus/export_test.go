@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What tests see of the inside.
+// What tests need of the inside.
 const (
 	PingTime   = pingTime
 	Silence    = silence
@@ -23,12 +23,12 @@ func (d *NATS) Options() []nats.Option { return credentialOptions(d.credentials.
 
 var Options = credentialOptions
 
-// Through has a node connect within the process by way of another provider of connections.
+// Through makes a node connect within the process by way of another provider of connections.
 func (d *NATS) Through(wrap func(nats.InProcessConnProvider) nats.InProcessConnProvider) {
 	d.server = wrap(d.server)
 }
 
-// Over has a node connect to a URL, each attempt by a function unless that is nil.
+// Over makes a node connect to a URL, each attempt by a function unless that is nil.
 func (d *NATS) Over(url string, connect func(ctx context.Context, network, address string) (net.Conn, error)) {
 	d.server, d.URL, d.connect = nil, url, connect
 }
@@ -49,5 +49,5 @@ func Inner(c Conn) *nats.Conn { return c.(*natsConn).nc }
 // LastRead returns when a connection last read something.
 func LastRead(c Conn) time.Time {
 	w := c.(*natsConn).wire
-	return w.began.Add(time.Duration(w.heard.Load()))
+	return w.began.Add(time.Duration(w.read.Load()))
 }

@@ -13,16 +13,16 @@ import (
 type Service struct {
 	Version string // of the program
 
-	// Where returns what is known of a client, and whether anything is.
+	// Where returns the answer for a client, and whether the client is known.
 	Where func(client string) (text []byte, known bool)
 }
 
-// Serve has the node answer from the next connection on.
+// Serve makes the node answer requests from the next connection on.
 func (d *NATS) Serve(s *Service) { d.service = s }
 
 var semver = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
 
-// answer makes the connection a micro service, until it ends. Subscriptions that the bus refuses show as trouble.
+// answer makes the connection a micro service, until it ends. Subscriptions that the bus refuses are faults.
 func (c *natsConn) answer(s *Service) error {
 	version := s.Version
 	if len(version) > 0 && version[0] == 'v' {
@@ -32,7 +32,7 @@ func (c *natsConn) answer(s *Service) error {
 		version = "0.0.0" // of a development build; it must have the form
 	}
 	service, err := micro.AddService(c.nc, micro.Config{
-		Name: c.herd, Version: version, Description: "Where a client was last: its ID is the question, an AT line the answer.",
+		Name: c.herd, Version: version, Description: "Where a client was last: its ID is the request, an AT line the answer.",
 		Metadata: map[string]string{"herd": c.herd, "node": c.node},
 	})
 	handler := micro.HandlerFunc(func(r micro.Request) { c.where(s, r) })
@@ -50,8 +50,8 @@ func (c *natsConn) answer(s *Service) error {
 }
 
 func (c *natsConn) where(s *Service, r micro.Request) {
-	c.taking.RLock()
-	defer c.taking.RUnlock()
+	c.receiving.RLock()
+	defer c.receiving.RUnlock()
 	if c.closed {
 		return
 	}
@@ -61,5 +61,5 @@ func (c *natsConn) where(s *Service, r micro.Request) {
 	} else {
 		err = r.Error("404", "client not known", nil)
 	}
-	_ = err // who asked gets no answer in time, and the service counts it
+	_ = err // the requester times out, and the service counts the error
 }

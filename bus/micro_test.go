@@ -20,8 +20,8 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-// asker is a connection of the user query.
-func asker(t *testing.T, url string, options ...nats.Option) *nats.Conn {
+// connectQuery returns a connection of the user query.
+func connectQuery(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(url, append(options, nats.CustomInboxPrefix(subject.QueryInbox), nats.NoReconnect())...)
 	if err != nil {
@@ -97,7 +97,7 @@ func TestMicro(t *testing.T) {
 	t.Cleanup(s.Close)
 	serve(t, s.Dialer("Goloman"))
 	serve(t, s.Dialer("Hands"))
-	checkMicro(t, asker(t, s.URL(), nats.UserInfo(keys.QueryUser, keys.QueryUser)))
+	checkMicro(t, connectQuery(t, s.URL(), nats.UserInfo(keys.QueryUser, keys.QueryUser)))
 
 	for name, adjust := range map[string][]func(*keys.Plan){"nkeys": {queried}, "TLS": {queried, bustest.Encrypted}, "mtls": {queried, bustest.Mutual, bustest.Private}} {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestMicro(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkMicro(t, asker(t, url, bus.Options(c)...))
+			checkMicro(t, connectQuery(t, url, bus.Options(c)...))
 
 			m := join(t, "query", url, bus.Options(c))
 			for _, subject := range []string{"herd.>", "$SRV.>", "_INBOX.x", "herd.where"} {

@@ -19,11 +19,11 @@ import (
 
 const (
 	dialTime    = time.Second
-	synTime     = 250 * time.Millisecond // between attempts within that time
-	confirmTime = 2 * time.Second        // for the server to confirm subscriptions
-	writeTime   = 2 * time.Second        // a write that takes longer is lost; at NATS's minute a cut could hide behind it
+	synTime     = 250 * time.Millisecond // between two attempts within dialTime
+	confirmTime = 2 * time.Second        // in which the server has to confirm a subscription
+	writeTime   = 2 * time.Second        // a write that takes longer ends the connection; by default nats.go waits for a minute
 	pingTime    = time.Second
-	silence     = 3500 * time.Millisecond // without one byte, pongs included
+	silence     = 3500 * time.Millisecond // a connection on which no byte arrives for so long, pongs included, is closed
 
 	maxPendingBytes = 32 << 20 // as MaxPending
 )
@@ -49,7 +49,7 @@ func (d *NATS) Identify(c *keys.Credentials) { d.credentials.Store(c) }
 // Dial connects.
 func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	c := &natsConn{
-		herd: d.Herd, node: d.Node, handler: h, heard: make(map[string]*nats.Subscription), done: make(chan struct{}),
+		herd: d.Herd, node: d.Node, handler: h, subscriptions: make(map[string]*nats.Subscription), done: make(chan struct{}),
 	}
 	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Fault)
 	if err == nil && d.service != nil {
@@ -63,31 +63,31 @@ func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 
 // Subscribe subscribes to each neighbour, and has the server confirm that.
 func (c *natsConn) Subscribe(ctx context.Context, neighbours []string) error {
-	for peer, sub := range c.heard {
+	for peer, sub := range c.subscriptions {
 		if !slices.Contains(neighbours, peer) {
 			if err := sub.Unsubscribe(); err != nil {
 				return fmt.Errorf("bus: unsubscribe from %s: %w", peer, err)
 			}
-			delete(c.heard, peer)
+			delete(c.subscriptions, peer)
 		}
 	}
 	var refused error
 	for _, peer := range neighbours {
-		if c.heard[peer] != nil {
+		if c.subscriptions[peer] != nil {
 			continue
 		}
-		// One by one: a refusal does not come as an answer, and says only by its time and text what was refused.
+		// One by one: a refusal is no reply, and only its time and text say what was refused.
 		sub, err := c.subscribe(ctx, subject.Of(c.herd, subject.Any, peer, c.node), func(m *nats.Msg) { c.receive(peer, m) })
 		switch {
 		case err == nil:
-			c.heard[peer] = sub
+			c.subscriptions[peer] = sub
 		case errors.Is(err, ErrRefused):
 			refused = err
 		default:
 			return err
 		}
 	}
-	if len(c.heard) == 0 {
+	if len(c.subscriptions) == 0 {
 		return refused
 	}
 	return nil
@@ -119,33 +119,33 @@ func message(kind subject.Kind, from string, m *nats.Msg) (msg Message, err erro
 	return msg, err
 }
 
-// trouble passes on an asynchronous error, but those that end the connection: they show in its Err.
-func trouble(tell func(error), sub *nats.Subscription, err error) {
+// reportFault calls fault with an asynchronous error, but not with those that end the connection: Err returns these.
+func reportFault(fault func(error), sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
-		tell(fmt.Errorf("%w: %w", ErrRefused, err))
+		fault(fmt.Errorf("%w: %w", ErrRefused, err))
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 		dropped, _ := sub.Dropped()
-		tell(fmt.Errorf("%w: %d on %s so far", ErrOverrun, dropped, sub.Subject))
+		fault(fmt.Errorf("%w: %d on %s so far", ErrOverrun, dropped, sub.Subject))
 	}
 }
 
 // natsConn is a connection to a NATS server that does not reconnect by itself.
 type natsConn struct {
-	herd, node string
-	handler    Handler                       // who hears neighbours
-	heard      map[string]*nats.Subscription // by neighbour
-	nc         *nats.Conn
-	wire       *wire
-	done       chan struct{}
-	watch      sync.WaitGroup // over the wire
+	herd, node    string
+	handler       Handler                       // nil: an observer's connection
+	subscriptions map[string]*nats.Subscription // by neighbour
+	nc            *nats.Conn
+	wire          *wire
+	done          chan struct{}
+	watch         sync.WaitGroup // of the goroutine that watches the wire
 
-	taking sync.RWMutex // read-locked while a message is taken
-	closed bool         // guarded by taking: no more are
+	receiving sync.RWMutex // read-locked while a message is received
+	closed    bool         // guarded by receiving: no more messages are received
 }
 
-// connect dials as who; tell hears what goes wrong later.
-func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell func(error)) error {
+// connect dials as who; fault is called with what goes wrong later.
+func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, fault func(error)) error {
 	dial.ctx = ctx
 	if dial.connect == nil {
 		dial.connect = overNetwork
@@ -153,15 +153,15 @@ func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell f
 	options := []nats.Option{
 		nats.Name("herd " + c.herd + " " + who),
 		nats.NoReconnect(),
-		nats.SkipHostLookup(), // leave that to the dialer, whose time is limited
+		nats.SkipHostLookup(), // the dialer does that, in limited time
 		nats.SetCustomDialer(dial),
 		nats.Timeout(dialTime),
 		nats.FlusherTimeout(writeTime),
-		nats.ReconnectOnFlusherError(), // that is, without reconnecting: close
+		nats.ReconnectOnFlusherError(), // as it does not reconnect, it closes
 		nats.PingInterval(pingTime),
-		nats.MaxPingsOutstanding(int(silence/pingTime) + 1), // the watch over the wire comes first
+		nats.MaxPingsOutstanding(int(silence/pingTime) + 1), // more than the wire allows, which closes the connection earlier
 		nats.ClosedHandler(func(*nats.Conn) { close(c.done) }),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { trouble(tell, sub, err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { reportFault(fault, sub, err) }),
 	}
 	if dial.server != nil {
 		options = append(options, nats.InProcessServer(dial))
@@ -169,7 +169,7 @@ func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, tell f
 	options = append(options, credentialOptions(dial.credentials)...)
 	nc, err := nats.Connect(dial.url, options...)
 	if errors.Is(err, nats.ErrNoServers) && dial.failed != nil {
-		err = dial.failed // which says more
+		err = dial.failed // which has the reason
 	}
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
@@ -199,14 +199,14 @@ func credentialOptions(c *keys.Credentials) (options []nats.Option) {
 	return options
 }
 
-// subscribe has take called with each message on a subject until the connection ends. The server has confirmed that.
-func (c *natsConn) subscribe(ctx context.Context, on string, take func(*nats.Msg)) (*nats.Subscription, error) {
+// subscribe calls receive with each message on a subject until the connection ends. It returns when the server has confirmed that.
+func (c *natsConn) subscribe(ctx context.Context, on string, receive func(*nats.Msg)) (*nats.Subscription, error) {
 	before := c.nc.LastError()
 	sub, err := c.nc.Subscribe(on, func(m *nats.Msg) {
-		c.taking.RLock()
-		defer c.taking.RUnlock()
+		c.receiving.RLock()
+		defer c.receiving.RUnlock()
 		if !c.closed {
-			take(m)
+			receive(m)
 		}
 	})
 	if err == nil {
@@ -222,7 +222,7 @@ func (c *natsConn) subscribe(ctx context.Context, on string, take func(*nats.Msg
 	}
 	last := c.nc.LastError()
 	if last != before && errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(on)) {
-		_ = sub.Unsubscribe() // the server knows of none
+		_ = sub.Unsubscribe() // the server has none
 		return nil, fmt.Errorf("%w: %w", ErrRefused, last)
 	}
 	return sub, nil
@@ -268,7 +268,7 @@ func (c *natsConn) Close() {
 	c.nc.Close()
 	<-c.done
 	c.watch.Wait()
-	c.taking.Lock()
+	c.receiving.Lock()
 	c.closed = true
-	c.taking.Unlock()
+	c.receiving.Unlock()
 }

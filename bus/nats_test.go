@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// An observer of herd.> hears everything but repair.
+// An observer of herd.> receives everything but repair.
 func TestObserver(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
@@ -67,7 +67,7 @@ func TestDialRefused(t *testing.T) {
 	if _, err := bustest.OnCampus(wrong, "Hands").Dial(t.Context(), bustest.NewInbox()); !errors.Is(err, bus.ErrRefused) {
 		t.Errorf("a node with another's key: %v", err)
 	}
-	// An observer may hear, so a node without a key connects; what it sends goes nowhere.
+	// An observer may subscribe, so a node without a key connects; what it publishes is refused.
 	h := bustest.NewInbox()
 	c := bustest.Dial(t, keyless, h)
 	bustest.Publish(t, c, subject.Propagate, "Goloman", "forged")
@@ -76,14 +76,14 @@ func TestDialRefused(t *testing.T) {
 	}
 }
 
-// An observer that is too slow is told that it lost something, and one that is not let in, that it may not.
-func TestObserverTrouble(t *testing.T) {
+// An observer that is too slow has a fault, and one that is not permitted an error.
+func TestObserverFaults(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
-	ready, block, trouble, ended := make(chan struct{}), make(chan struct{}), make(chan error, 100), make(chan error)
+	ready, block, fault, ended := make(chan struct{}), make(chan struct{}), make(chan error, 100), make(chan error)
 	o := &bus.Observer{
 		URL: s.URL(), Herd: "herd", Kind: subject.Propagate,
-		Ready: func() { close(ready) }, Receive: func(bus.Observed) { <-block }, Fault: func(err error) { trouble <- err },
+		Ready: func() { close(ready) }, Receive: func(bus.Observed) { <-block }, Fault: func(err error) { fault <- err },
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
@@ -91,17 +91,17 @@ func TestObserverTrouble(t *testing.T) {
 	for range bus.MaxPending + 10 {
 		bustest.Publish(t, goloman, subject.Propagate, "Hands", "x")
 	}
-	if err := <-trouble; !errors.Is(err, bus.ErrOverrun) {
-		t.Errorf("trouble %v", err)
+	if err := <-fault; !errors.Is(err, bus.ErrOverrun) {
+		t.Errorf("fault %v", err)
 	}
 	cancel()
 	close(block)
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	stranger := *o
-	stranger.URL = strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
-	if err := stranger.Run(t.Context()); !errors.Is(err, bus.ErrRefused) || strings.Contains(err.Error(), "secret") {
+	refused := *o
+	refused.URL = strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
+	if err := refused.Run(t.Context()); !errors.Is(err, bus.ErrRefused) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 }
@@ -147,13 +147,13 @@ func TestSlowObserver(t *testing.T) {
 	if _, err := io.WriteString(observer, "CONNECT {\"verbose\":false}\r\nSUB herd.> 1\r\nPING\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	for heard := []byte{}; !bytes.Contains(heard, []byte("PONG")); {
+	for received := []byte{}; !bytes.Contains(received, []byte("PONG")); {
 		b := make([]byte, 4096)
 		n, err := observer.Read(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		heard = append(heard, b[:n]...)
+		received = append(received, b[:n]...)
 	}
 	hands := bustest.NewInbox()
 	bustest.Dial(t, bustest.OnCampus(s.TCP("Hands"), "Hands"), hands)

@@ -10,7 +10,7 @@ import (
 	"herd/bus/subject"
 )
 
-const minObserverPause = 50 * time.Millisecond // before an observer that lost the bus tries again, at first
+const minObserverPause = 50 * time.Millisecond // the first pause before an observer that lost the bus tries again
 
 // Observed is a message from one node to another.
 type Observed struct {
@@ -19,7 +19,7 @@ type Observed struct {
 	To string
 }
 
-// Observer hears what nodes of a herd tell each other.
+// Observer receives what nodes of a herd send each other.
 type Observer struct {
 	URL         string            // of one or more NATS servers, separated by commas
 	Credentials *keys.Credentials // nil: none
@@ -34,21 +34,21 @@ type Observer struct {
 	server nats.InProcessConnProvider // instead of URL
 }
 
-// Keep observes until ctx ends, and outlasts a bus that goes away and comes back: it tries again after a pause of 50 ms, each twice as
-// long as the one before but at most the longest, until the bus is observed. Before each pause, lost is told why it is not, and
-// whether it was until now; an error of lost ends it and is returned.
-func (o *Observer) Keep(ctx context.Context, longest time.Duration, lost func(why error, seen bool) error) error {
+// Keep observes until ctx ends, also when the bus goes away and comes back: it tries again after a pause of 50 ms, and each further pause is
+// twice as long, up to the longest, until the bus is observed. Before each pause it calls lost with the reason and whether the bus
+// was observed until now; an error of lost ends it and is returned.
+func (o *Observer) Keep(ctx context.Context, longest time.Duration, lost func(why error, observed bool) error) error {
 	for pause := minObserverPause; ; pause = min(2*pause, longest) {
-		seen, attempt := false, *o
+		observed, attempt := false, *o
 		attempt.Ready = func() {
-			seen, pause = true, minObserverPause
+			observed, pause = true, minObserverPause
 			o.Ready()
 		}
 		why := attempt.Run(ctx)
 		if why == nil || ctx.Err() != nil {
 			return nil
 		}
-		if err := lost(why, seen); err != nil {
+		if err := lost(why, observed); err != nil {
 			return err
 		}
 		select {

@@ -13,8 +13,9 @@ import (
 	"herd/bus/subject"
 )
 
-// Within the process an observer is let in wherever the server listens, hears no repair, and stays when permissions change.
-func TestObserverWithin(t *testing.T) {
+// Within the process an observer may connect on whatever address the server listens, receives no repair, and stays connected when
+// permissions change.
+func TestObserverInProcess(t *testing.T) {
 	for _, listen := range []string{"", ":0", "127.0.0.1:0"} {
 		s := startServer(t, listen)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -42,7 +43,7 @@ func TestObserverWithin(t *testing.T) {
 	}
 }
 
-// An observer tries again after pauses that grow to the longest, until it is told to stop.
+// An observer tries again after pauses that grow to the longest, until its context ends.
 func TestObserverKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &bus.Observer{URL: "nats://nowhere:x", Herd: "herd", Kind: subject.Propagate, Ready: func() { t.Error("ready") }, Fault: func(error) {}}

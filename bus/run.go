@@ -10,14 +10,14 @@ import (
 const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 500 * time.Millisecond
-	lasting    = time.Second // a connection that held so long was a good one
+	lasting    = time.Second // after a connection that lasted so long the pauses are short again
 	flushTime  = 500 * time.Millisecond
 )
 
 // Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,
-// after a random pause of at most 50 ms at first and 500 ms in the end. First start, restart and
-// reconnection are all the same. The context of serve ends with the connection. Before each pause but the last, lost is told
-// why there is no connection: what serve returned, or else the connection's own error.
+// after a random pause of at most 50 ms at first and 500 ms in the end. First start, restart and reconnection are the same. The
+// context of serve ends with the connection. Before each pause but the last, Run calls lost with the reason why there is no
+// connection: what serve returned, or else the connection's own error.
 func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn) error, lost func(error)) {
 	ceiling := minBackoff
 	for ctx.Err() == nil {
@@ -56,10 +56,10 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn) error) 
 	stop()
 	watch.Wait()
 	if ctx.Err() != nil {
-		// The node ends: what it has published still leaves.
+		// The node stops: what it has published is still sent.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 		defer cancel()
-		_ = c.Flush(last) // if it fails, the connection was lost, which is no news to a node that ends
+		_ = c.Flush(last) // if it fails, the connection was lost, which does not matter to a node that stops
 	}
 	c.Close() // before asking why: what failed first may have been a Publish
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"herd/bus/subject"
 )
 
-// script is a Dialer that fails as often as it is told.
+// script is a Dialer whose first dials fail.
 type script struct {
 	bus.Dialer
 	fail  int

@@ -18,7 +18,7 @@ const (
 	startStep = 20 * time.Millisecond
 )
 
-// ServerLog takes what an embedded NATS server has to say. Fatalf must return.
+// ServerLog receives the log of an embedded NATS server. Fatalf must return.
 type ServerLog interface {
 	Noticef(format string, v ...any)
 	Warnf(format string, v ...any)
@@ -32,21 +32,21 @@ type ServerLog interface {
 type ServerConfig struct {
 	Herd       string
 	Neighbours map[string][]string // of each node
-	Keys       keys.Keyring        // with the keys of the nodes; empty: fresh ones, which no other process knows
-	Listen     string              // HOST:PORT for TCP clients; empty: none
-	Micro      bool                // nodes may answer as micro services, and the user query may ask them
+	Keys       keys.Keyring        // has the keys of the nodes; "": the server makes new ones, which no other process has
+	Listen     string              // HOST:PORT for TCP clients; "": none
+	Micro      bool                // nodes may answer as micro services, and the user query may query them
 	Log        ServerLog
 }
 
-// Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and hear on its own
-// links and nowhere else. On a loopback address, whoever connects without a key is an observer, who hears everything but repair
-// and may publish nothing; on any other, nobody gets in without a key. Whoever asks micro services has the key of the keyring or, on a
-// loopback address, user and password query.
+// Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and subscribe on its own
+// links alone. On a loopback address, a connection without a key is an observer, which may receive everything but repair and
+// publish nothing; on any other address it is refused. Whoever queries micro services uses the key of the keyring or, on a loopback
+// address, user and password query.
 type Server struct {
 	config   ServerConfig
 	nats     *server.Server
 	keys     map[string]nkeys.KeyPair
-	observer nkeys.KeyPair // of observers within the process, wherever it listens
+	observer nkeys.KeyPair // of observers within the process, on whatever address the server listens
 }
 
 // StartServer returns a server that is ready for connections.
@@ -86,9 +86,9 @@ func StartServer(config ServerConfig) (*Server, error) {
 func (s *Server) options(neighbours map[string][]string) (*server.Options, error) {
 	options := &server.Options{
 		ServerName:          "herd-" + s.config.Herd,
-		NoSigs:              true, // it would take signals over and exit the process
+		NoSigs:              true, // else it handles signals, and exits the process
 		DontListen:          s.config.Listen == "",
-		NoFastProducerStall: true, // a slow subscriber must not hold up who publishes to others as well
+		NoFastProducerStall: true, // a slow subscriber must not delay publishers, who have other subscribers too
 		MaxPayload:          256 << 10,
 		MaxPending:          16 << 20,
 		WriteDeadline:       2 * time.Second,
@@ -119,27 +119,28 @@ func (s *Server) options(neighbours map[string][]string) (*server.Options, error
 	return options, err
 }
 
-// queryHash is the password of the user query, which is query, as bcrypt hashes it: of one in plain text the server would warn.
+// queryHash is the password of the user query, which is "query", hashed by bcrypt: the server warns of passwords in plain text.
 const queryHash = "$2a$04$UxpMDtc3FueSFE58uS3WFO0Pl66iOjBkWWy7aS3c.9pqne56zEF7W"
 
-// loopback reports whether only this machine reaches a host.
+// loopback reports whether only this machine can connect to a host.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// users are the observer, and the nodes with the permissions of their links. A node that has no key yet gets one.
+// users returns the observers, whoever queries micro services, and the nodes with the permissions of their links. A node that has no key
+// yet gets one.
 func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, error) {
 	observer, err := keys.ObserverPublicKey()
 	if err != nil {
 		return nil, err
 	}
-	within, err := s.observer.PublicKey()
+	inProcess, err := s.observer.PublicKey()
 	if err != nil {
 		return nil, fmt.Errorf("bus: key of the observer: %w", err)
 	}
 	may := permissions(subject.ForObserver(s.config.Herd, subject.ScopeFlood))
-	users := []*server.NkeyUser{{Nkey: observer, Permissions: may}, {Nkey: within, Permissions: may}}
+	users := []*server.NkeyUser{{Nkey: observer, Permissions: may}, {Nkey: inProcess, Permissions: may}}
 	if s.config.Micro && s.config.Keys != "" {
 		key, err := s.config.Keys.QueryKey()
 		if err != nil {
@@ -147,7 +148,7 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 		}
 		public, err := key.PublicKey()
 		if err != nil {
-			return nil, fmt.Errorf("bus: key of those who ask: %w", err)
+			return nil, fmt.Errorf("bus: key of the user query: %w", err)
 		}
 		users = append(users, &server.NkeyUser{Nkey: public, Permissions: permissions(subject.ForQuery(s.config.Herd))})
 	}
@@ -163,7 +164,7 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 
 func (s *Server) public(node string) (string, error) {
 	switch {
-	case s.config.Keys != "": // anew each time: a key that was replaced is to count no more
+	case s.config.Keys != "": // read each time: a key that was replaced is no longer valid
 		key, err := s.config.Keys.NodeKey(node)
 		if err != nil {
 			return "", err
@@ -191,8 +192,8 @@ func permissions(p subject.Permissions) *server.Permissions {
 	return s
 }
 
-// Permit gives the nodes the permissions of these links instead of those they had, and reads their keys anew. Connections stay, but
-// for those of nodes that are no more or have another key.
+// Permit gives the nodes the permissions of these links instead of those they had, and reads their keys again. It closes the connections
+// of nodes that are not in the topology any more or have another key.
 func (s *Server) Permit(neighbours map[string][]string) error {
 	options, err := s.options(neighbours)
 	if err != nil {
@@ -211,7 +212,7 @@ func (s *Server) Dialer(node string) *NATS {
 	return d
 }
 
-// Observer returns an observer of reports that connects within the process. It needs functions, and nothing else.
+// Observer returns an observer of reports that connects within the process. The caller sets its functions.
 func (s *Server) Observer() *Observer {
 	return &Observer{Herd: s.config.Herd, Kind: subject.Propagate, Credentials: &keys.Credentials{Key: s.observer}, server: s.nats}
 }
@@ -230,7 +231,7 @@ func (s *Server) Close() {
 	s.nats.WaitForShutdown()
 }
 
-// fatalLog keeps the last word of a server that does not start: a port that is taken shows nowhere else.
+// fatalLog keeps why a server does not start: a port that is in use shows nowhere else.
 type fatalLog struct {
 	ServerLog
 	fatal chan string

@@ -14,12 +14,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// wire is a network connection that knows when it last heard something.
+// wire is a network connection that knows when it last read something.
 type wire struct {
 	net.Conn
-	heard  atomic.Int64 // nanoseconds after began
-	began  time.Time
-	silent atomic.Bool // closed for silence
+	read   atomic.Int64 // when it last read something, in nanoseconds after began
+	began  time.Time    // when it was made
+	silent atomic.Bool  // closed for silence
 }
 
 func newWire(c net.Conn) *wire { return &wire{Conn: c, began: time.Now()} }
@@ -27,16 +27,16 @@ func newWire(c net.Conn) *wire { return &wire{Conn: c, began: time.Now()} }
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
-		w.heard.Store(int64(time.Since(w.began)))
+		w.read.Store(int64(time.Since(w.began)))
 	}
 	return n, err
 }
 
-// watch closes the wire when it has been silent for too long, and returns then or when done is closed. Closing the wire itself ends a
-// write that is stuck in it, behind which closing the NATS connection would wait.
+// watch closes the wire when it has been silent for too long, and returns then or when done is closed. It closes the wire itself because
+// that ends a write that is stuck, for which closing the NATS connection would wait.
 func (w *wire) watch(done <-chan struct{}) {
 	for {
-		left := silence - (time.Since(w.began) - time.Duration(w.heard.Load()))
+		left := silence - (time.Since(w.began) - time.Duration(w.read.Load()))
 		if left <= 0 {
 			w.silent.Store(true)
 			_ = w.Close()
@@ -61,10 +61,10 @@ type dialer struct {
 
 	ctx    context.Context
 	wire   *wire
-	failed error // the last that kept it from connecting
+	failed error // of the last attempt
 }
 
-// place is where the dialer connects, for errors.
+// place is the address for errors.
 func (d *dialer) place() string {
 	if d.server != nil {
 		return "the embedded NATS server"
@@ -86,15 +86,15 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 // connect is how one connection is made over the network: [net.Dialer.DialContext].
 type connect func(ctx context.Context, network, address string) (net.Conn, error)
 
-// overNetwork connects with a resolver of its own. Those who ask a common one for the same name at the same time share the answer, and
-// when all of them have given up, whoever asks next still waits with them for it: 10 s, if the question was lost.
+// overNetwork connects with a resolver of its own. In a common resolver, concurrent lookups of one name share the query, and a lookup
+// that starts after all others have timed out still waits for that query: 10 s if it was lost.
 func overNetwork(ctx context.Context, network, address string) (net.Conn, error) {
 	own := &net.Resolver{PreferGo: net.DefaultResolver.PreferGo, Dial: net.DefaultResolver.Dial}
 	return (&net.Dialer{Resolver: own}).DialContext(ctx, network, address)
 }
 
-// again connects, and while there is no answer begins anew every synTime, next to those begun: the system itself repeats the
-// first packet, if it was lost, only after a second. The first answer counts.
+// again connects. While there is no answer it starts another attempt every synTime, beside the earlier ones: the system itself repeats a
+// first packet that was lost only after a second. The first answer counts.
 func (dial connect) again(ctx context.Context, network, address string) (net.Conn, error) {
 	type answer struct {
 		conn net.Conn
@@ -102,10 +102,10 @@ func (dial connect) again(ctx context.Context, network, address string) (net.Con
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	answers := make(chan answer, dialTime/synTime)
-	var begun sync.WaitGroup
+	var attempts sync.WaitGroup
 	defer func() {
 		cancel()
-		begun.Wait()
+		attempts.Wait()
 		close(answers)
 		for late := range answers {
 			if late.err == nil {
@@ -117,7 +117,7 @@ func (dial connect) again(ctx context.Context, network, address string) (net.Con
 	defer repeat.Stop()
 	for left := cap(answers); ; left-- {
 		if left > 0 {
-			begun.Go(func() {
+			attempts.Go(func() {
 				c, err := dial(ctx, network, address)
 				answers <- answer{c, err}
 			})

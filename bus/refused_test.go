@@ -18,8 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Whom the servers turn away.
-func TestStrangersTurnedAway(t *testing.T) {
+// Connections that the servers refuse.
+func TestConnectionsRefused(t *testing.T) {
 	load := func(t *testing.T, read func() (*keys.Credentials, error)) *keys.Credentials {
 		t.Helper()
 		c, err := read()
@@ -67,8 +67,8 @@ func TestStrangersTurnedAway(t *testing.T) {
 			return c
 		}, "tls"},
 		{"mtls: a name that is no node's", []func(*keys.Plan){bustest.Mutual}, func(t *testing.T, k keys.Keyring) *keys.Credentials {
-			more(t, k, bustest.Mutual, func(p *keys.Plan) { p.Neighbours = map[string][]string{"Stranger": nil} })
-			return node(t, k, "Stranger")
+			more(t, k, bustest.Mutual, func(p *keys.Plan) { p.Neighbours = map[string][]string{"Other": nil} })
+			return node(t, k, "Other")
 		}, "Authorization Violation"},
 		{"mtls: an observer, where none is let in", []func(*keys.Plan){bustest.Mutual, bustest.Private}, func(t *testing.T, k keys.Keyring) *keys.Credentials {
 			more(t, k, bustest.Mutual)
@@ -113,21 +113,21 @@ func TestPermit(t *testing.T) {
 	d := bustest.Dial(t, bustest.OnCampus(s.TCP("Holiday"), "Holiday"), holiday)
 	bustest.Publish(t, d, subject.Propagate, "Hands", "not yet")
 	if err := <-holiday.Faults; !errors.Is(err, bus.ErrRefused) {
-		t.Errorf("trouble %v", err)
+		t.Errorf("fault %v", err)
 	}
 	if err := c.Subscribe(bustest.Deadline(t), []string{"Holiday"}); !errors.Is(err, bus.ErrRefused) {
-		t.Errorf("hears whom it may not: %v", err)
+		t.Errorf("subscribes to a node that is no neighbour: %v", err)
 	}
 	// One that is not permitted leaves the others.
 	if err := c.Subscribe(bustest.Deadline(t), []string{"Holiday", "Wilkes"}); err != nil {
-		t.Errorf("hears nobody for the sake of one: %v", err)
+		t.Errorf("one refusal ends the other subscriptions: %v", err)
 	}
 	if err := <-hands.Faults; !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), "herd.*.Holiday.Hands") {
-		t.Errorf("trouble %v", err)
+		t.Errorf("fault %v", err)
 	}
 	bustest.Publish(t, bustest.Dial(t, bustest.Subscribed(s.Dialer("Wilkes")), bustest.NewInbox()), subject.Propagate, "Hands", "still")
 	if got := hands.Next(); got != "propagate from Wilkes: still" {
-		t.Errorf("heard %q", got)
+		t.Errorf("received %q", got)
 	}
 	links := maps.Clone(bustest.Campus)
 	links["Hands"], links["Holiday"] = []string{"Holiday", "Wilkes"}, []string{"Hands", "Welsh", "Wilkes"}
@@ -143,19 +143,19 @@ func TestPermit(t *testing.T) {
 	}
 	bustest.Publish(t, d, subject.Propagate, "Hands", "now")
 	if got := hands.Next(); got != "propagate from Holiday: now" {
-		t.Errorf("heard %q", got)
+		t.Errorf("received %q", got)
 	}
 	bustest.Publish(t, d, subject.Propagate, "Goloman", "no more")
 	if err := <-holiday.Faults; !errors.Is(err, bus.ErrRefused) {
-		t.Errorf("trouble %v", err)
+		t.Errorf("fault %v", err)
 	}
 	if err := errors.Join(c.Err(), d.Err()); err != nil {
 		t.Errorf("a connection was lost: %v", err)
 	}
 }
 
-// On a bus that permits everything, a node hears its neighbours in its own herd and nobody else.
-func TestForeignSubjects(t *testing.T) {
+// On a bus that permits everything, a node receives messages of its neighbours in its own herd and no others.
+func TestOtherSubjects(t *testing.T) {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestForeignSubjects(t *testing.T) {
 		}
 	}
 	if got := h.Next(); got != "propagate from Hands: herd.propagate.Hands.Goloman" {
-		t.Errorf("heard %q", got)
+		t.Errorf("received %q", got)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestRotateKey(t *testing.T) {
 	bustest.Dial(t, bustest.OnCampus(d, "Welsh"), bustest.NewInbox())
 }
 
-// So it is with the embedded server, once it has been told to permit.
+// The embedded server does the same after Permit.
 func TestRotateKeyOfEmbedded(t *testing.T) {
 	k := bustest.MakeKeys(t, bustest.Plan())
 	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Listen: "127.0.0.1:0", Log: bustest.SilentLog{}})
