@@ -169,8 +169,8 @@ func simulated(r *simulate.Result) []byte {
 	ms := func(seconds float64) string { return fmt.Sprintf("%.1f ms", 1000*seconds) }
 	row("servers", fmt.Sprint(r.Nodes), "with %s; seed %d", terminal.Plural(r.Links, "link"), r.Seed)
 	row("reports", fmt.Sprint(r.Reports), "of which %d were superseded before all servers knew them", r.Superseded)
-	row("messages", fmt.Sprintf("%.2f", r.MessagesPerReport), "over links per report; %d tell one to all when the herd is idle", r.FloodCost)
-	row("hops", fmt.Sprintf("%.2f", r.Hops.Mean), "on average from where it was made, %d at most", r.Hops.Max)
+	row("messages", fmt.Sprintf("%.2f", r.MessagesPerReport), "over links per report; %d carry one to all when the herd is idle", r.FloodCost)
+	row("path", fmt.Sprintf("%.2f", r.Path.Mean), "links on average from where it was made, %d at most", r.Path.Max)
 	row("to the last", ms(r.ToLast.P50), "from a report until all servers knew it: half of them; 99 %%: %s, all: %s", ms(r.ToLast.P99), ms(r.ToLast.Max))
 	row("lost", fmt.Sprint(r.Lost), "messages")
 	if r.Converged {
@@ -178,7 +178,7 @@ func simulated(r *simulate.Result) []byte {
 	} else {
 		row("not equal", ms(r.Convergence), "after the last report or fault")
 	}
-	row("repair", fmt.Sprint(r.RepairBytes), "bytes, next to %d of reports and %d of heartbeats, in %.1f s", r.ReportBytes, r.HeartbeatBytes, r.Simulated)
+	row("sync", fmt.Sprint(r.SyncBytes), "bytes, next to %d of reports and %d of heartbeats, in %.1f s", r.ReportBytes, r.HeartbeatBytes, r.Simulated)
 	_ = table.Flush() // a buffer takes it all
 	return text.Bytes()
 }

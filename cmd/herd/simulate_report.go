@@ -51,14 +51,14 @@ func cards(r *simulate.Result) []card {
 		equal = card{"never", "did all servers know the same", true}
 	}
 	return []card{
-		{fmt.Sprintf("%.2f", r.MessagesPerReport), fmt.Sprintf("messages over links per report; %d tell one to all when the herd is idle", r.FloodCost), false},
-		{fmt.Sprintf("%.2f", r.Hops.Mean), fmt.Sprintf("links from server to server on average, %d at most", r.Hops.Max), false},
+		{fmt.Sprintf("%.2f", r.MessagesPerReport), fmt.Sprintf("messages over links per report; %d carry one to all when the herd is idle", r.FloodCost), false},
+		{fmt.Sprintf("%.2f", r.Path.Mean), fmt.Sprintf("links from server to server on average, %d at most", r.Path.Max), false},
 		{plot.Seconds(r.ToLast.P50), "from a report until all servers knew it, median; 99 %: " + plot.Seconds(r.ToLast.P99), false},
 		equal,
 		{strconv.Itoa(r.Superseded), "reports were superseded before all servers knew them", false},
 		{strconv.FormatUint(r.Detail.Conflated, 10), "reports were replaced by newer ones while they waited for a link", false},
 		{strconv.FormatUint(r.Lost, 10), "messages were lost", false},
-		{bytesOf(r.RepairBytes), "of repair, next to " + bytesOf(r.ReportBytes) + " of reports and " + bytesOf(r.HeartbeatBytes) + " of heartbeats", false},
+		{bytesOf(r.SyncBytes), "of syncs, next to " + bytesOf(r.ReportBytes) + " of reports and " + bytesOf(r.HeartbeatBytes) + " of heartbeats", false},
 	}
 }
 
@@ -83,7 +83,7 @@ func figuresOf(r *simulate.Result) (figures [][]byte) {
 	figures = append(figures, messagesPlot.SVG())
 	if len(d.Hops) > 0 {
 		hopsPlot := plot.Columns{
-			Title: "Hops", Note: "repaired reports not counted", X: "links over which a report came to a server", Y: "times",
+			Title: "Path", Note: "without reports that syncs brought", X: "links over which a report came to a server", Y: "times",
 			Columns: histogram(d.Hops),
 		}
 		figures = append(figures, hopsPlot.SVG())

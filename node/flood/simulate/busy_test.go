@@ -29,7 +29,7 @@ func campus(t testing.TB) *topology.Topology {
 	return topo
 }
 
-// skipRacing skips a long test under the race detector: TestHands is where goroutines could race, the others would only take long.
+// skipRacing skips a long test under the race detector: TestWorkers is where goroutines could race, the others would only take long.
 func skipRacing(t *testing.T) {
 	t.Helper()
 	if racing {
@@ -38,9 +38,9 @@ func skipRacing(t *testing.T) {
 }
 
 // walks counts the walks of a herd by their reason, those that were given up too.
-type walks map[string]int
+type countSyncs map[string]int
 
-func (w walks) notice(_ *node, what flood.Notice) {
+func (w countSyncs) notice(_ *node, what flood.Notice) {
 	if what.Kind == flood.Synced || what.Kind == flood.SyncAbandoned {
 		w[what.Detail]++
 	}
@@ -51,7 +51,7 @@ func (n *node) move(t testing.TB, i int) line.Report {
 	t.Helper()
 	at := n.wall()
 	c := line.Parse(fmt.Appendf(nil, "IAMAT client%d.example +%d.068930-118.445127 %d.%09d", i, at.UnixNano()%80+10, at.Unix(), at.Nanosecond()))
-	r, admitted := n.say(&c)
+	r, admitted := n.report(&c)
 	if !admitted {
 		t.Fatalf("%q is not admitted", r)
 	}
@@ -67,8 +67,8 @@ func TestBusyHerd(t *testing.T) {
 			if testing.Short() && (len(delays) > 1 || (pace > 0) != (delays[0] == time.Millisecond)) {
 				continue
 			}
-			w := make(walks)
-			h := newHerd(1, settings{topology: campus(t), limit: 1 << 16, noticed: w.notice})
+			w := make(countSyncs)
+			h := newHerd(1, settings{topology: campus(t), queueLimit: 1 << 16, onNotice: w.notice})
 			for i, each := range h.ways {
 				each.delay, each.pace = delays[i%len(delays)], pace
 			}
@@ -84,7 +84,7 @@ func TestBusyHerd(t *testing.T) {
 			if _, equal := h.settle(time.Millisecond, time.Second); !equal {
 				t.Error("not equal after all was said")
 			}
-			reports, repair := h.counts.reportBytes-before.reportBytes, h.counts.repairBytes-before.repairBytes
+			reports, repair := h.counts.reportBytes-before.reportBytes, h.counts.syncBytes-before.syncBytes
 			t.Logf("%v, %v: %d bytes of reports, %d of repair, %d messages, walks %v", delays, pace, reports, repair, h.counts.messages-before.messages, w)
 			for why, n := range w {
 				// Where some report is always under way there is no moment to compare digests.

@@ -129,8 +129,8 @@ func newChaos(seed uint64) *chaos {
 	if rng.IntN(3) == 0 {
 		limit = 1 + rng.IntN(4)
 	}
-	c.herd = newHerd(seed, settings{topology: topology, limit: limit, records: true, noticed: c.notice, changed: c.bind})
-	c.heard = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever its disk was told of it
+	c.herd = newHerd(seed, settings{topology: topology, queueLimit: limit, records: true, onNotice: c.notice, changed: c.bind})
+	c.received = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever its disk was told of it
 	for _, w := range c.ways {
 		w.delay = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond}[rng.IntN(3)]
 		if rng.IntN(2) == 0 {
@@ -209,16 +209,16 @@ func (c *chaos) run() error {
 	if err := c.recorded(); err != nil {
 		return err
 	}
-	before := c.walks()
+	before := c.syncsRun()
 	c.herd.run(c.now + time.Minute)
 	c.n["herds at rest"]++
-	if walks := c.walks() - before; walks > 0 {
+	if walks := c.syncsRun() - before; walks > 0 {
 		return fmt.Errorf("%d walks in an idle minute", walks)
 	}
 	return nil
 }
 
-func (c *chaos) walks() (n int) {
+func (c *chaos) syncsRun() (n int) {
 	for what, each := range c.n {
 		if strings.HasPrefix(what, "sync") {
 			n += each
@@ -234,17 +234,17 @@ func (c *chaos) duration() time.Duration {
 }
 
 // report has a client report. Clients are few, and times so near to each other that most reports conflict.
-func (c *chaos) report() { c.say(c.nodes[c.rng.IntN(len(c.nodes))], c.rng.IntN(4)) }
+func (c *chaos) report() { c.reportAt(c.nodes[c.rng.IntN(len(c.nodes))], c.rng.IntN(4)) }
 
 // burst has more clients report at one node than a small queue holds.
 func (c *chaos) burst() {
 	n := c.nodes[c.rng.IntN(len(c.nodes))]
 	for i := range 12 {
-		c.say(n, i)
+		c.reportAt(n, i)
 	}
 }
 
-func (c *chaos) say(n *node, client int) {
+func (c *chaos) reportAt(n *node, client int) {
 	if !n.awake() {
 		return
 	}
@@ -257,7 +257,7 @@ func (c *chaos) say(n *node, client int) {
 		at = "0" + at
 	}
 	command := line.Parse(fmt.Appendf(nil, "IAMAT c%d +%d.5-118.4 %s", client, c.rng.IntN(80), at))
-	r, admitted := n.say(&command)
+	r, admitted := n.report(&command)
 	if !admitted {
 		c.n["reports that are stale"]++
 		return

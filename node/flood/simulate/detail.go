@@ -10,7 +10,7 @@ import (
 
 // Detail is what became of each report, in the order in which they were made, and of the queues.
 type Detail struct {
-	Messages  []int     // in which it was told, over all links
+	Messages  []int     // that carried it, over all links
 	ToLast    []float64 // seconds until the last server knew it; NaN: a newer one of its client was everywhere first
 	Every     float64   // seconds from one report to the next
 	Hops      []int     // how many reports came to a server over so many links, by that number
@@ -22,9 +22,9 @@ func (l *load) withDetail() {
 	for i := range l.detail.ToLast {
 		l.detail.ToLast[i] = math.NaN()
 	}
-	l.tells = func(n *node, r line.Report) {
+	l.onSend = func(n *node, r line.Report) {
 		a := &l.accounts[n.index]
-		a.said = append(a.said, l.index(r))
+		a.sentReports = append(a.sentReports, l.index(r))
 	}
 }
 
@@ -35,14 +35,14 @@ func (a *account) countHops(hops int) {
 	a.byHops[hops]++
 }
 
-// askMore asks all servers what they told.
-func (l *load) askMore() {
+// collectSent evaluates which reports servers sent.
+func (l *load) collectSent() {
 	for i := range l.accounts {
 		a := &l.accounts[i]
-		for _, report := range a.said {
+		for _, report := range a.sentReports {
 			l.detail.Messages[report]++
 		}
-		a.said = a.said[:0]
+		a.sentReports = a.sentReports[:0]
 	}
 }
 
@@ -64,12 +64,12 @@ func (l *load) sumDetail() {
 	}
 }
 
-// sentReports tells who wants to know of the reports in a message.
+// sentReports calls onSend for the reports of a message.
 func (h *herd) sentReports(n *node, m *flood.Message) {
-	if h.tells == nil || m.Kind != subject.Propagate {
+	if h.onSend == nil || m.Kind != subject.Propagate {
 		return
 	}
 	for _, r := range m.Reports {
-		h.tells(n, r)
+		h.onSend(n, r)
 	}
 }

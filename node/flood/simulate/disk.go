@@ -12,12 +12,12 @@ import (
 // disk is what a node keeps when it crashes. It commits what was written meanwhile, one commit after the other, so that
 // everything is on it after two of them.
 type disk struct {
-	herd    *herd
-	commit  time.Duration // how long one takes
-	written []line.Report // for the next commit
-	under   []line.Report // commit
-	commits uint64        // begun, or given up
-	held    map[line.ClientID]line.Report
+	herd       *herd
+	commit     time.Duration // how long one takes
+	written    []line.Report // for the next commit
+	committing []line.Report // commit
+	commits    uint64        // begun, or given up
+	held       map[line.ClientID]line.Report
 }
 
 func newDisk(h *herd, commit time.Duration) *disk {
@@ -26,22 +26,22 @@ func newDisk(h *herd, commit time.Duration) *disk {
 
 func (d *disk) write(r line.Report) {
 	d.written = append(d.written, r)
-	if d.under == nil {
-		d.begin()
+	if d.committing == nil {
+		d.startCommit()
 	}
 }
 
-func (d *disk) begin() {
-	d.under, d.written = d.written, nil
+func (d *disk) startCommit() {
+	d.committing, d.written = d.written, nil
 	d.commits++
 	commit := d.commits
 	d.herd.in(d.commit, func() {
 		if d.commits != commit {
 			return
 		}
-		d.keep(d.under)
-		if d.under = nil; d.written != nil {
-			d.begin()
+		d.keep(d.committing)
+		if d.committing = nil; d.written != nil {
+			d.startCommit()
 		}
 	})
 }
@@ -56,8 +56,8 @@ func (d *disk) keep(reports []line.Report) {
 
 // crash leaves any part of what was under way.
 func (d *disk) crash() {
-	d.keep(d.under[:d.herd.rng.IntN(len(d.under)+1)])
-	d.under, d.written = nil, nil
+	d.keep(d.committing[:d.herd.rng.IntN(len(d.committing)+1)])
+	d.committing, d.written = nil, nil
 	d.commits++
 }
 

@@ -3,5 +3,5 @@
 // while no message can arrive that is not on its way yet, nodes are run at the same time, to the same result.
 //
 // A way leads from one node to a neighbour. It delays messages, and may lose or double them, but keeps them in order; ways do
-// not wait for each other. What a node has to say leaves as soon as its engine wakes it, one message after the other.
+// not wait for each other. A node's messages leave as soon as its engine wakes it, one message after the other.
 package simulate

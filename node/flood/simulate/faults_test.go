@@ -188,7 +188,7 @@ func (c *chaos) countHerd() {
 	c.n["messages lost"] += int(c.counts.lost)
 	c.n["messages doubled"] += int(c.counts.doubled)
 	c.n["messages cut off"] += int(c.counts.cut)
-	c.n["messages to nobody"] += int(c.counts.unheard)
+	c.n["messages to nobody"] += int(c.counts.unreceived)
 	c.n["messages to a stalled node"] += int(c.counts.waited)
 	for _, n := range c.nodes {
 		c.countNode(n)

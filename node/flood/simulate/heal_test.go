@@ -53,8 +53,8 @@ func TestLossInBusyHerd(t *testing.T) {
 		}, 2 * time.Second},
 	} {
 		compared := 0
-		h := newHerd(5, settings{topology: campus(t), limit: 1 << 16, delay: 20 * time.Millisecond})
-		h.noticed = func(_ *node, what flood.Notice) {
+		h := newHerd(5, settings{topology: campus(t), queueLimit: 1 << 16, delay: 20 * time.Millisecond})
+		h.onNotice = func(_ *node, what flood.Notice) {
 			if what.Kind == flood.Synced && what.Detail == "digests differ" {
 				compared++
 			}
@@ -112,7 +112,7 @@ func TestHealInTime(t *testing.T) {
 			if testing.Short() && (i > 0 || lost) {
 				continue
 			}
-			h := newHerd(7, settings{topology: campus(t), limit: 1 << 16, delay: tt.delay})
+			h := newHerd(7, settings{topology: campus(t), queueLimit: 1 << 16, delay: tt.delay})
 			h.start()
 			h.run(3 * time.Second)
 			const clients, stale = 40_000, 10_000
@@ -146,13 +146,13 @@ func TestHealInTime(t *testing.T) {
 				h.nodes[welsh].connect()
 			}
 			took, equal := h.settle(10*time.Millisecond, 10*time.Second)
-			bytes := h.counts.repairBytes - before.repairBytes
+			bytes := h.counts.syncBytes - before.syncBytes
 			t.Logf("%s, connection lost %v: %s, %d bytes of repair", tt.name, lost, took, bytes)
 			if !equal || took > 2*time.Second {
 				t.Errorf("%s, connection lost %v: equal %v after %s", tt.name, lost, equal, took)
 			}
 			h.run(h.now + 3*time.Second)
-			if missed := uint64(2 * stale * 90); h.counts.repairBytes-before.repairBytes > 2*missed {
+			if missed := uint64(2 * stale * 90); h.counts.syncBytes-before.syncBytes > 2*missed {
 				t.Errorf("%s: %d bytes of repair for %d missed", tt.name, bytes, missed)
 			}
 		}

@@ -20,7 +20,7 @@ var epoch = time.Unix(1_700_000_000, 0).UTC()
 // herd is nodes, and the ways between them.
 type herd struct {
 	settings
-	hand   // which carries out what happens outside windows, and holds the time and all counts
+	worker // which carries out what happens outside windows, and holds the time and all counts
 	rng    *rand.Rand
 	turn   uint64
 	agenda agenda
@@ -33,56 +33,56 @@ type herd struct {
 
 // settings are what the nodes of a herd have in common, and who wants to know what happens.
 type settings struct {
-	topology  *topology.Topology
-	twins     []line.NodeName // names that a second node has
-	delay     time.Duration   // of every way at first
-	limit     int             // of queues
-	retention time.Duration
-	records   bool // nodes tell all others how they are
-	apart     bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them
-	hands     int  // that may run nodes at a time then; what they call has to bear that; 0: as many as there are processors
+	topology   *topology.Topology
+	duplicates []line.NodeName // names that a second node has
+	delay      time.Duration   // of every way at first
+	queueLimit int             // of queues
+	retention  time.Duration
+	records    bool // nodes make records of themselves
+	apart      bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them
+	workers    int  // that run nodes at the same time then, so that what they call must be safe for that; 0: as many as there are processors
 
-	changed func(n *node, r line.Report)                  // the registry of n holds r now
-	heard   func(n, from *node, r line.Report, news bool) // in a message of reports
-	noticed func(n *node, what flood.Notice)
-	tells   func(n *node, r line.Report) // in a message to a neighbour
+	changed  func(n *node, r line.Report)                  // the registry of n holds r now
+	received func(n, from *node, r line.Report, news bool) // in a message of reports
+	onNotice func(n *node, what flood.Notice)
+	onSend   func(n *node, r line.Report) // in a message to a neighbour
 }
 
 // counts is what went over all ways, and what became of it.
 type counts struct {
-	messages    uint64 // of reports
-	reportBytes uint64 // of their lines
-	repairs     uint64 // messages
-	repairBytes uint64
-	beats       uint64
-	beatBytes   uint64
-	lost        uint64 // by chance
-	cut         uint64
-	doubled     uint64
-	unheard     uint64 // nobody was there
-	waited      uint64 // for a stalled node
+	messages       uint64 // of reports
+	reportBytes    uint64 // of their lines
+	syncs          uint64 // messages
+	syncBytes      uint64
+	heartbeats     uint64
+	heartbeatBytes uint64
+	lost           uint64 // by chance
+	cut            uint64
+	doubled        uint64
+	unreceived     uint64 // the node was not connected
+	waited         uint64 // for a stalled node
 }
 
 func (c *counts) add(o *counts) {
 	c.messages += o.messages
 	c.reportBytes += o.reportBytes
-	c.repairs += o.repairs
-	c.repairBytes += o.repairBytes
-	c.beats += o.beats
-	c.beatBytes += o.beatBytes
+	c.syncs += o.syncs
+	c.syncBytes += o.syncBytes
+	c.heartbeats += o.heartbeats
+	c.heartbeatBytes += o.heartbeatBytes
 	c.lost += o.lost
 	c.cut += o.cut
 	c.doubled += o.doubled
-	c.unheard += o.unheard
+	c.unreceived += o.unreceived
 	c.waited += o.waited
 }
 
 // newHerd returns a herd whose nodes are not started.
 func newHerd(seed uint64, s settings) *herd {
 	h := &herd{settings: s, rng: rand.New(rand.NewPCG(seed, 0x6865_7264))}
-	h.window.hands = make([]hand, cmp.Or(s.hands, runtime.GOMAXPROCS(0)))
-	for _, name := range slices.Concat(s.topology.Nodes(), s.twins) {
-		h.nodes = append(h.nodes, &node{herd: h, hand: &h.hand, name: name, index: len(h.nodes)})
+	h.window.workers = make([]worker, cmp.Or(s.workers, runtime.GOMAXPROCS(0)))
+	for _, name := range slices.Concat(s.topology.Nodes(), s.duplicates) {
+		h.nodes = append(h.nodes, &node{herd: h, worker: &h.worker, name: name, index: len(h.nodes)})
 	}
 	for _, n := range h.nodes {
 		h.join(n)

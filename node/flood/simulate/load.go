@@ -22,10 +22,10 @@ type Config struct {
 	Loss     float64       // probability with which a message is lost, while there are reports
 	Cuts     int           // of links at random, for 1 to 5 s
 	Seed     uint64
-	Progress func(reports int) // is told now and then how many were made, unless it is nil
-	Detail   bool              // is wanted, of each report
+	Progress func(reports int) // is called now and then with how many were made; or nil
+	Detail   bool              // whether Result has a Detail
 
-	hands int // that simulate at a time, 0: as many as there are processors; the result is the same
+	workers int // that run nodes at the same time; 0: as many as there are processors; the result is the same
 }
 
 // Result is what came of it. Durations are in seconds.
@@ -34,24 +34,24 @@ type Result struct {
 	Nodes             int     `json:"nodes"`
 	Links             int     `json:"links"`
 	Reports           int     `json:"reports"`
-	Messages          uint64  `json:"messages"` // with reports, over links
+	Messages          uint64  `json:"messages"` // of reports, over all links
 	MessagesPerReport float64 `json:"messages_per_report"`
 	FloodCost         int     `json:"flood_cost"` // 2E − (N − 1)
-	Hops              Hops    `json:"hops"`
+	Path              Path    `json:"path"`
 	ToLast            Spread  `json:"to_last"`     // from a report until the last server knew it
 	Superseded        int     `json:"superseded"`  // reports that a newer one overtook before all knew them
 	Lost              uint64  `json:"lost"`        // messages, by chance and by cuts
 	Converged         bool    `json:"converged"`   // all registries ended equal
 	Convergence       float64 `json:"convergence"` // from the last report or fault until then
 	ReportBytes       uint64  `json:"report_bytes"`
-	RepairBytes       uint64  `json:"repair_bytes"`
+	SyncBytes         uint64  `json:"sync_bytes"`
 	HeartbeatBytes    uint64  `json:"heartbeat_bytes"`
 	Simulated         float64 `json:"simulated"`
-	Detail            *Detail `json:"-"` // nil unless it was wanted
+	Detail            *Detail `json:"-"` // nil unless Config.Detail
 }
 
-// Hops is over how many links reports came to servers.
-type Hops struct {
+// Path is over how many links reports came to servers.
+type Path struct {
 	Mean float64 `json:"mean"`
 	Max  int     `json:"max"`
 }
@@ -64,9 +64,9 @@ type Spread struct {
 }
 
 const (
-	warmUp   = 4 * time.Second  // until all links are up
-	patience = 10 * time.Minute // for all to be equal
-	quantum  = time.Millisecond // in which that is looked for
+	warmUp           = 4 * time.Second  // until all links are up
+	convergenceLimit = 10 * time.Minute // for all to be equal
+	quantum          = time.Millisecond // in which that is looked for
 )
 
 // load is a herd, and what becomes of each report.
@@ -81,20 +81,20 @@ type load struct {
 	detail   *Detail         // or nil
 }
 
-// account is what came to a server, which no other writes in.
+// account is what one server noted, to which only that server writes.
 type account struct {
-	arrived int // reports of which it is known from how far
-	hops    int // over which they came
-	most    int
-	knew    []knew // since it was asked last
+	arrived  int // reports of which it is known from how far
+	hops     int // over which they came
+	most     int
+	received []receipt // since they were last collected
 
 	// If detail is wanted.
-	byHops []int // of what arrived
-	said   []int // reports that it told a neighbour since it was asked last
+	byHops      []int // of what arrived
+	sentReports []int // reports sent to a neighbour since they were last collected
 }
 
-// knew is that a server came to know a report.
-type knew struct {
+// receipt says when a server came to hold a report.
+type receipt struct {
 	report int
 	at     time.Duration
 }
@@ -102,8 +102,8 @@ type knew struct {
 // path is how a report spreads.
 type path struct {
 	hops    []uint16      // from where it was reported, by server
-	missing int           // servers that did not know it when they were asked
-	last    time.Duration // when a server came to know it
+	missing int           // servers that do not hold it, as far as was collected
+	last    time.Duration // when a server last came to hold it
 }
 
 // Run simulates a herd.
@@ -120,9 +120,9 @@ func newLoad(c Config) (*load, error) {
 		return nil, errors.New("simulate: reports, rate and clients are at least 1, loss is from 0 to 1, nothing is negative")
 	}
 	l := &load{Config: c, every: time.Second / time.Duration(c.Rate), paths: make([]*path, c.Reports)}
-	s := settings{topology: c.Topology, limit: 1 << 16, delay: c.Delay, heard: l.hear, apart: true, hands: c.hands}
+	s := settings{topology: c.Topology, queueLimit: 1 << 16, delay: c.Delay, received: l.noteReceived, apart: true, workers: c.workers}
 	if c.Loss > 0 || c.Cuts > 0 {
-		s.changed = func(n *node, r line.Report) { l.arrive(n, l.index(r)) }
+		s.changed = func(n *node, r line.Report) { l.noteKnown(n, l.index(r)) }
 	}
 	l.herd = newHerd(c.Seed, s)
 	l.accounts = make([]account, len(l.nodes))
@@ -147,8 +147,8 @@ func (l *load) run(ctx context.Context) (Result, error) {
 		w.loss = 0
 	}
 	l.herd.run(healed)
-	took, equal := l.settle(quantum, patience)
-	l.ask()
+	took, equal := l.settle(quantum, convergenceLimit)
+	l.collect()
 	return l.result(before, took, equal), nil
 }
 
@@ -179,22 +179,22 @@ func (l *load) planFaults(end time.Duration) (healed time.Duration) {
 	return healed
 }
 
-// saying is a report of a random client at a random server.
-type saying struct {
+// reportEvent is a report of a random client at a random server.
+type reportEvent struct {
 	load   *load
 	number int
 	node   *node
 	client int
 }
 
-func (s *saying) happen() {
+func (s *reportEvent) happen() {
 	l, n, at := s.load, s.node, s.node.wall()
 	command := line.Parse(fmt.Appendf(nil, "IAMAT client%d.example +%d.%06d-118.445127 %d.%09d",
 		s.client, s.number/1e6%90, s.number%1e6, at.Unix(), at.Nanosecond()))
 	if l.changed == nil {
-		l.arrive(n, s.number)
+		l.noteKnown(n, s.number)
 	}
-	n.say(&command) // is admitted, unless a later one of the client has come before
+	n.report(&command) // is admitted, unless a later one of the client has come before
 }
 
 // report has all reports made.
@@ -202,9 +202,9 @@ func (l *load) report(ctx context.Context) error {
 	const ahead = 256
 	for i := range l.paths {
 		at := l.made(i)
-		l.paths[i] = l.begin()
+		l.paths[i] = l.newPath()
 		n := l.nodes[l.rng.IntN(len(l.nodes))]
-		l.at(at, n, &saying{l, i, n, l.rng.IntN(l.Clients)})
+		l.at(at, n, &reportEvent{l, i, n, l.rng.IntN(l.Clients)})
 		if i%ahead < ahead-1 && i < len(l.paths)-1 {
 			continue
 		}
@@ -215,13 +215,13 @@ func (l *load) report(ctx context.Context) error {
 			l.Progress(i)
 		}
 		l.herd.run(at)
-		l.ask()
+		l.collect()
 	}
 	return nil
 }
 
 // begin returns a path on which no server is.
-func (l *load) begin() *path {
+func (l *load) newPath() *path {
 	if last := len(l.spare) - 1; last >= 0 {
 		p := l.spare[last]
 		l.spare = l.spare[:last]
@@ -237,8 +237,8 @@ func (l *load) index(r line.Report) int {
 	return int((time.Duration(r.Nanos()-epoch.UnixNano()) - warmUp) / l.every)
 }
 
-// hear follows a report from server to server.
-func (l *load) hear(n, from *node, r line.Report, news bool) {
+// noteReceived counts over how many links a report came to a server.
+func (l *load) noteReceived(n, from *node, r line.Report, news bool) {
 	if !news {
 		return
 	}
@@ -248,11 +248,11 @@ func (l *load) hear(n, from *node, r line.Report, news bool) {
 		return
 	}
 	if l.changed == nil {
-		l.arrive(n, i)
+		l.noteKnown(n, i)
 	}
 	known := int(p.hops[from.index])
 	if known == 0 && from.name != r.Origin() {
-		return // it was repaired there, over who knows how many links
+		return // a sync brought it there, over an unknown number of links
 	}
 	p.hops[n.index] = uint16(known + 1)
 	a := &l.accounts[n.index]
@@ -264,17 +264,17 @@ func (l *load) hear(n, from *node, r line.Report, news bool) {
 	}
 }
 
-// arrive notes that a server knows a report.
-func (l *load) arrive(n *node, i int) {
+// noteKnown notes that a server holds a report.
+func (l *load) noteKnown(n *node, i int) {
 	a := &l.accounts[n.index]
-	a.knew = append(a.knew, knew{i, n.hand.now})
+	a.received = append(a.received, receipt{i, n.worker.now})
 }
 
-// ask asks all servers what they know.
-func (l *load) ask() {
+// collect evaluates what servers noted.
+func (l *load) collect() {
 	for i := range l.accounts {
 		a := &l.accounts[i]
-		for _, k := range a.knew {
+		for _, k := range a.received {
 			p := l.paths[k.report]
 			p.last = max(p.last, k.at)
 			if p.missing--; p.missing == 0 {
@@ -287,10 +287,10 @@ func (l *load) ask() {
 				l.spare = append(l.spare, p)
 			}
 		}
-		a.knew = a.knew[:0]
+		a.received = a.received[:0]
 	}
 	if l.detail != nil {
-		l.askMore()
+		l.collectSent()
 	}
 }
 
@@ -307,17 +307,17 @@ func (l *load) result(before counts, took time.Duration, equal bool) Result {
 	r := Result{
 		Seed: l.Seed, Nodes: len(l.nodes), Links: len(l.Topology.Links()), Reports: l.Reports,
 		Messages: now.messages - before.messages, FloodCost: l.Topology.FloodCost(),
-		Hops: Hops{Max: all.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
+		Path: Path{Max: all.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
 		Converged: equal, Convergence: took.Seconds(),
-		ReportBytes: now.reportBytes - before.reportBytes, RepairBytes: now.repairBytes - before.repairBytes,
-		HeartbeatBytes: now.beatBytes - before.beatBytes, Simulated: l.now.Seconds(), Detail: l.detail,
+		ReportBytes: now.reportBytes - before.reportBytes, SyncBytes: now.syncBytes - before.syncBytes,
+		HeartbeatBytes: now.heartbeatBytes - before.heartbeatBytes, Simulated: l.now.Seconds(), Detail: l.detail,
 	}
 	if l.detail != nil {
 		l.sumDetail()
 	}
 	r.MessagesPerReport = float64(r.Messages) / float64(l.Reports)
 	if all.arrived > 0 {
-		r.Hops.Mean = float64(all.hops) / float64(all.arrived)
+		r.Path.Mean = float64(all.hops) / float64(all.arrived)
 	}
 	if n := len(l.took); n > 0 {
 		slices.Sort(l.took)

@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 			if other, err := Run(t.Context(), c); err != nil || reflect.DeepEqual(r, other) {
 				t.Errorf("%s: another seed says the same: %+v, %v", tt.shape, other, err)
 			}
-			if r.Lost == 0 || r.RepairBytes == 0 {
+			if r.Lost == 0 || r.SyncBytes == 0 {
 				t.Errorf("%s: nothing was lost and repaired: %+v", tt.shape, r)
 			}
 			continue
@@ -50,8 +50,8 @@ func TestRun(t *testing.T) {
 		if tt.messages == 0 {
 			continue
 		}
-		if r.FloodCost != tt.messages || r.Messages != uint64(500*tt.messages) || r.Hops.Max != tt.most ||
-			r.Hops.Mean < 0.8*tt.fewest || r.Hops.Mean > 1.2*tt.fewest || r.RepairBytes+r.Lost != 0 || r.Superseded != 0 {
+		if r.FloodCost != tt.messages || r.Messages != uint64(500*tt.messages) || r.Path.Max != tt.most ||
+			r.Path.Mean < 0.8*tt.fewest || r.Path.Mean > 1.2*tt.fewest || r.SyncBytes+r.Lost != 0 || r.Superseded != 0 {
 			t.Errorf("%s: %+v", tt.shape, r)
 		}
 		if longest := 0.01 * float64(tt.most); r.ToLast.Max != longest {
@@ -69,7 +69,7 @@ func TestRun(t *testing.T) {
 }
 
 // However many hands simulate a herd, what comes of it is the same.
-func TestHands(t *testing.T) {
+func TestWorkers(t *testing.T) {
 	for _, tt := range []struct {
 		shape  Shape
 		degree int
@@ -94,7 +94,7 @@ func TestHands(t *testing.T) {
 			var results [2]Result
 			for i, hands := range []int{1, 4} {
 				l, err := newLoad(Config{
-					Topology: topo, Reports: 300, Rate: 1000, Clients: 50, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: seed, hands: hands,
+					Topology: topo, Reports: 300, Rate: 1000, Clients: 50, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: seed, workers: hands,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -102,7 +102,7 @@ func TestHands(t *testing.T) {
 				if results[i], err = l.run(t.Context()); err != nil || !results[i].Converged {
 					t.Errorf("%s, seed %d, %d hands: %+v, %v", tt.shape, seed, hands, results[i], err)
 				}
-				if l.window.hands[hands-1].end == 0 {
+				if l.window.workers[hands-1].end == 0 {
 					t.Errorf("%s: no more than one of %d hands had something to do", tt.shape, hands)
 				}
 			}
@@ -122,7 +122,7 @@ func TestApart(t *testing.T) {
 	}
 	var results [2][]uint64
 	for i := range results {
-		h := newHerd(4, settings{topology: topo, limit: 1 << 16, delay: 10 * time.Millisecond, apart: i == 0})
+		h := newHerd(4, settings{topology: topo, queueLimit: 1 << 16, delay: 10 * time.Millisecond, apart: i == 0})
 		for k, n := range h.nodes {
 			h.in(time.Duration(k)*31*time.Millisecond, n.start)
 		}
@@ -136,7 +136,7 @@ func TestApart(t *testing.T) {
 				sum, clients := n.engine.Registry().Digest()
 				results[i] = append(results[i], sum, uint64(clients))
 			}
-			results[i] = append(results[i], h.counts.messages, h.counts.beats, h.counts.repairBytes)
+			results[i] = append(results[i], h.counts.messages, h.counts.heartbeats, h.counts.syncBytes)
 		}
 	}
 	if !reflect.DeepEqual(results[0], results[1]) {
@@ -193,7 +193,7 @@ func TestDetail(t *testing.T) {
 		}
 		// A message has more than one report now and then.
 		if messages < int(r.Messages) || messages > int(r.Messages)*11/10 || superseded != r.Superseded || longest != r.ToLast.Max ||
-			len(d.Hops)-1 != r.Hops.Max || math.Abs(float64(hops)/float64(arrived)-r.Hops.Mean) > 1e-9 || d.Every != 0.001 {
+			len(d.Hops)-1 != r.Path.Max || math.Abs(float64(hops)/float64(arrived)-r.Path.Mean) > 1e-9 || d.Every != 0.001 {
 			t.Errorf("loss %v: %d messages, %d superseded, %v to the last, hops %v; %+v", loss, messages, superseded, longest, d.Hops, r)
 		}
 	}

@@ -18,7 +18,7 @@ type node struct {
 	disk  *disk    // or nil
 	clock time.Duration
 
-	hand    *hand   // by which it is run
+	worker  *worker // that runs it
 	events  []event // in the present window
 	planned []event // in it, for later; of what it sent, when it did
 
@@ -31,9 +31,9 @@ type node struct {
 	connected bool
 	stalled   bool
 	inbox     []*parcel // while stalled
-	teller    *node     // of the message that is taken
-	news      bool      // something came of it
-	took      func(r line.Report, news bool)
+	sender    *node     // of the message that is being received
+	changed   bool      // it is no message of reports, or a report changed the registry
+	applied   func(r line.Report, news bool)
 }
 
 // start starts the engine, with what the disk holds, and connects it.
@@ -48,7 +48,7 @@ func (n *node) start() {
 		n.changes = flood.NewQueue(1 << 30)
 	}
 	c := flood.Config{
-		Name: n.name, Incarnation: i, Topology: h.topology, QueueLimit: h.limit, Retention: h.retention,
+		Name: n.name, Incarnation: i, Topology: h.topology, QueueLimit: h.queueLimit, Retention: h.retention,
 	}
 	if n.changes != nil {
 		c.OnChange = n.changes.Push
@@ -57,15 +57,15 @@ func (n *node) start() {
 		c.Version, c.Started = "simulated", n.time()
 	}
 	c.OnNotice = func(what flood.Notice) {
-		n.news = true
-		if h.noticed != nil {
-			h.noticed(n, what)
+		n.changed = true
+		if h.onNotice != nil {
+			h.onNotice(n, what)
 		}
 	}
-	n.took = func(r line.Report, news bool) {
-		n.news = n.news || news
-		if h.heard != nil {
-			h.heard(n, n.teller, r, news)
+	n.applied = func(r line.Report, news bool) {
+		n.changed = n.changed || news
+		if h.received != nil {
+			h.received(n, n.sender, r, news)
 		}
 	}
 	n.engine = flood.NewEngine(c)
@@ -97,7 +97,7 @@ func (n *node) connect() {
 	if n.engine != nil && !n.connected {
 		n.connected = true
 		n.engine.Connect(n.time())
-		n.after()
+		n.pumpWoken()
 	}
 }
 
@@ -107,7 +107,7 @@ func (n *node) disconnect() {
 		n.connected = false
 		n.inbox = nil
 		n.engine.Disconnect(n.time())
-		n.after()
+		n.pumpWoken()
 	}
 }
 
@@ -121,23 +121,23 @@ func (n *node) resume() {
 	n.stalled = false
 	n.engine.Tick(n.time())
 	for _, p := range n.inbox {
-		n.take(p)
+		n.receive(p)
 	}
 	n.inbox = nil
 	for _, p := range n.ports {
 		p.pump()
 	}
-	n.after()
+	n.pumpWoken()
 }
 
 // awake reports whether the node runs and does not stall.
 func (n *node) awake() bool { return n.engine != nil && !n.stalled }
 
 // time returns what the engine takes for the time. Its clock runs evenly, from wherever it was set to when the node started.
-func (n *node) time() time.Time { return n.epoch.Add(n.hand.now) }
+func (n *node) time() time.Time { return n.epoch.Add(n.worker.now) }
 
 // wall returns the time by the clock, which may have been set since.
-func (n *node) wall() time.Time { return epoch.Add(n.clock + n.hand.now) }
+func (n *node) wall() time.Time { return epoch.Add(n.clock + n.worker.now) }
 
 // ticker has an engine do what is due.
 type ticker struct {
@@ -150,19 +150,19 @@ func (t *ticker) happen() {
 	if n.engine != t.engine {
 		return
 	}
-	next := n.hand.now + time.Second
+	next := n.worker.now + time.Second
 	if !n.stalled {
 		next = n.engine.Tick(n.time()).Sub(n.epoch)
-		n.after()
+		n.pumpWoken()
 	}
 	n.plan(next, t)
 }
 
-// say has a client tell the node where it is, and when, and returns the report and whether it was admitted.
-func (n *node) say(c *line.Command) (line.Report, bool) {
+// report makes a client report to the node, and returns the report and whether it was admitted.
+func (n *node) report(c *line.Command) (line.Report, bool) {
 	r := line.NewReport(n.name, n.wall().UnixNano(), c)
 	admitted := n.engine.Apply(r, flood.Local)
-	n.after()
+	n.pumpWoken()
 	return r, admitted
 }
 
@@ -170,29 +170,29 @@ func (n *node) say(c *line.Command) (line.Report, bool) {
 func (n *node) arrive(p *parcel) {
 	switch {
 	case n.engine == nil || !n.connected:
-		n.hand.counts.unheard++
+		n.worker.counts.unreceived++
 	case n.stalled:
-		n.hand.counts.waited++
+		n.worker.counts.waited++
 		n.inbox = append(n.inbox, p)
 	default:
-		n.take(p)
+		n.receive(p)
 		n.herd.idle.Put(p)
-		if n.news {
-			n.after()
+		if n.changed {
+			n.pumpWoken()
 		}
 	}
 }
 
-// take has the engine take a message. If nothing comes of it, which is what most reports come to, then nobody is woken.
-func (n *node) take(p *parcel) {
-	n.teller, n.news = p.way.from, p.m.Kind != subject.Propagate
-	if err := n.ports[p.way.slot].link.Receive(n.time(), p.m, n.took); err != nil {
+// receive gives a message to the engine. Most reports change nothing; then no port has to be pumped.
+func (n *node) receive(p *parcel) {
+	n.sender, n.changed = p.way.from, p.m.Kind != subject.Propagate
+	if err := n.ports[p.way.slot].link.Receive(n.time(), p.m, n.applied); err != nil {
 		panic(err) // engines understand each other
 	}
 }
 
-// after looks for whom the engine has woken.
-func (n *node) after() {
+// pumpWoken pumps the ports whose links the engine has woken, and handles what changed the registry.
+func (n *node) pumpWoken() {
 	if n.stalled {
 		return
 	}

@@ -59,7 +59,7 @@ func (h *herd) recorded() error {
 }
 
 func recordingCampus(t *testing.T, seed uint64) *herd {
-	h := newHerd(seed, settings{topology: campus(t), limit: 1 << 16, delay: 10 * time.Millisecond, records: true})
+	h := newHerd(seed, settings{topology: campus(t), queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: true})
 	for i, n := range h.nodes {
 		n.clock = time.Duration(i-2) * 20 * time.Minute // which nobody minds
 		h.at(time.Duration(i)*130*time.Millisecond, nil, call(n.start))
@@ -203,9 +203,9 @@ func TestRecordsOfARestart(t *testing.T) {
 
 // Two nodes under one name each tell how they are every 5 s: they do not answer each other. Elsewhere the one is shown that told it last,
 // and each knows itself.
-func TestRecordsOfTwins(t *testing.T) {
+func TestRecordsOfDuplicates(t *testing.T) {
 	h := newHerd(4, settings{
-		topology: campus(t), twins: []line.NodeName{"Hands"}, limit: 1 << 16, delay: 10 * time.Millisecond, records: true,
+		topology: campus(t), duplicates: []line.NodeName{"Hands"}, queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: true,
 	})
 	for i, n := range h.nodes {
 		h.at(time.Duration(i)*500*time.Millisecond, nil, call(n.start))
@@ -243,12 +243,12 @@ func TestRecordBytes(t *testing.T) {
 	for _, topo := range []*topology.Topology{campus(t), fifty} {
 		var bytes [2]float64 // a second
 		for i, records := range []bool{false, true} {
-			h := newHerd(5, settings{topology: topo, limit: 1 << 16, delay: 10 * time.Millisecond, records: records})
+			h := newHerd(5, settings{topology: topo, queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: records})
 			h.start()
 			h.run(time.Minute)
-			before := h.counts.beatBytes
+			before := h.counts.heartbeatBytes
 			h.run(2 * time.Minute)
-			bytes[i] = float64(h.counts.beatBytes-before) / 60
+			bytes[i] = float64(h.counts.heartbeatBytes-before) / 60
 		}
 		n, links := float64(len(topo.Nodes())), float64(len(topo.Links()))
 		more := bytes[1] - bytes[0]

@@ -8,7 +8,7 @@ import (
 	"herd/node/line"
 )
 
-// way leads from one node to a neighbour.
+// way is one direction of a link.
 type way struct {
 	herd     *herd
 	from, to *node
@@ -24,7 +24,7 @@ type way struct {
 	last time.Duration // when what was sent last arrives
 }
 
-// parcel is a message that is under way.
+// parcel is a message in flight.
 type parcel struct {
 	way *way
 	m   flood.Message
@@ -34,10 +34,10 @@ type parcel struct {
 // send puts a message on the way. Who calls may use its memory again.
 func (w *way) send(m *flood.Message) {
 	p, n := w.parcel(m), w.from
-	if n.hand == &w.herd.hand {
-		p.leave(n.hand.now)
+	if n.worker == &w.herd.worker {
+		p.leave(n.worker.now)
 	} else {
-		n.planned = append(n.planned, event{at: n.hand.now, what: p})
+		n.planned = append(n.planned, event{at: n.worker.now, what: p})
 	}
 }
 
@@ -89,7 +89,7 @@ func (p *parcel) arriveAfter(sent time.Duration) {
 
 func (p *parcel) happen() {
 	if n := p.way.to; p.way.cut {
-		n.hand.counts.cut++
+		n.worker.counts.cut++
 	} else {
 		n.arrive(p)
 	}
@@ -104,10 +104,10 @@ func (c *counts) count(from *node, m *flood.Message) {
 			c.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
 		}
 	case subject.Repair:
-		c.repairs++
-		c.repairBytes += uint64(len(m.Payload))
+		c.syncs++
+		c.syncBytes += uint64(len(m.Payload))
 	default:
-		c.beats++
-		c.beatBytes += uint64(len(m.Payload))
+		c.heartbeats++
+		c.heartbeatBytes += uint64(len(m.Payload))
 	}
 }

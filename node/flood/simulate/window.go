@@ -11,28 +11,28 @@ import (
 )
 
 // window is a time shorter than any message takes, so that in it no node can learn of another: what happens there at one node is carried
-// out before what happens at the next, or at the same time by another hand, and finds in the processor's caches what the event before it
+// out before what happens at the next, or at the same time by another worker, and finds in the processor's caches what the event before it
 // has used. What each node sees, and when, is the same as if all were carried out in the order of time, and what it plans for later is
-// gathered in the order of nodes, however many hands there are. Three in four events are reports that are known already, and take no
+// gathered in the order of nodes, however many workers there are. Three in four events are reports that are known already, and take no
 // time but that for memory.
 type window struct {
-	end   time.Duration
-	nodes []*node // at which something happens
-	hands []hand
+	end     time.Duration
+	nodes   []*node // at which something happens
+	workers []worker
 }
 
-// hand is what it takes to carry out what happens at a node, in one goroutine.
-type hand struct {
-	now    time.Duration // since epoch
-	counts counts
-	said   flood.Message
+// worker carries out what happens at a node, in one goroutine.
+type worker struct {
+	now     time.Duration // since epoch
+	counts  counts
+	message flood.Message
 
 	end  time.Duration // of the window
 	turn uint64
 	own  agenda // what the node has planned for itself in the window
 }
 
-const enough = 64 // events to call all hands
+const minParallelEvents = 64 // fewer events are left to one worker
 
 // runApart carries out what happens at nodes from the time of the first event on, up to an end or to what concerns all nodes.
 func (h *herd) runApart(begin, end time.Duration) {
@@ -52,8 +52,8 @@ func (h *herd) runApart(begin, end time.Duration) {
 	}
 	w.end = max(end, begin+1)
 	h.lane.compact()
-	hands := w.hands
-	if events < enough {
+	hands := w.workers
+	if events < minParallelEvents {
 		hands = hands[:1]
 	}
 	w.run(hands, h.turn)
@@ -61,10 +61,10 @@ func (h *herd) runApart(begin, end time.Duration) {
 	h.gather()
 }
 
-// run has hands run the nodes, each the next that none has taken. All are done when it returns.
-func (w *window) run(hands []hand, turn uint64) {
+// run makes workers run the nodes, each the next one that is left, and returns when all are done.
+func (w *window) run(hands []worker, turn uint64) {
 	var taken atomic.Int64
-	work := func(d *hand) {
+	work := func(d *worker) {
 		d.end = w.end
 		for i := taken.Add(1); i <= int64(len(w.nodes)); i = taken.Add(1) {
 			d.turn = turn
@@ -80,9 +80,9 @@ func (w *window) run(hands []hand, turn uint64) {
 }
 
 // run carries out what happens at a node in the window.
-func (d *hand) run(n *node) {
-	before := n.hand
-	n.hand = d
+func (d *worker) run(n *node) {
+	before := n.worker
+	n.worker = d
 	for at := 0; at < len(n.events) || len(d.own) > 0; {
 		var e event
 		if len(d.own) > 0 && (at == len(n.events) || d.own[0].before(&n.events[at])) {
@@ -94,15 +94,15 @@ func (d *hand) run(n *node) {
 		d.now = e.at
 		e.what.happen()
 	}
-	n.hand = before
+	n.worker = before
 	clear(n.events)
 	n.events = n.events[:0]
 }
 
 // plan plans something that concerns the node alone.
 func (n *node) plan(t time.Duration, what happening) {
-	switch d := n.hand; {
-	case d == &n.herd.hand:
+	switch d := n.worker; {
+	case d == &n.herd.worker:
 		n.herd.at(t, n, what)
 	case t < d.end:
 		d.turn++
@@ -128,9 +128,9 @@ func (h *herd) gather() {
 		n.planned = n.planned[:0]
 	}
 	w.nodes = w.nodes[:0]
-	for i := range w.hands {
-		h.counts.add(&w.hands[i].counts)
-		w.hands[i].counts = counts{}
+	for i := range w.workers {
+		h.counts.add(&w.workers[i].counts)
+		w.workers[i].counts = counts{}
 	}
 	// What was sent later arrives later, but nodes took turns.
 	slices.SortFunc(h.lane.events[sent:], func(a, b event) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.turn, b.turn)) })
