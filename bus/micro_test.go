@@ -161,7 +161,7 @@ func TestNoMicro(t *testing.T) {
 func TestMicroAnswersOnceAndSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := bustest.MakeKeys(t, bustest.Plan(queried))
-		s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Micro: true, Log: silentLog{}})
+		s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Keys: k, Micro: true, Log: bustest.SilentLog{}})
 		if err != nil {
 			t.Fatal(err)
 		}
