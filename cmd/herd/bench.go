@@ -55,7 +55,7 @@ is on a herd of this process that ends afterwards: the configured one, on free p
 say otherwise.`,
 		Example: `  herd bench --self
   herd bench --self --pipeline 1 --duration 30s --html bench.html
-  herd bench --self --node Hands --rate 1000 --json bench.json     # how long a report takes to the farthest server
+  herd bench --self --node Hands --rate 1000 --json bench.json  # until the farthest has a report
   herd bench --addr 127.0.0.1:12125 --rate 50000 --whatsat 0.1
   herd bench --node Welsh --connections 1000 --clients 1000000 --tls --ca ca.pem`,
 		Args:              noArgs,

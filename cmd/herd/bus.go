@@ -20,16 +20,9 @@ func (p *program) bus() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bus",
 		Short: "Keys and permissions for a NATS server of your own",
-		Args: func(c *cobra.Command, got []string) error {
-			if len(got) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q; see '%s --help'", got[0], c.CommandPath())}
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(p.busKeys(), p.busConfig())
-	return c
+	return parent(c)
 }
 
 func (p *program) busKeys() *cobra.Command {
@@ -49,7 +42,7 @@ or, with --mode mtls, certificates: nodes/NODE/tls.crt and tls.key, of an author
 kept, so the command can be run again when a node joins; certificates are renewed in the last third of their year.
 Give each machine its own folder of nodes/ alone, in the same place, and name DIR with --keys or bus.keys.`,
 		Example: `  herd bus keys keys && nats-server -c keys/servers/nats/nats-server.conf
-  herd bus keys keys --observer                       # 'nats sub' and 'herd watch' work without credentials
+  herd bus keys keys --observer                # observers need no credentials
   herd bus keys keys --tls --hosts nats.example       # encrypted
   herd bus keys keys --mode mtls --hosts nats.example,10.0.0.7
   herd bus keys keys --servers nats-1,nats-2,nats-3   # a cluster`,

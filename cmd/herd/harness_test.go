@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -71,26 +73,39 @@ func (h *scriptHerd) start(ts *testscript.TestScript, _ []string) {
 
 func (h *scriptHerd) stopped(*testscript.TestScript, []string) { h.stop() }
 
-// free finds ports for the default topology by taking them for a moment.
+// free reserves ports for the default topology.
 func (h *scriptHerd) free(ts *testscript.TestScript, _ []string) {
 	config, err := configs.Load("", nil, nil)
 	ts.Check(err)
-	var taken []net.Listener
 	address := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		a, release, err := reserveAddress()
 		ts.Check(err)
-		taken = append(taken, l)
-		return l.Addr().String()
+		ts.Defer(release)
+		return a
 	}
 	for i := range config.Nodes {
 		config.Nodes[i].Listen, config.Nodes[i].HTTP = address(), address()
 	}
 	config.Bus.Listen = address()
-	for _, l := range taken {
-		ts.Check(l.Close())
-	}
 	h.config = config
 	h.publish(ts, "nats://"+config.Bus.Listen)
+}
+
+// reserveAddress returns an address of this machine whose TCP port is free, and stays so until release: the system gives nobody a port below
+// 32768 who asks for any, and whoever else reserves ports in this way, in any process, finds the UDP port of the same number taken.
+func reserveAddress() (address string, release func(), err error) {
+	for range 1000 {
+		address = fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		reservation, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			return address, func() { _ = reservation.Close() }, l.Close()
+		}
+		_ = reservation.Close()
+	}
+	return "", nil, errors.New("no port is free")
 }
 
 // publish tells the script where the herd is.
@@ -239,6 +254,11 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 	if config, err = configs.Load("", nil, nil); err != nil {
 		return nil, "", nil, err
 	}
+	waiting, enough := context.WithTimeout(context.Background(), patience)
+	defer enough()
+	if err := world().Wait(waiting); err != nil { // a herd answers the first questions though the processors are busy
+		return nil, "", nil, err
+	}
 	peers := process.Neighbours(config.Topology())
 	server, err := bus.StartServer(bus.ServerConfig{
 		Herd: config.Herd, Neighbours: peers, Listen: "127.0.0.1:0", Log: bustest.SilentLog{},
@@ -255,12 +275,12 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 	})
 	for i := range config.Nodes {
 		n := &config.Nodes[i]
-		clients, err := net.Listen("tcp", "127.0.0.1:0")
+		clients, err := listenReserved()
 		if err != nil {
 			stop()
 			return nil, "", nil, err
 		}
-		health, err := net.Listen("tcp", "127.0.0.1:0")
+		health, err := listenReserved()
 		if err != nil {
 			stop()
 			return nil, "", nil, err
@@ -276,4 +296,17 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 	}
 	config.Bus.Listen = strings.TrimPrefix(server.URL(), "nats://")
 	return config, server.URL(), stop, nil
+}
+
+// kept holds what listenReserved reserved, which the collector of garbage would close.
+var kept sync.Map
+
+// listenReserved listens on a reserved address, which stays reserved until the tests end: nobody else answers there when the listener is closed.
+func listenReserved() (net.Listener, error) {
+	address, release, err := reserveAddress()
+	if err != nil {
+		return nil, err
+	}
+	kept.Store(address, release)
+	return net.Listen("tcp", address)
 }

@@ -29,7 +29,7 @@ The exit code is 1 when any was: its reply is the line after a question mark.`,
 		Example: `  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127
   herd iamat opera.sydney.au -33.856784+151.215297 1520023934.918963997 --node Welsh
   herd iamat - --addr 127.0.0.1:12126 < reports.txt
-  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr herd.example:12125 --ca ca.pem --cert kiwi.pem --key kiwi.key`,
+  herd iamat kiwi +34.068930-118.445127 --addr herd.example:12125 --cert k.pem --key k.key`,
 		DisableFlagParsing: true, // see operands
 		Args:               cobra.ArbitraryArgs,
 	}

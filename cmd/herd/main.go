@@ -78,19 +78,13 @@ func (p *program) root() *cobra.Command {
 		Short: "An application server herd: last known places of devices, at every server",
 		Long: `A herd is a set of servers, each near some devices, that together know where every device was last seen.
 Devices report to any of them over TCP; the servers flood what is newer along the links of a topology.`,
-		Example: `  herd up                                                     # five servers and their bus, in one process
-  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127           # tell the first server where a device is
-  herd whatsat kiwi.cs.ucla.edu 10 5 --node Welsh             # ask another what is near it
-  herd watch                                                  # see reports travel`,
+		Example: `  herd up                                             # five servers and their bus, in one process
+  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127   # report to the first server where a device is
+  herd whatsat kiwi.cs.ucla.edu 10 5 --node Welsh     # ask another what is near it
+  herd watch                                          # see reports travel`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, got []string) error {
-			if len(got) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q; see 'herd --help'", got[0])}
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Version:       ownVersion(),
 	}
 	root.PersistentFlags().StringVar(&p.file, "config", "", "configuration `FILE` in YAML (default: $HERD_CONFIG, or what is built in)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -99,6 +93,9 @@ Devices report to any of them over TCP; the servers flood what is newer along th
 	root.AddCommand(
 		p.up(), p.node(), p.iamat(), p.whatsat(), p.watch(), p.topology(), p.bus(), p.places(), p.export(), p.imports(), p.bench(), p.health(), p.config(), p.version(),
 	)
+	root.SetVersionTemplate("herd {{.Version}}\n")
+	parent(root)
+	shapeHelp(root)
 	return root
 }
 
@@ -112,9 +109,9 @@ func args(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, got []string) error {
 		switch {
 		case len(got) < least:
-			return &usageError{fmt.Errorf("%s: too few arguments; usage: %s", c.CommandPath(), c.UseLine())}
+			return &usageError{fmt.Errorf("too few arguments; usage: %s", c.UseLine())}
 		case len(got) > most:
-			return &usageError{fmt.Errorf("%s: unexpected %q; see '%s --help'", c.CommandPath(), got[most], c.CommandPath())}
+			return &usageError{fmt.Errorf("unexpected %q; see '%s --help'", got[most], c.CommandPath())}
 		}
 		return nil
 	}

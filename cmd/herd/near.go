@@ -30,7 +30,7 @@ The exit code is 1 when the provider fails.`,
 		Example: `  herd places near 34.06893 -118.445127
   herd places near 34.06893 -118.445127 --radius 0.5 --bound 20 --json
   HERD_PLACES_KEY=... herd places near 34.06893 -118.445127 --places-provider google
-  herd places near 42.5063 1.5218 --places-provider overpass --places-endpoint http://overpass.example/api`,
+  herd places near 42.5063 1.5218 --places-provider overpass`,
 		DisableFlagParsing: true, // see operands
 		Args:               cobra.ArbitraryArgs,
 		ValidArgsFunction:  cobra.NoFileCompletions,

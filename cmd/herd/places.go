@@ -23,14 +23,12 @@ func (p *program) places() *cobra.Command {
 		Use:   "places",
 		Short: "Try the provider of nearby places, or make a file of your own",
 		Long:  `Commands about the places that a server answers WHATSAT with.`,
-		Example: `  herd places near 34.06893 -118.445127                       # what the provider that is configured says
-  herd places import andorra.osm.pbf -o andorra.tsv.zst       # an extract of OpenStreetMap
+		Example: `  herd places near 34.06893 -118.445127                  # ask the configured provider
+  herd places import andorra.osm.pbf -o andorra.tsv.zst  # an extract of OpenStreetMap
   herd places near 42.5063 1.5218 --places-provider file --places-file andorra.tsv.zst`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(p.near(), p.placesImport())
-	return c
+	return parent(c)
 }
 
 // placesImport returns the command that makes a file of places.
@@ -42,11 +40,12 @@ func (p *program) placesImport() *cobra.Command {
 		Short: "Make a file of places of OpenStreetMap, GeoJSON or a table",
 		Long: `Make a file for the provider 'file' (places.provider) of FILE, which its name, its content or --format says to be
 
-  osm      an extract of OpenStreetMap in PBF (.osm.pbf): nodes, ways and relations with a name and tags of a place;
-           a way or a relation is where the middle of its bounding box is
-  geojson  features, in a FeatureCollection or one after the other, with a property name; what is not a point is
-           where the middle of its bounding box is
-  csv      a table with a header and the columns name, lat and lon, separated by commas, semicolons or tabs
+  osm      an extract of OpenStreetMap in PBF (.osm.pbf): nodes, ways and relations with a name and
+           tags of a place; a way or a relation is at the middle of its bounding box
+  geojson  features, in a FeatureCollection or one after the other, with a property name; what is
+           not a point is at the middle of its bounding box
+  csv      a table with a header and the columns name, lat and lon, separated by commas, semicolons
+           or tabs
 
 GeoJSON and tables may also have id, types (as in "cafe, bar") and vicinity, or the tags of OpenStreetMap; other usual names are
 understood, such as latitude, lng, type and address. FILE may be -, standard input, but for osm.

@@ -39,7 +39,7 @@ Regular gives every server --degree links, at random; scale-free gives each that
 		Example: `  herd topology simulate
   herd topology simulate --shape ring --nodes 50 --delay 5ms
   herd topology simulate --shape regular --nodes 1000 --degree 4 --reports 10000
-  herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --seed 7 --json
+  herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --json
   herd topology simulate --loss 0.01 --cuts 2 --html simulation.html`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -81,7 +81,11 @@ func (p *program) address(c *cobra.Command, t *target) (string, error) {
 func named(config *configs.Config, name string) (configs.Node, error) {
 	n, ok := config.Node(line.NodeName(name))
 	if !ok {
-		return n, &usageError{fmt.Errorf("no node is named %q; 'herd topology check' lists them", name)}
+		var names []string
+		for _, n := range config.Nodes {
+			names = append(names, string(n.Name))
+		}
+		return n, &usageError{fmt.Errorf("no node is named %q; %s'herd topology check' lists them", name, likeName(names, name))}
 	}
 	return n, nil
 }

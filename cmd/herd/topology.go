@@ -18,11 +18,9 @@ func (p *program) topology() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "topology",
 		Short: "Check, draw and simulate who talks to whom",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(p.topologyCheck(), p.topologyDraw(), p.topologySimulate())
-	return c
+	return parent(c)
 }
 
 func (p *program) topologyCheck() *cobra.Command {

@@ -24,11 +24,14 @@ func (p *program) up() *cobra.Command {
 		Short: "Run all servers of the topology in this process",
 		Long: `Run all servers of the topology in this process, with a NATS server of their own unless --bus-url names another.
 They run until the process gets SIGINT or SIGTERM. On SIGHUP, unless standard input is a terminal, it reloads its
-configuration and opens its log files anew; clients stay connected.`,
+configuration and opens its log files anew; clients stay connected.
+
+The summary comes first, then the log. On a terminal the log has one line for each line of a client; with --log-level
+info it also has the replies and what servers send each other.`,
 		Example: `  herd up
   herd up --config configs/ring.yaml --log-level warn
   herd up --bus-url nats://nats.example:4222
-  herd up --only Goloman,Hands --keys keys --bus-listen :4222     # the others run elsewhere, with 'herd node'`,
+  herd up --only Goloman,Hands --keys keys --bus-listen :4222   # others: 'herd node'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := p.load(c)
@@ -92,9 +95,10 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 
 // open opens all that nodes need, so that nothing runs when something is missing.
 func (p *program) open(c *cobra.Command, config *configs.Config, nodes []configs.Node) (*process.Process, error) {
+	chosen := slices.ContainsFunc(config.Values(), func(v configs.Value) bool { return v.Key == "log.level" && v.Source.Kind != "default" })
 	return process.Open(c.Context(), process.Config{
 		Config: config, Nodes: nodes, Reload: func() (*configs.Config, error) { return p.load(c) },
-		Version: ownVersion(), Stderr: p.stderr, Procs: p.variable("GOMAXPROCS") != "",
+		Version: ownVersion(), Stderr: p.stderr, Brief: terminal.Is(p.stderr) && config.Log.Dir == "" && !chosen, Procs: p.variable("GOMAXPROCS") != "",
 	})
 }
 

@@ -35,11 +35,11 @@ With --json each line is an object. What is not UTF-8 is in base64 instead, as c
 subject_base64; a line that is no report is under line.`,
 		Example: `  herd watch
   herd watch --to Welsh --client kiwi.cs.ucla.edu
-  herd watch --path kiwi.cs.ucla.edu                              # how its reports spread, hop by hop
+  herd watch --path kiwi.cs.ucla.edu                         # how its reports spread
   herd watch --json | jq -r 'select(.lat > 60) | .client'
   herd watch --color always | less -R
   herd watch --raw --bus-url nats://nats.example:4222
-  herd watch --bus-url tls://nats.example:4222 --keys keys        # as the observer of 'herd bus keys'`,
+  herd watch --bus-url tls://nats.example:4222 --keys keys   # as the observer`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -154,7 +154,7 @@ func TestWatchNothing(t *testing.T) {
 		{[]string{"--bus-listen", ":0"}, exitFailed, `herd: bus.listen: ":0" is any free port, and nobody knows which; name the bus with --bus-url` + "\n"},
 		{[]string{"--from", "Nobody"}, exitUsage, `herd: no node is named "Nobody"; 'herd topology check' lists them` + "\n"},
 		{[]string{"--to", "Nobody"}, exitUsage, `herd: no node is named "Nobody"; 'herd topology check' lists them` + "\n"},
-		{[]string{"Goloman"}, exitUsage, `herd: herd watch: unexpected "Goloman"; see 'herd watch --help'` + "\n"},
+		{[]string{"Goloman"}, exitUsage, `herd: unexpected "Goloman"; see 'herd watch --help'` + "\n"},
 	}
 	for _, tt := range tests {
 		code, stdout, stderr := herd(t, "", append([]string{"watch"}, tt.args...)...)

@@ -29,6 +29,7 @@ type logConfig struct {
 	Format string    // console or json
 	Dir    string    // one file per node, rotated by size; "": Stderr
 	Stderr io.Writer // if there is no Dir
+	Brief  bool      // one entry for each line of a client: none for its reply and for what neighbours send
 }
 
 // logs makes the loggers of one process.
@@ -84,7 +85,31 @@ func (l *logs) For(name string) *zap.Logger {
 		form.ConsoleSeparator = "  "
 		encoder = zapcore.NewConsoleEncoder(form)
 	}
-	return zap.New(zapcore.NewCore(encoder, sink, l.level)).Named(name)
+	core := zapcore.NewCore(encoder, sink, l.level)
+	if l.config.Brief {
+		core = briefCore{core}
+	}
+	return zap.New(core).Named(name)
+}
+
+// briefCore leaves out entries at info about replies to clients and about what neighbours send.
+type briefCore struct{ zapcore.Core }
+
+func (c briefCore) With(fields []zapcore.Field) zapcore.Core { return briefCore{c.Core.With(fields)} }
+
+func (c briefCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return checked.AddCore(e, c)
+	}
+	return checked
+}
+
+func (c briefCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	fromNeighbour := slices.ContainsFunc(fields, func(f zapcore.Field) bool { return f.Key == "from" })
+	if e.Level == zapcore.InfoLevel && (e.Message == "replied" || fromNeighbour) {
+		return nil
+	}
+	return c.Core.Write(e, fields)
 }
 
 // SetLevel has all loggers write entries from this level on.

@@ -38,6 +38,25 @@ func TestLogForms(t *testing.T) {
 	}
 }
 
+// A brief log has one entry for each line of a client, and all that is not about lines.
+func TestBriefLog(t *testing.T) {
+	var out bytes.Buffer
+	logs, err := openLogs(logConfig{Level: "info", Format: "console", Stderr: &out, Brief: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := logs.For("Goloman")
+	log.Info("received", zap.String("peer", "1.2.3.4:5"))
+	log.Info("replied", zap.String("peer", "1.2.3.4:5"))
+	log.Info("received", zap.String("from", "Hands"))
+	log.Warn("refused", zap.String("from", "Hands"))
+	log.Info("ready")
+	log.Debug("not this")
+	if got := strings.Count(out.String(), "\n"); got != 3 || strings.Contains(out.String(), "replied") {
+		t.Errorf("%d entries: %s", got, out.String())
+	}
+}
+
 // With a directory each node has a file of its own, which can be moved away.
 func TestLogFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "logs")

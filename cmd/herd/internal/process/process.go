@@ -79,7 +79,7 @@ func (p *Process) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.logs, err = openLogs(logConfig{Level: config.Log.Level, Format: config.Log.Format, Dir: config.Log.Dir, Stderr: p.stderr})
+	p.logs, err = openLogs(logConfig{Level: config.Log.Level, Format: config.Log.Format, Dir: config.Log.Dir, Stderr: p.stderr, Brief: p.Brief})
 	if err != nil {
 		return err
 	}
