@@ -244,7 +244,7 @@ func describeHerd(config *configs.Config) []byte {
 	for _, n := range config.Nodes {
 		fmt.Fprintf(&text, "  - {name: %s, listen: %q, http: %q}\n", n.Name, n.Listen, n.HTTP)
 	}
-	fmt.Fprintf(&text, "bus: {listen: %q}\nlog: {level: warn}\n", config.Bus.Listen)
+	fmt.Fprintf(&text, "bus: {listen: %q}\nlog: {level: warn}\nplaces: {timeout: 20s}\n", config.Bus.Listen)
 	return []byte(text.String())
 }
 
