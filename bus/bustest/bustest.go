@@ -4,7 +4,9 @@ package bustest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -90,10 +92,18 @@ func (d subscribed) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error) {
 	return c, nil
 }
 
-// Dial dials, and closes the connection when the test ends.
+// Dial dials, and closes the connection when the test ends. It dials again after a time-out, as [bus.Run] does: a busy machine may need more
+// than the second that a dial has.
 func Dial(t testing.TB, d bus.Dialer, h bus.Handler) bus.Conn {
 	t.Helper()
-	c, err := d.Dial(t.Context(), h)
+	ctx := Deadline(t)
+	c, err := d.Dial(ctx, h)
+	for ctx.Err() == nil {
+		if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
+			break
+		}
+		c, err = d.Dial(ctx, h)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
