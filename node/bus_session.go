@@ -194,7 +194,7 @@ func (b *busSession) published(l *link, m *flood.Message, payload []byte) {
 	case subject.Propagate:
 		l.reportsSent.Add(uint64(len(m.Reports)))
 		l.messagesSent.Add(1)
-		n.hop(n.name, l.Peer, m.Reports)
+		n.observe(n.name, l.Peer, m.Reports)
 		if n.log.Core().Enabled(zap.InfoLevel) {
 			for _, r := range m.Reports {
 				text := string(line.AppendPropagate(nil, n.name, r))

@@ -94,7 +94,7 @@ func BenchmarkClosed(b *testing.B) {
 		all += time.Since(began)
 		began = time.Now()
 		for range messages {
-			n.hop("Hands", "Goloman", reports)
+			n.observe("Hands", "Goloman", reports)
 		}
 		hook += time.Since(began)
 	}

@@ -185,7 +185,7 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 		message.Reports = append(message.Reports, p.Report)
 	}
-	n.hop(l.Peer, n.name, message.Reports)
+	n.observe(l.Peer, n.name, message.Reports)
 	logged := n.log.Core().Enabled(zap.InfoLevel)
 	now, stale, first := time.Now(), 0, line.Report{}
 	applied := func(r line.Report, news bool) {

@@ -76,7 +76,7 @@ type Node struct {
 
 	dialer bus.Dialer
 	links  linkSet
-	watch  atomic.Pointer[status.Watch] // is told what happens; nil: nobody
+	watch  atomic.Pointer[status.Watch] // is called with what happens; nil: none
 
 	clientLag, neighbourLag *status.Histogram // from a client's time to the receipt of its report here, by who sent it to this node
 }

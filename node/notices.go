@@ -26,7 +26,7 @@ func (n *Node) notice(e flood.Notice) {
 		}
 		n.log.Log(level, "link down", peer, zap.String("why", e.Detail))
 	case flood.NeverReceived:
-		n.log.Warn("neighbour not heard: is it running, and does its topology have this link?", peer)
+		n.log.Warn("nothing received from neighbour: is it running, and does its topology have this link?", peer)
 	case flood.CaughtUp:
 		n.log.Info("link up", peer)
 	case flood.MessagesMissing:
@@ -51,9 +51,9 @@ func (n *Node) notice(e flood.Notice) {
 	case flood.DuplicateNeighbourName:
 		n.log.Error("two nodes have the name of this neighbour", peer)
 	case flood.DuplicateName:
-		n.log.Error("another node has the name of this one", zap.String("heard by", string(e.Peer)))
+		n.log.Error("another node has the name of this one", zap.String("reported by", string(e.Peer)))
 	case flood.OtherTopology:
-		differences := "not told"
+		differences := "not known"
 		if e.Detail != "" {
 			differences = line.Printable(e.Detail)
 		}

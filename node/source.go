@@ -65,7 +65,7 @@ func (n *Node) missing(now time.Time) (missing []string) {
 	return missing
 }
 
-// Counts returns what the node has counted that its health does not tell.
+// Counts returns what the node has counted and its health does not have.
 func (n *Node) Counts() status.Counts {
 	_, accepted := n.admit.Connections()
 	c, m := status.Counts{
@@ -115,14 +115,14 @@ func (n *Node) Subscribe(limit int) (changed *flood.Queue, stop func()) {
 	return n.engine.Subscribe(limit)
 }
 
-// Watch has somebody told what happens, until stop is called. There is one at a time.
+// Watch calls w with what happens at the node, until stop is called. There is one Watch at a time.
 func (n *Node) Watch(w status.Watch) (stop func()) {
 	n.watch.Store(&w)
 	return func() { n.watch.Store(nil) }
 }
 
-// hop tells who watches of reports on a link of the node.
-func (n *Node) hop(from, to line.NodeName, reports []line.Report) {
+// observe calls the Watch, if there is one, with reports sent or received on a link of the node.
+func (n *Node) observe(from, to line.NodeName, reports []line.Report) {
 	if w := n.watch.Load(); w != nil {
 		w.Transfer(from, to, reports)
 	}

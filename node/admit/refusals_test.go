@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 // There is at most one log entry per peer and second, and the next one says how many refusals had none.
 func TestRefusalsInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var entries []string
 		c := New(Limits{}, func(peer string, why Reason, times int, detail Detail) {
 			entry := fmt.Sprintf("%s: %s, %d", peer, why, times)
@@ -20,6 +22,8 @@ func TestRefusalsInTheLog(t *testing.T) {
 				name, value := detail()
 				entry += fmt.Sprintf(", %s %v", name, value)
 			}
+			mu.Lock() // both this goroutine and that of Run log
+			defer mu.Unlock()
 			entries = append(entries, entry)
 		})
 		ctx, stop := context.WithCancel(t.Context())
