@@ -2,12 +2,15 @@ package session
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -325,6 +328,39 @@ func TestLimitsChange(t *testing.T) {
 			if got := second.Line(); got != want {
 				t.Errorf("line of a client that sends too many: %q, want %q", got, want)
 			}
+		}
+	})
+}
+
+// stoppingConn stops its server while a session sets the deadline of a read, which so replaces that of the stop.
+type stoppingConn struct {
+	net.Conn
+	stop    func()
+	drained chan struct{} // closed when the deadline of the stop is set
+	once    sync.Once
+}
+
+func (c *stoppingConn) SetReadDeadline(t time.Time) error {
+	if t.Equal(time.Unix(1, 0)) {
+		defer close(c.drained)
+	} else {
+		c.once.Do(func() {
+			c.stop()
+			<-c.drained
+		})
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// A server that stops waits for no client, also when a session sets a deadline of its own at this moment.
+func TestStopWhileDeadlineIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ours := net.Pipe()
+		ctx, stop := context.WithCancel(t.Context())
+		began := time.Now()
+		err := newServer(t, nil).ServeConn(ctx, &stoppingConn{Conn: ours, stop: stop, drained: make(chan struct{})})
+		if took := time.Since(began); took > 0 || !errors.Is(err, ErrIncomplete) {
+			t.Errorf("%v after %s", err, took)
 		}
 	})
 }

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"io"
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -52,4 +54,34 @@ func TestAcknowledgementsWaitForSync(t *testing.T) {
 			t.Errorf("%q: %q, want %q", tt.replies, events, want)
 		}
 	}
+}
+
+// While an acknowledgement waits for the disk, no later reply is written.
+func TestRepliesKeepTheirOrderDuringSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, ours := net.Pipe()
+		synced := make(chan struct{})
+		r := newReplies(ours, func() time.Duration { return 0 }, func() error {
+			<-synced
+			return nil
+		})
+		reply := func(text string) {
+			if err := r.add([]byte(text)); err != nil {
+				t.Error(err)
+			}
+			if err := r.flush(); err != nil {
+				t.Error(err)
+			}
+		}
+		const first, second = "AT Goloman +1.0 k +1-1 1\n\n", "? junk\n"
+		go reply(first)
+		synctest.Wait()
+		go reply(second)
+		synctest.Wait()
+		close(synced)
+		got := make([]byte, len(first+second))
+		if _, err := io.ReadFull(client, got); err != nil || string(got) != first+second {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
 }
