@@ -15,7 +15,7 @@ import (
 	"herd/node/line"
 )
 
-// newTestDisk returns the disk of an engine, on a file system that can crash, and what has the engine apply the n-th report of a client.
+// newTestWriter returns the store writer of an engine, on a file system that can crash, and what has the engine apply the n-th report of a client.
 func newTestWriter(t *testing.T) (w *storeWriter, fs *vfs.MemFS, apply func(client, n int)) {
 	t.Helper()
 	fs = vfs.NewCrashableMem()
@@ -37,7 +37,7 @@ func newTestWriter(t *testing.T) (w *storeWriter, fs *vfs.MemFS, apply func(clie
 	return newStoreWriter(s, false, zap.NewNop(), e, changes), fs, apply
 }
 
-// same fails the test unless a crash now leaves what the registry holds.
+// checkStore fails the test unless a crash now leaves what the registry holds.
 func (w *storeWriter) checkStore(t *testing.T, fs *vfs.MemFS) {
 	t.Helper()
 	held := make(map[line.ClientID]string)
@@ -50,7 +50,7 @@ func (w *storeWriter) checkStore(t *testing.T, fs *vfs.MemFS) {
 	}
 }
 
-// The log of rounds stays short: compactions go along with rounds, and what is known is on disk all the time.
+// The store stays short: compactions go along with batches, and what is known is on disk all the time.
 func TestCompaction(t *testing.T) {
 	w, fs, apply := newTestWriter(t)
 	const clients, perRound = 40_000, 20_000
@@ -91,7 +91,7 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-// A journal that is full is emptied, and the next round writes all that is known instead, whatever else is under way.
+// A journal that is full drops everything, and the next batch writes all that is known instead, whatever else is running.
 func TestJournalFull(t *testing.T) {
 	const clients = 40_000 // of more bytes than a round writes of the registry at a time
 	for _, when := range []string{"at rest", "appended", "appended twice", "during a compaction"} {
@@ -159,7 +159,7 @@ func TestIdleStore(t *testing.T) {
 	})
 }
 
-// What the store was given, but not yet on disk, is waited for, and written without more to do.
+// What was appended to the store, but not synced, is waited for, and written without more to do.
 func TestWaitForSyncOfAppended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, fs, apply := newTestWriter(t)

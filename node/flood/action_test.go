@@ -62,7 +62,7 @@ func newWorld(x *exploration) *world {
 			Name: name, Incarnation: subject.Incarnation{byte(i + 1), 1}, Topology: x.topo, QueueLimit: 10,
 			OnNotice: func(n Notice) {
 				if n.Kind == DuplicateName || n.Kind == DuplicateNeighbourName {
-					w.fail("%s takes somebody for a twin: %+v", name, n)
+					w.fail("%s takes somebody for a duplicate: %+v", name, n)
 				}
 			},
 		})
@@ -178,7 +178,7 @@ func (w *world) expandNode(s *state, node int, follow func(id int32)) {
 }
 
 // try returns the number of the state that follows from an action, and finds those that follow if a link is cut just before. To cut a way
-// earlier than before something is sent over it makes no difference, for each second something is. What is lost under way might as well
+// earlier than before something is sent over it makes no difference, for each second something is. What is lost in flight might as well
 // have been sent after the cut.
 func (w *world) try(s *state, a action) int32 {
 	w.doing = a
@@ -283,7 +283,7 @@ func (s *state) report(i int) {
 	})
 }
 
-// crash has a node begin anew. What was under way to it still comes.
+// crash has a node begin anew. What was in flight to it still comes.
 func (s *state) crash(node int, disk []line.Report) {
 	s.spent = s.spent.more(crashesSpent)
 	config := s.world.configs[node]

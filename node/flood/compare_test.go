@@ -46,9 +46,9 @@ func TestAcknowledgedWhenApplied(t *testing.T) {
 	}
 }
 
-// Two reports that look the same in a walk, for their marks are equal, do not in the next.
+// Two reports that look the same in a sync, for their marks are equal, do not in the next.
 func TestEqualShortDigests(t *testing.T) {
-	const salt = 13 // of a first walk
+	const salt = 13 // of a first sync
 	seen := make(map[shortDigest]line.Report)
 	var older, newer line.Report
 	for second := 1; older.IsZero(); second++ {
@@ -67,11 +67,11 @@ func TestEqualShortDigests(t *testing.T) {
 		t.Errorf("%q is held", held)
 	}
 	if !slices.ContainsFunc(p.notices, func(n Notice) bool { return n.Kind == Synced && n.Peer == "B" && n.Reports == 0 }) {
-		t.Errorf("no walk saw them as equal: %+v", p.notices)
+		t.Errorf("no sync saw them as equal: %+v", p.notices)
 	}
 }
 
-// What there was no room for in an answer is asked for by the same walk.
+// What there was no room for in an answer is asked for by the same sync.
 func TestLongReports(t *testing.T) {
 	const clients = maxList / 2
 	p := newNetwork(star(t, "A", "B"))
@@ -84,13 +84,13 @@ func TestLongReports(t *testing.T) {
 	if held := p.equal(t); len(held) != clients+1 {
 		t.Errorf("%d reports", len(held))
 	}
-	var walks []int
+	var syncs []int
 	for _, n := range p.notices {
 		if n.Kind == Synced && n.Peer == "B" {
-			walks = append(walks, n.New)
+			syncs = append(syncs, n.New)
 		}
 	}
-	if !slices.Equal(walks, []int{clients}) {
-		t.Errorf("walks brought %d reports", walks)
+	if !slices.Equal(syncs, []int{clients}) {
+		t.Errorf("syncs brought %d reports", syncs)
 	}
 }

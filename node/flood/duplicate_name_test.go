@@ -8,7 +8,7 @@ import (
 	"herd/node/line"
 )
 
-// A node that starts anew, and is not heard for a cut of one way, is not taken for a twin though its neighbour knows only its last
+// A node that starts anew, and is not heard for a cut of one way, is not taken for a duplicate though its neighbour knows only its last
 // start: else the link would not be repaired for 30 s.
 func TestRestartIsNoDuplicate(t *testing.T) {
 	n := newNetwork(star(t, "A", "B"))
@@ -17,7 +17,7 @@ func TestRestartIsNoDuplicate(t *testing.T) {
 	n.lose = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
 	n.pass(t, 10*time.Second)
 	if got := n.count(DuplicateName) + n.count(DuplicateNeighbourName); got != 0 {
-		t.Errorf("%d twins", got)
+		t.Errorf("%d duplicates", got)
 	}
 	n.engines["A"].Apply(at(t, "k", 1), Local)
 	n.heal()

@@ -19,15 +19,15 @@ var deep = flag.Bool("deep", false, "TestExhaustive looks at more states, for mi
 
 // All states are looked at that a small herd can get into: reports of one client that conflict are heard at any moment, each at another
 // node; messages are late, as long as their way keeps its order, or lost; a link is cut, one way or both, at any moment, for 0 to 4
-// seconds; a node crashes, with and without a disk, while messages to it and of it are under way. A second passes, with its heartbeats,
-// only when nothing is under way.
+// seconds; a node crashes, with and without a disk, while messages to it and of it are in flight. A second passes, with its heartbeats,
+// only when nothing is in flight.
 //
 // Safety: in each state a node holds only what was admitted, and nothing but a crash takes it back. Liveness: from each state, if nothing
 // is lost any more and a cut link comes back, the herd comes to where all registries are equal, and stays there: the states that follow
 // one another then are a path through the graph that was explored, and every circle it can end in must have equal registries only.
 //
-// It would catch: anything that a few faults in the least convenient order can make the engine forget for ever, a walk that never ends or
-// is never begun, a herd that never comes to rest, and a node that takes its own last start for a twin.
+// It would catch: anything that a few faults in the least convenient order can make the engine forget for ever, a sync that never ends or
+// is never begun, a herd that never comes to rest, and a node that takes its own last start for a duplicate.
 //
 // What is told first is less than what go test ./... has time for; with -deep there is more.
 func TestExhaustive(t *testing.T) {

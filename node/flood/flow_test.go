@@ -36,7 +36,7 @@ func TestFlow(t *testing.T) {
 	hear(maxInFlight + 3*acknowledgeEvery)
 	sent, reports := next()
 	if reports != maxInFlight {
-		t.Fatalf("%d reports under way, want %d", reports, maxInFlight)
+		t.Fatalf("%d reports in flight, want %d", reports, maxInFlight)
 	}
 	told, taken := 0, 0
 	for _, m := range sent {
@@ -69,7 +69,7 @@ func TestFlow(t *testing.T) {
 }
 
 // While heartbeats wait behind reports, these are the sign that the neighbour lives: the link stays up, the neighbour is told what was taken, and so
-// what is under way stays bounded. They bring back no link that is down, and what an earlier start of the neighbour has sent is no sign.
+// what is in flight stays bounded. They bring back no link that is down, and what an earlier start of the neighbour has sent is no sign.
 func TestReportsAreSignsOfLife(t *testing.T) {
 	p := newNetwork(star(t, "A", "B"))
 	p.pass(t, 3*time.Second)

@@ -8,7 +8,7 @@ import (
 	"herd/bus/subject"
 )
 
-// A neighbour that says of each heartbeat something else, as twins do or who means ill, does not fill the log.
+// A neighbour that says of each heartbeat something else, as duplicates do or who means ill, does not fill the log.
 func TestNoticesBounded(t *testing.T) {
 	var notices []Notice
 	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), OnNotice: func(n Notice) { notices = append(notices, n) }})

@@ -104,7 +104,7 @@ func TestQueueAfterBurst(t *testing.T) {
 
 // The queue against a plain list, for random pushes and pops.
 func TestQueueModel(t *testing.T) {
-	replaced, emptied, compacted := 0, 0, 0
+	replaced, dropped, compacted := 0, 0, 0
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		limit := 1 + rng.IntN(40)
@@ -122,7 +122,7 @@ func TestQueueModel(t *testing.T) {
 				case i >= 0:
 				case len(model) == limit:
 					model = []line.Report{r}
-					emptied++
+					dropped++
 				default:
 					model = append(model, r)
 				}
@@ -148,12 +148,12 @@ func TestQueueModel(t *testing.T) {
 			t.Fatalf("seed %d: %d waiting, want %d", seed, q.Len(), len(model))
 		}
 	}
-	if replaced < 100 || emptied < 100 || compacted < 100 {
-		t.Errorf("replaced %d, emptied %d, compacted %d: hardly tried", replaced, emptied, compacted)
+	if replaced < 100 || dropped < 100 || compacted < 100 {
+		t.Errorf("replaced %d, dropped %d, compacted %d: hardly tried", replaced, dropped, compacted)
 	}
 }
 
-// A queue that is emptied again and again, while its link says no more than heartbeats, leaves a gap for each time that the
+// A queue that is dropped again and again, while its link says no more than heartbeats, leaves a gap for each time that the
 // neighbour could have repaired in between. Were it one gap, what was lost after the repair would be missed only by chance.
 func TestGaps(t *testing.T) {
 	q := NewQueue(1)

@@ -53,7 +53,7 @@ func freeze(e *Engine) *frozenEngine {
 
 // thaw makes e, an engine of the same node, what was frozen.
 func (f *frozenEngine) thaw(e *Engine) {
-	e.incarnation, e.sync, e.lastRequest, e.repliesPaidUntil, e.syncs = f.incarnation, f.sync.clone(), f.lastRequest, f.repliesPaidUntil, 0 // so that walks have one salt
+	e.incarnation, e.sync, e.lastRequest, e.repliesPaidUntil, e.syncs = f.incarnation, f.sync.clone(), f.lastRequest, f.repliesPaidUntil, 0 // so that syncs have one salt
 	e.registry.removeAll()
 	for _, r := range f.held {
 		e.registry.Merge(r)
@@ -61,7 +61,7 @@ func (f *frozenEngine) thaw(e *Engine) {
 	for i, l := range e.Links() {
 		q, saved := l.Queue, &f.links[i]
 		*l = saved.link
-		l.syncFirst, l.flow = false, flow{} // or they would make many states of one; they matter only while much waits or is under way
+		l.syncFirst, l.flow = false, flow{} // or they would make many states of one; they matter only while much waits or is in flight
 		l.progress, l.requests = slices.Clone(saved.link.progress), slices.Clone(saved.link.requests)
 		if e.sync != nil && e.sync.link.Peer == l.Peer {
 			e.sync.link = l
@@ -82,7 +82,7 @@ func (g *Registry) removeAll() {
 	s.reports, s.next, s.index, s.leaves, s.levels, s.sum = nil, nil, index{}, nil, 0, 0
 }
 
-// state is a small herd at a moment: engines, and what is under way on each way.
+// state is a small herd at a moment: engines, and what is in flight on each way.
 type state struct {
 	world    *world
 	now      time.Time
@@ -106,7 +106,7 @@ func (w *world) way(node, i int) int {
 // distance from now, numbers of messages by that from the last one made, numbers of questions and incarnations likewise. The few bytes of
 // answers never have to wait, so what is paid for them does not count. When digests were last compared, or a heartbeat came, does not count either: it
 // would after half a minute, which nothing that may happen here takes, or the check fails. Nor does an earlier start of a neighbour, once
-// another was heard after it and nothing of it is under way.
+// another was heard after it and nothing of it is in flight.
 func (s *state) key() [16]byte {
 	w := s.world
 	b := w.buffer[:0]
@@ -134,7 +134,7 @@ func (s *state) key() [16]byte {
 			b = append(b, s.engines[w.ways[way][0]].incarnation[1]-i[1])
 		}
 	}
-	// number encodes the number of a message over a way. One of an earlier start matters only while such are under way.
+	// number encodes the number of a message over a way. One of an earlier start matters only while such are in flight.
 	number := func(way int, i subject.Incarnation, n uint64) {
 		begun(way, i)
 		switch {
@@ -180,7 +180,7 @@ func (s *state) key() [16]byte {
 			}
 			if l.link.live.alive {
 				if s.now.Sub(l.link.sync.lastCompared) >= idleSyncInterval {
-					w.fail("a walk that nothing but time asked for")
+					w.fail("a sync that nothing but time asked for")
 				}
 				if s.now.Sub(l.link.live.lastHeartbeat) >= lateHeartbeat {
 					w.fail("a link that only reports keep up")
@@ -196,16 +196,16 @@ func (s *state) key() [16]byte {
 		if len(f.links) > 1 && f.links[0].link.sync.scheduled && f.links[1].link.sync.scheduled {
 			small(f.links[0].link.sync.scheduledAt.Compare(f.links[1].link.sync.scheduledAt))
 		}
-		if walk := f.sync; walk != nil {
-			small(slices.IndexFunc(f.links, func(l frozenLink) bool { return l.link.Peer == walk.link.Peer }), walk.budget)
-			age(walk.started, 10*time.Second)
-			age(walk.lastReply, replyTimeout)
-			for _, a := range walk.pending {
+		if sync := f.sync; sync != nil {
+			small(slices.IndexFunc(f.links, func(l frozenLink) bool { return l.link.Peer == sync.link.Peer }), sync.budget)
+			age(sync.started, 10*time.Second)
+			age(sync.lastReply, replyTimeout)
+			for _, a := range sync.pending {
 				b = a.append(b)
 			}
-			for _, id := range slices.Sorted(maps.Keys(walk.inFlight)) {
+			for _, id := range slices.Sorted(maps.Keys(sync.inFlight)) {
 				small(int(int64(f.lastRequest - id)))
-				for _, a := range walk.inFlight[id] {
+				for _, a := range sync.inFlight[id] {
 					b = a.append(b)
 				}
 			}
@@ -251,7 +251,7 @@ func (s *state) key() [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// underWay reports whether something that a start of a node said is under way.
+// inFlight reports whether something that a start of a node said is in flight.
 func (s *state) hasInFlight(way int, i subject.Incarnation) bool {
 	return slices.ContainsFunc(s.inFlight[way], func(m Message) bool { return m.sender() == i })
 }

@@ -15,7 +15,7 @@ import (
 	"herd/node/line"
 )
 
-// net is the engines of a topology, and what is under way between them. Nothing takes time but what pass says.
+// net is the engines of a topology, and what is in flight between them. Nothing takes time but what pass says.
 type network struct {
 	now       time.Time
 	topo      *topology.Topology

@@ -37,7 +37,7 @@ func skipRacing(t *testing.T) {
 	}
 }
 
-// walks counts the walks of a herd by their reason, those that were given up too.
+// syncs counts the syncs of a herd by their reason, those that were abandoned too.
 type countSyncs map[string]int
 
 func (w countSyncs) notice(_ *node, what flood.Notice) {
@@ -58,7 +58,7 @@ func (n *node) move(t testing.TB, i int) line.Report {
 	return r
 }
 
-// In a busy herd that loses nothing digests that are compared never differ, and no walk runs after the first, though roots compared at
+// In a busy herd that loses nothing digests that are compared never differ, and no sync runs after the first, though roots compared at
 // any heartbeat would differ in most. With delays of 1 and 20 ms, and a sender that is slow enough for reports to wait.
 func TestBusyHerd(t *testing.T) {
 	skipRacing(t)
@@ -85,11 +85,11 @@ func TestBusyHerd(t *testing.T) {
 				t.Error("not equal after all was said")
 			}
 			reports, repair := h.counts.reportBytes-before.reportBytes, h.counts.syncBytes-before.syncBytes
-			t.Logf("%v, %v: %d bytes of reports, %d of repair, %d messages, walks %v", delays, pace, reports, repair, h.counts.messages-before.messages, w)
+			t.Logf("%v, %v: %d bytes of reports, %d of repair, %d messages, syncs %v", delays, pace, reports, repair, h.counts.messages-before.messages, w)
 			for why, n := range w {
-				// Where some report is always under way there is no moment to compare digests.
+				// Where some report is always in flight there is no moment to compare digests.
 				if why != "not compared for long" || pace == 0 && slices.Equal(delays, []time.Duration{time.Millisecond}) {
-					t.Errorf("%d walks: %s", n, why)
+					t.Errorf("%d syncs: %s", n, why)
 				}
 			}
 			if repair*100 > reports {

@@ -37,8 +37,8 @@ var (
 //
 // When they have been for some seconds, each node knows how each other is, though clocks differ and are set between two starts.
 //
-// That the registries end equal is asked for 15 s after the last fault, though delays are up to 0.3 s a way, and walks that were
-// under way may first have to be given up.
+// That the registries end equal is asked for 15 s after the last fault, though delays are up to 0.3 s a way, and syncs that were
+// in flight may first have to be abandoned.
 //
 // A seed that failed is run alone by: go test ./node/flood/simulate -run Chaos -seed N -v
 func TestChaos(t *testing.T) {
@@ -96,7 +96,7 @@ type chaos struct {
 	admitted  map[line.ClientID][]line.Report
 	bound     []map[line.ClientID][]binding // by node
 	crashes   int
-	suspected error // who has no twin
+	suspected error // who has no duplicate
 }
 
 // binding is a report that a node was given at a time.
@@ -204,7 +204,7 @@ func (c *chaos) run() error {
 	if c.suspected != nil || c.rng.IntN(8) > 0 {
 		return c.suspected
 	}
-	// A herd at rest knows itself, and stays at rest: no walk runs.
+	// A herd at rest knows itself, and stays at rest: no sync runs.
 	c.herd.run(c.now + recordsTime + time.Duration(len(c.nodes))*hopTime) // what was wanted before
 	if err := c.recorded(); err != nil {
 		return err
@@ -212,8 +212,8 @@ func (c *chaos) run() error {
 	before := c.syncsRun()
 	c.herd.run(c.now + time.Minute)
 	c.n["herds at rest"]++
-	if walks := c.syncsRun() - before; walks > 0 {
-		return fmt.Errorf("%d walks in an idle minute", walks)
+	if syncs := c.syncsRun() - before; syncs > 0 {
+		return fmt.Errorf("%d syncs in an idle minute", syncs)
 	}
 	return nil
 }

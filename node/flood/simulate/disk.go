@@ -16,7 +16,7 @@ type disk struct {
 	commit     time.Duration // how long one takes
 	written    []line.Report // for the next commit
 	committing []line.Report // commit
-	commits    uint64        // begun, or given up
+	commits    uint64        // begun, or abandoned
 	held       map[line.ClientID]line.Report
 }
 
@@ -54,7 +54,7 @@ func (d *disk) keep(reports []line.Report) {
 	}
 }
 
-// crash leaves any part of what was under way.
+// crash leaves any part of what was in flight.
 func (d *disk) crash() {
 	d.keep(d.committing[:d.herd.rng.IntN(len(d.committing)+1)])
 	d.committing, d.written = nil, nil

@@ -177,7 +177,7 @@ func (c *chaos) notice(n *node, what flood.Notice) {
 	case flood.LinkDown:
 		c.n["notice: link down, "+what.Detail]++
 	case flood.DuplicateName, flood.DuplicateNeighbourName:
-		c.suspected = fmt.Errorf("%s: at %s: a node is taken for a twin over the link to %s", c.now, n.name, what.Peer)
+		c.suspected = fmt.Errorf("%s: at %s: a node is taken for a duplicate over the link to %s", c.now, n.name, what.Peer)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // In a herd that is too busy for digests ever to be compared, what is lost is repaired all the same, and soon: gaps, links that return and
-// nodes that begin anew each ask for a walk, and one that is given up is begun again.
+// nodes that begin anew each ask for a sync, and one that is abandoned starts again.
 func TestLossInBusyHerd(t *testing.T) {
 	skipRacing(t)
 	const goloman, wilkes, holiday, welsh = 0, 4, 2, 3
@@ -30,7 +30,7 @@ func TestLossInBusyHerd(t *testing.T) {
 				w.loss = 0
 			}
 		}, 2 * time.Second},
-		{"answers are lost for longer than a walk waits", func(h *herd, speak func(d time.Duration)) {
+		{"answers are lost for longer than a sync waits", func(h *herd, speak func(d time.Duration)) {
 			w := h.way(holiday, welsh)
 			w.loss = 1
 			speak(30 * time.Millisecond)

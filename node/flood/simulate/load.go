@@ -74,7 +74,7 @@ type load struct {
 	*herd
 	Config
 	every    time.Duration // a report
-	paths    []*path       // of each report that is under way
+	paths    []*path       // of each report that is in flight
 	spare    []*path
 	accounts []account       // by server
 	took     []time.Duration // until the last server knew them

@@ -211,14 +211,14 @@ func TestRecordsOfDuplicates(t *testing.T) {
 		h.at(time.Duration(i)*500*time.Millisecond, nil, call(n.start))
 	}
 	h.run(20 * time.Second)
-	twins := []*node{h.nodes[1], h.nodes[5]}
+	duplicates := []*node{h.nodes[1], h.nodes[5]}
 	seen := make(map[int64]subject.Incarnation)
 	for end := h.now + time.Minute; h.now < end; h.run(h.now + 10*time.Millisecond) {
-		r := h.nodes[3].known(twins[0])
+		r := h.nodes[3].known(duplicates[0])
 		seen[r.Time] = r.Incarnation
-		for _, n := range twins {
+		for _, n := range duplicates {
 			if own := n.known(n); own.Incarnation != n.engine.Incarnation() {
-				t.Fatalf("a twin takes itself for another: %+v", own)
+				t.Fatalf("a duplicate takes itself for another: %+v", own)
 			}
 		}
 	}
@@ -226,9 +226,9 @@ func TestRecordsOfDuplicates(t *testing.T) {
 	for _, i := range seen {
 		made[i]++
 	}
-	for _, n := range twins {
+	for _, n := range duplicates {
 		if got := made[n.engine.Incarnation()]; got < 10 || got > 13 {
-			t.Errorf("%d records of a twin in a minute", got)
+			t.Errorf("%d records of a duplicate in a minute", got)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // What is older than the retention is forgotten everywhere, and neither repair nor a disk brings it back: not with clocks that differ, a
-// node that was cut off, and one that was down and knows it all from its disk. A herd without faults needs no walks for it.
+// node that was cut off, and one that was down and knows it all from its disk. A herd without faults needs no syncs for it.
 func TestRetention(t *testing.T) {
 	skipRacing(t)
 	const retention = time.Minute // so that the cut-off moves every second
@@ -80,12 +80,12 @@ func TestRetention(t *testing.T) {
 			if faults && late == 0 {
 				t.Errorf("%s: nothing that was nearly too old came by repair", name)
 			}
-			t.Logf("%s: walks %v, %d taken late", name, w, late)
+			t.Logf("%s: syncs %v, %d taken late", name, w, late)
 			if spread > step {
 				delete(w, "not compared for long") // cut-offs are hardly ever the same there
 			}
 			if !faults && len(w) > 0 || w["not compared for long"] > 0 {
-				t.Errorf("%s: walks %v", name, w)
+				t.Errorf("%s: syncs %v", name, w)
 			}
 			h.run(h.now + retention + 3*step + 2*spread)
 			for _, n := range h.nodes {

@@ -9,7 +9,7 @@ import (
 )
 
 // Two nodes with one name stop nobody: what is reported at any of the others reaches everybody at once, what is reported at one of the
-// twins everybody else, and the other twin by repair. Both twins and all their neighbours notice, tell it every minute, and walk no more
+// duplicates everybody else, and the other duplicate by repair. Both duplicates and all their neighbours notice, tell it every minute, and sync no more
 // than every 30 s. A minute after one of them has gone everything is as ever.
 func TestTwins(t *testing.T) {
 	skipRacing(t)
@@ -36,19 +36,19 @@ func TestTwins(t *testing.T) {
 		}
 	}
 	h.in(alone, h.nodes[second].start)
-	speak := func(until time.Duration, twins bool) {
+	speak := func(until time.Duration, duplicates bool) {
 		for h.now < until {
 			h.run(h.now + 20*time.Millisecond)
-			if n := h.nodes[h.rng.IntN(len(h.nodes))]; n.engine != nil && (twins || n.name != "Hands") {
+			if n := h.nodes[h.rng.IntN(len(h.nodes))]; n.engine != nil && (duplicates || n.name != "Hands") {
 				n.move(t, h.rng.IntN(100))
 			}
 		}
 	}
 	speak(alone+minutes*time.Minute, true)
-	// What a twin was told reaches the other by repair only, so they are equal only for moments.
+	// What a duplicate was told reaches the other by repair only, so they are equal only for moments.
 	h.run(h.now + 100*time.Second)
 	if !h.equal() {
-		t.Error("the twins did not stop, and not all are equal")
+		t.Error("the duplicates did not stop, and not all are equal")
 	}
 	speak(h.now+time.Minute, false)
 	if took, equal := h.settle(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond {
@@ -74,7 +74,7 @@ func TestTwins(t *testing.T) {
 	}
 	walked := 0
 	for where, at := range times {
-		if twin := where.what == flood.DuplicateName || where.what == flood.DuplicateNeighbourName; twin && (where.node == 2 || where.node == 3) {
+		if duplicate := where.what == flood.DuplicateName || where.what == flood.DuplicateNeighbourName; duplicate && (where.node == 2 || where.node == 3) {
 			t.Errorf("%+v at %v: a false alarm", where, at)
 		}
 		if near := where.peer == "Hands" || where.node == first || where.node == second; where.what != flood.Synced || !near {
@@ -83,13 +83,13 @@ func TestTwins(t *testing.T) {
 		for i := 1; i < len(at); i++ {
 			if at[i-1] > alone+10*time.Second {
 				if walked++; at[i]-at[i-1] < 29*time.Second {
-					t.Errorf("walks at %d over the link to %s, %s and %s", where.node, where.peer, at[i-1], at[i])
+					t.Errorf("syncs at %d over the link to %s, %s and %s", where.node, where.peer, at[i-1], at[i])
 				}
 			}
 		}
 	}
 	if walked == 0 {
-		t.Error("no walks")
+		t.Error("no syncs")
 	}
 	h.nodes[second].crash()
 	h.nodes = h.nodes[:second]
