@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"herd/configs"
+)
+
+// Whoever connects as soon as a port for clients is open has its report flooded, not synced, and finds the bus there.
+func TestEarlyClient(t *testing.T) {
+	config, err := configs.Load("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := func() string {
+		a, release, err := reserveAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(release)
+		return a
+	}
+	for i := range config.Nodes {
+		config.Nodes[i].Listen, config.Nodes[i].HTTP = address(), address()
+	}
+	config.Bus.Listen = address()
+	file := filepath.Join(t.TempDir(), "herd.yaml")
+	if err := os.WriteFile(file, describeHerd(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, nil, "up", "--config", file)
+	go func() { _, _ = io.Copy(io.Discard, r.stdout) }()
+	go func() { _, _ = io.Copy(io.Discard, r.stderr) }()
+	deadline := time.Now().Add(patience)
+	await := func(what string, so func() bool) {
+		t.Helper()
+		for tick := time.Tick(time.Millisecond); !so(); <-tick {
+			if time.Now().After(deadline) {
+				t.Fatalf("not in %s: %s", patience, what)
+			}
+		}
+	}
+	var client net.Conn
+	await("a client connects", func() bool {
+		client, err = net.Dial("tcp", config.Nodes[0].Listen)
+		return err == nil
+	})
+	defer client.Close()
+	fmt.Fprintln(client, "IAMAT kiwi +34.068930-118.445127 1520023934")
+	observer, err := net.Dial("tcp", config.Bus.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = observer.Close()
+	for _, n := range config.Nodes {
+		await(string(n.Name)+" has the report", func() bool { return strings.HasPrefix(whatsat(n, "kiwi"), "AT ") })
+		for _, l := range health(n).Links {
+			if l.SyncReports != 0 {
+				t.Errorf("%s: %d reports by sync with %s", n.Name, l.SyncReports, l.Peer)
+			}
+		}
+	}
+	r.stop()
+	if code := <-r.code; code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
