@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,17 +41,17 @@ func TestAcknowledgementsWaitForSync(t *testing.T) {
 			events = append(events, "sync")
 			return nil
 		})
-		all := ""
+		var all strings.Builder
 		for _, text := range tt.replies {
 			if err := r.add([]byte(text)); err != nil {
 				t.Fatal(err)
 			}
-			all += text
+			all.WriteString(text)
 		}
 		if err := r.flush(); err != nil {
 			t.Fatal(err)
 		}
-		if want = append(want, "write "+all); !slices.Equal(events, want) {
+		if want = append(want, "write "+all.String()); !slices.Equal(events, want) {
 			t.Errorf("%q: %q, want %q", tt.replies, events, want)
 		}
 	}

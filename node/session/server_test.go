@@ -177,11 +177,12 @@ func (s *testServer) about(messages ...string) []string {
 	var some []string
 	for _, message := range messages {
 		for _, e := range s.logs.FilterMessage(message).All() {
-			text := e.Message
+			var text strings.Builder
+			text.WriteString(e.Message)
 			for _, f := range e.Context {
-				text += " | " + f.String
+				text.WriteString(" | " + f.String)
 			}
-			some = append(some, text)
+			some = append(some, text.String())
 		}
 	}
 	return some
