@@ -138,10 +138,14 @@ func Plan(adjust ...func(*keys.Plan)) keys.Plan {
 	return p
 }
 
-// What tests change in a plan.
-func Mutual(p *keys.Plan)    { p.Mode = keys.MTLS }
+// Mutual has a plan's nodes show certificates.
+func Mutual(p *keys.Plan) { p.Mode = keys.MTLS }
+
+// Encrypted adds TLS to a plan.
 func Encrypted(p *keys.Plan) { p.TLS = true }
-func Private(p *keys.Plan)   { p.Observer = "" }
+
+// Private keeps observers out of a plan's herd.
+func Private(p *keys.Plan) { p.Observer = "" }
 
 // MakeKeys makes the keys of a plan in a directory of the test.
 func MakeKeys(t testing.TB, p keys.Plan) keys.Keyring {

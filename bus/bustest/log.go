@@ -3,7 +3,7 @@ package bustest
 // SilentLog is the log of an embedded server that nobody reads.
 type SilentLog struct{}
 
-// The methods of [bus.ServerLog] write nothing.
+// Noticef and the other methods of bus.ServerLog write nothing.
 func (SilentLog) Noticef(string, ...any) {}
 func (SilentLog) Warnf(string, ...any)   {}
 func (SilentLog) Fatalf(string, ...any)  {}

@@ -28,13 +28,13 @@ type frozenLink struct {
 	gap     bool
 }
 
-func (w *syncRun) clone() *syncRun {
-	if w == nil {
+func (run *syncRun) clone() *syncRun {
+	if run == nil {
 		return nil
 	}
-	c := *w
-	c.pending = slices.Clone(w.pending)
-	c.inFlight = maps.Clone(w.inFlight)
+	c := *run
+	c.pending = slices.Clone(run.pending)
+	c.inFlight = maps.Clone(run.inFlight)
 	return &c
 }
 

@@ -74,7 +74,7 @@ type Scan struct {
 	Bare bool  // objects have no tags
 }
 
-// ErrStop, returned by do, ends a scan without an error.
+// ErrStop ends a scan without an error when do returns it.
 var ErrStop = errors.New("stop")
 
 // Each calls do with the objects in their order in the file. An object is valid until do returns. An error of do ends the scan and is
