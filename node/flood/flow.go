@@ -10,7 +10,7 @@ import "slices"
 // takes them: it may receive them and only not be heard.
 type flow struct {
 	sent         uint64         // reports sent
-	acknowledged uint64         // of these, reports that were received or that nobody waits for; at most sent
+	acknowledged uint64         // of these, received by the neighbour, or sent while it was down; at most sent
 	marks        []inFlightMark // the messages that acknowledge more, in the order of their numbers
 	unreported   int            // reports received since the last heartbeat to the neighbour
 }

@@ -76,7 +76,7 @@ type liveness struct {
 	incarnation   subject.Incarnation // of the neighbour's last heartbeat
 	lastHeartbeat time.Time           // when the last heartbeat was received
 	lastSign      time.Time           // the last heartbeat, message of reports while alive, or start of the connection
-	alive         bool                // a heartbeat was received, and signs of life without a gap of silenceTimeout since
+	alive         bool                // a heartbeat was received, and no silence since was longer than silenceTimeout
 	received      bool                // a heartbeat was received on this connection to the bus
 	neverReceived bool                // none was for so long that a notice said so
 	heartbeatSent time.Time           // when the last heartbeat was sent

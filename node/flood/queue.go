@@ -22,7 +22,7 @@ type Queue struct {
 	counts     QueueCounts
 	closed     bool   // reports are dropped at once, for there is no connection
 	lastNumber uint64 // of the last message, or of the gap after it
-	gapOpen    bool   // lastNumber belongs to a gap that no heartbeat has mentioned: further drops need no other number
+	gapOpen    bool   // lastNumber was skipped for dropped reports and is not announced yet; later drops share it
 	traced     []traced
 }
 

@@ -18,8 +18,8 @@ type silence struct {
 	lineStart time.Time // when the incomplete line began to arrive; zero: there is none
 	idleEnd   time.Time // when the client will have been idle for too long; zero: never
 	noPark    bool      // the session never parks
-	parkNext  bool      // the session parks when the wait under way times out
-	parked    bool      // the wait under way is that of park
+	parkNext  bool      // this read, if it times out, is followed by park
+	parked    bool      // this read happens in park
 }
 
 // park waits for the client to send something, in a goroutine of its own: the stack of one that has served has grown, and the runtime does not

@@ -199,7 +199,7 @@ func (s *session) allow(lines int) error {
 	return errLimit
 }
 
-// drain has nothing more be read, and allows a bounded time for what has been read to be answered.
+// drain stops reading, and gives the session drainTime to answer what it has read.
 func (s *session) drain() {
 	defer s.lifetime.draining.Done()
 	if errors.Is(context.Cause(s.lifetime.ctx), errExpired) {
