@@ -123,3 +123,31 @@ func TestPool(t *testing.T) {
 		t.Errorf("%d streams in the end", s.pool.streams)
 	}
 }
+
+// Serve returns when every handler has, also one that goes on after its connection was closed.
+func TestServeWaitsForHandlers(t *testing.T) {
+	s := New(Config{Source: &fixedSource{health: &Health{}}})
+	started, release := make(chan struct{}), make(chan struct{})
+	s.mux.HandleFunc("GET /slow", func(http.ResponseWriter, *http.Request) {
+		close(started)
+		<-release
+	})
+	address, stop := serve(t, s)
+	c := dial(t, address)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-started
+		_ = stop()
+	}()
+	if code := c.get(t, "/slow"); code != 0 {
+		t.Errorf("a handler that does not return answers %d", code)
+	}
+	select {
+	case <-ended:
+		t.Error("Serve does not wait for a handler")
+	case <-time.After(50 * time.Millisecond): // for one that does not wait
+	}
+	close(release)
+	<-ended
+}

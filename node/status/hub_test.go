@@ -148,6 +148,39 @@ func TestSampling(t *testing.T) {
 	})
 }
 
+// Changes that there was no room for are counted once.
+func TestDroppedChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newEngineSource(t)
+		server := New(Config{Source: s})
+		v := newViewer("")
+		server.hub.join(v)
+		defer server.hub.leave(v)
+		for i := range maxChanged + 1 {
+			s.apply(t, fmt.Sprint(i), epoch)
+		}
+		leftOut := func() int {
+			t.Helper()
+			var clients struct {
+				LeftOut int `json:"left_out"`
+			}
+			events := v.next(t)
+			if len(events) != 1 || events[0].name != "clients" {
+				t.Fatalf("%d events", len(events))
+			}
+			decode(t, events[0], &clients)
+			return clients.LeftOut
+		}
+		if n := leftOut(); n != maxChanged {
+			t.Errorf("%d are left out of %d changes", n, maxChanged+1)
+		}
+		s.apply(t, "kiwi", epoch)
+		if n := leftOut(); n != 0 {
+			t.Errorf("then %d are left out of one change", n)
+		}
+	})
+}
+
 // A viewer who takes nothing delays nobody, and is told what it missed and how everything is then.
 func TestSlowViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
