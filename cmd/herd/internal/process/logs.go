@@ -29,7 +29,7 @@ type logConfig struct {
 	Format string    // console or json
 	Dir    string    // one file per node, rotated by size; "": Stderr
 	Stderr io.Writer // if there is no Dir
-	Brief  bool      // one entry for each line of a client: none for its reply and for what neighbours send
+	Brief  bool      // one entry for each line of a client, see briefCore
 }
 
 // logs makes the loggers of one process.
@@ -92,8 +92,12 @@ func (l *logs) For(name string) *zap.Logger {
 	return zap.New(core).Named(name)
 }
 
-// briefCore leaves out entries at info about replies to clients and about what neighbours send.
+// briefCore leaves out entries at info that repeat what another entry or the summary says: a client's connection and its reply, and what
+// nodes send to and receive from each other. A link that is up or down stays.
 type briefCore struct{ zapcore.Core }
+
+// notBrief are the messages that briefCore leaves out, beside those with a field "from" or "to".
+var notBrief = []string{"listening", "link returned", "connected", "replied", "disconnected"}
 
 func (c briefCore) With(fields []zapcore.Field) zapcore.Core { return briefCore{c.Core.With(fields)} }
 
@@ -105,8 +109,8 @@ func (c briefCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcor
 }
 
 func (c briefCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	fromNeighbour := slices.ContainsFunc(fields, func(f zapcore.Field) bool { return f.Key == "from" })
-	if e.Level == zapcore.InfoLevel && (e.Message == "replied" || fromNeighbour) {
+	betweenNodes := slices.ContainsFunc(fields, func(f zapcore.Field) bool { return f.Key == "from" || f.Key == "to" })
+	if e.Level == zapcore.InfoLevel && (betweenNodes || slices.Contains(notBrief, e.Message)) {
 		return nil
 	}
 	return c.Core.Write(e, fields)

@@ -49,6 +49,8 @@ func TestBriefLog(t *testing.T) {
 	log.Info("received", zap.String("peer", "1.2.3.4:5"))
 	log.Info("replied", zap.String("peer", "1.2.3.4:5"))
 	log.Info("received", zap.String("from", "Hands"))
+	log.Info("published", zap.String("to", "Hands"))
+	log.Info("disconnected", zap.String("peer", "1.2.3.4:5"))
 	log.Warn("refused", zap.String("from", "Hands"))
 	log.Info("ready")
 	log.Debug("not this")
