@@ -43,14 +43,8 @@ subject_base64; a line that is no report is under line.`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			forms := 0
-			for _, set := range []bool{raw, json, w.Path != ""} {
-				if set {
-					forms++
-				}
-			}
 			switch {
-			case forms > 1:
+			case raw && json, raw && w.Path != "", json && w.Path != "":
 				return &usageError{errors.New("--raw, --json and --path exclude each other; give one of them")}
 			case w.Path != "" && from+to+w.Client != "":
 				return &usageError{errors.New("--path follows a client over all links; leave out --from, --to and --client")}
@@ -61,23 +55,7 @@ subject_base64; a line that is no report is under line.`,
 			case json:
 				w.Form = watch.JSON
 			}
-			config, err := p.load(c)
-			if err != nil {
-				return err
-			}
-			for _, name := range []string{from, to} {
-				if _, err := named(config, name); name != "" && err != nil {
-					return err
-				}
-			}
-			if w.Observer, err = process.NewObserver(config); err != nil {
-				return err
-			}
-			w.Observer.From, w.Observer.To = from, to
-			w.Bus = redacted(config, w.Observer.URL)
-			w.Topology = config.Topology()
-			w.Ink = terminal.NewInk(p.colourful(colour), p.nodeNames(c))
-			return watch.Run(c.Context(), w)
+			return p.runWatch(c, w, from, to, colour)
 		},
 	}
 	p.nodeFlag(c, &from, "from", "only what the node `NAME` sends")
@@ -92,4 +70,25 @@ subject_base64; a line that is no report is under line.`,
 		panic(err) // only if there is no such flag
 	}
 	return c
+}
+
+// runWatch shows what w says of the links from and to the nodes of these names; "" is every node.
+func (p *program) runWatch(c *cobra.Command, w watch.Config, from, to, colour string) error {
+	config, err := p.load(c)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{from, to} {
+		if _, err := named(config, name); name != "" && err != nil {
+			return err
+		}
+	}
+	if w.Observer, err = process.NewObserver(config); err != nil {
+		return err
+	}
+	w.Observer.From, w.Observer.To = from, to
+	w.Bus = redacted(config, w.Observer.URL)
+	w.Topology = config.Topology()
+	w.Ink = terminal.NewInk(p.colourful(colour), p.nodeNames(c))
+	return watch.Run(c.Context(), w)
 }

@@ -120,19 +120,23 @@ func (p *Process) open(ctx context.Context) error {
 		}
 		s.options.Observer = observer
 		s.dialer = p.dialer(s.Name, identity)
-		s.node = node.New(node.Config{
-			HerdName: config.Herd, Name: s.Name, Topology: config.Topology(),
-			Listener: s.clients, HTTP: s.http, Status: s.options, TLS: secure, Bus: s.dialer, Limits: limits(config),
-			Places: finder, Providers: counters,
-			Store: s.store, Always: config.Store.Mode == "always",
-			Retention: config.Limits.Retention, CatchUp: config.Limits.CatchUp,
-			Tracer: p.traces.of(s.Name), Log: p.logs.For(string(s.Name)), Version: p.Version,
-		})
-		if config.Bus.Micro {
-			s.dialer.Serve(&bus.Service{Version: p.Version, Where: s.node.Where})
-		}
+		p.makeNode(s, node.Config{TLS: secure, Places: finder, Providers: counters})
 	}
 	return nil
+}
+
+// makeNode makes the node of a server that is open, and adds to c what is its own.
+func (p *Process) makeNode(s *server, c node.Config) {
+	config := p.Config.Config
+	c.HerdName, c.Name, c.Topology, c.Version = config.Herd, s.Name, config.Topology(), p.Version
+	c.Listener, c.HTTP, c.Status, c.Bus, c.Limits = s.clients, s.http, s.options, s.dialer, limits(config)
+	c.Store, c.Always = s.store, config.Store.Mode == "always"
+	c.Retention, c.CatchUp = config.Limits.Retention, config.Limits.CatchUp
+	c.Tracer, c.Log = p.traces.of(s.Name), p.logs.For(string(s.Name))
+	s.node = node.New(c)
+	if config.Bus.Micro {
+		s.dialer.Serve(&bus.Service{Version: p.Version, Where: s.node.Where})
+	}
 }
 
 // open takes the node's addresses and opens its store.
