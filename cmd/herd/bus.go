@@ -59,7 +59,7 @@ Give each machine its own folder of nodes/ alone, in the same place, and name DI
 			if asJSON {
 				return p.printJSON(made)
 			}
-			return p.print(told(made))
+			return p.print(summarize(made))
 		},
 	}
 	planFlags(c, plan)
@@ -149,17 +149,17 @@ func completeDir(_ *cobra.Command, got []string, _ string) ([]string, cobra.Shel
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
-// told says what was made.
-func told(made keys.Made) []byte {
+// summarize lists the keys and files that were made, one kind a line.
+func summarize(made keys.Made) []byte {
 	var text bytes.Buffer
-	say := func(what string, names []string, sep string) {
+	add := func(what string, names []string, sep string) {
 		if len(names) > 0 {
 			fmt.Fprintf(&text, "%-8s%s\n", what, strings.Join(names, sep))
 		}
 	}
-	say("made", made.New, ", ")
-	say("kept", made.Kept, ", ")
-	say("unused", made.Unused, ", ")
+	add("made", made.New, ", ")
+	add("kept", made.Kept, ", ")
+	add("unused", made.Unused, ", ")
 	for _, f := range made.Files {
 		fmt.Fprintf(&text, "%-8s%s\n", "wrote", filepath.Clean(f))
 	}
