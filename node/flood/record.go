@@ -44,7 +44,7 @@ type Record struct {
 	Links       []LinkState   // as many as fit into 4 KiB
 
 	Created  time.Time // by the clock of this node: a record is sent with its age, so clocks need not agree
-	Received time.Time // likewise; when it was made, of a node's own record
+	Received time.Time // by the same clock; of a node's own record, when it was made
 	text     string
 }
 

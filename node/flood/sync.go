@@ -325,7 +325,7 @@ func (g *Registry) compareChildren(b branch, theirs *[fanout]digest, salt uint8)
 		child, digest := b.child(i), theirs[i]
 		own, clients := g.digest(child)
 		switch {
-		case digest == childDigestOf(own, salt) || digest == 0: // the same, or the neighbour holds nothing
+		case digest == childDigestOf(own, salt) || digest == 0: // both hold the same there, or the neighbour holds nothing
 		case clients == 0:
 			next = append(next, request{kind: requestFetchAll, branch: child})
 		default:

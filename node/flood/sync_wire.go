@@ -76,7 +76,7 @@ const (
 	replyChildren replyKind = iota // 16 digests, the lower 6 bytes of each after it was rotated left by salt
 	replyList                      // a count, at most maxList, and as many short digests, 4 bytes each
 	replyReports                   // a count, and as many reports, each of which is a length and its text
-	replyPartial                   // the same, but there was no room for all of them
+	replyPartial                   // reports in a message that had no room for all of them
 	replyKinds
 )
 

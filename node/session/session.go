@@ -41,7 +41,7 @@ type session struct {
 // client is who is at the other end, and the connection to it.
 type client struct {
 	conn    net.Conn // Close ends it at once
-	tls     *tlsConn // the same, if it is TLS; else nil
+	tls     *tlsConn // conn itself over TLS; nil: plain TCP
 	address string   // as limits know it
 	peer    string   // with port, for the log
 }

@@ -14,7 +14,7 @@ type Counts struct {
 	Commands     []Command             // each outcome of each command
 	Reasons      []string              // all for which something can be refused, see [Health]
 	ClientLag    *Histogram            // the node's clock less the client's time, of reports of its own clients
-	NeighbourLag *Histogram            // the same, of reports from neighbours
+	NeighbourLag *Histogram            // the node's clock less the client's time, of reports from neighbours
 	LinkLag      map[string]*Histogram // the node's clock less the time of receipt at the origin, by neighbour
 }
 

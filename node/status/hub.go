@@ -63,7 +63,7 @@ type hub struct {
 
 	gate      sync.Mutex // held while a viewer joins or leaves
 	stop      func()     // and wait; guarded by gate
-	transfers *transfers // likewise
+	transfers *transfers // of the broadcaster that runs; guarded by gate
 
 	mu      sync.Mutex
 	viewers map[*viewer]struct{}

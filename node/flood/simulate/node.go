@@ -32,7 +32,7 @@ type node struct {
 	stalled   bool
 	inbox     []*parcel // while stalled
 	sender    *node     // of the message that is being received
-	changed   bool      // it is no message of reports, or a report changed the registry
+	changed   bool      // the message is not one of reports, or a report of it changed the registry
 	applied   func(r line.Report, news bool)
 }
 
