@@ -291,6 +291,31 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// lateAlarm wakes late, as a scheduler does on a machine that is busy.
+type lateAlarm struct{ timer }
+
+func (lateAlarm) wait(_ context.Context, d time.Duration) { time.Sleep(d + 5*time.Millisecond) }
+
+// A request that was due before the interruption is sent when its connection wakes after it, and is not counted as never sent.
+func TestInterruptedBetweenDueAndSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{reply: herdly}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second+2*time.Millisecond) // due at 2 s, awake at 2.005 s
+		defer cancel()
+		r, err := Run(ctx, s.load(func(c *Config) {
+			c.Rate, c.Requests, c.Connections, c.Clients, c.Pipeline, c.Warmup = 100, 0, 1, 1, 1, 0
+			c.alarm = func() (alarm, error) { return lateAlarm{}, nil }
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.running.Wait()
+		if got := countsOf(r); got != (counts{filled: 1, reports: 201}) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // A server that keeps only half of the rate still gets all that it can take until the time-out; the rest is counted.
 func TestUnsent(t *testing.T) {
 	s := &server{reply: func(n int, line string) string {

@@ -40,7 +40,12 @@ func (c *connection) pace() error {
 	}
 	for due := first; due < end; due += every {
 		now, err := c.await(alarm, due)
-		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.stopped.Load() != nil || isClosed(c.gone) {
+		if stopped := c.stopped.Load(); stopped != nil {
+			if end = min(end, stopped.Sub(c.epoch)); due >= end {
+				break // what was due before the run was stopped has been sent
+			}
+		}
+		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.full() || isClosed(c.gone) {
 			c.giveUp(due, every, end)
 			if err == nil {
 				err = c.flush()
@@ -53,8 +58,8 @@ func (c *connection) pace() error {
 	return c.flush()
 }
 
-// await waits until a request is due and there is room for it, and returns the time. What has been put leaves before. If the run or
-// the receiver ends, there may be no room.
+// await waits until a request is due and there is room for it, and returns the time. What has been put leaves before. If the run is
+// stopped, it returns at once; then, or when the receiver ended, there may be no room.
 func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, err error) {
 	if now = c.since(); due > now {
 		if err := c.flush(); err != nil {
@@ -67,7 +72,7 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 			}
 		}
 	}
-	for c.next-c.got.Load() == uint64(len(c.slots)) {
+	for c.full() {
 		if err := c.flush(); err != nil {
 			return now, err
 		}
@@ -84,11 +89,11 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 	return now, nil
 }
 
-// giveUp counts the requests that were due, from this one on, and count.
+// full reports whether as many requests are in flight as may be.
+func (c *connection) full() bool { return c.next-c.got.Load() == uint64(len(c.slots)) }
+
+// giveUp counts the requests due from due until end that are measured.
 func (c *connection) giveUp(due, every, end time.Duration) {
-	if stopped := c.stopped.Load(); stopped != nil {
-		end = min(end, stopped.Sub(c.epoch)) // what was due later is not missing
-	}
 	n := 0
 	for ; due < end; due += every {
 		if due >= c.Warmup {
