@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// An observer of herd.> receives everything but repair.
+// An observer of herd.> receives everything but syncs.
 func TestObserver(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
@@ -44,7 +44,7 @@ func TestObserver(t *testing.T) {
 	}
 	go func() { ended <- o.Run(ctx) }()
 	<-ready
-	bustest.Publish(t, goloman, subject.Repair, "Hands", "secret")
+	bustest.Publish(t, goloman, subject.Sync, "Hands", "secret")
 	bustest.Publish(t, goloman, subject.Propagate, "Hands", "open")
 	if m := <-all; m.Subject != "herd.propagate.Goloman.Hands" || string(m.Data) != "open" {
 		t.Errorf("an observer saw %q on %s", m.Data, m.Subject)

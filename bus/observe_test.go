@@ -13,7 +13,7 @@ import (
 	"herd/bus/subject"
 )
 
-// Within the process an observer may connect on whatever address the server listens, receives no repair, and stays connected when
+// Within the process an observer may connect on whatever address the server listens, receives no sync, and stays connected when
 // permissions change.
 func TestObserverInProcess(t *testing.T) {
 	for _, listen := range []string{"", ":0", "127.0.0.1:0"} {
@@ -36,9 +36,9 @@ func TestObserverInProcess(t *testing.T) {
 			t.Errorf("listening on %q, observing ended with %v", listen, err)
 		}
 		curious := s.Observer()
-		curious.Kind, curious.Ready, curious.Fault = subject.Repair, func() {}, func(error) {}
+		curious.Kind, curious.Ready, curious.Fault = subject.Sync, func() {}, func(error) {}
 		if err := curious.Run(t.Context()); !errors.Is(err, bus.ErrRefused) {
-			t.Errorf("listening on %q, repair is observed: %v", listen, err)
+			t.Errorf("listening on %q, a sync is observed: %v", listen, err)
 		}
 	}
 }

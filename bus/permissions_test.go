@@ -62,7 +62,7 @@ func startFrom(t testing.TB, path string, adjust ...func(*server.Options)) *serv
 }
 
 // kinds are all kinds of messages.
-var kinds = []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
+var kinds = []subject.Kind{subject.Propagate, subject.Heartbeat, subject.Sync}
 
 // user is one of those who try all subjects.
 type user struct {
@@ -131,7 +131,7 @@ func matrix(t *testing.T, url string, scope subject.Scope, options func(who stri
 	maySubscribe := func(who, s string) bool {
 		_, kind, from, to, _ := subject.Parse(s)
 		if who == "observer" {
-			return kind != subject.Repair || scope == subject.ScopeAll
+			return kind != subject.Sync || scope == subject.ScopeAll
 		}
 		return to == who && slices.Contains(bustest.Campus[from], to)
 	}

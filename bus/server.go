@@ -39,7 +39,7 @@ type ServerConfig struct {
 }
 
 // Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and subscribe on its own
-// links alone. On a loopback address, a connection without a key is an observer, which may receive everything but repair and
+// links alone. On a loopback address, a connection without a key is an observer, which may receive everything but syncs and
 // publish nothing; on any other address it is refused. Whoever queries micro services uses the key of the keyring or, on a loopback
 // address, user and password query.
 type Server struct {

@@ -25,7 +25,7 @@ func TestForgedStamps(t *testing.T) {
 	}
 	defer nc.Close()
 	forged := []string{
-		"herd.propagate.Wilkes.Hands", "herd.repair.Hands.Goloman", "herd.>", "*", ">", "..", "1", "+", "|", "\x00\xff", strings.Repeat("x", 3000),
+		"herd.propagate.Wilkes.Hands", "herd.sync.Hands.Goloman", "herd.>", "*", ">", "..", "1", "+", "|", "\x00\xff", strings.Repeat("x", 3000),
 		bustest.SampleText + ".1", bustest.SampleText[:22] + ".0",
 	}
 	for _, stamp := range append(forged, bustest.SampleText) {

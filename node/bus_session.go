@@ -201,7 +201,7 @@ func (b *busSession) published(l *link, m *flood.Message, payload []byte) {
 				n.log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", line.Printable(text)))
 			}
 		}
-	case subject.Digest:
+	case subject.Heartbeat:
 		if n.log.Core().Enabled(zap.DebugLevel) {
 			n.log.Debug("published", zap.String("to", string(l.Peer)), zap.String("line", string(payload)))
 		}

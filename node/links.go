@@ -145,12 +145,12 @@ func (n *Node) Receive(m bus.Message) {
 	switch m.Kind {
 	case subject.Propagate:
 		n.reports(l, m)
-	case subject.Digest:
+	case subject.Heartbeat:
 		if n.log.Core().Enabled(zap.DebugLevel) {
 			n.log.Debug("received", zap.String("from", m.From), zap.String("line", line.Printable(m.Payload)))
 		}
 		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
-	case subject.Repair:
+	case subject.Sync:
 		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
 	default:
 		n.admit.Refuse(admit.UnknownKind, m.From, func() (string, any) { return "kind", line.Printable(string(m.Kind)) })

@@ -28,7 +28,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add("Hands", "propagate", payload)
 	}
 	f.Add("Welsh", "propagate", good)
-	f.Add("Hands", "repair", good)
+	f.Add("Hands", "sync", good)
 	f.Add("", "", "")
 	f.Fuzz(func(t *testing.T, from, kind, payload string) {
 		n := New(Config{
@@ -43,7 +43,7 @@ func FuzzMessage(f *testing.F) {
 			refused["message in another's name"] = 1
 		case len(payload) > 64<<10:
 			refused["message too large"] = 1
-		case kind == "digest" || kind == "repair":
+		case kind == "heartbeat" || kind == "sync":
 			for _, why := range []string{"malformed message", "message of unknown version"} {
 				if n := n.Health().Refused[why]; n == 1 {
 					refused[why] = 1

@@ -215,7 +215,7 @@ func (c networkConn) Publish(to string, m bus.Message) error {
 	if w.cut {
 		return nil
 	}
-	if m.Kind == subject.Digest {
+	if m.Kind == subject.Heartbeat {
 		m.Payload = w.changed(m.Payload)
 	}
 	err := c.Conn.Publish(to, m)

@@ -33,16 +33,16 @@ func (n *Node) notice(e flood.Notice) {
 		n.admit.Refuse(admit.MessagesMissing, string(e.Peer), func() (string, any) { return "messages", e.Reports })
 	case flood.Synced:
 		fields := []zap.Field{
-			peer, zap.String("why", e.Detail), zap.Int("reports", e.Reports), zap.Int("news", e.New), zap.Int("bytes", e.Bytes),
+			peer, zap.String("why", e.Detail), zap.Int("reports", e.Reports), zap.Int("new", e.New), zap.Int("bytes", e.Bytes),
 			zap.Duration("took", e.Duration),
 		}
 		if e.New > 0 {
-			n.log.Info("repaired", fields...)
+			n.log.Info("synced", fields...)
 		} else {
-			n.log.Debug("nothing to repair", fields...)
+			n.log.Debug("nothing to sync", fields...)
 		}
 	case flood.SyncAbandoned:
-		n.log.Info("repair given up", peer, zap.String("why", e.Detail), zap.Duration("took", e.Duration))
+		n.log.Info("sync abandoned", peer, zap.String("why", e.Detail), zap.Duration("took", e.Duration))
 	case flood.Expired:
 		n.log.Info("forgotten", zap.Int("reports", e.Reports))
 		if n.writer != nil {

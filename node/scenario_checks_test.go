@@ -307,7 +307,7 @@ func (s *scenario) showLog(words []string) string {
 
 // showMessages prints how many messages were published, on some routes or all, since that was asked last.
 func (s *scenario) showMessages(words []string) string {
-	kinds := []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
+	kinds := []subject.Kind{subject.Propagate, subject.Heartbeat, subject.Sync}
 	isKind := func(w string) bool { return slices.Contains(kinds, subject.Kind(w)) }
 	routes := slices.DeleteFunc(slices.Clone(words), isKind)
 	if len(routes) == 0 {

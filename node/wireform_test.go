@@ -19,16 +19,16 @@ import (
 	"herd/node/admit"
 )
 
-// recorded is what two neighbours, A and B, once said to each other, a message a line:
+// recorded has the messages that two neighbours, A and B, sent each other, one a line:
 //
 //	<time> <from> <kind> <stamp, or -> <payload, quoted>
 //
-// It is of wire version 1 as it was first released, and is not to be changed: nodes that say this are out there. go test ./node -run
-// WireForm -update makes it if it is not there.
-const recorded = "testdata/wire-1.txt"
+// From the first release on it does not change: nodes that send this are in use. To record anew, remove it, and run
+// go test ./node -run WireForm -update.
+const recorded = "testdata/wireform.txt"
 
-// conversation is what A and B do while they are recorded: both tell reports, ask for what they lack, and miss messages.
-var conversation = []string{
+// recordedSteps are what A and B do while they are recorded: both send reports, request what they lack, and miss messages.
+var recordedSteps = []string{
 	"nodes A B",
 	"link A-B",
 	"start A",
@@ -54,7 +54,7 @@ var conversation = []string{
 	"wait 2s",
 }
 
-const afterwards = 303 // clients that both know
+const recordedClients = 303 // that both know at the end
 
 // sentMessage is one message.
 type sentMessage struct {
@@ -100,16 +100,16 @@ func readRecorded(t *testing.T) (all []sentMessage) {
 	return all
 }
 
-// What was recorded is said by nodes of today as well, in the same form: what is after it in a heartbeat, old nodes ignore.
+// Nodes send what was recorded, in the same form. A heartbeat may have more fields at its end, which older nodes ignore.
 func TestWireForm(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	var now []sentMessage
 	synctest.Test(t, func(t *testing.T) {
 		s := newScenario(t, "memory")
-		for _, step := range conversation {
+		for _, step := range recordedSteps {
 			s.step(strings.Fields(step))
 		}
-		if known := s.step(strings.Fields("expect known")); known != fmt.Sprintf("A, B: %d clients\n", afterwards) {
+		if known := s.step(strings.Fields("expect known")); known != fmt.Sprintf("A, B: %d clients\n", recordedClients) {
 			t.Errorf("known is %q", known)
 		}
 		now = s.network.recorded()
@@ -131,7 +131,7 @@ func TestWireForm(t *testing.T) {
 		t.Fatalf("%d messages, %d were recorded", len(now), len(old))
 	}
 	for i, m := range now {
-		if m.kind == subject.Digest && strings.HasPrefix(m.payload, old[i].payload+" ") {
+		if m.kind == subject.Heartbeat && strings.HasPrefix(m.payload, old[i].payload+" ") {
 			m.payload = old[i].payload
 		}
 		if m != old[i] {
@@ -140,20 +140,20 @@ func TestWireForm(t *testing.T) {
 	}
 }
 
-// A node of today gets on with a neighbour that says what was recorded, whichever of the two it is: it takes all of it, understands what it
-// is asked and answered, and ends knowing the same.
-func TestOldNeighbour(t *testing.T) {
+// A node works with a neighbour that sends what was recorded, whichever of the two it is: it refuses nothing, answers all requests, and
+// ends with the same clients.
+func TestRecordedNeighbour(t *testing.T) {
 	for _, today := range []string{"A", "B"} {
 		t.Run(today, func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, 1)
 			synctest.Test(t, func(t *testing.T) {
 				s := newScenario(t, "memory")
 				old := slices.DeleteFunc(readRecorded(t), func(m sentMessage) bool { return m.from == today })
-				asked := 0
-				for _, step := range conversation {
+				requests := 0
+				for _, step := range recordedSteps {
 					words := strings.Fields(step)
 					switch {
-					case words[0] == "start" && words[1] != today: // the other one begins to speak; its incarnation is not drawn
+					case words[0] == "start" && words[1] != today: // the recording stands in for the other one, whose incarnation is not drawn
 						var drawn subject.Incarnation
 						_, _ = rand.Read(drawn[:])
 						peer := words[1]
@@ -165,13 +165,13 @@ func TestOldNeighbour(t *testing.T) {
 					}
 				}
 				for _, m := range old {
-					if m.kind == subject.Repair && m.payload[0] == '?' {
-						asked++
+					if m.kind == subject.Sync && m.payload[0] == '?' {
+						requests++
 					}
 				}
 				answered := 0
 				for _, m := range s.network.recorded() {
-					if m.from == today && m.kind == subject.Repair && m.payload[0] != '?' {
+					if m.from == today && m.kind == subject.Sync && m.payload[0] != '?' {
 						answered++
 					}
 				}
@@ -179,15 +179,15 @@ func TestOldNeighbour(t *testing.T) {
 				h := a.Health()
 				l := h.Links[0]
 				delete(h.Refused, admit.MessagesMissing.String()) // as it was recorded
-				if len(h.Refused) > 0 || l.State != "up" || h.Clients != afterwards || l.MessagesMissing != 2 || answered != asked || asked == 0 {
-					t.Errorf("health %+v, %d of %d questions answered", h, answered, asked)
+				if len(h.Refused) > 0 || l.State != "up" || h.Clients != recordedClients || l.MessagesMissing != 2 || answered != requests || requests == 0 {
+					t.Errorf("health %+v, %d of %d requests answered", h, answered, requests)
 				}
 			})
 		})
 	}
 }
 
-// publishAll says what was recorded, each message at its time.
+// publishAll publishes the messages of one node, each at its time.
 func publishAll(t *testing.T, c bus.Conn, all []sentMessage) {
 	var last time.Duration
 	for i, m := range all {

@@ -51,11 +51,11 @@ func delivers(t *testing.T, dialer func(string) bus.Dialer) {
 	Dial(t, dialer("Wilkes"), wilkes)
 	goloman := Dial(t, dialer("Goloman"), NewInbox())
 	Publish(t, goloman, subject.Propagate, "Hands", "one\x00\xff\ntwo")
-	Publish(t, goloman, subject.Digest, "Wilkes", "")
+	Publish(t, goloman, subject.Heartbeat, "Wilkes", "")
 	if got := hands.Next(); got != "propagate from Goloman: one\x00\xff\ntwo" {
 		t.Errorf("Hands got %q", got)
 	}
-	if got := wilkes.Next(); got != "digest from Goloman: " {
+	if got := wilkes.Next(); got != "heartbeat from Goloman: " {
 		t.Errorf("Wilkes got %q first", got)
 	}
 }
@@ -64,7 +64,7 @@ func keepsOrder(t *testing.T, dialer func(string) bus.Dialer) {
 	hands := NewInbox()
 	Dial(t, dialer("Hands"), hands)
 	goloman := Dial(t, dialer("Goloman"), NewInbox())
-	kinds := []subject.Kind{subject.Propagate, subject.Digest, subject.Repair}
+	kinds := []subject.Kind{subject.Propagate, subject.Heartbeat, subject.Sync}
 	payload := make([]byte, 0, 16) // changed after each Publish, which must have copied it
 	const n = 3000
 	for i := range n {
@@ -275,10 +275,10 @@ func stamps(t *testing.T, dialer func(string) bus.Dialer) {
 	goloman := Dial(t, dialer("Goloman"), NewInbox())
 	for _, stamp := range []subject.Stamp{{}, SampleStamp, {}, {Number: 1}, {Incarnation: SampleStamp.Incarnation, Number: math.MaxUint64}} {
 		for _, trace := range []string{"", "0 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"} {
-			if err := goloman.Publish("Hands", bus.Message{Kind: subject.Repair, Stamp: stamp, Payload: []byte("x"), Trace: trace}); err != nil {
+			if err := goloman.Publish("Hands", bus.Message{Kind: subject.Sync, Stamp: stamp, Payload: []byte("x"), Trace: trace}); err != nil {
 				t.Fatal(err)
 			}
-			if m := <-hands.Messages; m.Stamp != stamp || m.Trace != trace || Text(m) != "repair from Goloman: x" {
+			if m := <-hands.Messages; m.Stamp != stamp || m.Trace != trace || Text(m) != "sync from Goloman: x" {
 				t.Errorf("stamp %v arrived as %v with %q and trace %q", stamp, m.Stamp, Text(m), m.Trace)
 			}
 		}

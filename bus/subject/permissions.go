@@ -57,7 +57,7 @@ type Scope string
 
 // The scopes of observers.
 const (
-	ScopeFlood Scope = "flood" // everything but repair, which carries whole registries
+	ScopeFlood Scope = "flood" // everything but syncs, which carries whole registries
 	ScopeAll   Scope = "all"
 )
 
@@ -65,7 +65,7 @@ const (
 func ForObserver(herd string, scope Scope) Permissions {
 	p := Permissions{Publish: Subjects{Deny: []string{everything}}, Subscribe: Subjects{Allow: []string{herd + "." + everything}}}
 	if scope != ScopeAll {
-		p.Subscribe.Deny = []string{herd + "." + string(Repair) + "." + everything}
+		p.Subscribe.Deny = []string{herd + "." + string(Sync) + "." + everything}
 	}
 	return p
 }

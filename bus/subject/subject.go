@@ -14,8 +14,8 @@ type Kind string
 // The kinds of messages that neighbours exchange.
 const (
 	Propagate Kind = "propagate" // reports, as PROPAGATE lines
-	Digest    Kind = "digest"    // a heartbeat
-	Repair    Kind = "repair"    // anti-entropy; may carry whole registries
+	Heartbeat Kind = "heartbeat" // acknowledges messages and compares digests
+	Sync      Kind = "sync"      // anti-entropy; may carry whole registries
 )
 
 // Any stands for every kind or every node in a subject of a subscription or a permission.

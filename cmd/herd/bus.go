@@ -132,7 +132,7 @@ func planFlags(c *cobra.Command, plan *keys.Plan) {
 	f.Var(newWord(&plan.Mode, keys.Nkeys, keys.MTLS), "mode", "how nodes show who they are: nkeys or mtls")
 	f.BoolVar(&plan.TLS, "tls", false, "encrypt connections in mode nkeys too; mtls always does")
 	f.Var(newWord(&plan.Observer, "", subject.ScopeFlood, subject.ScopeAll), "observer",
-		"let observers in, who may publish nothing: flood, or all for repair too, which carries whole registries")
+		"let observers in, who may publish nothing: flood, or all for syncs too, which carry whole registries")
 	f.Lookup("observer").NoOptDefVal = string(subject.ScopeFlood)
 	f.StringVar(&plan.Account, "account", "", "`NAME` of a NATS account that the herd has to itself")
 	f.StringSliceVar(&plan.Servers, "servers", []string{"nats"}, "`NAMES` of the servers; of several, the hosts at which they find each other")

@@ -50,7 +50,7 @@ func TestDuplicateHerds(t *testing.T) {
 	tell := func(from, to []*Link) {
 		for _, l := range from {
 			for l.Next(now, &m) {
-				if m.Kind == subject.Digest {
+				if m.Kind == subject.Heartbeat {
 					said++
 				}
 				for _, peer := range to {

@@ -49,7 +49,7 @@ func TestFlow(t *testing.T) {
 			continue
 		}
 		told++
-		if beat.Kind != subject.Digest || taken != told*acknowledgeEvery {
+		if beat.Kind != subject.Heartbeat || taken != told*acknowledgeEvery {
 			t.Fatalf("message of kind %s when %d reports are taken", beat.Kind, taken)
 		}
 		if err := a.Receive(p.now, beat, nil); err != nil {
@@ -93,7 +93,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 			t.Fatalf("%v after %d s with reports", got, i+1)
 		}
 		var beat Message
-		if b.live.heartbeatDue = p.now; !b.Next(p.now, &beat) || beat.Kind != subject.Digest {
+		if b.live.heartbeatDue = p.now; !b.Next(p.now, &beat) || beat.Kind != subject.Heartbeat {
 			t.Fatal("no heartbeat")
 		}
 		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].incarnation || h.acknowledged != number {

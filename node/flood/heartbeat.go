@@ -40,7 +40,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	b.comparable = s.empty && e.cutoff == e.registry.cutoff.Load()
 	e.makeRecord(now, &s)
 	b.records = l.nextRecords(now)
-	m.Kind, m.Payload = subject.Digest, b.append(m.Payload)
+	m.Kind, m.Payload = subject.Heartbeat, b.append(m.Payload)
 	return true
 }
 

@@ -278,7 +278,7 @@ func (l *Link) Receive(now time.Time, m Message, applied func(r line.Report, cha
 			l.noteReceived(now, m.Stamp, len(m.Reports)) // only now: the comparison of digests relies on all reports being applied
 		}
 		return nil
-	case subject.Digest:
+	case subject.Heartbeat:
 		return l.receiveHeartbeat(now, m.Payload)
 	default:
 		return l.receiveSync(now, m.Payload)

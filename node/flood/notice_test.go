@@ -17,7 +17,7 @@ func TestNoticesBounded(t *testing.T) {
 	for i := range 600 {
 		b := heartbeat{incarnation: subject.Incarnation{1}, cutoff: keepAll, topologyPrint: uint64(i), retention: time.Duration(i % 2)}
 		payload := append(b.append(nil), " links="+strings.Repeat(strings.Repeat("x", i)+",", 40)...)
-		if err := e.Links()[0].Receive(now, Message{Kind: subject.Digest, Payload: payload}, nil); err != nil {
+		if err := e.Links()[0].Receive(now, Message{Kind: subject.Heartbeat, Payload: payload}, nil); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(100 * time.Millisecond)

@@ -111,7 +111,7 @@ func FuzzRecord(f *testing.F) {
 // beats has a node hear a heartbeat of a neighbour, with these records.
 func (n *network) receiveHeartbeat(from, to line.NodeName, records ...string) error {
 	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].incarnation, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
-	return n.link(to, from).Receive(n.now, Message{Kind: subject.Digest, Payload: b.append(nil)}, nil)
+	return n.link(to, from).Receive(n.now, Message{Kind: subject.Heartbeat, Payload: b.append(nil)}, nil)
 }
 
 // said returns the records in the next heartbeat of a node to a neighbour.
@@ -119,7 +119,7 @@ func (n *network) sentRecords(t *testing.T, from, to line.NodeName) []string {
 	var m Message
 	l := n.link(from, to)
 	l.live.heartbeatDue = n.now
-	if !l.Next(n.now, &m) || m.Kind != subject.Digest {
+	if !l.Next(n.now, &m) || m.Kind != subject.Heartbeat {
 		t.Fatal("no heartbeat")
 	}
 	b, err := parseHeartbeat(string(m.Payload))

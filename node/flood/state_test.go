@@ -221,7 +221,7 @@ func (s *state) key() [16]byte {
 				for _, r := range m.Reports {
 					report(r)
 				}
-			case subject.Digest:
+			case subject.Heartbeat:
 				h, err := parseHeartbeat(string(m.Payload))
 				if err != nil {
 					w.fail("%v", err)
@@ -231,7 +231,7 @@ func (s *state) key() [16]byte {
 					number(way^1, h.echo, h.acknowledged)
 				}
 				b = binary.BigEndian.AppendUint64(b, h.digest)
-			case subject.Repair:
+			case subject.Sync:
 				if m.Payload[0] == replyMessage {
 					asker = other
 				}
@@ -276,7 +276,7 @@ func (s *state) stale(way int) bool {
 		}
 	}
 	return slices.ContainsFunc(s.inFlight[way], func(m Message) bool {
-		if m.Kind != subject.Digest {
+		if m.Kind != subject.Heartbeat {
 			return false
 		}
 		h, err := parseHeartbeat(string(m.Payload))
@@ -286,7 +286,7 @@ func (s *state) stale(way int) bool {
 
 // sender returns who made a message of reports or a heartbeat.
 func (m *Message) sender() subject.Incarnation {
-	if m.Kind != subject.Digest {
+	if m.Kind != subject.Heartbeat {
 		return m.Stamp.Incarnation // zero of repair, which has no number
 	}
 	h, _ := parseHeartbeat(string(m.Payload))

@@ -169,7 +169,7 @@ func (run *syncRun) appendRequests(dst []byte) []byte {
 // nextSync makes a request message of the running sync, or a reply message to the neighbour.
 func (l *Link) nextSync(now time.Time, m *Message) bool {
 	e := l.engine
-	m.Kind = subject.Repair
+	m.Kind = subject.Sync
 	e.mu.Lock()
 	if run := e.sync; run != nil && run.link == l && run.maySend() {
 		defer e.mu.Unlock()

@@ -74,7 +74,7 @@ func (n *network) settle(t testing.TB) {
 			for _, to := range n.topo.Neighbours(from) {
 				way := [2]line.NodeName{from, to}
 				for _, m := range n.inFlight[way] {
-					if m.Kind == subject.Repair {
+					if m.Kind == subject.Sync {
 						n.syncBytes[to] += len(m.Payload)
 					}
 					if err := n.link(to, from).Receive(n.now, m, nil); err != nil {
@@ -185,7 +185,7 @@ func linkTo(e *Engine, peer line.NodeName) *Link {
 	return links[slices.IndexFunc(links, func(l *Link) bool { return l.Peer == peer })]
 }
 
-// A neighbour that answers and answers, because it is slow or means ill, does not keep a node from being repaired by others.
+// A neighbour that answers and answers, because it is slow or is malicious, does not keep a node from syncing with others.
 func TestSyncsTakeTurns(t *testing.T) {
 	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B", "C")})
 	now := time.Unix(1_700_000_000, 0)
@@ -196,13 +196,13 @@ func TestSyncsTakeTurns(t *testing.T) {
 	for ; now.Sub(began) < time.Minute; now = now.Add(time.Second / 4) {
 		for i, l := range e.Links() {
 			b := heartbeat{incarnation: subject.Incarnation{byte(i + 1)}, cutoff: keepAll}
-			if err := l.Receive(now, Message{Kind: subject.Digest, Payload: b.append(nil)}, nil); err != nil {
+			if err := l.Receive(now, Message{Kind: subject.Heartbeat, Payload: b.append(nil)}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, l := range e.Links() {
 			for l.Next(now, &m) {
-				if m.Kind != subject.Repair {
+				if m.Kind != subject.Sync {
 					continue
 				}
 				if l.Peer != from {
@@ -217,7 +217,7 @@ func TestSyncsTakeTurns(t *testing.T) {
 				if q.requests[0].branch.depth == maxDepth {
 					answer = appendList(beginReplies(nil, q.id), nil)
 				}
-				if err := l.Receive(now, Message{Kind: subject.Repair, Payload: answer}, nil); err != nil {
+				if err := l.Receive(now, Message{Kind: subject.Sync, Payload: answer}, nil); err != nil {
 					t.Fatal(err)
 				}
 				break // not faster than that

@@ -33,7 +33,7 @@ func TestTraced(t *testing.T) {
 	next := func(l *Link) Message {
 		t.Helper()
 		var m Message
-		for m.Kind = subject.Digest; m.Kind != subject.Propagate; {
+		for m.Kind = subject.Heartbeat; m.Kind != subject.Propagate; {
 			if !l.Next(now, &m) {
 				t.Fatal("nothing is told")
 			}

@@ -126,10 +126,10 @@ func FuzzSync(f *testing.F) {
 		l := e.Links()[0]
 		now := time.Unix(2, 0)
 		e.sync = &syncRun{link: l, salt: 1, inFlight: map[uint64][]request{1: slices.Clone(asks)}, budget: unlimited, lastReply: now}
-		err := l.Receive(now, Message{Kind: subject.Repair, Payload: payload}, nil)
+		err := l.Receive(now, Message{Kind: subject.Sync, Payload: payload}, nil)
 		var m Message
 		for l.Next(now, &m) {
-			if m.Kind == subject.Repair && len(m.Payload) > 64<<10 {
+			if m.Kind == subject.Sync && len(m.Payload) > 64<<10 {
 				t.Errorf("a message of %d bytes", len(m.Payload))
 			}
 		}

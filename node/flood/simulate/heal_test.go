@@ -34,7 +34,7 @@ func TestLossInBusyHerd(t *testing.T) {
 			w := h.way(holiday, welsh)
 			w.loss = 1
 			speak(30 * time.Millisecond)
-			w.loss, w.loses = 0, func(m *flood.Message) bool { return m.Kind == subject.Repair }
+			w.loss, w.loses = 0, func(m *flood.Message) bool { return m.Kind == subject.Sync }
 			speak(3 * time.Second)
 			w.loses = nil
 		}, 5 * time.Second},

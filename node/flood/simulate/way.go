@@ -103,7 +103,7 @@ func (c *counts) count(from *node, m *flood.Message) {
 		for _, r := range m.Reports {
 			c.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
 		}
-	case subject.Repair:
+	case subject.Sync:
 		c.syncs++
 		c.syncBytes += uint64(len(m.Payload))
 	default:

@@ -167,7 +167,7 @@ func testObserver(t *testing.T) {
 	o := observe(t, busURL)
 	seen := o.subscribe(t, "herd.>")
 	const forged = "PROPAGATE Hands Hands +0.000000001 forged +1+1 1\n"
-	for _, subject := range []string{"herd.propagate.Hands.Goloman", "herd.repair.Hands.Goloman", "elsewhere"} {
+	for _, subject := range []string{"herd.propagate.Hands.Goloman", "herd.sync.Hands.Goloman", "elsewhere"} {
 		if err := o.Publish(subject, []byte(forged)); err != nil {
 			t.Fatal(err)
 		}
@@ -175,20 +175,20 @@ func testObserver(t *testing.T) {
 			t.Errorf("publishing on %s: %v", subject, err)
 		}
 	}
-	for _, subject := range []string{"herd.repair.>", "herd.repair.Goloman.Hands", ">", "elsewhere"} {
+	for _, subject := range []string{"herd.sync.>", "herd.sync.Goloman.Hands", ">", "elsewhere"} {
 		o.subscribe(t, subject)
 		if err := next(t, "refusal", o.refused); !strings.Contains(err.Error(), `Subscription to "`+subject+`"`) {
 			t.Errorf("subscribing to %s: %v", subject, err)
 		}
 	}
 	goloman := observe(t, busURL, identity(t, seeds(t)["Goloman"]))
-	for _, subject := range []string{"herd.repair.Goloman.Hands", "herd.digest.Goloman.Hands"} {
+	for _, subject := range []string{"herd.sync.Goloman.Hands", "herd.heartbeat.Goloman.Hands"} {
 		if err := goloman.Publish(subject, []byte("not a heartbeat")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for last := ""; last != "herd.digest.Goloman.Hands"; {
-		if last = next(t, "message", seen).Subject; strings.HasPrefix(last, "herd.repair.") {
+	for last := ""; last != "herd.heartbeat.Goloman.Hands"; {
+		if last = next(t, "message", seen).Subject; strings.HasPrefix(last, "herd.sync.") {
 			t.Errorf("the observer sees %s", last)
 		}
 	}
