@@ -75,6 +75,13 @@ func TestTable(t *testing.T) {
 			}
 		}
 	}
+	values := 0
+	for _, m := range meanings {
+		values += len(strings.Fields(m.values))
+	}
+	if values != len(table) {
+		t.Errorf("%d values, %d of them different", values, len(table))
+	}
 	for k, types := range table {
 		if !slices.Contains(Keys, k.key) || len(types) == 0 {
 			t.Errorf("%v: no such key, or no types", k)
