@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -246,62 +247,30 @@ func (e *encoder) place(p *Place) {
 	e.end('}')
 }
 
-// appendFloat appends a number as ECMAScript formats it: the shortest form, with an exponent only below 1e-6 or from 1e21 on.
+// appendFloat appends a number as ECMAScript formats it.
 func appendFloat(text []byte, f float64) []byte {
-	if size := math.Abs(f); size == 0 || size >= 1e-6 && size < 1e21 {
+	if size := math.Abs(f); size == 0 || size >= 1e-6 && size < 1e21 { // without an exponent, as usual
 		return strconv.AppendFloat(text, f, 'f', -1, 64)
 	}
-	text = strconv.AppendFloat(text, f, 'e', -1, 64)
-	if n := len(text); string(text[n-4:n-1]) == "e-0" { // e-09 is to be e-9
-		text[n-2] = text[n-1]
-		text = text[:n-1]
-	}
-	return text
+	return appendValue(text, f)
 }
 
 // appendString appends s in quotes. Bytes that are not UTF-8 become U+FFFD; the line separators of JavaScript are escaped.
 func appendString(text []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	text = append(text, '"')
-	from := 0 // s[:from] is written
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if c >= ' ' && c != '"' && c != '\\' {
-				i++
-				continue
-			}
-			text = append(text, s[from:i]...)
-			switch c {
-			case '"', '\\':
-				text = append(text, '\\', c)
-			case '\b':
-				text = append(text, `\b`...)
-			case '\f':
-				text = append(text, `\f`...)
-			case '\n':
-				text = append(text, `\n`...)
-			case '\r':
-				text = append(text, `\r`...)
-			case '\t':
-				text = append(text, `\t`...)
-			default:
-				text = append(text, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			}
-			i++
-			from = i
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			text = append(append(text, s[from:i]...), `\ufffd`...)
-			from = i + size
-		case r == '\u2028' || r == '\u2029':
-			text = append(append(text, s[from:i]...), '\\', 'u', '2', '0', '2', hex[r&15])
-			from = i + size
-		}
-		i += size
+	escaped := func(r rune) bool {
+		return r < ' ' || r == '"' || r == '\\' || r == utf8.RuneError || r == '\u2028' || r == '\u2029'
 	}
-	text = append(text, s[from:]...)
-	return append(text, '"')
+	if !strings.ContainsFunc(s, escaped) {
+		return append(append(append(text, '"'), s...), '"')
+	}
+	return appendValue(text, s)
+}
+
+// appendValue appends a string or a finite number as encoding/json writes it.
+func appendValue(text []byte, v any) []byte {
+	out := bytes.NewBuffer(text)
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(v) // fails for no such value
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
