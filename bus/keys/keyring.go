@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 
-	"herd/configs/secret"
-
+	"github.com/google/renameio/v2"
 	"github.com/nats-io/nkeys"
+
+	"herd/configs/secret"
 )
 
 // Keyring is a directory with what the nodes of a herd, its observers and its NATS servers authenticate each other with:
@@ -274,22 +275,18 @@ func (w *writer) folder(dir string) error {
 }
 
 // write replaces a file as a whole: whoever reads it sees the old one or the new one.
-func (w *writer) write(path string, text []byte) (err error) {
+func (w *writer) write(path string, text []byte) error {
 	mode := fs.FileMode(0o600)
 	if w.group {
 		mode = 0o640
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(text)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
+	defer file.Cleanup() // does nothing after success
+	if _, err := file.Write(text); err != nil {
+		return err
 	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-	}
-	return err
+	return file.CloseAtomicallyReplace()
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"herd/places/file"
 )
 
@@ -125,32 +127,22 @@ func Import(ctx context.Context, c Config) (Result, error) {
 			return Result{}, fmt.Errorf("write %s: it is the input; name another file", c.Output)
 		}
 	}
-	out, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*")
+	out, err := renameio.NewPendingFile(c.Output, renameio.WithTempDir(filepath.Dir(c.Output)), renameio.WithStaticPermissions(0o644))
 	if e, ok := errors.AsType[*os.PathError](err); ok {
-		return Result{}, fmt.Errorf("write %s: %w", c.Output, e.Err) // err shows the path of the temporary file
-	} else if err != nil {
-		return Result{}, fmt.Errorf("write %s: %w", c.Output, err)
-	}
-	r, err := write(ctx, out, in, c)
-	if err == nil {
-		err = out.Chmod(0o644) // CreateTemp makes it private
-	}
-	if err == nil {
-		err = out.Sync()
-	}
-	if info, e := out.Stat(); e == nil {
-		r.Bytes = info.Size()
-	}
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(out.Name(), c.Output)
+		err = e.Err // without the path of the temporary file
 	}
 	if err != nil {
-		_ = os.Remove(out.Name()) // err is more useful than another one
+		return Result{}, fmt.Errorf("write %s: %w", c.Output, err)
 	}
-	return r, err
+	defer out.Cleanup() // does nothing after success
+	r, err := write(ctx, out, in, c)
+	if err != nil {
+		return r, err
+	}
+	if info, err := out.Stat(); err == nil {
+		r.Bytes = info.Size()
+	}
+	return r, out.CloseAtomicallyReplace()
 }
 
 // write writes the places of in to out.
