@@ -53,17 +53,17 @@ func (b *blobs) next() (kind string, data []byte, err error) {
 		return "", nil, err
 	}
 	var size uint64
-	header := message{data: b.packed}
-	for f, ok := header.next(); ok; f, ok = header.next() {
+	err = eachField(b.packed, func(f field) error {
 		switch f.number {
 		case 1:
 			kind = string(f.bytes)
 		case 3:
 			size = f.value
 		}
-	}
-	if header.err != nil {
-		return "", nil, header.err
+		return nil
+	})
+	if err != nil {
+		return "", nil, err
 	}
 	if size > maxBlob {
 		return "", nil, fmt.Errorf("a blob has %d bytes, more than %d", size, maxBlob)
@@ -91,17 +91,17 @@ func (b *blobs) read(into []byte) error {
 func (b *blobs) unpack() ([]byte, error) {
 	var size uint64
 	var content field
-	m := message{data: b.packed}
-	for f, ok := m.next(); ok; f, ok = m.next() {
+	err := eachField(b.packed, func(f field) error {
 		switch f.number {
 		case 1, 3, 4, 5, 6, 7: // the data, in one of several compressions
 			content = f
 		case 2:
 			size = f.value
 		}
-	}
-	if m.err != nil {
-		return nil, m.err
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if content.number == 1 {
 		return content.bytes, nil
@@ -109,7 +109,6 @@ func (b *blobs) unpack() ([]byte, error) {
 	if size > maxBlob {
 		return nil, fmt.Errorf("a blob has %d bytes uncompressed, more than %d", size, maxBlob)
 	}
-	var err error
 	switch content.number {
 	case 3:
 		err = b.inflate(content.bytes, int(size))

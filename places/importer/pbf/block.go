@@ -3,6 +3,8 @@ package pbf
 import (
 	"errors"
 	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Limits, hundreds of times what real files have.
@@ -30,17 +32,15 @@ type block struct {
 
 	object  Object  // the argument of do; its lists are reused
 	members members // of the object that is being read
+	failed  error   // of do
 }
 
 func (b *block) read(data []byte) error {
 	b.strings, b.granularity, b.latOff, b.lngOff = b.strings[:0], 100, 0, 0
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
+	err := eachField(data, func(f field) error {
 		switch f.number {
 		case 1:
-			if err := b.readStrings(f.bytes); err != nil {
-				return err
-			}
+			return b.readStrings(f.bytes)
 		case 17:
 			b.granularity = int64(f.value)
 		case 19:
@@ -48,66 +48,60 @@ func (b *block) read(data []byte) error {
 		case 20:
 			b.lngOff = int64(f.value)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if m.err != nil {
-		return m.err
-	}
-	m = message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		if f.number == 2 {
-			if err := b.readGroup(f.bytes); err != nil {
-				return err
-			}
+	return eachField(data, func(f field) error {
+		if f.number != 2 {
+			return nil
 		}
-	}
-	return m.err
+		return eachField(f.bytes, b.readObjects)
+	})
 }
 
 func (b *block) readStrings(data []byte) error {
 	if b.bare {
 		return nil
 	}
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
+	return eachField(data, func(f field) error {
 		if f.number != 1 {
-			continue
+			return nil
 		}
 		if len(b.strings) == maxStrings {
 			return fmt.Errorf("a block has more than %d texts", maxStrings)
 		}
 		b.strings = append(b.strings, f.bytes)
-	}
-	return m.err
+		return nil
+	})
 }
 
-func (b *block) readGroup(data []byte) error {
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		var err error
-		switch {
-		case f.number == 1 && b.want&Node != 0:
-			err = b.readNode(f.bytes)
-		case f.number == 2 && b.want&Node != 0:
-			err = b.readDense(f.bytes)
-		case f.number == 3 && b.want&Way != 0:
-			err = b.readWay(f.bytes)
-		case f.number == 4 && b.want&Relation != 0:
-			err = b.readRelation(f.bytes)
-		}
-		if err != nil {
-			return err
-		}
+// readObjects reads an object, or a list of nodes, if it is of a kind to read.
+func (b *block) readObjects(f field) error {
+	kinds := [...]Kind{1: Node, 2: Node, 3: Way, 4: Relation}
+	if int(f.number) >= len(kinds) || b.want&kinds[f.number] == 0 {
+		return nil
 	}
-	return m.err
+	if err := b.readMembers(f.bytes); err != nil {
+		return err
+	}
+	switch f.number {
+	case 1:
+		return b.readNode()
+	case 2:
+		return b.readDense()
+	case 3:
+		return b.readWay()
+	}
+	return b.readRelation()
 }
 
 // found calls do with the object.
 func (b *block) found(kind Kind) error {
 	b.object.Kind = kind
-	if err := b.do(&b.object); err != nil {
-		return &doError{err}
-	}
-	return nil
+	b.failed = b.do(&b.object)
+	return b.failed
 }
 
 func (b *block) lat(v int64) int64 { return b.latOff + b.granularity*v }
@@ -119,38 +113,32 @@ type members struct {
 	lists   [11]packed
 }
 
-// readMembers clears the object and reads the members of a message.
-func (b *block) readMembers(data []byte) (*members, error) {
+// readMembers clears the object and sets the members to those of a message.
+func (b *block) readMembers(data []byte) error {
 	o := &b.object
 	*o = Object{Nodes: o.Nodes[:0], Members: o.Members[:0], Tags: o.Tags[:0], Blob: o.Blob}
 	b.members = members{}
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		if f.number < uint64(len(b.members.lists)) {
+	return eachField(data, func(f field) error {
+		if int(f.number) < len(b.members.lists) {
 			b.members.numbers[f.number], b.members.lists[f.number].data = f.value, f.bytes
 		}
-	}
-	return &b.members, m.err
+		return nil
+	})
 }
 
-func (b *block) readNode(data []byte) error {
-	m, err := b.readMembers(data)
-	if err != nil {
-		return err
-	}
-	b.object.ID, b.object.Lat, b.object.Lng = zigzag(m.numbers[1]), b.lat(zigzag(m.numbers[8])), b.lng(zigzag(m.numbers[9]))
-	if err := b.readTags(&m.lists[2], &m.lists[3]); err != nil {
+func (b *block) readNode() error {
+	m := &b.members
+	b.object.ID = protowire.DecodeZigZag(m.numbers[1])
+	b.object.Lat, b.object.Lng = b.lat(protowire.DecodeZigZag(m.numbers[8])), b.lng(protowire.DecodeZigZag(m.numbers[9]))
+	if err := b.readTags(); err != nil {
 		return err
 	}
 	return b.found(Node)
 }
 
 // readDense reads nodes whose members are lists of differences. Their tags are one list: keys and values, and a 0 after each node.
-func (b *block) readDense(data []byte) error {
-	m, err := b.readMembers(data)
-	if err != nil {
-		return err
-	}
+func (b *block) readDense() error {
+	m := &b.members
 	ids, lats, lngs, tags := &m.lists[1], &m.lists[8], &m.lists[9], &m.lists[10]
 	if b.bare {
 		tags.data = nil
@@ -178,13 +166,10 @@ func (b *block) readDense(data []byte) error {
 	return nil
 }
 
-func (b *block) readWay(data []byte) error {
-	m, err := b.readMembers(data)
-	if err != nil {
-		return err
-	}
+func (b *block) readWay() error {
+	m := &b.members
 	b.object.ID = int64(m.numbers[1])
-	if err := b.readTags(&m.lists[2], &m.lists[3]); err != nil {
+	if err := b.readTags(); err != nil {
 		return err
 	}
 	var id int64
@@ -201,13 +186,10 @@ func (b *block) readWay(data []byte) error {
 	return b.found(Way)
 }
 
-func (b *block) readRelation(data []byte) error {
-	m, err := b.readMembers(data)
-	if err != nil {
-		return err
-	}
+func (b *block) readRelation() error {
+	m := &b.members
 	b.object.ID = int64(m.numbers[1])
-	if err := b.readTags(&m.lists[2], &m.lists[3]); err != nil {
+	if err := b.readTags(); err != nil {
 		return err
 	}
 	var id int64
@@ -225,11 +207,11 @@ func (b *block) readRelation(data []byte) error {
 	return b.found(Relation)
 }
 
-func (b *block) readTags(keys, values *packed) error {
+func (b *block) readTags() error {
 	if b.bare {
 		return nil
 	}
-	for keys.more() {
+	for keys, values := &b.members.lists[2], &b.members.lists[3]; keys.more(); {
 		if err := b.addTag(keys.next(), values.next()); err != nil {
 			return err
 		}

@@ -105,33 +105,23 @@ func (s Scan) Each(ctx context.Context, do func(*Object) error) error {
 			block.object.Blob = at
 			err = block.read(data)
 		} // blobs of other types are to be ignored
-		if errors.Is(err, ErrStop) {
+		switch {
+		case errors.Is(block.failed, ErrStop):
 			return nil
-		}
-		if e, ok := errors.AsType[*doError](err); ok {
-			return e.error
-		}
-		if err != nil {
+		case block.failed != nil:
+			return block.failed
+		case err != nil:
 			return fmt.Errorf("at byte %d: %w", at, err)
 		}
 	}
 }
 
-// doError is an error of do.
-type doError struct{ error }
-
-func (e *doError) Unwrap() error { return e.error }
-
 // checkHeader returns an error if the file requires a feature that is not supported here.
 func checkHeader(data []byte) error {
-	m := message{data: data}
-	for f, ok := m.next(); ok; f, ok = m.next() {
-		if f.number != 4 {
-			continue
-		}
-		if name := string(f.bytes); name != "OsmSchema-V0.6" && name != "DenseNodes" {
+	return eachField(data, func(f field) error {
+		if name := string(f.bytes); f.number == 4 && name != "OsmSchema-V0.6" && name != "DenseNodes" {
 			return fmt.Errorf("the file needs a reader that knows %.40q; give an extract of the present, without history", name)
 		}
-	}
-	return m.err
+		return nil
+	})
 }

@@ -1,75 +1,46 @@
 package pbf
 
 import (
-	"encoding/binary"
 	"errors"
-)
 
-// The types of this file read the wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding/) in place: the bytes
-// that they return belong to what they read.
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 var errWire = errors.New("not a protocol buffer")
 
-// message is the unread rest of a message.
-type message struct {
-	data []byte
-	err  error
-}
-
 // field is one field of a message.
 type field struct {
-	number uint64
+	number protowire.Number
 	value  uint64 // if it is a varint
-	bytes  []byte // if it has a length
+	bytes  []byte // if it has a length; part of the message
 }
 
-// next returns the next field, or false at the end or, with err set, if the field is malformed.
-func (m *message) next() (f field, ok bool) {
-	if len(m.data) == 0 {
-		return field{}, false
-	}
-	key, ok := m.varint()
-	f.number = key >> 3
-	switch key & 7 {
-	case 0:
-		if ok {
-			f.value, ok = m.varint()
+// eachField calls do with the fields of a message until one is malformed or do fails.
+func eachField(message []byte, do func(field) error) error {
+	for len(message) > 0 {
+		var f field
+		number, form, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return errWire
 		}
-	case 1:
-		ok = ok && m.skip(8)
-	case 2:
-		var n uint64
-		if n, ok = m.varint(); ok {
-			if ok = n <= uint64(len(m.data)); ok {
-				f.bytes, m.data = m.data[:n], m.data[n:]
-			}
+		f.number, message = number, message[n:]
+		switch form {
+		case protowire.VarintType:
+			f.value, n = protowire.ConsumeVarint(message)
+		case protowire.BytesType:
+			f.bytes, n = protowire.ConsumeBytes(message)
+		default:
+			n = protowire.ConsumeFieldValue(number, form, message)
 		}
-	case 5:
-		ok = ok && m.skip(4)
-	default:
-		ok = false
+		if n < 0 {
+			return errWire
+		}
+		message = message[n:]
+		if err := do(f); err != nil {
+			return err
+		}
 	}
-	if !ok {
-		m.err = errWire
-	}
-	return f, ok
-}
-
-func (m *message) varint() (uint64, bool) {
-	v, n := binary.Uvarint(m.data)
-	if n <= 0 {
-		return 0, false
-	}
-	m.data = m.data[n:]
-	return v, true
-}
-
-func (m *message) skip(n int) bool {
-	if len(m.data) < n {
-		return false
-	}
-	m.data = m.data[n:]
-	return true
+	return nil
 }
 
 // packed is the unread rest of a list of numbers.
@@ -81,13 +52,8 @@ type packed struct {
 func (p *packed) more() bool { return len(p.data) > 0 && !p.bad }
 
 func (p *packed) next() uint64 {
-	if len(p.data) > 0 && p.data[0] < 0x80 { // as most are
-		v := p.data[0]
-		p.data = p.data[1:]
-		return uint64(v)
-	}
-	v, n := binary.Uvarint(p.data)
-	if n <= 0 {
+	v, n := protowire.ConsumeVarint(p.data)
+	if n < 0 {
 		p.bad = true
 		return 0
 	}
@@ -96,7 +62,4 @@ func (p *packed) next() uint64 {
 }
 
 // signed returns the next number of a list of signed numbers.
-func (p *packed) signed() int64 { return zigzag(p.next()) }
-
-// zigzag decodes a signed number.
-func zigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
+func (p *packed) signed() int64 { return protowire.DecodeZigZag(p.next()) }
