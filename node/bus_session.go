@@ -14,6 +14,7 @@ import (
 	"herd/bus"
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/session"
 )
 
 const subscribeTime = 5 * time.Second // between two attempts to subscribe to neighbours that the bus does not permit
@@ -37,7 +38,7 @@ func runBusSession(ctx context.Context, n *Node, c bus.Conn) error {
 	if err := b.start(); err != nil {
 		return err
 	}
-	n.log.Info("bus connected")
+	n.log.Info("bus connected", n.starting())
 	for again := time.NewTicker(subscribeTime); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -198,7 +199,7 @@ func (b *busSession) published(l *link, m *flood.Message, payload []byte) {
 		if n.log.Core().Enabled(zap.InfoLevel) {
 			for _, r := range m.Reports {
 				text := string(line.AppendPropagate(nil, n.name, r))
-				n.log.Info("published", zap.String("to", string(l.Peer)), zap.String("line", line.Printable(text)))
+				n.log.Info("published", session.Routine, zap.String("to", string(l.Peer)), zap.String("line", line.Printable(text)))
 			}
 		}
 	case subject.Heartbeat:

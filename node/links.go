@@ -16,6 +16,7 @@ import (
 	"herd/node/admit"
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/session"
 	"herd/node/status"
 	"herd/node/topology"
 )
@@ -198,7 +199,7 @@ func (n *Node) reports(l *link, m bus.Message) {
 		}
 		if logged {
 			text := string(line.AppendPropagate(nil, l.Peer, r))
-			n.log.Info(event, zap.String("from", m.From), zap.String("line", line.Printable(text)))
+			n.log.Info(event, session.Routine, zap.String("from", m.From), zap.String("line", line.Printable(text)))
 		}
 	}
 	if m.Trace != "" && n.tracing != nil {

@@ -230,7 +230,7 @@ func (n *Node) run(ctx context.Context) error {
 	if n.status != nil {
 		http.Go(func() { fail(n.status.Serve(failed, n.listeners[1])) })
 	}
-	n.log.Info("listening", zap.String("address", n.listeners[0].Addr().String()))
+	n.log.Info("listening", session.Routine, zap.String("address", n.listeners[0].Addr().String()))
 	err := n.sessions.Serve(failed)
 	if err == nil && ctx.Err() == nil {
 		err = context.Cause(failed)
@@ -281,6 +281,16 @@ func (n *Node) becomeReady(why string) {
 		n.log.Info("ready", zap.String("why", why))
 		close(n.ready)
 	})
+}
+
+// starting returns a field that marks an entry of the log as routine until the node is ready.
+func (n *Node) starting() zap.Field {
+	select {
+	case <-n.ready:
+		return zap.Skip()
+	default:
+		return session.Routine
+	}
 }
 
 // drain waits until what is queued has been sent, if there is a connection to the bus.

@@ -8,6 +8,7 @@ import (
 	"herd/node/admit"
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/session"
 )
 
 // notice logs what happens at the engine, and counts what was lost.
@@ -18,17 +19,17 @@ func (n *Node) notice(e flood.Notice) {
 	peer := zap.String("peer", string(e.Peer))
 	switch e.Kind {
 	case flood.LinkUp:
-		n.log.Info("link returned", peer)
+		n.log.Info("link returned", session.Routine, peer)
 	case flood.LinkDown:
-		level := zap.WarnLevel
+		level, routine := zap.WarnLevel, zap.Skip()
 		if e.Detail != flood.Silent {
-			level = zap.InfoLevel // of all links at once, and the reason is logged
+			level, routine = zap.InfoLevel, session.Routine // of all links at once, and the reason is logged
 		}
-		n.log.Log(level, "link down", peer, zap.String("why", e.Detail))
+		n.log.Log(level, "link down", routine, peer, zap.String("why", e.Detail))
 	case flood.NeverReceived:
 		n.log.Warn("nothing received from neighbour: is it running, and does its topology have this link?", peer)
 	case flood.CaughtUp:
-		n.log.Info("link up", peer)
+		n.log.Info("link up", n.starting(), peer)
 	case flood.MessagesMissing:
 		n.admit.Refuse(admit.MessagesMissing, string(e.Peer), func() (string, any) { return "messages", e.Reports })
 	case flood.Synced:

@@ -250,8 +250,8 @@ func (a *scenarioNode) newEntries() (newEntries []entry) {
 		text.WriteString(e.Message)
 		values, separator := e.ContextMap(), ":"
 		for _, f := range e.Context {
-			if f.Key == "bytes" || f.Key == "took" {
-				continue // may be a little more or less, as neighbours repair each other at the same time
+			if f.Type == zapcore.SkipType || f.Key == "bytes" || f.Key == "took" {
+				continue // not written, or a little more or less, as neighbours repair each other at the same time
 			}
 			fmt.Fprintf(&text, "%s %s %v", separator, f.Key, values[f.Key])
 			separator = ";"

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"herd/node/flood"
+	"herd/node/session"
 	"herd/node/status"
 	"herd/node/store"
 )
@@ -85,7 +86,7 @@ func (w *storeWriter) load(ctx context.Context) error {
 	}
 	clients := registry.Len()
 	w.compaction.registryBytes = w.compaction.storeBytes / max(reports, 1) * int64(clients) // estimated
-	w.log.Info("loaded", zap.Int("clients", clients), zap.Duration("took", time.Since(started)))
+	w.log.Info("loaded", session.Routine, zap.Int("clients", clients), zap.Duration("took", time.Since(started)))
 	return nil
 }
 

@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,5 +98,47 @@ func TestWatchTerminal(t *testing.T) {
 		if code := <-ended; code != exitDone {
 			t.Errorf("exit code %d", code)
 		}
+	}
+}
+
+// On a terminal the log has a line for each server that is ready, and then one for each line of a client.
+func TestUpTerminal(t *testing.T) {
+	config, file := describeFreeHerd(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(text, []byte("log: {level: warn}\n"), nil, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tty, screen := terminalPair(t)
+	ended := make(chan int)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { ended <- run(ctx, []string{"up", "--config", file}, nil, nil, io.Discard, tty) }()
+	log := bufio.NewScanner(screen)
+	var got []string
+	read := func(lines int) {
+		for len(got) < lines && log.Scan() {
+			got = append(got, regexp.MustCompile(`^\S+  INFO  (\w+  \w+).*`).ReplaceAllString(log.Text(), "$1"))
+		}
+	}
+	read(5)
+	client, err := net.Dial("tcp", config.Nodes[0].Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Fprintln(client, "IAMAT kiwi +34.068930-118.445127 1520023934")
+	read(6)
+	go func() { _, _ = io.Copy(io.Discard, screen) }()
+	stop()
+	if code := <-ended; code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	slices.Sort(got[:5])
+	want := []string{"Goloman  ready", "Hands  ready", "Holiday  ready", "Welsh  ready", "Wilkes  ready", "Goloman  received"}
+	if !slices.Equal(got, want) {
+		t.Errorf("printed %q, want %q", got, want)
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"herd/configs"
 )
 
-// Whoever connects as soon as a port for clients is open has its report flooded, not synced, and finds the bus there.
-func TestEarlyClient(t *testing.T) {
+// describeFreeHerd returns the default topology on reserved addresses, and the name of a file that describes it.
+func describeFreeHerd(t *testing.T) (config *configs.Config, file string) {
+	t.Helper()
 	config, err := configs.Load("", nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -31,10 +32,16 @@ func TestEarlyClient(t *testing.T) {
 		config.Nodes[i].Listen, config.Nodes[i].HTTP = address(), address()
 	}
 	config.Bus.Listen = address()
-	file := filepath.Join(t.TempDir(), "herd.yaml")
+	file = filepath.Join(t.TempDir(), "herd.yaml")
 	if err := os.WriteFile(file, describeHerd(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return config, file
+}
+
+// Whoever connects as soon as a port for clients is open has its report flooded, not synced, and finds the bus there.
+func TestEarlyClient(t *testing.T) {
+	config, file := describeFreeHerd(t)
 	r := start(t, nil, "up", "--config", file)
 	go func() { _, _ = io.Copy(io.Discard, r.stdout) }()
 	go func() { _, _ = io.Copy(io.Discard, r.stderr) }()
@@ -49,6 +56,7 @@ func TestEarlyClient(t *testing.T) {
 	}
 	var client net.Conn
 	await("a client connects", func() bool {
+		var err error
 		client, err = net.Dial("tcp", config.Nodes[0].Listen)
 		return err == nil
 	})

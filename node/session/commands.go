@@ -172,6 +172,10 @@ func (s *session) cancelLookups() {
 	s.lookups.cancel()
 }
 
+// Routine marks entries of the log that repeat what other entries say, or that every start has: a log for people may leave them out. It is
+// not written.
+var Routine = zap.Field{Key: "routine", Type: zapcore.SkipType}
+
 func (s *session) logReceived(l []byte) {
 	if s.server.config.Log.Core().Enabled(zapcore.InfoLevel) {
 		s.server.config.Log.Info("received", zap.String("peer", s.client.peer), zap.String("line", line.Printable(l)))
@@ -180,6 +184,6 @@ func (s *session) logReceived(l []byte) {
 
 func (s *session) logReply(text []byte, more ...zap.Field) {
 	if s.server.config.Log.Core().Enabled(zapcore.InfoLevel) {
-		s.server.config.Log.Info("replied", append([]zap.Field{zap.String("peer", s.client.peer), zap.String("reply", line.Printable(text))}, more...)...)
+		s.server.config.Log.Info("replied", append([]zap.Field{Routine, zap.String("peer", s.client.peer), zap.String("reply", line.Printable(text))}, more...)...)
 	}
 }

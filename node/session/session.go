@@ -105,7 +105,7 @@ var errLimit = errors.New("limit hit")
 // run serves the client until it is done, breaks a limit, or ctx ends: then the lines already read are still answered. It may return
 // earlier, when the client is silent and the session parks; another goroutine resumes it.
 func (s *session) run(ctx context.Context) {
-	s.server.config.Log.Info("connected", zap.String("peer", s.client.peer))
+	s.server.config.Log.Info("connected", Routine, zap.String("peer", s.client.peer))
 	if err := s.handshake(ctx); err != nil {
 		s.close(err)
 		return
@@ -245,7 +245,7 @@ func (s *session) close(err error) {
 		s.server.config.Admit.Disconnect(s.client.address)
 	}
 	_ = s.client.conn.Close()
-	s.server.config.Log.Info("disconnected", zap.String("peer", s.client.peer))
+	s.server.config.Log.Info("disconnected", Routine, zap.String("peer", s.client.peer))
 }
 
 // linger closes the connection for writing and lets the client read its last replies: if the connection were closed while

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"herd/node/session"
 	"herd/places"
 
 	"go.uber.org/zap"
@@ -29,7 +30,7 @@ type logConfig struct {
 	Format string    // console or json
 	Dir    string    // one file per node, rotated by size; "": Stderr
 	Stderr io.Writer // if there is no Dir
-	Brief  bool      // one entry for each line of a client, see briefCore
+	Brief  bool      // without what is routine, see briefCore
 }
 
 // logs makes the loggers of one process.
@@ -92,12 +93,9 @@ func (l *logs) For(name string) *zap.Logger {
 	return zap.New(core).Named(name)
 }
 
-// briefCore leaves out entries at info that repeat what another entry or the summary says: a client's connection and its reply, and what
-// nodes send to and receive from each other. A link that is up or down stays.
+// briefCore leaves out entries that are [session.Routine]: a client's connection and its reply, what nodes send to and receive from each
+// other, and what happens at every start and stop.
 type briefCore struct{ zapcore.Core }
-
-// notBrief are the messages that briefCore leaves out, beside those with a field "from" or "to".
-var notBrief = []string{"listening", "link returned", "connected", "replied", "disconnected"}
 
 func (c briefCore) With(fields []zapcore.Field) zapcore.Core { return briefCore{c.Core.With(fields)} }
 
@@ -109,8 +107,7 @@ func (c briefCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcor
 }
 
 func (c briefCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	betweenNodes := slices.ContainsFunc(fields, func(f zapcore.Field) bool { return f.Key == "from" || f.Key == "to" })
-	if e.Level == zapcore.InfoLevel && (betweenNodes || slices.Contains(notBrief, e.Message)) {
+	if slices.ContainsFunc(fields, session.Routine.Equals) {
 		return nil
 	}
 	return c.Core.Write(e, fields)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,7 @@ type Config struct {
 	Reload  func() (*configs.Config, error) // reads the configuration anew
 	Version string                          // of the program
 	Stderr  io.Writer                       // gets the log unless it goes to files; nothing is written to it before the process is ready
-	Brief   bool                            // the log has one line for each line of a client, without replies and what neighbours send
+	Brief   bool                            // the log leaves out what is routine
 	Procs   bool                            // the environment decides how many processors the runtime uses
 }
 
@@ -169,9 +170,17 @@ func (s *server) open(config *configs.Config, ready <-chan struct{}, logs *logs)
 func (s *server) listen(address string) (*net.TCPListener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w; is a herd running already? end it, or configure another address", s.Name, err)
+		return nil, fmt.Errorf("node %s: %w", s.Name, listenError(err, address, "configure another address"))
 	}
 	return l.(*net.TCPListener), nil
+}
+
+// listenError returns the error of a listener with what to do: end the process that has its address, if one has, or else.
+func listenError(err error, address, otherwise string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use, probably by another herd; end that one, or %s", address, otherwise)
+	}
+	return fmt.Errorf("%w; %s", err, otherwise)
 }
 
 // OpenStore opens the store of a node, which is in a directory of its own below store.dir.
@@ -282,9 +291,15 @@ func (p *Process) startBus() (err error) {
 		Herd: config.Herd, Neighbours: Neighbours(config.Topology()), Keys: keys.Keyring(config.Bus.Keys),
 		Listen: config.Bus.Listen, Micro: config.Bus.Micro, Log: newServerLog(p.logs.For("nats.server")),
 	})
-	if errors.Is(err, bus.ErrNotStarted) {
-		err = fmt.Errorf("%w; is a herd running already? end it, or give another address with --bus-listen", err)
+	if !errors.Is(err, bus.ErrNotStarted) {
+		return err
 	}
+	// The server tells of its listener's error in a text alone.
+	l, failed := net.Listen("tcp", config.Bus.Listen)
+	if failed != nil {
+		return fmt.Errorf("bus: %w", listenError(failed, config.Bus.Listen, "give this one another with --bus-listen"))
+	}
+	_ = l.Close()
 	return err
 }
 
