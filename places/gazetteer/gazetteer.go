@@ -53,11 +53,11 @@ func load(data fs.FS) (*table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", placesFile, err)
 	}
-	b := newBuilder(names, columns.rows(), len(columns[0])+len(columns[1]))
-	if err := columns.each(b.add); err != nil {
+	t, err := columns.table(names)
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", placesFile, err)
 	}
-	return b.build()
+	return t, nil
 }
 
 // Attribution says where a part of the table comes from, and what its licence requires to be shown.

@@ -258,7 +258,7 @@ func TestBrokenData(t *testing.T) {
 		{"empty places", fstest.MapFS{regionsFile: {Data: packed.Regions}, placesFile: {}}, "gazetteer: read data/places.zst: line 1: want the column #id"},
 		{"flipped bit", fstest.MapFS{regionsFile: {Data: packed.Regions}, placesFile: {Data: flipped}}, "gazetteer: read data/places.zst: decompress: "},
 		{"cut off", fstest.MapFS{regionsFile: {Data: packed.Regions}, placesFile: {Data: flipped[:20]}}, "gazetteer: read data/places.zst: decompress: "},
-		{"no regions", fstest.MapFS{regionsFile: {}, placesFile: {Data: packed.Places}}, "gazetteer: read data/admin1.tsv: empty: want the header \"#code\\tname\""},
+		{"no regions", fstest.MapFS{regionsFile: {}, placesFile: {Data: packed.Places}}, "gazetteer: read data/admin1.tsv: line 1: want the header \"#code\\tname\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := open(c.data)

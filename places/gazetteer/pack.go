@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -27,12 +28,8 @@ type Packed struct {
 //
 // and the regions lines of code and name, as in "US.CA" and "California", below the header "#code name". Every row is checked; an error
 // names the line.
-func Pack(placesTSV, regionsTSV io.Reader) (Packed, error) {
-	text, err := io.ReadAll(regionsTSV)
-	if err != nil {
-		return Packed{}, fmt.Errorf("regions: %w", err)
-	}
-	names, err := parseRegions(string(text))
+func Pack(placesTSV io.Reader, regionsTSV string) (Packed, error) {
+	names, err := parseRegions(regionsTSV)
 	if err != nil {
 		return Packed{}, fmt.Errorf("regions: %w", err)
 	}
@@ -41,15 +38,15 @@ func Pack(placesTSV, regionsTSV io.Reader) (Packed, error) {
 		return Packed{}, fmt.Errorf("places: %w", err)
 	}
 	slices.SortFunc(records, compareRecords)
-	b := newBuilder(names, len(records), 0) // so that what could not be loaded is an error here
 	p := Packed{Regions: []byte(formatRegions(names)), Rows: make(map[string]int), Named: len(names)}
 	for _, r := range records {
-		if err := b.add(r); err != nil {
-			return Packed{}, fmt.Errorf("places: %w", err)
-		}
 		p.Rows[r.source]++
 	}
-	p.Places, err = transpose(records).pack()
+	t := transpose(records)
+	if _, err := t.table(names); err != nil { // what could not be loaded is an error here
+		return Packed{}, fmt.Errorf("places: %w", err)
+	}
+	p.Places, err = t.pack()
 	return p, err
 }
 
@@ -61,13 +58,12 @@ func Unpack(packed []byte, w io.Writer) error {
 	}
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, strings.Join(columns[:], "\t"))
-	err = t.each(func(r record) error {
+	for r, err := range t.records() {
+		if err != nil {
+			return fmt.Errorf("unpack: %w", err)
+		}
 		f := r.fields()
-		_, err := fmt.Fprintln(out, strings.Join(f[:], "\t"))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("unpack: %w", err)
+		fmt.Fprintln(out, strings.Join(f[:], "\t")) // an error is sticky
 	}
 	return out.Flush()
 }
@@ -133,31 +129,29 @@ func transpose(records []record) transposed {
 	return t
 }
 
-// rows returns the number of rows, of which there is at least one.
-func (t transposed) rows() int { return strings.Count(t[0], "\t") + 1 }
+// rows returns the number of values of a column, of which there is at least one.
+func (t transposed) rows(column int) int { return strings.Count(t[column], "\t") + 1 }
 
-// each calls do with every record, in order, until a call fails.
-func (t transposed) each(do func(record) error) error {
-	rows := t.rows()
-	for c, values := range t {
-		if n := strings.Count(values, "\t") + 1; n != rows {
-			return fmt.Errorf("column %s: %d values, but %d of column %s", columns[c], n, rows, columns[0])
+// table makes a table of the columns.
+func (t transposed) table(regionNames map[string]string) (*table, error) {
+	return newTable(regionNames, t.rows(0), len(t[0])+len(t[1]), t.records())
+}
+
+// records returns the records in their order, up to and including the first error.
+func (t transposed) records() iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		left := t
+		for more := true; more; {
+			var f [len(columns)]string
+			for c := range f {
+				f[c], left[c], more = strings.Cut(left[c], "\t")
+			}
+			r, err := parseRecord(f)
+			if !yield(r, err) || err != nil {
+				return
+			}
 		}
 	}
-	for i := range rows {
-		var f [len(columns)]string
-		for c := range f {
-			f[c], t[c], _ = strings.Cut(t[c], "\t")
-		}
-		r, err := parseRecord(f)
-		if err == nil {
-			err = do(r)
-		}
-		if err != nil {
-			return fmt.Errorf("row %d: %w", i+1, err)
-		}
-	}
-	return nil
 }
 
 // pack compresses the columns, always to the same bytes.
@@ -199,6 +193,9 @@ func unpack(packed []byte) (transposed, error) {
 			return transposed{}, fmt.Errorf("line %d: want the column %s", c+1, name)
 		}
 		t[c], text = values, after
+		if n := t.rows(c); n != t.rows(0) {
+			return transposed{}, fmt.Errorf("column %s: %d values, but %d of column %s", name, n, t.rows(0), columns[0])
+		}
 	}
 	if text != "" {
 		return transposed{}, fmt.Errorf("more than %d columns", len(columns))

@@ -114,17 +114,15 @@ const regionsHeader = "#code\tname"
 // parseRegions parses lines of code and name below regionsHeader, and returns the names of first-level regions by "country.code", as in
 // "US.CA". Its errors name the line.
 func parseRegions(text string) (map[string]string, error) {
+	rows, ok := strings.CutPrefix(text, regionsHeader+"\n")
+	if !ok {
+		return nil, fmt.Errorf("line 1: want the header %q", regionsHeader)
+	}
 	names := make(map[string]string)
-	line := 0
-	for row := range strings.Lines(text) {
+	line := 1
+	for row := range strings.Lines(rows) {
 		line++
 		row = strings.TrimSuffix(row, "\n")
-		if line == 1 {
-			if row != regionsHeader {
-				return nil, fmt.Errorf("line 1: %q: want the header %q", row, regionsHeader)
-			}
-			continue
-		}
 		code, name, _ := strings.Cut(row, "\t")
 		country, region, _ := strings.Cut(code, ".")
 		if len(country) != 2 || region == "" || !isCode(country) || !isCode(region) {
@@ -137,9 +135,6 @@ func parseRegions(text string) (map[string]string, error) {
 			return nil, fmt.Errorf("line %d: code %q: there already", line, code)
 		}
 		names[code] = name
-	}
-	if line == 0 {
-		return nil, fmt.Errorf("empty: want the header %q", regionsHeader)
 	}
 	return names, nil
 }

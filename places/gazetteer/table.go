@@ -3,6 +3,7 @@ package gazetteer
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -41,60 +42,48 @@ type region struct {
 	name    string // empty if unknown
 }
 
-// builder makes a table of records that are added in its order.
-type builder struct {
-	table  table
-	points []index.Point
-	text   strings.Builder
-	last   record
-	names  map[string]string // of regions, by "country.code"
-	number map[region]uint16 // index into table.regions
-}
-
-// newBuilder returns a builder with room for so many rows, and for so many bytes of their ids and names. There may be more of both.
-func newBuilder(regionNames map[string]string, rows, text int) *builder {
-	b := &builder{names: regionNames, number: make(map[region]uint16)}
-	b.table.rows = make([]row, 0, rows)
-	b.points = make([]index.Point, 0, rows)
-	b.text.Grow(text)
-	return b
-}
-
-// add appends a record. Records have to be added in the order of compareRecords.
-func (b *builder) add(r record) error {
-	if len(b.table.rows) > 0 && compareRecords(b.last, r) >= 0 {
-		return fmt.Errorf("%s may not follow %s in the order of a table", r.id, b.last.id)
-	}
-	b.last = r
-	in := region{r.country, r.admin1, b.names[r.country+"."+r.admin1]}
-	number, known := b.number[in]
-	if !known {
-		if len(b.table.regions) > math.MaxUint16 {
-			return fmt.Errorf("%s: more than %d regions", r.id, math.MaxUint16+1)
+// newTable makes a table of records in the order of compareRecords. regionNames has the names of regions by "country.code". The table has
+// room for so many rows, and for so many bytes of their ids and names; there may be more of both.
+func newTable(regionNames map[string]string, rows, text int, records iter.Seq2[record, error]) (*table, error) {
+	t := &table{rows: make([]row, 0, rows)}
+	points := make([]index.Point, 0, rows)
+	numbers := make(map[region]uint16) // index into t.regions
+	var last record
+	var texts strings.Builder
+	texts.Grow(text)
+	for r, err := range records {
+		in := region{r.country, r.admin1, regionNames[r.country+"."+r.admin1]}
+		number, known := numbers[in]
+		switch {
+		case err != nil:
+		case len(t.rows) > 0 && compareRecords(last, r) >= 0:
+			err = fmt.Errorf("%s may not follow %s in the order of a table", r.id, last.id)
+		case !known && len(t.regions) > math.MaxUint16:
+			err = fmt.Errorf("%s: more than %d regions", r.id, math.MaxUint16+1)
 		}
-		// cloned, because a substring would keep the whole text in memory
-		in.country, in.code = strings.Clone(in.country), strings.Clone(in.code)
-		number = uint16(len(b.table.regions))
-		b.number[in] = number
-		b.table.regions = append(b.table.regions, in)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", len(t.rows)+1, err)
+		}
+		if !known {
+			// cloned, because a substring would keep the whole text in memory
+			in.country, in.code = strings.Clone(in.country), strings.Clone(in.code)
+			number = uint16(len(t.regions))
+			numbers[in] = number
+			t.regions = append(t.regions, in)
+		}
+		t.rows = append(t.rows, row{
+			kind: r.kind, region: number, text: uint32(texts.Len()), idLen: uint8(len(r.id)), nameLen: uint8(len(r.name)),
+		})
+		points = append(points, r.at)
+		texts.WriteString(r.id)
+		texts.WriteString(r.name)
+		last = r
 	}
-	b.table.rows = append(b.table.rows, row{
-		kind: r.kind, region: number, text: uint32(b.text.Len()), idLen: uint8(len(r.id)), nameLen: uint8(len(r.name)),
-	})
-	b.points = append(b.points, r.at)
-	b.text.WriteString(r.id)
-	b.text.WriteString(r.name)
-	return nil
-}
-
-// build returns the table. The builder must not be used any more.
-func (b *builder) build() (*table, error) {
-	t := b.table // copied, so that the builder can be freed
-	t.text = b.text.String()
+	t.text = texts.String()
 	t.localities = make([]atomic.Int32, len(t.rows))
 	var err error
-	t.index, err = index.New(b.points, func(i, j int32) int { return cmp.Compare(t.id(i), t.id(j)) })
-	return &t, err
+	t.index, err = index.New(points, func(i, j int32) int { return cmp.Compare(t.id(i), t.id(j)) })
+	return t, err
 }
 
 func (t *table) id(i int32) string {

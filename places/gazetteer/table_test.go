@@ -31,13 +31,13 @@ func worldTable(t testing.TB) *table {
 func tableOf(t testing.TB, records []record, names map[string]string) *table {
 	t.Helper()
 	slices.SortFunc(records, compareRecords)
-	b := newBuilder(names, len(records), 0)
-	for _, r := range records {
-		if err := b.add(r); err != nil {
-			t.Fatal(err)
+	tab, err := newTable(names, len(records), 0, func(yield func(record, error) bool) {
+		for _, r := range records {
+			if !yield(r, nil) {
+				return
+			}
 		}
-	}
-	tab, err := b.build()
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

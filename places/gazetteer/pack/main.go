@@ -11,6 +11,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -48,17 +49,18 @@ func run(args []string, stdout io.Writer) error {
 		if err := unpack(packedPlaces, &rows); err != nil {
 			return fmt.Errorf("%w (give the rows with -places)", err)
 		}
-	} else if err := readInto(&rows, *places); err != nil {
-		return err
+	} else {
+		text, err := os.ReadFile(*places)
+		if err != nil {
+			return err
+		}
+		rows.Write(text)
 	}
-	if *regions == "" {
-		*regions = packedRegions
-	}
-	names, err := os.ReadFile(*regions)
+	names, err := os.ReadFile(cmp.Or(*regions, packedRegions))
 	if err != nil {
 		return err
 	}
-	packed, err := gazetteer.Pack(&rows, bytes.NewReader(names))
+	packed, err := gazetteer.Pack(&rows, string(names))
 	if err != nil {
 		return err
 	}
@@ -84,14 +86,4 @@ func unpack(file string, w io.Writer) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
-}
-
-func readInto(b *bytes.Buffer, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = b.ReadFrom(f)
-	return err
 }
