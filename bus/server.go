@@ -18,16 +18,6 @@ const (
 	startStep = 20 * time.Millisecond
 )
 
-// ServerLog receives the log of an embedded NATS server. Fatalf must return.
-type ServerLog interface {
-	Noticef(format string, v ...any)
-	Warnf(format string, v ...any)
-	Fatalf(format string, v ...any)
-	Errorf(format string, v ...any)
-	Debugf(format string, v ...any)
-	Tracef(format string, v ...any)
-}
-
 // ServerConfig is what an embedded NATS server is made of.
 type ServerConfig struct {
 	Herd       string
@@ -35,7 +25,7 @@ type ServerConfig struct {
 	Keys       keys.Keyring        // has the keys of the nodes; "": the server makes new ones, which no other process has
 	Listen     string              // HOST:PORT for TCP clients; "": none
 	Micro      bool                // nodes may answer as micro services, and the user query may query them
-	Log        ServerLog
+	Log        server.Logger       // of the NATS server; its Fatalf must return
 }
 
 // Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and subscribe on its own
@@ -63,7 +53,7 @@ func StartServer(config ServerConfig) (*Server, error) {
 	if s.nats, err = server.NewServer(options); err != nil {
 		return nil, fmt.Errorf("bus: embedded NATS server: %w", err)
 	}
-	log := &fatalLog{ServerLog: config.Log, fatal: make(chan string, 1)}
+	log := &fatalLog{Logger: config.Log, fatal: make(chan string, 1)}
 	s.nats.SetLoggerV2(log, false, false, false)
 	s.nats.Start()
 	for began := time.Now(); !s.nats.ReadyForConnections(startStep); {
@@ -233,7 +223,7 @@ func (s *Server) Close() {
 
 // fatalLog keeps why a server does not start: a port that is in use shows nowhere else.
 type fatalLog struct {
-	ServerLog
+	server.Logger
 	fatal chan string
 }
 

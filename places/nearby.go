@@ -171,13 +171,16 @@ func (e *encoder) integer(name string, value int) {
 	e.text = strconv.AppendInt(e.text, int64(value), 10)
 }
 
+func (e *encoder) number(name string, value float64) {
+	e.name(name)
+	e.text = appendFloat(e.text, value)
+}
+
 func (e *encoder) point(name string, p Point) {
 	e.name(name)
 	e.begin('{')
-	e.name(`"lat": `)
-	e.text = appendFloat(e.text, p.Lat)
-	e.name(`"lng": `)
-	e.text = appendFloat(e.text, p.Lng)
+	e.number(`"lat": `, p.Lat)
+	e.number(`"lng": `, p.Lng)
 	e.end('}')
 }
 
@@ -234,8 +237,7 @@ func (e *encoder) place(p *Place) {
 		e.integer(`"price_level": `, *p.PriceLevel)
 	}
 	if p.Rating != 0 {
-		e.name(`"rating": `)
-		e.text = appendFloat(e.text, p.Rating)
+		e.number(`"rating": `, p.Rating)
 	}
 	e.strings(`"types": `, p.Types)
 	if p.UserRatingsTotal != 0 {

@@ -1,9 +1,9 @@
 package bustest
 
-// SilentLog is the log of an embedded server that nobody reads.
+// SilentLog is the log of an embedded server, without effect.
 type SilentLog struct{}
 
-// Noticef and the other methods of bus.ServerLog write nothing.
+// Noticef and the other methods write nothing.
 func (SilentLog) Noticef(string, ...any) {}
 func (SilentLog) Warnf(string, ...any)   {}
 func (SilentLog) Fatalf(string, ...any)  {}

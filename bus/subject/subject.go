@@ -4,7 +4,10 @@
 package subject
 
 import (
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -33,4 +36,52 @@ func Parse(s string) (herd string, kind Kind, from, to string, err error) {
 		return "", "", "", "", fmt.Errorf("subject %q has not the form <herd>.<kind>.<from>.<to>", s)
 	}
 	return tokens[0], Kind(tokens[1]), tokens[2], tokens[3], nil
+}
+
+// Incarnation is 128 random bits that differ for each start of a node. The zero Incarnation is none.
+type Incarnation [16]byte
+
+var errIncarnation = errors.New("not an incarnation")
+
+// String returns the incarnation as 22 characters: base64url without padding (RFC 4648, section 5).
+func (i Incarnation) String() string { return base64.RawURLEncoding.EncodeToString(i[:]) }
+
+// ParseIncarnation accepts what String returns, and nothing else.
+func ParseIncarnation(s string) (i Incarnation, err error) {
+	if len(s) != base64.RawURLEncoding.EncodedLen(len(i)) || strings.ContainsAny(s, "\r\n") {
+		return Incarnation{}, errIncarnation
+	}
+	if _, err := base64.RawURLEncoding.Strict().Decode(i[:], []byte(s)); err != nil {
+		return Incarnation{}, errIncarnation
+	}
+	return i, nil
+}
+
+// Stamp numbers the messages of reports that one incarnation of a node sends over one link: 1, 2, 3 … A number that is skipped
+// stands for reports that did not leave or did not arrive. The zero Stamp is none.
+type Stamp struct {
+	Incarnation Incarnation
+	Number      uint64
+}
+
+var errStamp = errors.New("not a stamp")
+
+// Append appends the stamp's text, <incarnation>.<number>.
+func (s Stamp) Append(dst []byte) []byte {
+	dst = base64.RawURLEncoding.AppendEncode(dst, s.Incarnation[:])
+	return strconv.AppendUint(append(dst, '.'), s.Number, 10)
+}
+
+// ParseStamp accepts what Append makes of any stamp but the zero one, and nothing else.
+func ParseStamp(text string) (Stamp, error) {
+	name, digits, _ := strings.Cut(text, ".")
+	i, err := ParseIncarnation(name)
+	if err != nil {
+		return Stamp{}, errStamp
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n == 0 || digits[0] == '+' || digits[0] == '0' {
+		return Stamp{}, errStamp
+	}
+	return Stamp{i, n}, nil
 }

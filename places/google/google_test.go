@@ -78,8 +78,8 @@ func TestNew(t *testing.T) {
 	if string(body) != want || status != places.OK || n != 1 {
 		t.Errorf("%s, %d results:\n%s\nwant:\n%s", status, n, body, want)
 	}
-	const request = `POST /v1/places:searchNearby herd|application/json|` + basics + ` {"maxResultCount":5,"rankPreference":"DISTANCE",` +
-		`"locationRestriction":{"circle":{"center":{"latitude":34.06893,"longitude":-118.445127},"radius":10000}}}`
+	const request = `POST /v1/places:searchNearby herd|application/json|` + basics + ` {` +
+		`"locationRestriction":{"circle":{"center":{"latitude":34.06893,"longitude":-118.445127},"radius":10000}},"maxResultCount":5,"rankPreference":"DISTANCE"}`
 	if got := server.Requests(); len(got) != 1 || got[0] != request {
 		t.Errorf("%q\nwant\n%q", got, request)
 	}

@@ -26,7 +26,7 @@ import (
 // Config says how to query Overpass.
 type Config struct {
 	Endpoint string          // URL of the server, as in https://overpass.example/api; required, for public servers are not meant as a back end
-	Upstream upstream.Config // its Provider is ignored; InFlight is 2 unless it is less
+	Upstream upstream.Config // its Provider and InFlight are ignored
 }
 
 // Finder queries Overpass. It implements places.Finder.
@@ -55,10 +55,7 @@ func New(c Config) (*Finder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("overpass: %w", err)
 	}
-	c.Upstream.Provider = "overpass"
-	if c.Upstream.InFlight < 1 || c.Upstream.InFlight > maxInFlight {
-		c.Upstream.InFlight = maxInFlight
-	}
+	c.Upstream.Provider, c.Upstream.InFlight = "overpass", maxInFlight
 	return &Finder{upstream.New(c.Upstream), endpoint + "/interpreter"}, nil
 }
 

@@ -24,7 +24,7 @@ func finder(t *testing.T, h http.Handler) *Finder {
 	t.Helper()
 	n := placestest.NewNetwork(h)
 	t.Cleanup(n.Close)
-	f, err := New(Config{Endpoint: "http://overpass.example/api/", Upstream: upstream.Config{Transport: n.Transport(), Attempts: 1, Agent: "herd/1.0"}})
+	f, err := New(Config{Endpoint: "http://overpass.example/api/", Upstream: upstream.Config{Transport: n.Transport(), Attempts: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("%s, %q", a.Status, a.HTMLAttributions)
 	}
 	// the first circle has enough
-	const request = `POST /api/interpreter herd/1.0|application/x-www-form-urlencoded| data=%5Bout%3Ajson%5D%5Btimeout%3A25%5D%5Bmaxsize%3A33554432%5D%3B` +
+	const request = `POST /api/interpreter herd|application/x-www-form-urlencoded| data=%5Bout%3Ajson%5D%5Btimeout%3A25%5D%5Bmaxsize%3A33554432%5D%3B` +
 		`nwr%28around%3A1000%2C42.5078%2C1.5211%29%5Bname%5D%5B~%22%5E%28amenity%7Ctourism%7Cleisure%7Cshop%7Chistoric%7Caeroway%7Crailway%7C` +
 		`public_transport%7Cnatural%7Cplace%29%24%22~%22.%22%5D%3Bout+center+qt+400%3B`
 	if got := server.Requests(); len(got) != 1 || got[0] != request {
@@ -116,40 +116,34 @@ func TestRadii(t *testing.T) {
 	}
 }
 
-// A server allows two requests at a time, and gets no more, whatever the configuration says.
+// A server allows two requests at a time, and gets no more.
 func TestInFlight(t *testing.T) {
-	for _, configured := range []int{0, 1, 2, 50} {
-		synctest.Test(t, func(t *testing.T) {
-			server := new(placestest.Server)
-			n := placestest.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				time.Sleep(time.Second) // of the bubble
-				server.ServeHTTP(w, r)
-			}))
-			defer n.Close()
-			f, err := New(Config{Endpoint: "http://overpass.example", Upstream: upstream.Config{Transport: n.Transport(), InFlight: configured}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			var all sync.WaitGroup
-			for range 6 {
-				all.Go(func() {
-					if _, err := f.Find(t.Context(), places.Query{At: centre, Radius: 1, Bound: 5}); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
-			f.Close()
-			want := 3 * time.Second
-			if configured == 1 {
-				want = 6 * time.Second
-			}
-			if took := time.Since(start); took != want {
-				t.Errorf("%d configured: six questions took %v, want %v", configured, took, want)
-			}
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := new(placestest.Server)
+		n := placestest.NewNetwork(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second) // of the bubble
+			server.ServeHTTP(w, r)
+		}))
+		defer n.Close()
+		f, err := New(Config{Endpoint: "http://overpass.example", Upstream: upstream.Config{Transport: n.Transport()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				if _, err := f.Find(t.Context(), places.Query{At: centre, Radius: 1, Bound: 5}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		f.Close()
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("six queries took %v, want 3s", took)
+		}
+	})
 }
 
 func TestDecode(t *testing.T) {

@@ -68,7 +68,7 @@ func (c *Client) send(ctx context.Context, r Request) (Response, http.Header, er
 	if request.Header == nil {
 		request.Header = make(http.Header)
 	}
-	request.Header.Set("User-Agent", c.config.Agent)
+	request.Header.Set("User-Agent", "herd")
 	answer, err := c.http.Do(request)
 	if err != nil {
 		// a refused redirect also gives an answer, whose body is closed

@@ -33,7 +33,6 @@ import (
 type Config struct {
 	Provider  string            // as places.provider names it; the prefix of every error
 	Secret    string            // the API key, which appears in no error and no event
-	Agent     string            // User-Agent of the requests; herd
 	InFlight  int               // greatest number of requests at a time; 16
 	Rate      float64           // requests a second; 0: unlimited
 	Attempts  int               // greatest number for a request; 4
@@ -60,8 +59,7 @@ type Client struct {
 
 // New returns a Client. Its only goroutines are those of idle connections, until Close.
 func New(c Config) *Client {
-	c.Agent = cmp.Or(c.Agent, "herd")
-	c.InFlight = cmp.Or(max(0, c.InFlight), 16)
+	c.InFlight = cmp.Or(c.InFlight, 16)
 	c.Attempts = cmp.Or(c.Attempts, 4)
 	c.Budget = cmp.Or(c.Budget, 30*time.Second)
 	limit := rate.Inf
@@ -96,32 +94,21 @@ func (c *Client) Find(ctx context.Context, q places.Query, find func(context.Con
 	start := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, start.Add(c.config.Budget))
 	defer cancel()
-	a, err := c.find(ctx, q, find)
+	var a places.Answer
+	err := cmp.Or(q.At.Check(), ctx.Err())
+	if err == nil {
+		a, err = find(ctx)
+	}
 	if err != nil {
 		e := c.explain(ctx, err, start)
 		c.emit(places.Event{Kind: places.Called, Status: e.Status, Took: time.Since(start), Err: e})
 		return places.Answer{}, e
 	}
-	c.emit(places.Event{Kind: places.Called, Status: a.Status, Took: time.Since(start)})
-	return a, nil
-}
-
-func (c *Client) find(ctx context.Context, q places.Query, find func(context.Context) (places.Answer, error)) (places.Answer, error) {
-	if err := q.At.Check(); err != nil {
-		return places.Answer{}, err
-	}
-	if err := ctx.Err(); err != nil {
-		return places.Answer{}, err
-	}
-	a, err := find(ctx)
-	if err != nil {
-		return places.Answer{}, err
-	}
-	a.Results = Nearest(a.Results, q)
-	a.Status = places.OK
+	a.Results, a.Status = Nearest(a.Results, q), places.OK
 	if len(a.Results) == 0 {
 		a.Status = places.ZeroResults
 	}
+	c.emit(places.Event{Kind: places.Called, Status: a.Status, Took: time.Since(start)})
 	return a, nil
 }
 
