@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 // campus is the topology of the demo herd.

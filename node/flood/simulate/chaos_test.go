@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 var (
@@ -142,9 +141,9 @@ func newChaos(seed uint64) *chaos {
 		n.clock = time.Duration(rng.Int64N(int64(2*time.Hour))) - time.Hour
 		switch rng.IntN(4) {
 		case 0, 1:
-			n.disk = newDisk(c.herd, time.Duration(1+rng.IntN(50))*time.Millisecond)
+			n.storage = newDisk(c.herd, time.Duration(1+rng.IntN(50))*time.Millisecond)
 		case 2:
-			n.disk = newDisk(c.herd, time.Duration(50+rng.IntN(1000))*time.Millisecond) // too slow
+			n.storage = newDisk(c.herd, time.Duration(50+rng.IntN(1000))*time.Millisecond) // too slow
 		}
 	}
 	return c

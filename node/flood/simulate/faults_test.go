@@ -107,7 +107,7 @@ func (c *chaos) anyNode() *node { return c.nodes[c.rng.IntN(len(c.nodes))] }
 // fail has a node crash, and start again later.
 func (c *chaos) fail(withDisk bool) func() {
 	n := c.anyNode()
-	if n.engine == nil || (n.disk != nil) != withDisk {
+	if n.engine == nil || (n.storage != nil) != withDisk {
 		return nil
 	}
 	c.countNode(n)
@@ -115,7 +115,7 @@ func (c *chaos) fail(withDisk bool) func() {
 	n.crash()
 	for client, all := range c.bound[n.index] {
 		c.bound[n.index][client] = slices.DeleteFunc(all, func(b binding) bool {
-			return n.disk == nil || b.at+n.disk.promise() >= c.now
+			return n.storage == nil || b.at+n.storage.(*disk).promise() >= c.now
 		})
 	}
 	return func() {

@@ -59,7 +59,7 @@ func TestLossInBusyHerd(t *testing.T) {
 				compared++
 			}
 		}
-		h.nodes[goloman].disk = newDisk(h, time.Millisecond)
+		h.nodes[goloman].storage = newDisk(h, time.Millisecond)
 		h.start()
 		var admitted []line.Report
 		speak := func(d time.Duration) {
@@ -73,7 +73,7 @@ func TestLossInBusyHerd(t *testing.T) {
 		speak(10 * time.Second)
 		tt.fault(h, speak)
 		said := slices.Clone(admitted)
-		h.nodes[goloman].disk = nil
+		h.nodes[goloman].storage = nil
 		speak(tt.within)
 		missing := 0
 		for _, n := range h.nodes {

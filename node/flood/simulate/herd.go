@@ -1,3 +1,9 @@
+// Package simulate runs herds of real engines in simulated time. Messages, timers and faults are events in one queue, carried out one
+// after the other, and all chance comes from one seed: the same seed gives the same run. A large herd without disks uses all processors:
+// while no message can arrive that is not on its way yet, nodes are run at the same time, to the same result.
+//
+// A way leads from one node to a neighbour. It delays messages, and may lose or double them, but keeps them in order; ways do
+// not wait for each other. A node's messages leave as soon as its engine wakes it, one message after the other.
 package simulate
 
 import (
@@ -8,10 +14,9 @@ import (
 	"sync"
 	"time"
 
-	"herd/node/topology"
-
 	"herd/node/flood"
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 // epoch is when a simulation begins.
@@ -166,13 +171,6 @@ func (h *herd) next() event {
 		return h.agenda.next()
 	}
 	return h.lane.next()
-}
-
-// start starts all nodes.
-func (h *herd) start() {
-	for _, n := range h.nodes {
-		n.start()
-	}
 }
 
 // equal reports whether all nodes run and know the same.

@@ -11,12 +11,12 @@ import (
 
 // node is a server: the shell around an engine.
 type node struct {
-	herd  *herd
-	name  line.NodeName
-	index int
-	ways  [][]*way // to the neighbours, in the order of the engine's links
-	disk  *disk    // or nil
-	clock time.Duration
+	herd    *herd
+	name    line.NodeName
+	index   int
+	ways    [][]*way // to the neighbours, in the order of the engine's links
+	storage storage  // or nil
+	clock   time.Duration
 
 	worker  *worker // that runs it
 	events  []event // in the present window
@@ -36,7 +36,13 @@ type node struct {
 	applied   func(r line.Report, news bool)
 }
 
-// start starts the engine, with what the disk holds, and connects it.
+// storage keeps what a node holds when the node crashes. Only tests have one.
+type storage interface {
+	load(g *flood.Registry)
+	write(r line.Report)
+}
+
+// start starts the engine, with what its storage holds, and connects it.
 func (n *node) start() {
 	h := n.herd
 	var i subject.Incarnation
@@ -44,7 +50,7 @@ func (n *node) start() {
 	binary.BigEndian.PutUint64(i[8:], h.rng.Uint64())
 	n.epoch = epoch.Add(n.clock)
 	n.changes = nil
-	if h.changed != nil || n.disk != nil {
+	if h.changed != nil || n.storage != nil {
 		n.changes = flood.NewQueue(1 << 30)
 	}
 	c := flood.Config{
@@ -69,8 +75,8 @@ func (n *node) start() {
 		}
 	}
 	n.engine = flood.NewEngine(c)
-	if n.disk != nil {
-		n.disk.load(n.engine.Registry())
+	if n.storage != nil {
+		n.storage.load(n.engine.Registry())
 	}
 	n.ports = nil
 	for i, l := range n.engine.Links() {
@@ -80,18 +86,6 @@ func (n *node) start() {
 	n.connect()
 }
 
-// crash ends the node. What it knew is gone, but for what is on its disk.
-func (n *node) crash() {
-	n.disconnect()
-	for _, p := range n.ports {
-		p.gone = true
-	}
-	n.engine, n.ports, n.stalled = nil, nil, false
-	if n.disk != nil {
-		n.disk.crash()
-	}
-}
-
 // connect connects the node to the bus.
 func (n *node) connect() {
 	if n.engine != nil && !n.connected {
@@ -99,35 +93,6 @@ func (n *node) connect() {
 		n.engine.Connect(n.time())
 		n.pumpWoken()
 	}
-}
-
-// disconnect is the loss of the connection to the bus.
-func (n *node) disconnect() {
-	if n.engine != nil && n.connected {
-		n.connected = false
-		n.inbox = nil
-		n.engine.Disconnect(n.time())
-		n.pumpWoken()
-	}
-}
-
-// stall stops the node until it resumes: it does nothing, and what arrives waits.
-func (n *node) stall() { n.stalled = n.engine != nil }
-
-func (n *node) resume() {
-	if !n.stalled {
-		return
-	}
-	n.stalled = false
-	n.engine.Tick(n.time())
-	for _, p := range n.inbox {
-		n.receive(p)
-	}
-	n.inbox = nil
-	for _, p := range n.ports {
-		p.pump()
-	}
-	n.pumpWoken()
 }
 
 // awake reports whether the node runs and does not stall.
@@ -212,9 +177,63 @@ func (n *node) pumpWoken() {
 			if n.herd.changed != nil {
 				n.herd.changed(n, r)
 			}
-			if n.disk != nil {
-				n.disk.write(r)
+			if n.storage != nil {
+				n.storage.write(r)
 			}
 		}
+	}
+}
+
+// port is a node's end of a link while it runs: it sends what the link has to send.
+type port struct {
+	node *node
+	link *flood.Link
+	ways []*way        // to the neighbour; two where two have its name
+	due  time.Duration // when the next heartbeat is
+
+	busy bool // the last message is still being sent
+	gone bool // the node has crashed
+}
+
+// heartbeatEvent happens when a heartbeat may be due, sentEvent when the next message may be sent.
+type (
+	heartbeatEvent port
+	sentEvent      port
+)
+
+func (b *heartbeatEvent) happen() {
+	if p := (*port)(b); !p.gone && p.node.awake() {
+		p.pump()
+	}
+}
+
+func (f *sentEvent) happen() {
+	p := (*port)(f)
+	if p.busy = false; !p.gone && p.node.awake() {
+		p.pump()
+	}
+}
+
+// pump sends all messages that there are.
+func (p *port) pump() {
+	n, d := p.node, p.node.worker
+	if p.busy || !n.connected {
+		return
+	}
+	for p.link.Next(n.time(), &d.message) {
+		d.counts.count(n, &d.message)
+		n.herd.sentReports(n, &d.message)
+		for _, w := range p.ways {
+			w.send(&d.message)
+		}
+		if pace := p.ways[0].pace; pace > 0 {
+			p.busy = true
+			n.plan(d.now+pace, (*sentEvent)(p))
+			return
+		}
+	}
+	if due := p.link.Due().Sub(n.epoch); due != p.due {
+		p.due = due
+		n.plan(due, (*heartbeatEvent)(p))
 	}
 }

@@ -37,7 +37,7 @@ func TestRetention(t *testing.T) {
 			}
 			for i, n := range h.nodes {
 				n.clock = spread * time.Duration(i) / time.Duration(len(h.nodes))
-				n.disk = newDisk(h, time.Millisecond)
+				n.storage = newDisk(h, time.Millisecond)
 			}
 			h.start()
 			h.run(3 * time.Second)

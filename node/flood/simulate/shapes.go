@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strconv"
 
-	"herd/node/topology"
-
 	"herd/node/line"
+	"herd/node/topology"
 )
 
 // Shape is a kind of topology that can be made for any number of nodes.

@@ -67,3 +67,51 @@ func (d *disk) load(g *flood.Registry) {
 		g.Merge(d.held[client])
 	}
 }
+
+// crash ends the node. What it knew is gone, but for what is on its disk.
+func (n *node) crash() {
+	n.disconnect()
+	for _, p := range n.ports {
+		p.gone = true
+	}
+	n.engine, n.ports, n.stalled = nil, nil, false
+	if n.storage != nil {
+		n.storage.(*disk).crash()
+	}
+}
+
+// disconnect is the loss of the connection to the bus.
+func (n *node) disconnect() {
+	if n.engine != nil && n.connected {
+		n.connected = false
+		n.inbox = nil
+		n.engine.Disconnect(n.time())
+		n.pumpWoken()
+	}
+}
+
+// stall stops the node until it resumes: it does nothing, and what arrives waits.
+func (n *node) stall() { n.stalled = n.engine != nil }
+
+func (n *node) resume() {
+	if !n.stalled {
+		return
+	}
+	n.stalled = false
+	n.engine.Tick(n.time())
+	for _, p := range n.inbox {
+		n.receive(p)
+	}
+	n.inbox = nil
+	for _, p := range n.ports {
+		p.pump()
+	}
+	n.pumpWoken()
+}
+
+// start starts all nodes.
+func (h *herd) start() {
+	for _, n := range h.nodes {
+		n.start()
+	}
+}
