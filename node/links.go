@@ -27,7 +27,7 @@ const maxMessage = 64 << 10 // bytes in a neighbour's message: more than a sound
 type link struct {
 	*flood.Link
 	reportsSent, messagesSent, reportsReceived, reportsStale atomic.Uint64
-	lag                                                      *status.Histogram // of new reports, since their receipt at the origin
+	lag                                                      status.Histogram // of new reports, since their receipt at the origin
 
 	sending atomic.Bool // a message was taken from the link that is not published yet
 }
@@ -96,7 +96,7 @@ func (n *Node) Relink(topology *topology.Topology) {
 	for _, l := range n.engine.Links() {
 		i := slices.IndexFunc(before, func(old *link) bool { return old.Link == l })
 		if i < 0 {
-			after = append(after, &link{Link: l, lag: status.NewLags()})
+			after = append(after, &link{Link: l, lag: status.NewLinkLag(n.name, l.Peer)})
 		} else {
 			after = append(after, before[i])
 		}

@@ -38,7 +38,7 @@ type Config struct {
 	Topology  *topology.Topology // at first, see [Node.Relink]
 	Listener  net.Listener       // for clients; Run closes it
 	HTTP      net.Listener       // for the status page, API, metrics and health, or nil; Run closes it
-	Status    status.Options     // of what HTTP serves
+	Status    status.Config      // of what HTTP serves; New adds what it knows itself
 	TLS       *session.TLS       // on Listener, at first, see [Node.SetTLS]; nil: plain TCP
 	Bus       bus.Dialer
 	Places    places.Finder
@@ -78,7 +78,7 @@ type Node struct {
 	links  linkSet
 	watch  atomic.Pointer[status.Watch] // is called with what happens; nil: none
 
-	clientLag, neighbourLag *status.Histogram // from a client's time to the receipt of its report here, by who sent it to this node
+	clientLag, neighbourLag status.Histogram // from a client's time to the receipt of its report here, by who sent it to this node
 }
 
 // New returns a node that does nothing yet.
@@ -87,7 +87,7 @@ func New(c Config) *Node {
 		name: c.Name, started: time.Now(), catchUp: c.CatchUp, retention: c.Retention, log: c.Log,
 		admit: admit.New(c.Limits, logRefusals(c.Log)), listeners: []net.Listener{c.Listener}, providers: c.Providers,
 		ticking: make(chan struct{}, 1), ready: make(chan struct{}), dialer: c.Bus, links: linkSet{idle: make(chan struct{}, 1)},
-		clientLag: status.NewLags(), neighbourLag: status.NewLags(),
+		clientLag: status.NewReportLag(c.Name, "client"), neighbourLag: status.NewReportLag(c.Name, "neighbour"),
 	}
 	n.links.state.Store("not yet connected")
 	n.links.current.Store(new([]*link))
@@ -126,9 +126,9 @@ func New(c Config) *Node {
 	if c.HTTP != nil {
 		errors, _ := zap.NewStdLogAt(c.Log, zap.WarnLevel) // which fails for no level that there is
 		n.listeners = append(n.listeners, c.HTTP)
-		n.status = status.New(status.Config{
-			Source: n, Herd: c.HerdName, Node: string(c.Name), Version: c.Version, Options: c.Status, Log: errors,
-		})
+		s := c.Status
+		s.Source, s.Herd, s.Node, s.Version, s.Admit, s.Log = n, c.HerdName, string(c.Name), c.Version, n.admit, errors
+		n.status = status.New(s)
 	}
 	n.Relink(c.Topology)
 	return n

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -68,23 +69,12 @@ func (n *Node) missing(now time.Time) (missing []string) {
 // Counts returns what the node has counted and its health does not have.
 func (n *Node) Counts() status.Counts {
 	_, accepted := n.admit.Connections()
-	c, m := status.Counts{
-		Opened: accepted, Reasons: admit.Reasons(),
-		ClientLag: n.clientLag, NeighbourLag: n.neighbourLag, LinkLag: make(map[string]*status.Histogram),
-	}, n.sessions.Commands()
-	c.Commands = []status.Command{
-		{Name: "IAMAT", Outcome: status.Admitted, Times: m.Admitted},
-		{Name: "IAMAT", Outcome: status.Stale, Times: m.Stale},
-		{Name: "IAMAT", Outcome: status.Refused, Times: m.Refused},
-		{Name: "WHATSAT", Outcome: status.Found, Times: m.Found},
-		{Name: "WHATSAT", Outcome: status.Nothing, Times: m.Nothing},
-		{Name: "WHATSAT", Outcome: status.Failed, Times: m.Failed},
-		{Name: "WHATSAT", Outcome: status.Unknown, Times: m.Unknown},
-		{Name: "other", Outcome: status.Invalid, Times: m.Invalid},
-		{Name: "other", Outcome: status.TooLong, Times: m.TooLong},
+	c := status.Counts{Opened: accepted, Reasons: admit.Reasons(), Lags: []status.Histogram{n.clientLag, n.neighbourLag}}
+	for _, command := range n.sessions.Commands() {
+		c.Commands = append(c.Commands, status.Command(command))
 	}
 	for _, l := range n.links.all() {
-		c.LinkLag[string(l.Peer)] = l.lag
+		c.Lags = append(c.Lags, l.lag)
 	}
 	return c
 }
@@ -134,28 +124,11 @@ func (n *Node) Cutoff() int64 { return n.engine.Cutoff() }
 // ServeClient serves a client that came over HTTP, for [status.Source], until it is done or ctx ends: as one that came over TCP, with the
 // same limits.
 func (n *Node) ServeClient(ctx context.Context, conn net.Conn) error {
-	switch err := n.sessions.ServeConn(ctx, conn); err {
-	case session.ErrCertificateRequired:
+	err := n.sessions.ServeConn(ctx, conn)
+	if errors.Is(err, session.ErrCertificateRequired) {
 		return status.ErrCertificates
-	case session.ErrTooMany:
-		return status.ErrTooManyClients
-	case session.ErrIncomplete:
-		return status.ErrLimited
-	default:
-		return err
 	}
-}
-
-// Refuse counts and logs that somebody was refused over HTTP, for [status.Source].
-func (n *Node) Refuse(why status.Refusal, address string) {
-	n.admit.Refuse(map[status.Refusal]admit.Reason{
-		status.WrongToken: admit.WrongToken, status.UnknownHost: admit.WrongHost, status.CrossSite: admit.CrossSite, status.TooManyTries: admit.TooManyLogins,
-	}[why], admit.ParseAddress(address))
-}
-
-// MayLogIn reports whether somebody at an address may try to log in, for [status.Source].
-func (n *Node) MayLogIn(address string) bool {
-	return n.admit.MayLogIn(admit.ParseAddress(address), time.Now())
+	return err
 }
 
 // providers returns what was counted in the form of the health.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -9,36 +10,48 @@ import (
 type outcome int
 
 const (
-	reportAdmitted outcome = iota
-	reportStale
-	reportRefused
+	reportAdmitted outcome = iota // the report was new
+	reportStale                   // its time was not later than that of the report held
+	reportRefused                 // by a limit or a certificate
 	placesFound
-	placesNothing
-	placesFailed
-	clientUnknown
-	lineInvalid
+	placesNothing // no places were there, or none requested
+	placesFailed  // the provider failed
+	clientUnknown // no report of the client was held
+	lineInvalid   // no command of the protocol
 	lineTooLong
 	outcomes // how many there are
 )
 
-// Commands counts how commands of clients ended.
-type Commands struct {
-	Admitted, Stale, Refused        uint64 // IAMAT: new; not later than the report held; refused by a limit or a certificate
-	Found, Nothing, Failed, Unknown uint64 // WHATSAT: with places; without any; the provider failed; the client is unknown
-	Invalid, TooLong                uint64 // other lines: no command; longer than a line may be
+// Command counts the lines of clients with one command and one outcome.
+type Command struct {
+	Name    string // IAMAT, WHATSAT, or other for a line that was not understood
+	Outcome string
+	Times   uint64
+}
+
+// names are the command and the outcome that counts of lines are shown with.
+var names = [outcomes]Command{
+	reportAdmitted: {Name: "IAMAT", Outcome: "admitted"},
+	reportStale:    {Name: "IAMAT", Outcome: "stale"},
+	reportRefused:  {Name: "IAMAT", Outcome: "refused"},
+	placesFound:    {Name: "WHATSAT", Outcome: "found"},
+	placesNothing:  {Name: "WHATSAT", Outcome: "nothing"},
+	placesFailed:   {Name: "WHATSAT", Outcome: "failed"},
+	clientUnknown:  {Name: "WHATSAT", Outcome: "unknown"},
+	lineInvalid:    {Name: "other", Outcome: "invalid"},
+	lineTooLong:    {Name: "other", Outcome: "too_long"},
 }
 
 // counters are what all sessions have counted.
 type counters [outcomes]atomic.Uint64
 
-// Commands returns what became of the commands that were answered so far.
-func (s *Server) Commands() Commands {
-	n := func(o outcome) uint64 { return s.counters[o].Load() }
-	return Commands{
-		Admitted: n(reportAdmitted), Stale: n(reportStale), Refused: n(reportRefused),
-		Found: n(placesFound), Nothing: n(placesNothing), Failed: n(placesFailed), Unknown: n(clientUnknown),
-		Invalid: n(lineInvalid), TooLong: n(lineTooLong),
+// Commands returns how often the commands that were answered so far ended in each way.
+func (s *Server) Commands() []Command {
+	all := slices.Clone(names[:])
+	for o := range all {
+		all[o].Times = s.counters[o].Load()
 	}
+	return all
 }
 
 // counts are what one session has counted and not yet added to the counters of all: it does so once for all lines that it has read together, so

@@ -38,9 +38,9 @@ type Config struct {
 
 // Reasons why [Server.ServeConn] does not answer everything.
 var (
-	ErrCertificateRequired = errors.New("session: clients need a certificate")
-	ErrTooMany             = errors.New("session: too many connections")
-	ErrIncomplete          = errors.New("session: ended before the last line was answered")
+	ErrCertificateRequired = errors.New("clients need a certificate")
+	ErrTooMany             = errors.New("too many clients are connected; try again later")
+	ErrIncomplete          = errors.New("some lines were not read, because of a limit such as limits.rate; send fewer at a time")
 )
 
 // Server serves the clients of one node.

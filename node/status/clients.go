@@ -3,6 +3,7 @@ package status
 import (
 	"math"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -55,10 +56,7 @@ type NearClient struct {
 
 // addClients adds /api/v1/clients/{id}, a client's last report, and /api/v1/clients, those nearest to a point.
 func (s *Server) addClients() {
-	s.mux.HandleFunc("GET /api/v1/clients/{id}", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); !ok {
-			return
-		}
+	s.mux.query("GET /api/v1/clients/{id}", nil, func(w http.ResponseWriter, r *http.Request, _ url.Values) {
 		id := r.PathValue("id")
 		if !line.ValidClient(id) {
 			fail(w, http.StatusBadRequest, "that is no client ID: 1 to %d bytes, none of them white space", line.MaxClient)
@@ -71,30 +69,22 @@ func (s *Server) addClients() {
 		}
 		reply(w, http.StatusOK, clientOf(report, time.Now()))
 	})
-	s.mux.HandleFunc("GET /api/v1/clients", func(w http.ResponseWriter, r *http.Request) {
-		values, ok := query(w, r, "near", "radius", "limit")
-		if !ok {
-			return
-		}
+	s.mux.query("GET /api/v1/clients", []string{"near", "radius", "limit"}, func(w http.ResponseWriter, _ *http.Request, values url.Values) {
 		at, ok := pointOf(values.Get("near"))
 		if !ok {
 			fail(w, http.StatusBadRequest, "near must be a point, LAT,LON in degrees, as in near=34.06893,-118.445127")
 			return
 		}
-		radius, limit := math.Inf(1), defaultNearest
+		radius := math.Inf(1)
 		if values.Has("radius") {
 			if radius, ok = numberOf(values.Get("radius"), math.MaxFloat64); !ok || radius < 0 {
 				fail(w, http.StatusBadRequest, "radius must be in km, 0 or more, as in radius=2.5")
 				return
 			}
 		}
-		if values.Has("limit") {
-			n, err := strconv.Atoi(values.Get("limit"))
-			if err != nil || n < 1 || n > maxNearest {
-				fail(w, http.StatusBadRequest, "limit must be a whole number from 1 to %d", maxNearest)
-				return
-			}
-			limit = n
+		limit, ok := limitOf(w, values, maxNearest, defaultNearest)
+		if !ok {
+			return
 		}
 		answer, now := Nearest{Clients: []NearClient{}}, time.Now()
 		for i, h := range s.nearest.find(at, radius, limit+1) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"herd/node/line"
@@ -29,11 +30,7 @@ type Hello struct {
 // addEvents adds /api/v1/events, the stream of what happens, in the form of server-sent events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 func (s *Server) addEvents() {
-	s.mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) {
-		values, ok := query(w, r, "client")
-		if !ok {
-			return
-		}
+	s.mux.query("GET /api/v1/events", []string{"client"}, func(w http.ResponseWriter, r *http.Request, values url.Values) {
 		client := values.Get("client")
 		if client != "" && !line.ValidClient(client) {
 			fail(w, http.StatusBadRequest, "client is no client ID: at most %d bytes, none of them white space", line.MaxClient)

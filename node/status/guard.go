@@ -8,17 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-)
 
-// Refusal is why a request is not answered.
-type Refusal int
-
-// Reasons of a Refusal.
-const (
-	WrongToken   Refusal = iota // the request carries another token than the server's
-	UnknownHost                 // its Host is not a name of this server
-	CrossSite                   // a page of another site sent it
-	TooManyTries                // to log in
+	"herd/node/admit"
 )
 
 // policy lets a page load what this server serves, and nothing else, and no other page have it in a frame.
@@ -34,14 +25,14 @@ func protect(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// admit reports whether a request is to be answered, or refuses it.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+// permit reports whether a request is to be answered, or refuses it.
+func (s *Server) permit(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case !s.ownHost(r):
-		s.config.Source.Refuse(UnknownHost, r.RemoteAddr)
+		s.refuse(admit.WrongHost, r)
 		fail(w, http.StatusMisdirectedRequest, "this server is not %.80q; name it by its address, or list the name in http.hosts", r.Host)
 	case s.cross.Check(r) != nil || embedded(r):
-		s.config.Source.Refuse(CrossSite, r.RemoteAddr)
+		s.refuse(admit.CrossSite, r)
 		fail(w, http.StatusForbidden, "pages of other sites get no answer")
 	case public(r.URL.Path) || s.authorized(r):
 		return true
@@ -51,7 +42,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 		http.Redirect(w, r, "/login", http.StatusSeeOther)
 	default:
 		if _, carried := bearer(r); carried {
-			s.config.Source.Refuse(WrongToken, r.RemoteAddr)
+			s.refuse(admit.WrongToken, r)
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="herd"`)
 		fail(w, http.StatusUnauthorized, "a token is needed; send the header Authorization: Bearer TOKEN")
@@ -59,7 +50,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// public reports whether a path needs no authorization: the health in brief, login and logout, and the files of the pages.
+// refuse counts and logs that a request is refused.
+func (s *Server) refuse(why admit.Reason, r *http.Request) {
+	s.config.Admit.Refuse(why, admit.ParseAddress(r.RemoteAddr))
+}
+
+// public reports whether a path needs no authorization: whether the node is ready, login and logout, and the files of the pages.
 func public(path string) bool {
 	return slices.Contains([]string{"/healthz", "/readyz", "/login", "/logout"}, path) || strings.HasPrefix(path, "/assets/")
 }

@@ -3,19 +3,35 @@ package status
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"herd/node/admit"
 )
 
 const token = "0123456789abcdef-right"
+
+// newController returns a controller without limits.
+func newController() *admit.Controller {
+	return admit.New(admit.Limits{}, func(string, admit.Reason, int, admit.Detail) {})
+}
+
+// refusedOnly reports whether a server has refused something for each of these reasons, once, and nothing else.
+func refusedOnly(s *Server, reasons ...admit.Reason) bool {
+	want := make(map[string]uint64)
+	for _, r := range reasons {
+		want[r.String()]++
+	}
+	return maps.Equal(s.config.Admit.Counts(), want)
+}
 
 // at has a request come to an address of the server.
 func at(address string) func(*http.Request) {
@@ -32,35 +48,35 @@ func TestAuthorized(t *testing.T) {
 	basic := header("Authorization", "Basic "+token)
 	for _, c := range []struct {
 		name    string
-		options Options
-		ask     []func(*http.Request)
+		config  Config
+		adjust  []func(*http.Request)
 		code    int
-		refused []Refusal
+		refused []admit.Reason
 	}{
-		{"here", Options{}, []func(*http.Request){here}, 404, nil},
-		{"there", Options{}, []func(*http.Request){there}, 403, nil},
-		{"nowhere", Options{}, nil, 403, nil},
-		{"there, with a token of none", Options{}, []func(*http.Request){there, header("Authorization", "Bearer ")}, 403, nil},
-		{"open", Options{Open: true}, []func(*http.Request){there}, 404, nil},
-		{"here, no token", Options{Token: token}, []func(*http.Request){here}, 401, nil},
-		{"open, no token", Options{Token: token, Open: true}, []func(*http.Request){there}, 401, nil},
-		{"right", Options{Token: token}, []func(*http.Request){there, right}, 404, nil},
-		{"wrong", Options{Token: token}, []func(*http.Request){there, wrong}, 401, []Refusal{WrongToken}},
-		{"another scheme", Options{Token: token}, []func(*http.Request){there, basic}, 401, nil},
-		{"in the URL", Options{Token: token}, []func(*http.Request){there, func(r *http.Request) { r.URL.RawQuery = "token=" + token }}, 401, nil},
+		{"here", Config{}, []func(*http.Request){here}, 404, nil},
+		{"there", Config{}, []func(*http.Request){there}, 403, nil},
+		{"nowhere", Config{}, nil, 403, nil},
+		{"there, with a token of none", Config{}, []func(*http.Request){there, header("Authorization", "Bearer ")}, 403, nil},
+		{"open", Config{Open: true}, []func(*http.Request){there}, 404, nil},
+		{"here, no token", Config{Token: token}, []func(*http.Request){here}, 401, nil},
+		{"open, no token", Config{Token: token, Open: true}, []func(*http.Request){there}, 401, nil},
+		{"right", Config{Token: token}, []func(*http.Request){there, right}, 404, nil},
+		{"wrong", Config{Token: token}, []func(*http.Request){there, wrong}, 401, []admit.Reason{admit.WrongToken}},
+		{"another scheme", Config{Token: token}, []func(*http.Request){there, basic}, 401, nil},
+		{"in the URL", Config{Token: token}, []func(*http.Request){there, func(r *http.Request) { r.URL.RawQuery = "token=" + token }}, 401, nil},
 	} {
-		source := &fixedSource{health: &Health{Node: "Goloman", Ready: true}}
-		s := New(Config{Source: source, Options: c.options})
-		w := answer(s, "GET", "/api/v1/nowhere", c.ask...)
-		if w.Code != c.code || !slices.Equal(source.refused, c.refused) {
-			t.Errorf("%s: %d %s, %v", c.name, w.Code, w.Body, source.refused)
+		c.config.Source, c.config.Admit = &fixedSource{health: &Health{Node: "Goloman", Ready: true}}, newController()
+		s := New(c.config)
+		w := answer(s, "GET", "/api/v1/nowhere", c.adjust...)
+		if w.Code != c.code || !refusedOnly(s, c.refused...) {
+			t.Errorf("%s: %d %s, %v", c.name, w.Code, w.Body, s.config.Admit.Counts())
 		}
 		if (w.Header().Get("WWW-Authenticate") == `Bearer realm="herd"`) != (w.Code == 401) {
 			t.Errorf("%s: %d says %v", c.name, w.Code, w.Header())
 		}
 		// How it is, everybody may know; more only who may look.
 		var h Health
-		w = answer(s, "GET", "/readyz", c.ask...)
+		w = answer(s, "GET", "/readyz", c.adjust...)
 		if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil || !h.Ready || (h.Node == "Goloman") != (c.code == 404) {
 			if c.name != "in the URL" {
 				t.Errorf("%s: /readyz says %s", c.name, w.Body)
@@ -86,14 +102,13 @@ func TestCrossSite(t *testing.T) {
 		{"link", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 405},
 		{"picture", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403},
 	} {
-		source := &fixedSource{health: &Health{}}
-		s := New(Config{Source: source, Options: Options{Open: true}})
-		var ask []func(*http.Request)
+		s := New(Config{Source: &fixedSource{health: &Health{}}, Admit: newController(), Open: true})
+		var adjust []func(*http.Request)
 		for name, value := range c.headers {
-			ask = append(ask, header(name, value))
+			adjust = append(adjust, header(name, value))
 		}
-		w := answer(s, c.method, "/logout", ask...)
-		if w.Code != c.code || (c.code == 403) != slices.Equal(source.refused, []Refusal{CrossSite}) {
+		w := answer(s, c.method, "/logout", adjust...)
+		if w.Code != c.code || (c.code == 403) != refusedOnly(s, admit.CrossSite) {
 			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
 		}
 		if w.Header().Get("Access-Control-Allow-Origin") != "" {
@@ -106,7 +121,7 @@ func TestCrossSite(t *testing.T) {
 func TestLogIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &fixedSource{health: &Health{Node: "Goloman<script>"}}
-		s := New(Config{Source: source, Node: "Goloman<script>", Herd: "campus", Options: Options{Token: token}})
+		s := New(Config{Source: source, Node: "Goloman<script>", Herd: "campus", Admit: newController(), Token: token})
 		page := header("Accept", "text/html,*/*")
 		w := answer(s, "GET", "/", page)
 		if w.Code != 303 || w.Header().Get("Location") != "/login" {
@@ -130,17 +145,19 @@ func TestLogIn(t *testing.T) {
 			return w
 		}
 		if w = try("wrong"); w.Code != 401 || w.Header()["Set-Cookie"] != nil || !strings.Contains(w.Body.String(), "That is not the token.") ||
-			!slices.Equal(source.refused, []Refusal{WrongToken}) {
+			!refusedOnly(s, admit.WrongToken) {
 			t.Fatalf("a wrong token gets %d %v %s", w.Code, w.Header(), w.Body)
 		}
 		if w = try(strings.Repeat("x", maxForm)); w.Code != 401 {
 			t.Fatalf("a long token gets %d", w.Code)
 		}
-		source.locked, source.refused = true, nil
-		if w = try(token); w.Code != 429 || w.Header().Get("Retry-After") != "60" || w.Header()["Set-Cookie"] != nil || !slices.Equal(source.refused, []Refusal{TooManyTries}) {
+		for range 8 {
+			try("wrong")
+		}
+		if w = try(token); w.Code != 429 || w.Header().Get("Retry-After") != "60" || w.Header()["Set-Cookie"] != nil || s.config.Admit.Counts()[admit.TooManyLogins.String()] != 1 {
 			t.Fatalf("too many tries get %d %v", w.Code, w.Header())
 		}
-		source.locked = false
+		time.Sleep(time.Minute)
 		if w = try(token, header("X-Forwarded-Proto", "https")); !w.Result().Cookies()[0].Secure {
 			t.Errorf("behind TLS, the cookie is %v", w.Header()["Set-Cookie"])
 		}
@@ -163,7 +180,7 @@ func TestLogIn(t *testing.T) {
 				t.Errorf("in with %s", what)
 			}
 		}
-		other := New(Config{Source: source, Node: "Goloman", Herd: "campus", Options: Options{Token: token + "2"}})
+		other := New(Config{Source: source, Node: "Goloman", Herd: "campus", Token: token + "2"})
 		if !in(s, c.Value) || in(other, c.Value) {
 			t.Error("a session does not hold where the token does")
 		}

@@ -1,32 +1,25 @@
 package status
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+)
 
 // addHealth adds /healthz, which is always 200, and /readyz, which is 503 until the node is ready. Both answer everybody, for the probes
 // of a container have no token; only an authorized request gets the details.
 func (s *Server) addHealth() {
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { s.replyHealth(w, r, http.StatusOK) })
-	s.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { s.replyHealth(w, r, http.StatusServiceUnavailable) })
-}
-
-// brief is what an unauthorized request gets.
-type brief struct {
-	Ready bool `json:"ready"`
-}
-
-// replyHealth answers with the health, and a code that differs while the node is not ready.
-func (s *Server) replyHealth(w http.ResponseWriter, r *http.Request, notReady int) {
-	if _, ok := query(w, r); !ok {
-		return
-	}
-	h, code := s.config.Source.Health(), http.StatusOK
-	if !h.Ready {
-		code = notReady
-	}
-	if s.authorized(r) {
-		reply(w, code, h)
-	} else {
-		reply(w, code, brief{h.Ready})
+	for pattern, notReady := range map[string]int{"GET /healthz": http.StatusOK, "GET /readyz": http.StatusServiceUnavailable} {
+		s.mux.query(pattern, nil, func(w http.ResponseWriter, r *http.Request, _ url.Values) {
+			h, code := s.config.Source.Health(), http.StatusOK
+			if !h.Ready {
+				code = notReady
+			}
+			if s.authorized(r) {
+				reply(w, code, h)
+			} else {
+				reply(w, code, map[string]bool{"ready": h.Ready})
+			}
+		})
 	}
 }
 

@@ -228,7 +228,7 @@ func TestComeAndGo(t *testing.T) {
 			<-ctx.Done()
 			observing--
 		})
-		server := New(Config{Source: s, Options: Options{Observer: observer}})
+		server := New(Config{Source: s, Observer: observer})
 		for i := range 1000 {
 			v := newViewer(line.ClientID(fmt.Sprint(i % 3)))
 			server.hub.join(v)
@@ -256,7 +256,7 @@ func TestObserver(t *testing.T) {
 		var sink Sink
 		observer := NewObserver(func(ctx context.Context, s Sink) { sink = s; <-ctx.Done() })
 		a, b := newEngineSource(t), newEngineSource(t)
-		first, second := New(Config{Source: a, Node: "A", Options: Options{Observer: observer}}), New(Config{Source: b, Options: Options{Observer: observer}})
+		first, second := New(Config{Source: a, Node: "A", Observer: observer}), New(Config{Source: b, Observer: observer})
 		v, w := newViewer(""), newViewer("")
 		first.hub.join(v)
 		second.hub.join(w)
@@ -306,7 +306,7 @@ func TestHostileIDs(t *testing.T) {
 			strings.Repeat("\xfe", line.MaxClient), strings.Repeat("\x01", line.MaxClient), "data:", ":event:",
 		}
 		s := newEngineSource(t)
-		server := New(Config{Source: s, Options: Options{Open: true}})
+		server := New(Config{Source: s, Open: true})
 		v := newViewer("")
 		server.hub.join(v)
 		defer server.hub.leave(v)

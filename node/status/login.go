@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"herd/node/admit"
 )
 
 const (
@@ -44,12 +46,12 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	token := strings.TrimSpace(r.PostFormValue("token")) // "" if the form cannot be read
 	switch {
-	case !s.config.Source.MayLogIn(r.RemoteAddr):
-		s.config.Source.Refuse(TooManyTries, r.RemoteAddr)
+	case !s.config.Admit.MayLogIn(admit.ParseAddress(r.RemoteAddr), time.Now()):
+		s.refuse(admit.TooManyLogins, r)
 		w.Header().Set("Retry-After", "60")
 		s.form(w, http.StatusTooManyRequests, "Too many attempts from your address. Wait a minute.")
 	case !s.isToken(token):
-		s.config.Source.Refuse(WrongToken, r.RemoteAddr)
+		s.refuse(admit.WrongToken, r)
 		s.form(w, http.StatusUnauthorized, "That is not the token.")
 	default:
 		http.SetCookie(w, cookie(r, s.seal(time.Now().Add(sessionTime)), int(sessionTime/time.Second)))

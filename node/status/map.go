@@ -3,6 +3,7 @@ package status
 import (
 	"bufio"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -13,22 +14,11 @@ const maxMap = 100_000 // clients of a map, also the default of limit
 
 // addMap adds /api/v1/map, the positions of all clients or a fair sample of them.
 func (s *Server) addMap() {
-	s.mux.HandleFunc("GET /api/v1/map", func(w http.ResponseWriter, r *http.Request) {
-		values, ok := query(w, r, "limit")
-		if !ok {
-			return
+	s.mux.query("GET /api/v1/map", []string{"limit"}, func(w http.ResponseWriter, _ *http.Request, values url.Values) {
+		if limit, ok := limitOf(w, values, maxMap, maxMap); ok {
+			w.Header().Set("Content-Type", "application/json")
+			s.writeMap(w, limit)
 		}
-		limit := maxMap
-		if text := values.Get("limit"); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 || n > maxMap {
-				fail(w, http.StatusBadRequest, "limit must be a whole number from 1 to %d", maxMap)
-				return
-			}
-			limit = n
-		}
-		w.Header().Set("Content-Type", "application/json")
-		s.writeMap(w, limit)
 	})
 }
 

@@ -86,7 +86,7 @@ func TestReservoir(t *testing.T) {
 
 func TestMap(t *testing.T) {
 	s := newEngineSource(t)
-	server := New(Config{Source: s, Options: Options{Open: true}})
+	server := New(Config{Source: s, Open: true})
 	if left, ids := mapped(t, server, ""); left != 0 || len(ids) != 0 {
 		t.Errorf("an empty node shows %d clients and leaves %d out", len(ids), left)
 	}

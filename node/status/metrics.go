@@ -61,9 +61,6 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 				out <- f.metric(l, h.Node, l.Peer)
 			}
 		}
-		if lag := counts.LinkLag[l.Peer]; lag != nil {
-			out <- lag.metric(linkLag, h.Node, l.Peer)
-		}
 	}
 	if h.Store != nil {
 		for _, f := range storeFigures {
@@ -87,17 +84,18 @@ func collectCounts(out chan<- prometheus.Metric, h *Health, c *Counts) {
 	for _, command := range c.Commands {
 		out <- counter(commands, command.Times, h.Node, command.Name, command.Outcome)
 		switch command.Outcome {
-		case Admitted:
+		case "admitted":
 			of.admitted = command.Times
-		case Stale:
+		case "stale":
 			of.stale = command.Times
 		}
 	}
 	out <- counter(received, of.admitted+of.stale, h.Node)
 	out <- counter(admitted, of.admitted, h.Node)
 	out <- counter(stale, of.stale, h.Node)
-	out <- c.ClientLag.metric(reportLag, h.Node, "client")
-	out <- c.NeighbourLag.metric(reportLag, h.Node, "neighbour")
+	for _, lag := range c.Lags {
+		lag.Collect(out)
+	}
 	for _, reason := range c.Reasons {
 		out <- counter(refused, h.Refused[reason], h.Node, reason)
 	}
@@ -165,18 +163,14 @@ func ofPlaces(name, help string, labels ...string) *prometheus.Desc {
 
 // Metrics that have more labels than those.
 var (
-	opened    = ofNode("sessions_opened_total", "Connections of clients accepted.")
-	commands  = ofNode("commands_total", "Lines of clients, by command and outcome; the command other stands for lines that were not understood.", "command", "outcome")
-	received  = ofNode("reports_received_total", "Reports of the node's own clients that no limit refused.")
-	admitted  = ofNode("reports_admitted_total", "Reports of the node's own clients that were newer than what was held.")
-	stale     = ofNode("reports_stale_total", "Reports of the node's own clients that were not newer than what was held.")
-	reportLag = ofNode("report_lag_seconds", "The node's clock less the client's time, when a client or a neighbour brought a newer report: one report of each read or message. "+
-		"Below 0 if the client's clock is ahead, so use the buckets, not the sum.", "from")
-	refused = ofNode("refused_total", "What was refused, dropped or closed, by reason.", "reason")
+	opened   = ofNode("sessions_opened_total", "Connections of clients accepted.")
+	commands = ofNode("commands_total", "Lines of clients, by command and outcome; the command other stands for lines that were not understood.", "command", "outcome")
+	received = ofNode("reports_received_total", "Reports of the node's own clients that no limit refused.")
+	admitted = ofNode("reports_admitted_total", "Reports of the node's own clients that were newer than what was held.")
+	stale    = ofNode("reports_stale_total", "Reports of the node's own clients that were not newer than what was held.")
+	refused  = ofNode("refused_total", "What was refused, dropped or closed, by reason.", "reason")
 
 	linkState = ofLink("state", "1 for the link's state, 0 for the others.", "state")
-	linkLag   = ofLink("lag_seconds", "The node's clock less the time of receipt at the origin, when the neighbour brought a newer report: the first of each message. "+
-		"Below 0 if the origin's clock is ahead, so use the buckets, not the sum.")
 
 	storeState = ofNode("store_state", "1 for the store's state, 0 for the others.", "state")
 

@@ -60,20 +60,20 @@ func full() (*fixedSource, map[string]float64) {
 		}
 	}
 	h.Places["google"] = google
-	lag := NewLags()
+	lag := NewReportLag("Goloman", "client")
 	lag.Observe(-3)
 	lag.Observe(0.25)
 	return &fixedSource{health: &h, counts: Counts{
 		Opened: 4, Reasons: []string{"idle for too long", "invalid line"},
-		Commands:  []Command{{"IAMAT", Admitted, 5}, {"IAMAT", Stale, 6}, {"WHATSAT", Found, 7}},
-		ClientLag: lag, NeighbourLag: NewLags(), LinkLag: map[string]*Histogram{"Hands": NewLags()},
+		Commands: []Command{{"IAMAT", "admitted", 5}, {"IAMAT", "stale", 6}, {"WHATSAT", "found", 7}},
+		Lags:     []Histogram{lag, NewReportLag("Goloman", "neighbour"), NewLinkLag("Goloman", "Hands")},
 	}}, numbers
 }
 
 // scrape returns the text of /metrics, and the values of the herd's own by name and labels.
 func scrape(t *testing.T, source Source) (text string, values map[string]float64) {
 	t.Helper()
-	w := answer(New(Config{Source: source, Options: Options{Open: true}}), "GET", "/metrics")
+	w := answer(New(Config{Source: source, Open: true}), "GET", "/metrics")
 	if w.Code != 200 {
 		t.Fatalf("/metrics says %d %s", w.Code, w.Body)
 	}

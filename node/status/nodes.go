@@ -2,6 +2,7 @@ package status
 
 import (
 	"net/http"
+	"net/url"
 	"sync"
 
 	"herd/node/line"
@@ -10,15 +11,11 @@ import (
 
 // addNodes adds /api/v1/nodes, the records of all nodes of the herd, and /api/v1/topology.
 func (s *Server) addNodes() {
-	s.mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); ok {
-			reply(w, http.StatusOK, s.config.Source.Herd())
-		}
+	s.mux.query("GET /api/v1/nodes", nil, func(w http.ResponseWriter, _ *http.Request, _ url.Values) {
+		reply(w, http.StatusOK, s.config.Source.Herd())
 	})
-	s.mux.HandleFunc("GET /api/v1/topology", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); ok {
-			reply(w, http.StatusOK, s.graph.of(s.config.Source.Topology(), s.config.Node))
-		}
+	s.mux.query("GET /api/v1/topology", nil, func(w http.ResponseWriter, _ *http.Request, _ url.Values) {
+		reply(w, http.StatusOK, s.graph.of(s.config.Source.Topology(), s.config.Node))
 	})
 }
 

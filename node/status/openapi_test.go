@@ -116,12 +116,10 @@ func (f *fullSource) Counts() Counts {
 	if f.counting != nil {
 		<-f.counting
 	}
-	return Counts{ClientLag: new(Histogram), NeighbourLag: new(Histogram)}
+	return Counts{}
 }
 
 func (f *fullSource) Health() Health            { return f.health }
-func (f *fullSource) Refuse(Refusal, string)    {}
-func (f *fullSource) MayLogIn(string) bool      { return true }
 func (f *fullSource) Cutoff() int64             { return f.Engine.Cutoff() }
 func (f *fullSource) Registry() *flood.Registry { return f.Engine.Registry() }
 
@@ -155,9 +153,9 @@ func newFullSource(t *testing.T) *fullSource {
 // Everything that a server answers to programs is as its document says, which says nothing that it was not seen to answer.
 func TestAnswersAsDocumented(t *testing.T) {
 	d, source := readDocument(t), newFullSource(t)
-	server := New(Config{Source: source, Node: "A", Herd: "h"})
+	server := New(Config{Source: source, Admit: newController(), Node: "A", Herd: "h"})
 	address, _ := serve(t, server)
-	guarded, _ := serve(t, New(Config{Source: source, Options: Options{Token: token}}))
+	guarded, _ := serve(t, New(Config{Source: source, Admit: newController(), Token: token}))
 	ask := func(address, method, path, query string, body io.Reader, adjust ...func(*http.Request)) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -235,13 +233,13 @@ func TestAnswersAsDocumented(t *testing.T) {
 	}
 	close(source.counting)
 	scraping.Wait()
-	for _, err := range []error{ErrCertificates, ErrTooManyClients, ErrLimited} {
+	for _, err := range []error{ErrCertificates, errors.New("too many clients are connected")} {
 		source.serveClient = func(context.Context, net.Conn) error { return err }
 		ask(address, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
 	}
 	w := answer(server, "POST", "/api/v1/reports", at("127.0.0.1:1")) // where nothing can be both read and written
 	d.check(t, "POST", "/api/v1/reports", w.Result(), w.Body.Bytes())
-	ends := New(Config{Source: source})
+	ends := New(Config{Source: source, Admit: newController()})
 	ended, stop := serve(t, ends)
 	source.serveClient = func(ctx context.Context, _ net.Conn) error {
 		go func() { _ = stop() }()

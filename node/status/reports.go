@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"sync/atomic"
 	"time"
@@ -13,19 +14,12 @@ import (
 
 const maxReports = 16 << 20 // bytes of lines in one request
 
-// Reasons why [Source.ServeClient] does not answer all lines.
-var (
-	ErrCertificates   = errors.New("clients of this node need a certificate (tls.clients), which HTTP does not carry; report over TLS")
-	ErrTooManyClients = errors.New("too many clients are connected; try again later")
-	ErrLimited        = errors.New("some lines were not read, because of a limit such as limits.rate; send fewer at a time")
-)
+// ErrCertificates is why [Source.ServeClient] answers no line where clients need a certificate.
+var ErrCertificates = errors.New("clients of this node need a certificate (tls.clients), which HTTP does not carry; report over TLS")
 
 // addReports adds /api/v1/reports: the body is lines of the client protocol, the answer the replies that they get over TCP.
 func (s *Server) addReports() {
-	s.mux.HandleFunc("POST /api/v1/reports", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); !ok {
-			return
-		}
+	s.mux.query("POST /api/v1/reports", nil, func(w http.ResponseWriter, r *http.Request, _ url.Values) {
 		if r.ContentLength > maxReports {
 			fail(w, http.StatusRequestEntityTooLarge, "that is more than %d bytes of lines; send them in parts", maxReports)
 			return

@@ -12,8 +12,10 @@ import (
 	"net/http/pprof"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
+	"herd/node/admit"
 	"herd/node/flood"
 	"herd/node/status/page"
 	"herd/node/topology"
@@ -32,8 +34,6 @@ type Source interface {
 	Watch(w Watch) (stop func())                             // one at a time
 
 	ServeClient(ctx context.Context, conn net.Conn) error // returns when the client's input has ended, or the reason why not all of it was read
-	Refuse(why Refusal, address string)                   // counts and logs that a request from HOST:PORT was refused
-	MayLogIn(address string) bool                         // false after too many attempts from HOST:PORT
 }
 
 // Config is what a server is made of. It does not change.
@@ -42,17 +42,13 @@ type Config struct {
 	Herd    string // the herd's name
 	Node    string // the node's name
 	Version string // of the program
-	Options
-	Log *log.Logger // for failing connections; nil: the standard one
-}
+	Admit   *admit.Controller
+	Log     *log.Logger // for failing connections; nil: the standard one
 
-// Options are what the operator decides.
-type Options struct {
-	Token string   // that requests must carry; "" for none
-	Open  bool     // without a token, other machines than this one are served as well
-	Hosts []string // names and addresses under which the server is reached, besides its own
-	Pprof bool     // serve profiles of the process
-
+	Token    string    // that requests must carry; "" for none
+	Open     bool      // without a token, other machines than this one are served as well
+	Hosts    []string  // names and addresses under which the server is reached, besides its own
+	Pprof    bool      // serve profiles of the process
 	Observer *Observer // of the bus, shared by all nodes of the process; or nil
 }
 
@@ -78,11 +74,9 @@ func New(c Config) *Server {
 	for _, add := range []func(){s.addHealth, s.addMetrics, s.addLogin, s.addNodes, s.addClients, s.addMap, s.addEvents, s.addReports} {
 		add()
 	}
-	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := query(w, r); ok {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(openAPI) // the client may be gone
-		}
+	s.mux.query("GET /openapi.json", nil, func(w http.ResponseWriter, _ *http.Request, _ url.Values) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(openAPI) // the client may be gone
 	})
 	if c.Pprof {
 		s.addProfiles()
@@ -104,6 +98,15 @@ type routes struct {
 	patterns []string
 }
 
+// query adds a route that answers requests without other parameters than these.
+func (m *routes) query(pattern string, known []string, answer func(w http.ResponseWriter, r *http.Request, values url.Values)) {
+	m.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if values, ok := query(w, r, known); ok {
+			answer(w, r, values)
+		}
+	}))
+}
+
 // Handle adds a route.
 func (m *routes) Handle(pattern string, h http.Handler) {
 	m.patterns = append(m.patterns, pattern)
@@ -122,7 +125,7 @@ const answerTime = 10 * time.Second
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) // cannot be set in a test
 	protect(w.Header())
-	if !s.admit(w, r) {
+	if !s.permit(w, r) {
 		return
 	}
 	if _, pattern := s.mux.Handler(r); pattern == "" {
@@ -167,6 +170,20 @@ func (s *Server) addProfiles() {
 	}
 }
 
+// limitOf returns the limit of a query, which is standard if the query has none, and at most most. If it is malformed it answers the
+// request, and ok is false.
+func limitOf(w http.ResponseWriter, values url.Values, most, standard int) (limit int, ok bool) {
+	if !values.Has("limit") {
+		return standard, true
+	}
+	limit, err := strconv.Atoi(values.Get("limit"))
+	if err != nil || limit < 1 || limit > most {
+		fail(w, http.StatusBadRequest, "limit must be a whole number from 1 to %d", most)
+		return 0, false
+	}
+	return limit, true
+}
+
 // reply writes JSON.
 func reply(w http.ResponseWriter, code int, what any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -187,7 +204,7 @@ func fail(w http.ResponseWriter, code int, format string, about ...any) {
 }
 
 // query returns the values of a request. If there are others than these, or one is there twice, it answers the request and returns false.
-func query(w http.ResponseWriter, r *http.Request, known ...string) (url.Values, bool) {
+func query(w http.ResponseWriter, r *http.Request, known []string) (url.Values, bool) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "the query cannot be read; write special characters of a value as %%XX")

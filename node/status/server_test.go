@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
+	"herd/node/admit"
 	"herd/node/flood"
 )
 
@@ -17,18 +17,12 @@ type fixedSource struct {
 	Source
 	health *Health
 	counts Counts
-	locked bool // nobody may try to log in
-
-	refused []Refusal
 }
 
 func (t *fixedSource) Health() Health            { return *t.health }
 func (t *fixedSource) Counts() Counts            { return t.counts }
 func (t *fixedSource) Registry() *flood.Registry { return flood.NewRegistry() }
 func (t *fixedSource) Herd() []Node              { return nil }
-func (t *fixedSource) MayLogIn(string) bool      { return !t.locked }
-
-func (t *fixedSource) Refuse(why Refusal, _ string) { t.refused = append(t.refused, why) }
 
 // answer returns what a server says to a request that comes to an address of its own machine.
 func answer(s http.Handler, method, path string, adjust ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -49,7 +43,7 @@ func header(name, value string) func(*http.Request) {
 
 func TestHandler(t *testing.T) {
 	h := Health{Node: "Goloman", Bus: "connected", Clients: 3, Links: []Link{{Peer: "Hands", ReportsSent: 7}}, Refused: map[string]uint64{"x": 1}}
-	handler := New(Config{Source: &fixedSource{health: &h}, Options: Options{Open: true}})
+	handler := New(Config{Source: &fixedSource{health: &h}, Open: true})
 	get := func(method, path string) (int, Health) {
 		w := answer(handler, method, path)
 		var got Health
@@ -91,7 +85,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	s := New(Config{Source: &fixedSource{health: &Health{}}, Options: Options{Open: true, Pprof: true}})
+	s := New(Config{Source: &fixedSource{health: &Health{}}, Open: true, Pprof: true})
 	if w := answer(s, "GET", "/debug/pprof/goroutine?debug=1"); w.Code != 200 || !strings.HasPrefix(w.Body.String(), "goroutine profile: ") {
 		t.Errorf("%d %.80s", w.Code, w.Body)
 	}
@@ -102,7 +96,7 @@ func TestProfiles(t *testing.T) {
 
 // Every answer keeps a browser from what it need not do.
 func TestHeaders(t *testing.T) {
-	s := New(Config{Source: &fixedSource{health: &Health{}}, Options: Options{Open: true}})
+	s := New(Config{Source: &fixedSource{health: &Health{}}, Open: true})
 	for _, path := range []string{"/healthz", "/nowhere"} {
 		got := answer(s, "GET", path).Header()
 		got.Del("Content-Type")
@@ -120,17 +114,15 @@ func TestHeaders(t *testing.T) {
 
 // A server answers to its own names only.
 func TestHosts(t *testing.T) {
-	source := &fixedSource{health: &Health{}}
-	s := New(Config{Source: source, Options: Options{Open: true, Hosts: []string{"herd.example", "192.0.2.9"}}})
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST.:8125": 200, "127.0.0.1:8125": 200, "127.1.2.3": 200, "[::1]:8125": 200, "[::1]": 200, "": 200,
 		"[::ffff:127.0.0.1]:1": 200, "herd.example": 200, "Herd.Example:443": 200, "192.0.2.9:80": 200, "192.0.2.1:8125": 200,
 		"192.0.2.2:8125": 421, "evil.example": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example:8125": 421, "[fe80::1]:1": 421, "localhost:x:y": 421,
 	} {
-		source.refused = nil
+		s := New(Config{Source: &fixedSource{health: &Health{}}, Admit: newController(), Open: true, Hosts: []string{"herd.example", "192.0.2.9"}})
 		w := answer(s, "GET", "/healthz", func(r *http.Request) { r.Host = host }, at("192.0.2.1:8125"))
-		if w.Code != want || (want == 421) != slices.Equal(source.refused, []Refusal{UnknownHost}) {
-			t.Errorf("%q: %d %s %v", host, w.Code, w.Body, source.refused)
+		if w.Code != want || (want == 421) != refusedOnly(s, admit.WrongHost) {
+			t.Errorf("%q: %d %s %v", host, w.Code, w.Body, s.config.Admit.Counts())
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 // minToken is the least number of characters of a token, so that nobody guesses one.
 const minToken = 16
 
-// httpOptions returns what a node serves over HTTP on l, and to whom.
-func httpOptions(config *configs.Config, n configs.Node, l net.Listener) (status.Options, error) {
-	o := status.Options{Open: config.HTTP.Open, Pprof: config.HTTP.Pprof}
+// httpConfig returns what a node serves over HTTP on l, and to whom.
+func httpConfig(config *configs.Config, n configs.Node, l net.Listener) (status.Config, error) {
+	o := status.Config{Open: config.HTTP.Open, Pprof: config.HTTP.Pprof}
 	for host := range strings.SplitSeq(config.HTTP.Hosts, ",") {
 		if host = strings.TrimSpace(host); host != "" {
 			o.Hosts = append(o.Hosts, host)

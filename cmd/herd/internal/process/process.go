@@ -56,9 +56,9 @@ type Process struct {
 type server struct {
 	configs.Node
 	clients *gate
-	http    net.Listener // nil: none
-	store   *store.Store // nil: the node is in memory alone
-	options status.Options
+	http    net.Listener  // nil: none
+	store   *store.Store  // nil: the node is in memory alone
+	status  status.Config // of what http serves
 	dialer  *bus.NATS
 	node    *node.Node
 }
@@ -119,7 +119,7 @@ func (p *Process) open(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("node %s: %w", s.Name, err)
 		}
-		s.options.Observer = observer
+		s.status.Observer = observer
 		s.dialer = p.dialer(s.Name, identity)
 		p.makeNode(s, node.Config{TLS: secure, Places: finder, Providers: counters})
 	}
@@ -130,7 +130,7 @@ func (p *Process) open(ctx context.Context) error {
 func (p *Process) makeNode(s *server, c node.Config) {
 	config := p.Config.Config
 	c.HerdName, c.Name, c.Topology, c.Version = config.Herd, s.Name, config.Topology(), p.Version
-	c.Listener, c.HTTP, c.Status, c.Bus, c.Limits = s.clients, s.http, s.options, s.dialer, limits(config)
+	c.Listener, c.HTTP, c.Status, c.Bus, c.Limits = s.clients, s.http, s.status, s.dialer, limits(config)
 	c.Store, c.Always = s.store, config.Store.Mode == "always"
 	c.Retention, c.CatchUp = config.Limits.Retention, config.Limits.CatchUp
 	c.Tracer, c.Log = p.traces.of(s.Name), p.logs.For(string(s.Name))
@@ -153,7 +153,7 @@ func (s *server) open(config *configs.Config, ready <-chan struct{}, logs *logs)
 			return err
 		}
 		s.http = http
-		if s.options, err = httpOptions(config, s.Node, s.http); err != nil {
+		if s.status, err = httpConfig(config, s.Node, s.http); err != nil {
 			return err
 		}
 	}
