@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// minWatched is a wait so short that nobody minds if it outlasts its context.
+const minWatched = 20 * time.Millisecond
+
 // newAlarm returns an alarm that the kernel rings, within some 50 µs. Timers of the Go runtime are up to 1 ms late when a process
 // has nothing else to do, which would be measured as latency.
 func newAlarm() (alarm, error) {
@@ -25,7 +28,7 @@ type kernelAlarm struct {
 }
 
 func (a *kernelAlarm) wait(ctx context.Context, d time.Duration) {
-	// A setting ends a wait that is under way.
+	// A setting ends a wait in progress.
 	set := func(d time.Duration) {
 		_ = unix.TimerfdSettime(a.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil) // d is valid
 	}

@@ -67,9 +67,6 @@ func (c *Config) Check() error {
 			faults = append(faults, errors.New(f.want))
 		}
 	}
-	if _, herd := c.Protocol.(Herd); c.Ask > 0 && !herd {
-		faults = append(faults, fmt.Errorf("%T has no questions", c.Protocol))
-	}
 	return errors.Join(faults...)
 }
 

@@ -63,13 +63,25 @@ func herdly(_ int, line string) string {
 	return fmt.Sprintf("AT Goloman +0.000000001 %s %s %s\n\n", f[1], f[2], f[3])
 }
 
+// runtimeAlarm is an alarm that keeps the time of a bubble.
+type runtimeAlarm struct{}
+
+func (runtimeAlarm) wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+func (runtimeAlarm) close() {}
+
 // load is a load of 1,000 requests, which a bubble of synctest can hold.
 func (s *server) load(change func(*Config)) Config {
 	c := Config{
 		Protocol: Herd{Radius: "10", Bound: "5"}, Addresses: []string{"pipe"},
 		Connections: 7, Pipeline: 16, Clients: 100, Prefix: "c", Requests: 1000,
 		Duration: time.Hour, Timeout: time.Second, Seed: 1, Dial: s.dial,
-		alarm: func() (alarm, error) { return timer{}, nil },
+		alarm: func() (alarm, error) { return runtimeAlarm{}, nil },
 	}
 	change(&c)
 	return c
@@ -292,7 +304,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // lateAlarm wakes late, as a scheduler does on a machine that is busy.
-type lateAlarm struct{ timer }
+type lateAlarm struct{ runtimeAlarm }
 
 func (lateAlarm) wait(_ context.Context, d time.Duration) { time.Sleep(d + 5*time.Millisecond) }
 
@@ -335,7 +347,7 @@ func TestUnsent(t *testing.T) {
 
 func TestCannotBegin(t *testing.T) {
 	s := &server{reply: herdly}
-	if _, err := Run(t.Context(), Config{Protocol: Echo{}, Ask: 0.5, Rate: -1}); err == nil || strings.Count(err.Error(), "\n") != 6 {
+	if _, err := Run(t.Context(), Config{Ask: 2, Rate: -1}); err == nil || strings.Count(err.Error(), "\n") != 6 {
 		t.Errorf("%v", err)
 	}
 	dials := 0

@@ -1,9 +1,16 @@
 package bench
 
 import (
+	"context"
 	"sync"
 	"time"
 )
+
+// alarm wakes one goroutine.
+type alarm interface {
+	wait(ctx context.Context, d time.Duration) // for so long, which is more than nothing, or until ctx ends
+	close()
+}
 
 // open sends requests when they are due.
 func (c *connection) open() error {

@@ -40,28 +40,6 @@ var protocols = []struct {
 		"? WHATSAT c0000007 10 5\n": Refused,
 		"? WHATSAT c0000007 10 6\n": Wrong,
 	}},
-	{"echo", Echo{}, false, "IAMAT c0000007 -07.000001+118.445127 1520023934.918963997\n", map[string]Outcome{
-		"IAMAT c0000007 -07.000001+118.445127 1520023934.918963997\n": Done,
-		"IAMAT c0000008 -07.000001+118.445127 1520023934.918963997\n": Wrong,
-		"x": Incomplete,
-	}},
-	{
-		"geoadd",
-		GeoAdd{"herd"},
-		false,
-		"*5\r\n$6\r\nGEOADD\r\n$4\r\nherd\r\n$11\r\n+118.445127\r\n$10\r\n-07.000001\r\n$8\r\nc0000007\r\n",
-		map[string]Outcome{
-			":0\r\n": Done, ":1\r\n": Done, ":2\r\n": Wrong, "+OK\r\n": Wrong, "-ERR syntax error\r\n": Refused,
-			":0\n": Broken, "\n": Broken, "AT ": Broken, ":0": Incomplete,
-		},
-	},
-	{
-		"set",
-		Set{},
-		false,
-		"*3\r\n$3\r\nSET\r\n$8\r\nc0000007\r\n$48\r\n-07.000001+118.445127 1520023934.918963997......\r\n",
-		map[string]Outcome{"+OK\r\n": Done, "+QUEUED\r\n": Wrong, "-OOM command not allowed\r\n": Refused, "$-1\r\n": Broken},
-	},
 }
 
 func TestProtocols(t *testing.T) {

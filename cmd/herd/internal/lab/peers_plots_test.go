@@ -27,13 +27,13 @@ var compared = []struct {
 // pictures returns what can be drawn, by file name.
 func (m *measured) pictures() map[string][]byte {
 	all := make(map[string][]byte)
-	bars := plot.Bars{Title: "Reports accepted per second", Note: "median, min–max; 50 connections"}
+	bars := pictureOfBars{Title: "Reports accepted per second", Note: "median, min–max; 50 connections"}
 	for _, c := range compared {
 		found := m.Rows[c.row]
 		if found == nil {
 			continue
 		}
-		g := plot.Group{Name: c.name}
+		g := barGroup{Name: c.name}
 		for i, name := range c.figures {
 			s := summarise(found.Figures[name])
 			label := map[string]string{
@@ -43,7 +43,7 @@ func (m *measured) pictures() map[string][]byte {
 			if label == "" {
 				label = "Redis " + name
 			}
-			g.Bars = append(g.Bars, plot.Bar{Name: label, Value: s.median, Least: s.least, Most: s.most, Peer: i >= c.herds})
+			g.Bars = append(g.Bars, bar{Name: label, Value: s.median, Least: s.least, Most: s.most, Peer: i >= c.herds})
 		}
 		bars.Groups = append(bars.Groups, g)
 	}

@@ -14,7 +14,7 @@ import (
 	"herd/cmd/herd/internal/bench"
 )
 
-var geoadd = bench.GeoAdd{Key: "herd"}
+var geoadd = geoAdd{"herd"}
 
 // rows are those of the table, in its order.
 var rows = []comparison{
@@ -25,7 +25,7 @@ var rows = []comparison{
 			p.throughput([]contestant{
 				{"herd", herd, bench.Herd{}},
 				{"bare", startBare(p, "bare-server"), bench.Herd{}},
-				{"SET", redis, bench.Set{}},
+				{"SET", redis, set{}},
 				{"GEOADD", redis, geoadd},
 			}, 64)
 		},
@@ -36,7 +36,7 @@ var rows = []comparison{
 		measure: func(p *measurement) {
 			all := []contestant{
 				{"herd", startOne(p, p.program, ""), bench.Herd{}},
-				{"echo", startBare(p, "echo-server"), bench.Echo{}},
+				{"echo", startBare(p, "echo-server"), echo{}},
 				{"GEOADD", startRedis(p, ""), geoadd},
 			}
 			p.throughput(all, 1)
