@@ -67,10 +67,10 @@ say otherwise.`,
 	f.BoolVar(&b.all, "all", false, "spread the connections over all servers of the configuration")
 	f.BoolVar(&b.self, "self", false, "start the servers of the configuration in this process, on free ports")
 	f.IntVar(&b.Connections, "connections", 50, "to be made")
-	f.IntVar(&b.Pipeline, "pipeline", 64, "lines on the way on each connection, at most")
+	f.IntVar(&b.Pipeline, "pipeline", 64, "lines in flight on each connection, at most")
 	f.IntVar(&b.Clients, "clients", 100_000, "that move about and report, each over one of the connections")
 	f.StringVar(&b.Prefix, "prefix", "bench-", "of the clients' names, before seven digits")
-	f.Float64Var(&b.Ask, "whatsat", 0, "share of WHATSAT among the lines, 0 to 1; the others are IAMAT")
+	f.Float64Var(&b.WhatsAt, "whatsat", 0, "share of WHATSAT among the lines, 0 to 1; the others are IAMAT")
 	f.StringVar(&b.radius, "radius", "10", "kilometres of a WHATSAT")
 	f.StringVar(&b.bound, "bound", "5", "places of a WHATSAT, at most")
 	f.Float64Var(&b.Rate, "rate", 0, "lines a second that are due on all connections together; 0: as many as are answered")
@@ -103,7 +103,6 @@ func (b *benchCommand) run(c *cobra.Command) error {
 	if err := b.files.Open(); err != nil {
 		return err
 	}
-	defer b.files.Close()
 	if b.self {
 		stop, err := b.startSelf(c)
 		if err != nil {
@@ -238,17 +237,17 @@ func (b *benchCommand) measure(ctx context.Context) (*bench.Report, error) {
 func (b *benchCommand) follow(ctx context.Context) (*bench.Arrivals, error) {
 	t := b.config.Topology()
 	node := line.NodeName(b.farthest)
-	hops := 0
+	links := 0
 	switch {
 	case node == "":
-		node, hops = bench.Farthest(t, b.taker)
+		node, links = bench.Farthest(t, b.taker)
 	case b.taker != "":
-		hops = t.Hops(b.taker, node)
+		links = t.Hops(b.taker, node)
 	}
 	if !b.observe || node == "" {
 		return nil, nil
 	}
-	f := bench.Following{Node: string(node), Hops: hops, Sampled: bench.Sampled(b.Rate, b.Clients)}
+	f := bench.Following{Node: string(node), Links: links, Sampled: bench.Sampled(b.Rate, b.Clients)}
 	n, _ := b.config.Node(node)
 	if address, err := process.Reach(n.Listen); err == nil {
 		f.Dial = func(ctx context.Context) (*client.Conn, error) {

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+
+	"herd/cmd/herd/internal/page"
 )
 
 // print writes a command's result.
@@ -16,12 +16,9 @@ func (p *program) print(text []byte) error {
 
 // printJSON writes a command's result for programs.
 func (p *program) printJSON(result any) error {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(result); err != nil {
-		return fmt.Errorf("encode %T: %w", result, err)
+	text, err := page.JSON(result)
+	if err != nil {
+		return err
 	}
-	return p.print(text.Bytes())
+	return p.print(text)
 }

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/page"
 	"herd/cmd/herd/internal/terminal"
 	"herd/node/flood/simulate"
 	"herd/node/topology"
@@ -22,8 +22,7 @@ type simulation struct {
 	shape         string
 	nodes, degree int
 	asJSON        bool
-	html          string // name of
-	file          *os.File
+	html          string // name of a file
 }
 
 func (p *program) topologySimulate() *cobra.Command {
@@ -80,14 +79,11 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 		return err
 	}
 	s.Topology = topology
-	if s.html != "" { // made before, so that nothing is simulated in vain
-		file, err := os.Create(s.html)
-		if err != nil {
-			return fmt.Errorf("--html: %w", err)
-		}
-		defer file.Close()
-		s.file, s.Detail = file, true
+	file, err := page.Create("--html", s.html)
+	if err != nil {
+		return err
 	}
+	s.Detail = s.html != ""
 	shown := terminal.NewProgress(p.stderr) // though the result may go there too, afterwards
 	s.Progress = func(done int) { shown.Show(func() string { return bar(done, s.Reports) }) }
 	result, err := simulate.Run(c.Context(), s.Config)
@@ -95,14 +91,8 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 	if err != nil {
 		return err
 	}
-	if s.file != nil {
-		page, err := s.page(&result)
-		if err == nil {
-			_, err = s.file.Write(page)
-		}
-		if err = errors.Join(err, s.file.Close()); err != nil {
-			return fmt.Errorf("--html: %w", err)
-		}
+	if err := file.Write(func() ([]byte, error) { return s.page(&result) }); err != nil {
+		return err
 	}
 	if s.asJSON {
 		return p.printJSON(result)

@@ -17,30 +17,22 @@ import (
 
 const (
 	sampledRate = 10_000                 // reports a second at most whose way is measured
-	pollPause   = 100 * time.Millisecond // between two reports whose arrival is asked for
+	pollPause   = 100 * time.Millisecond // between two reports whose arrival is polled
 )
 
 // Arrivals measures the time from the acknowledgement of a report to its arrival at a node some links away.
 type Arrivals struct {
-	node      string
-	hops      int                // 0: not known
 	digits    int                // of a client's number, from the end, that are zero if its reports are measured
 	cancel    context.CancelFunc // ends observing and polling
 	observing sync.WaitGroup
 	polling   sync.WaitGroup
-	asked     chan acknowledged // reports to ask the node for; dropped while it is asked for another
+	polled    chan acknowledged // reports to poll the node for; dropped while it is polled for another
 
-	mu         sync.Mutex // guards what follows
-	flights    map[string]*flight
-	waiting    int           // flights with wanted
-	idle       chan struct{} // closed when waiting becomes 0; nil until Finish waits for it
-	seen       Latency       // from acknowledgement to observation
-	whole      Latency       // from when the line was due to observation
-	polled     Latency       // from acknowledgement to the answer that shows it
-	superseded int           // of those seen, by a newer report of the same client
-	before     int           // of those seen, before the acknowledgement
-	missing    int           // that the node did not have in time when asked
-	trouble    error         // what made the measurement incomplete
+	mu      sync.Mutex // guards what follows
+	flights map[string]*flight
+	waiting int           // flights with wanted
+	idle    chan struct{} // closed when waiting becomes 0; nil until Finish waits for it
+	report  FarthestReport
 }
 
 // flight is how far the reports of one client have come.
@@ -60,10 +52,10 @@ type acknowledged struct {
 // Following says which arrivals are measured.
 type Following struct {
 	Node     string                                          // at which reports arrive
-	Hops     int                                             // links from the node that takes the load; 0: not known
+	Links    int                                             // to the node that takes the load; 0: not known
 	Sampled  int                                             // of how many clients one is measured, see [Sampled]
 	Observer *bus.Observer                                   // of the bus; Follow sets its functions
-	Dial     func(ctx context.Context) (*client.Conn, error) // connects to Node as a client; nil: it is not asked
+	Dial     func(ctx context.Context) (*client.Conn, error) // connects to Node as a client; nil: it is not polled
 }
 
 // Sampled returns of how many clients one is measured, so that no more than some 10,000 reports a second are, and 100 clients if there are as
@@ -77,25 +69,25 @@ func Sampled(rate float64, clients int) int {
 }
 
 // Farthest returns the node with the most links between it and the one that takes the load, or "" if there is no other.
-func Farthest(t *topology.Topology, taker line.NodeName) (farthest line.NodeName, hops int) {
+func Farthest(t *topology.Topology, taker line.NodeName) (farthest line.NodeName, links int) {
 	for _, n := range t.Nodes() {
-		if h := t.Hops(taker, n); h > hops {
-			farthest, hops = n, h
+		if away := t.Hops(taker, n); away > links {
+			farthest, links = n, away
 		}
 	}
-	return farthest, hops
+	return farthest, links
 }
 
-// Follow begins to observe what a node receives, and to ask the node. It does so until Stop or Finish.
+// Follow starts to observe what a node receives, and to poll the node. It does so until Stop or Finish.
 func Follow(ctx context.Context, f Following) (*Arrivals, error) {
-	a := &Arrivals{node: f.Node, hops: f.Hops, asked: make(chan acknowledged, 1), flights: make(map[string]*flight)}
+	a := &Arrivals{report: FarthestReport{Node: f.Node, Links: f.Links}, polled: make(chan acknowledged, 1), flights: make(map[string]*flight)}
 	for n := f.Sampled; n >= 10; n /= 10 {
 		a.digits++
 	}
 	ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	o := f.Observer
-	o.To, o.Receive, o.Fault = a.node, a.receive, a.fail
+	o.To, o.Receive, o.Fault = f.Node, a.receive, a.fail
 	o.Ready = func() { close(ready) }
 	a.observing.Go(func() {
 		err := o.Run(ctx)
@@ -114,7 +106,7 @@ func Follow(ctx context.Context, f Following) (*Arrivals, error) {
 		return a, nil
 	}
 	if conn, err := f.Dial(ctx); err != nil {
-		a.fail(fmt.Errorf("not asked there: %w", err))
+		a.fail(fmt.Errorf("not polled there: %w", err))
 	} else {
 		a.polling.Go(func() {
 			defer conn.Close()
@@ -134,8 +126,8 @@ func (a *Arrivals) Stop() {
 func (a *Arrivals) fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.trouble == nil {
-		a.trouble = err
+	if a.report.Trouble == "" {
+		a.report.Trouble = err.Error()
 	}
 }
 
@@ -154,8 +146,7 @@ func (a *Arrivals) samples(client []byte) bool {
 
 // Acknowledged notes a report that was answered. It is for [Config.Acknowledged].
 func (a *Arrivals) Acknowledged(report []byte, at time.Time) {
-	rest := report[len("IAMAT "):]
-	client, rest, _ := bytes.Cut(rest, []byte{' '})
+	client, rest, _ := bytes.Cut(report[len("IAMAT "):], []byte{' '})
 	if !a.samples(client) {
 		return
 	}
@@ -174,7 +165,7 @@ func (a *Arrivals) Acknowledged(report []byte, at time.Time) {
 		return // the node may not know the client, and would log the question
 	}
 	select {
-	case a.asked <- acknowledged{string(client), string(when), at}:
+	case a.polled <- acknowledged{string(client), string(when), at}:
 	default:
 	}
 }
@@ -228,13 +219,13 @@ func (a *Arrivals) flight(client string) *flight {
 
 // count counts the arrival of an acknowledged report, which may be before the acknowledgement.
 func (a *Arrivals) count(superseded bool, at, acked time.Time, when string) {
-	a.seen.Add(at.Sub(acked))
-	a.whole.Add(at.Sub(due(when)))
+	a.report.Observed.Add(at.Sub(acked))
+	a.report.Whole.Add(at.Sub(due(when)))
 	if !at.After(acked) {
-		a.before++
+		a.report.Before++
 	}
 	if superseded {
-		a.superseded++
+		a.report.Superseded++
 	}
 }
 
@@ -246,13 +237,13 @@ func due(when string) time.Time {
 	return time.Unix(s, n)
 }
 
-// poll asks the node for one report after the other, for each until it has arrived, until asked is closed.
+// poll asks the node for one report after the other, for each until it has arrived, until polled is closed.
 func (a *Arrivals) poll(ctx context.Context, conn *client.Conn) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case r, more := <-a.asked:
+		case r, more := <-a.polled:
 			if !more {
 				return
 			}
@@ -262,14 +253,14 @@ func (a *Arrivals) poll(ctx context.Context, conn *client.Conn) {
 			switch {
 			case ctx.Err() != nil:
 			case known:
-				a.polled.Add(took)
+				a.report.Polled.Add(took)
 			default:
-				a.missing++
+				a.report.Missing++
 			}
 			a.mu.Unlock()
 			if err != nil {
 				if ctx.Err() == nil {
-					a.fail(fmt.Errorf("not asked there: %w", err))
+					a.fail(fmt.Errorf("not polled there: %w", err))
 				}
 				return
 			}
@@ -280,7 +271,7 @@ func (a *Arrivals) poll(ctx context.Context, conn *client.Conn) {
 		case <-time.After(pollPause):
 		}
 		select {
-		case <-a.asked: // a report of the pause is old
+		case <-a.polled: // a report of the pause is out of date
 		default:
 		}
 	}
@@ -313,14 +304,14 @@ func knows(ctx context.Context, conn *client.Conn, r acknowledged) (bool, error)
 // FarthestReport is what was measured of the way to the farthest node.
 type FarthestReport struct {
 	Node       string  `json:"node"`
-	Hops       int     `json:"hops,omitempty"`
-	Seen       Latency `json:"seen"`       // from acknowledgement to the message to the node, on the bus
-	Whole      Latency `json:"whole"`      // from when the line was due, or sent if the loop is closed, to that message
-	Asked      Latency `json:"asked"`      // from acknowledgement to the answer that shows it
-	Superseded int     `json:"superseded"` // of those seen, which arrived only as a newer report of the same client
-	Before     int     `json:"before"`     // of those seen, which arrived before the acknowledgement and count as no time
-	Missing    int     `json:"missing"`    // that did not arrive in time
-	Trouble    string  `json:"trouble,omitempty"`
+	Links      int     `json:"links,omitempty"`   // to the node that takes the load
+	Observed   Latency `json:"observed"`          // from acknowledgement to the message to the node, on the bus
+	Whole      Latency `json:"whole"`             // from when the line was due, or sent if the loop is closed, to that message
+	Polled     Latency `json:"polled"`            // from acknowledgement to the answer that shows it
+	Superseded int     `json:"superseded"`        // of those observed, which arrived only as a newer report of the same client
+	Before     int     `json:"before"`            // of those observed, which arrived before the acknowledgement and count as no time
+	Missing    int     `json:"missing"`           // that did not arrive in time
+	Trouble    string  `json:"trouble,omitempty"` // what made the measurement incomplete
 }
 
 // Finish waits for the reports that are awaited, at most for patience, ends following, and returns what was measured.
@@ -338,14 +329,11 @@ func (a *Arrivals) Finish(patience time.Duration) *FarthestReport {
 		case <-time.After(patience):
 		}
 	}
-	close(a.asked)
+	close(a.polled)
 	a.polling.Wait() // the last answer has its own timeout
 	a.Stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := &FarthestReport{Node: a.node, Hops: a.hops, Seen: a.seen, Whole: a.whole, Asked: a.polled, Superseded: a.superseded, Before: a.before, Missing: a.missing + a.waiting}
-	if a.trouble != nil {
-		f.Trouble = a.trouble.Error()
-	}
-	return f
+	a.report.Missing += a.waiting
+	return &a.report
 }

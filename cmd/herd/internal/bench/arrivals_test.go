@@ -15,10 +15,10 @@ import (
 	"herd/node/line"
 )
 
-// newArrivals returns Arrivals that ask no node.
+// newArrivals returns Arrivals that poll no node.
 func newArrivals(digits int) *Arrivals {
 	return &Arrivals{
-		node: "Welsh", hops: 2, digits: digits, cancel: func() {}, asked: make(chan acknowledged, 1), flights: make(map[string]*flight),
+		report: FarthestReport{Node: "Welsh", Links: 2}, digits: digits, cancel: func() {}, polled: make(chan acknowledged, 1), flights: make(map[string]*flight),
 	}
 }
 
@@ -35,7 +35,7 @@ func (a *Arrivals) answered(client, when int) {
 	a.Acknowledged(fmt.Appendf(nil, "IAMAT bench-%07d +1.000000-1.000000 %d\n", client, when), time.Now())
 }
 
-// Reports are seen before and after they are acknowledged, as they are and superseded; of others nothing is kept.
+// Reports are observed before and after they are acknowledged, as they are and superseded; of others nothing is kept.
 func TestArrivals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(1)
@@ -45,7 +45,7 @@ func TestArrivals(t *testing.T) {
 		a.received([2]int{10, 15}, [2]int{11, 15}) // 1 ms
 		a.received([2]int{10, 15})                 // by another link
 		a.received([2]int{20, 15})
-		a.answered(20, 15) // 0: seen before
+		a.answered(20, 15) // 0: observed before
 		a.answered(30, 15)
 		time.Sleep(2 * time.Millisecond)
 		a.answered(30, 16)          // not while another is awaited
@@ -58,11 +58,11 @@ func TestArrivals(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("waited %s for what is missing", took)
 		}
-		if f.Seen.Count() != 3 || f.Superseded != 1 || f.Before != 1 || f.Missing != 1 || f.Asked.Count() != 0 || f.Trouble != "" {
-			t.Errorf("%+v of %d", f, f.Seen.Count())
+		if f.Observed.Count() != 3 || f.Superseded != 1 || f.Before != 1 || f.Missing != 1 || f.Polled.Count() != 0 || f.Trouble != "" {
+			t.Errorf("%+v of %d", f, f.Observed.Count())
 		}
 		for percent, want := range map[float64]time.Duration{10: 0, 50: time.Millisecond, 100: 2 * time.Millisecond} {
-			if got := f.Seen.At(percent); got < want || got > want+want/1000 {
+			if got := f.Observed.At(percent); got < want || got > want+want/1000 {
 				t.Errorf("p%v is %s", percent, got)
 			}
 		}
@@ -92,7 +92,7 @@ func TestWholeWay(t *testing.T) {
 	})
 }
 
-// What is on its way when the load ends is waited for, and no longer than that takes.
+// What is in flight when the load ends is waited for, and no longer than that takes.
 func TestArrivalsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArrivals(0)
@@ -103,23 +103,23 @@ func TestArrivalsEnd(t *testing.T) {
 		}()
 		began := time.Now()
 		f := a.Finish(time.Hour)
-		if took := time.Since(began); took != 300*time.Millisecond || f.Seen.Count() != 1 || f.Missing != 0 {
-			t.Errorf("%d seen, %d missing, after %s", f.Seen.Count(), f.Missing, took)
+		if took := time.Since(began); took != 300*time.Millisecond || f.Observed.Count() != 1 || f.Missing != 0 {
+			t.Errorf("%d observed, %d missing, after %s", f.Observed.Count(), f.Missing, took)
 		}
 	})
 }
 
-// A node is asked until it knows of a report, and given up when it does not in time.
-func TestAskedThere(t *testing.T) {
+// A node is polled until it has a report, or for its timeout.
+func TestPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := net.Pipe()
 		there := client.New(theirs, "pipe", time.Second)
 		began := time.Now()
-		asked := 0
+		polls := 0
 		go func() {
 			in := bufio.NewReader(ours)
 			for l, err := in.ReadString('\n'); err == nil; l, err = in.ReadString('\n') {
-				asked++
+				polls++
 				when := 1520000000 // at first an older one is known
 				if time.Since(began) >= 160*time.Millisecond {
 					when = 1520000015
@@ -132,8 +132,8 @@ func TestAskedThere(t *testing.T) {
 		if took := time.Since(began); !known || err != nil || took < 160*time.Millisecond || took > 170*time.Millisecond {
 			t.Errorf("known %v, %v, after %s", known, err, took)
 		}
-		if asked < 10 || asked > 300 {
-			t.Errorf("asked %d times", asked)
+		if polls < 10 || polls > 300 {
+			t.Errorf("%d polls", polls)
 		}
 		known, err = knows(t.Context(), there, acknowledged{"k", "1520000016", time.Now()})
 		if known || err != nil {
@@ -149,11 +149,11 @@ func TestFarthestNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for taker, want := range map[line.NodeName]struct {
-		node line.NodeName
-		hops int
+		node  line.NodeName
+		links int
 	}{"Goloman": {"Welsh", 2}, "Hands": {"Welsh", 3}, "Welsh": {"Hands", 3}, "": {"", 0}} {
-		if node, hops := Farthest(config.Topology(), taker); node != want.node || hops != want.hops {
-			t.Errorf("from %q: %s, %d", taker, node, hops)
+		if node, links := Farthest(config.Topology(), taker); node != want.node || links != want.links {
+			t.Errorf("from %q: %s, %d", taker, node, links)
 		}
 	}
 	for _, c := range []struct {
@@ -170,7 +170,7 @@ func TestFarthestNode(t *testing.T) {
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	f := Files{JSON: dir + "/b.json", HTML: dir, SVG: dir + "/svg"}
-	if err := f.Open(); err == nil || f.jsonFile != nil || f.htmlFile != nil {
+	if err := f.Open(); err == nil || !strings.Contains(err.Error(), "--html: ") {
 		t.Errorf("%v", err)
 	}
 }

@@ -34,10 +34,10 @@ func (w *walkers) below(n uint32) uint32 { return uint32(w.rng.Uint64() >> 32 * 
 // within returns a number from -limit to limit.
 func (w *walkers) within(limit int32) int32 { return int32(w.below(2*uint32(limit)+1)) - limit }
 
-// request has one of the clients move, and ask or report at a time.
-func (w *walkers) request(i int, ask bool, nanos int64, r *Request) {
+// request has one of the clients move and report at a time, or returns a WHATSAT for it.
+func (w *walkers) request(i int, whatsAt bool, nanos int64, r *Request) {
 	at := &w.places[i]
-	if !ask {
+	if !whatsAt {
 		at[0] = step(at[0], w.within(stride), maxLat)
 		at[1] = step(at[1], w.within(stride), maxLon)
 	}
@@ -45,7 +45,7 @@ func (w *walkers) request(i int, ask bool, nanos int64, r *Request) {
 	for n, j := w.first+i, len(w.name)-1; j >= len(w.name)-7; n, j = n/10, j-1 {
 		w.name[j] = byte('0' + n%10)
 	}
-	*r = Request{Ask: ask, Client: w.name, Lat: at[0], Lon: at[1], Nanos: w.clock}
+	*r = Request{WhatsAt: whatsAt, Client: w.name, Lat: at[0], Lon: at[1], Nanos: w.clock}
 }
 
 // step moves by so much, or the other way where the world ends.

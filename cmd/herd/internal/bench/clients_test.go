@@ -95,7 +95,7 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { c.batch(t) }); n != 0 {
 		t.Errorf("%v allocations for 64 requests", n)
 	}
-	if n := c.kinds[0].Count(); n != 64*1001 {
+	if n := c.result.IAmAt.Count(); n != 64*1001 {
 		t.Errorf("%d requests counted", n)
 	}
 }

@@ -14,24 +14,24 @@ const (
 	maxReply   = 1 << 20 // a longer one is no reply
 )
 
-// connection speaks for its clients. It has a sender and a receiver, which are one goroutine unless the load is open.
+// connection sends the requests of its clients. It has a sender and a receiver, which are one goroutine unless the load is open.
 type connection struct {
 	*run
 	index   int
 	address string
 	conn    net.Conn
-	slots   []slot        // requests on the way: number i is in slot i modulo their number
+	slots   []slot        // requests in flight: number i is in slot i modulo their number
 	sent    atomic.Uint64 // requests, and
 	got     atomic.Uint64 // replies to them
 
 	// The sender's.
-	clients *walkers
-	quota   int // of requests that count; 0: any number
-	counted int // requests that count
-	next    uint64
-	request Request
-	out     []byte
-	stuck   time.Time // when writing is given up
+	clients  *walkers
+	quota    int // of requests that count; 0: any number
+	counted  int // requests that count
+	next     uint64
+	request  Request
+	out      []byte
+	deadline time.Time // of writing
 
 	// The receiver's.
 	in         []byte
@@ -39,15 +39,15 @@ type connection struct {
 	tally      tally
 
 	// If the load is open.
-	room     chan struct{} // a token says that there are fewer requests on the way
+	room     chan struct{} // a token says that there are fewer requests in flight
 	finished atomic.Bool   // nothing more will be sent
 	gone     chan struct{} // closed when the receiver has ended
 }
 
-// slot is a request on the way.
+// slot is a request in flight.
 type slot struct {
 	request []byte
-	ask     bool
+	whatsAt bool
 	due, at time.Duration // when it should leave, and when it did
 }
 
@@ -105,7 +105,7 @@ func (c *connection) fill() error {
 	return nil
 }
 
-// closed sends as much as may be on the way, awaits the replies to all of it, and starts over.
+// closed sends as much as may be in flight, awaits the replies to all of it, and starts over.
 func (c *connection) closed() error {
 	end := c.Warmup + c.Duration
 	for c.stopped.Load() == nil {
@@ -146,17 +146,17 @@ func (c *connection) exchange() error {
 	return nil
 }
 
-// pick has any client move and report, or ask.
+// pick has any client move and report, or sends a WHATSAT for it.
 func (c *connection) pick(nanos int64) {
-	ask := c.Ask > 0 && float64(c.clients.rng.Uint64()>>11)/(1<<53) < c.Ask
-	c.clients.request(int(c.clients.below(uint32(len(c.clients.places)))), ask, nanos, &c.request)
+	whatsAt := c.WhatsAt > 0 && float64(c.clients.rng.Uint64()>>11)/(1<<53) < c.WhatsAt
+	c.clients.request(int(c.clients.below(uint32(len(c.clients.places)))), whatsAt, nanos, &c.request)
 }
 
 // put adds the request to those that leave with the next flush. There must be a free slot.
 func (c *connection) put(due, now time.Duration) {
 	s := &c.slots[c.next%uint64(len(c.slots))]
 	s.request = c.Protocol.Append(s.request[:0], &c.request)
-	s.ask, s.due, s.at = c.request.Ask, due, now
+	s.whatsAt, s.due, s.at = c.request.WhatsAt, due, now
 	c.out = append(c.out, s.request...)
 	c.next++
 }
@@ -166,9 +166,9 @@ func (c *connection) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if now := time.Now(); c.stuck.Sub(now) < c.Timeout {
-		c.stuck = now.Add(c.Timeout + c.Timeout/2)
-		if err := c.conn.SetWriteDeadline(c.stuck); err != nil {
+	if now := time.Now(); c.deadline.Sub(now) < c.Timeout {
+		c.deadline = now.Add(c.Timeout + c.Timeout/2)
+		if err := c.conn.SetWriteDeadline(c.deadline); err != nil {
 			return &writeError{err}
 		}
 	}
@@ -237,14 +237,14 @@ func (c *connection) replies(at time.Time) error {
 		}
 		c.start += size
 		got++
-		if outcome == Done && c.Acknowledged != nil && !s.ask && s.due >= c.Warmup {
+		if outcome == Done && c.Acknowledged != nil && !s.whatsAt && s.due >= c.Warmup {
 			c.Acknowledged(s.request, at)
 		}
-		if t := &c.tally; t.due == s.due && t.outcome == outcome && t.ask == s.ask {
+		if t := &c.tally; t.due == s.due && t.outcome == outcome && t.whatsAt == s.whatsAt {
 			t.n++
 		} else {
 			c.flushTally(now)
-			c.tally = tally{s.ask, outcome, s.due, 1}
+			c.tally = tally{s.whatsAt, outcome, s.due, 1}
 		}
 	}
 	c.flushTally(now)

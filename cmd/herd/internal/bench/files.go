@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -13,68 +12,37 @@ import (
 
 // Files are where a report is written, besides standard output.
 type Files struct {
-	JSON, HTML, SVG    string // names of two files and a directory, or ""; JSON may be "-", which is not written here
-	jsonFile, htmlFile *os.File
+	JSON, HTML, SVG string // names of two files and a directory, or ""; JSON may be "-", which is not written here
+	json, html      page.Output
 }
 
 // Open makes the files, so that nothing is measured in vain when one cannot be made.
-func (f *Files) Open() (err error) {
-	if f.JSON != "" && f.JSON != "-" {
-		if f.jsonFile, err = os.Create(f.JSON); err != nil {
-			return fmt.Errorf("--json: %w", err)
-		}
+func (f *Files) Open() error {
+	var faults [3]error
+	if f.JSON != "-" {
+		f.json, faults[0] = page.Create("--json", f.JSON)
 	}
-	if f.HTML != "" {
-		if f.htmlFile, err = os.Create(f.HTML); err != nil {
-			return errors.Join(fmt.Errorf("--html: %w", err), f.Close())
-		}
-	}
+	f.html, faults[1] = page.Create("--html", f.HTML)
 	if f.SVG != "" {
 		if err := os.MkdirAll(f.SVG, 0o777); err != nil {
-			return errors.Join(fmt.Errorf("--svg: %w", err), f.Close())
+			faults[2] = fmt.Errorf("--svg: %w", err)
 		}
 	}
-	return nil
-}
-
-// Close closes the files.
-func (f *Files) Close() (err error) {
-	for _, file := range []*os.File{f.jsonFile, f.htmlFile} {
-		if file != nil {
-			err = errors.Join(err, file.Close())
-		}
-	}
-	f.jsonFile, f.htmlFile = nil, nil
-	return err
+	return errors.Join(faults[:]...)
 }
 
 // Write writes the report, and closes the files.
 func (f *Files) Write(r *Report) error {
-	if f.jsonFile != nil {
-		e := json.NewEncoder(f.jsonFile)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		if err := e.Encode(r); err != nil {
-			return fmt.Errorf("--json: %w", err)
+	err := errors.Join(f.json.Write(func() ([]byte, error) { return page.JSON(r) }), f.html.Write(r.page))
+	if err != nil || f.SVG == "" {
+		return err
+	}
+	for _, each := range r.figures() {
+		if err := os.WriteFile(filepath.Join(f.SVG, each.name+".svg"), each.chart.SVG(), 0o666); err != nil {
+			return fmt.Errorf("--svg: %w", err)
 		}
 	}
-	if f.htmlFile != nil {
-		text, err := r.page()
-		if err == nil {
-			_, err = f.htmlFile.Write(text)
-		}
-		if err != nil {
-			return fmt.Errorf("--html: %w", err)
-		}
-	}
-	if f.SVG != "" {
-		for _, each := range r.figures() {
-			if err := os.WriteFile(filepath.Join(f.SVG, each.name+".svg"), each.chart.SVG(), 0o666); err != nil {
-				return fmt.Errorf("--svg: %w", err)
-			}
-		}
-	}
-	return f.Close()
+	return nil
 }
 
 // page is the report in HTML.

@@ -15,10 +15,10 @@ type Config struct {
 	Protocol    Protocol
 	Addresses   []string // of the servers; the connections take turns
 	Connections int
-	Pipeline    int // requests on the way, on each connection, at most
+	Pipeline    int // requests in flight, on each connection, at most
 	Clients     int // at least one for each connection, which shares none with another
 	Prefix      string
-	Ask         float64 // share of the requests that ask, 0 to 1; the others report
+	WhatsAt     float64 // share of the requests that are WHATSAT, 0 to 1; the others are IAMAT
 
 	Rate     float64       // of requests a second on all connections, due at times fixed in advance; 0: as many as are answered
 	Warmup   time.Duration // after all clients have reported once; what is due in it does not count
@@ -56,7 +56,7 @@ func (c *Config) Check() error {
 		{1 <= c.Connections && c.Connections <= MaxConnections, fmt.Sprintf("connections are 1 to %d", MaxConnections)},
 		{1 <= c.Pipeline && c.Pipeline <= MaxPipeline, fmt.Sprintf("the pipeline is 1 to %d", MaxPipeline)},
 		{c.Connections <= c.Clients && c.Clients <= MaxClients, fmt.Sprintf("clients are as many as connections, to %d", MaxClients)},
-		{0 <= c.Ask && c.Ask <= 1, "the share of questions is 0 to 1"},
+		{0 <= c.WhatsAt && c.WhatsAt <= 1, "the share of WHATSAT is 0 to 1"},
 		{0 <= c.Rate && c.Rate <= 1e9, "the rate is 0 to 1000000000"},
 		{c.Warmup >= 0, "the warm-up is not negative"},
 		{c.Duration > 0, "the duration is more than 0s"},
@@ -70,31 +70,21 @@ func (c *Config) Check() error {
 	return errors.Join(faults...)
 }
 
-// Result is what a run measured after its warm-up.
+// Result is what a run measured after its warm-up. Times are in seconds.
 type Result struct {
-	Filled   int           // clients that reported once before
-	FillTime time.Duration // which took so long
-	Elapsed  time.Duration // from the end of the warm-up to the last reply
-
-	Reports   Latency // of requests that were answered as expected
-	Questions Latency
-	Refused   int            // requests to which the server said no
-	Wrong     int            // requests whose reply was another's
-	Unsent    int            // requests that were due, and never left: the server could not keep up
-	Errors    map[string]int // that ended connections, by kind
-	First     error          // of these, or nil
-	Seconds   []Second       // whole seconds after the warm-up, and what was left of the last
-}
-
-// Answered returns the number of requests that were answered as expected.
-func (r *Result) Answered() int { return r.Reports.Count() + r.Questions.Count() }
-
-// Throughput returns these per second.
-func (r *Result) Throughput() float64 {
-	if r.Elapsed <= 0 {
-		return 0
-	}
-	return float64(r.Answered()) / r.Elapsed.Seconds()
+	Filled     int            `json:"filled"`     // clients that reported once before
+	FillTime   float64        `json:"fill_time"`  // which took so long
+	Elapsed    float64        `json:"elapsed"`    // from the end of the warm-up to the last reply
+	Answered   int            `json:"answered"`   // requests that were answered as expected
+	Throughput float64        `json:"throughput"` // of these, a second
+	Refused    int            `json:"refused"`    // requests to which the server said no
+	Wrong      int            `json:"wrong"`      // requests whose reply was another's
+	Unsent     int            `json:"unsent"`     // requests that were due and never left: the server could not keep up
+	Errors     map[string]int `json:"errors"`     // that ended connections, by kind
+	First      error          `json:"-"`          // of these, or nil
+	IAmAt      Latency        `json:"iamat"`      // of requests that were answered as expected
+	WhatsAt    Latency        `json:"whatsat"`
+	Seconds    []Second       `json:"seconds"` // whole seconds after the warm-up, and what was left of the last
 }
 
 // Clean reports whether every request was answered as expected.
@@ -157,10 +147,10 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	fillTime := time.Since(began)
 	r.epoch = time.Now()
 	close(r.begin)
-	stopTelling := r.tell()
+	stopProgress := r.showProgress()
 	running.Wait()
-	stopTelling()
-	return r.result(fillTime), nil
+	stopProgress()
+	return r.finish(fillTime), nil
 }
 
 // connect makes all connections, or none.
@@ -173,21 +163,21 @@ func (r *run) connect() (made []*connection, err error) {
 			continue
 		}
 		for _, c := range made {
-			_ = c.conn.Close() // nothing has been said
+			_ = c.conn.Close() // nothing has been sent
 		}
 		return nil, fmt.Errorf("connection %d: %w", i+1, err)
 	}
 	return made, nil
 }
 
-// tell calls Progress until stop, which waits.
-func (r *run) tell() (stop func()) {
+// showProgress calls Progress until stop, which waits.
+func (r *run) showProgress() (stop func()) {
 	if r.Progress == nil {
 		return func() {}
 	}
 	done := make(chan struct{})
-	var telling sync.WaitGroup
-	telling.Go(func() {
+	var showing sync.WaitGroup
+	showing.Go(func() {
 		ticker := time.NewTicker(progressStep)
 		defer ticker.Stop()
 		for {
@@ -201,20 +191,22 @@ func (r *run) tell() (stop func()) {
 	})
 	return func() {
 		close(done)
-		telling.Wait()
+		showing.Wait()
 	}
 }
 
-func (r *run) result(fillTime time.Duration) *Result {
+// finish returns what was measured.
+func (r *run) finish(fillTime time.Duration) *Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	result := &Result{
-		Filled: int(r.filled.Load()), FillTime: fillTime, Elapsed: max(0, r.last-r.Warmup),
-		Reports: r.kinds[0], Questions: r.kinds[1],
-		Refused: r.refused, Wrong: r.wrong, Unsent: r.unsent, Errors: r.errors, First: r.first, Seconds: r.seconds,
+	result := r.result
+	result.Filled, result.FillTime, result.Elapsed = int(r.filled.Load()), fillTime.Seconds(), max(0, r.last-r.Warmup).Seconds()
+	result.Answered = result.IAmAt.Count() + result.WhatsAt.Count()
+	if result.Elapsed > 0 {
+		result.Throughput = float64(result.Answered) / result.Elapsed
 	}
-	if rest := r.thisSecond(); rest.Replies+rest.Refused > 0 {
-		result.Seconds = append(result.Seconds, rest)
+	if left := r.thisSecond(); left.Replies+left.Refused > 0 {
+		result.Seconds = append(result.Seconds, left)
 	}
-	return result
+	return &result
 }

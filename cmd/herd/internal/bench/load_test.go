@@ -104,8 +104,8 @@ func (s *server) run(t *testing.T, change func(*Config), check func(t *testing.T
 
 // counts are what a result says of numbers.
 type counts struct {
-	filled, reports, questions, refused, wrong, unsent int
-	errors                                             string
+	filled, reports, whatsat, refused, wrong, unsent int
+	errors                                           string
 }
 
 func countsOf(r *Result) counts {
@@ -113,7 +113,7 @@ func countsOf(r *Result) counts {
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
 		errors.WriteString(fmt.Sprintf("%s %d ", kind, r.Errors[kind]))
 	}
-	return counts{r.Filled, r.Reports.Count(), r.Questions.Count(), r.Refused, r.Wrong, r.Unsent, strings.TrimSpace(errors.String())}
+	return counts{r.Filled, r.IAmAt.Count(), r.WhatsAt.Count(), r.Refused, r.Wrong, r.Unsent, strings.TrimSpace(errors.String())}
 }
 
 func TestExactCounts(t *testing.T) {
@@ -142,12 +142,12 @@ func TestExactCounts(t *testing.T) {
 	}
 }
 
-// 500 a second for 2 s and a warm-up of 1 s, of which half ask.
+// 500 a second for 2 s and a warm-up of 1 s, of which half are WHATSAT.
 func TestSchedule(t *testing.T) {
 	s := &server{reply: herdly}
 	var acknowledged atomic.Int64
 	change := func(c *Config) {
-		c.Rate, c.Requests, c.Warmup, c.Duration, c.Ask = 500, 0, time.Second, 2*time.Second, 0.5
+		c.Rate, c.Requests, c.Warmup, c.Duration, c.WhatsAt = 500, 0, time.Second, 2*time.Second, 0.5
 		c.Connections = 5
 		c.Acknowledged = func(report []byte, _ time.Time) {
 			if strings.HasPrefix(string(report), "IAMAT c00000") {
@@ -156,23 +156,23 @@ func TestSchedule(t *testing.T) {
 		}
 	}
 	s.run(t, change, func(t *testing.T, r *Result, took time.Duration) {
-		if r.Answered() != 1000 || s.lines.Load() != 1600 {
-			t.Errorf("%d answered, %d lines", r.Answered(), s.lines.Load())
+		if r.Answered != 1000 || s.lines.Load() != 1600 {
+			t.Errorf("%d answered, %d lines", r.Answered, s.lines.Load())
 		}
-		if n := r.Questions.Count(); n < 400 || n > 600 {
-			t.Errorf("%d of 1000 ask", n)
+		if n := r.WhatsAt.Count(); n < 400 || n > 600 {
+			t.Errorf("%d of 1000 are WHATSAT", n)
 		}
-		if n := int(acknowledged.Load()); n != r.Reports.Count() {
-			t.Errorf("%d of %d reports acknowledged", n, r.Reports.Count())
+		if n := int(acknowledged.Load()); n != r.IAmAt.Count() {
+			t.Errorf("%d of %d reports acknowledged", n, r.IAmAt.Count())
 		}
-		if want := 3*time.Second - 2*time.Millisecond; took != want || r.Elapsed != want-time.Second {
-			t.Errorf("took %s and %s", took, r.Elapsed)
+		if want := 3*time.Second - 2*time.Millisecond; took != want || r.Elapsed != (want-time.Second).Seconds() {
+			t.Errorf("took %s and %v s", took, r.Elapsed)
 		}
 		if len(r.Seconds) != 2 || r.Seconds[0].Replies != 500 || r.Seconds[1].Replies != 500 {
 			t.Errorf("seconds %v", r.Seconds)
 		}
-		if r.Reports.Max() != 0 || r.Questions.Max() != 0 {
-			t.Errorf("the server took %s and %s", r.Reports.Max(), r.Questions.Max())
+		if r.IAmAt.Max() != 0 || r.WhatsAt.Max() != 0 {
+			t.Errorf("the server took %s and %s", r.IAmAt.Max(), r.WhatsAt.Max())
 		}
 	})
 }
@@ -204,7 +204,7 @@ func TestNoCoordinatedOmission(t *testing.T) {
 				50: 0, 90: 0, 90.1: 10 * time.Millisecond, 95: 500 * time.Millisecond, 99: 900 * time.Millisecond,
 				99.9: 990 * time.Millisecond, 100: time.Second,
 			} {
-				if got := r.Reports.At(percent); math.Abs(float64(got-want)) > float64(want)/1000 {
+				if got := r.IAmAt.At(percent); math.Abs(float64(got-want)) > float64(want)/1000 {
 					t.Errorf("pipeline %d: p%v is %s, want %s", pipeline, percent, got, want)
 				}
 			}
@@ -214,8 +214,8 @@ func TestNoCoordinatedOmission(t *testing.T) {
 		one(c)
 		c.Pipeline, c.Timeout = 1, 5*time.Second
 	}, func(t *testing.T, r *Result, _ time.Duration) {
-		if p := r.Reports.At(99.9); p != 0 || r.Reports.Max() < 999*time.Millisecond {
-			t.Errorf("closed: p99.9 is %s, the longest %s", p, r.Reports.Max())
+		if p := r.IAmAt.At(99.9); p != 0 || r.IAmAt.Max() < 999*time.Millisecond {
+			t.Errorf("closed: p99.9 is %s, the longest %s", p, r.IAmAt.Max())
 		}
 	})
 }
@@ -280,10 +280,10 @@ func TestInterrupted(t *testing.T) {
 			}}
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Microsecond)
 			defer cancel()
-			var told []Snapshot
+			var snapshots []Snapshot
 			r, err := Run(ctx, s.load(func(c *Config) {
 				c.Rate, c.Requests, c.Connections, c.Clients, c.Pipeline = rate, 0, 1, 1, 1
-				c.Progress = func(now Snapshot) { told = append(told, now) }
+				c.Progress = func(now Snapshot) { snapshots = append(snapshots, now) }
 			}))
 			if err != nil {
 				t.Fatal(err)
@@ -296,8 +296,8 @@ func TestInterrupted(t *testing.T) {
 			if got := countsOf(r); got != (counts{filled: 1, reports: want}) {
 				t.Errorf("rate %v: %+v", rate, got)
 			}
-			if len(told) < 11 || told[7].Last.Replies == 0 || told[7].Elapsed != 2*time.Second {
-				t.Errorf("rate %v: told %+v", rate, told)
+			if len(snapshots) < 11 || snapshots[7].Last.Replies == 0 || snapshots[7].Elapsed != 2*time.Second {
+				t.Errorf("rate %v: snapshots %+v", rate, snapshots)
 			}
 		})
 	}
@@ -347,7 +347,7 @@ func TestUnsent(t *testing.T) {
 
 func TestCannotBegin(t *testing.T) {
 	s := &server{reply: herdly}
-	if _, err := Run(t.Context(), Config{Ask: 2, Rate: -1}); err == nil || strings.Count(err.Error(), "\n") != 6 {
+	if _, err := Run(t.Context(), Config{WhatsAt: 2, Rate: -1}); err == nil || strings.Count(err.Error(), "\n") != 6 {
 		t.Errorf("%v", err)
 	}
 	dials := 0

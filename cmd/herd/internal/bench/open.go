@@ -53,7 +53,7 @@ func (c *connection) pace() error {
 			}
 		}
 		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.full() || isClosed(c.gone) {
-			c.giveUp(due, every, end)
+			c.abandonDue(due, every, end)
 			if err == nil {
 				err = c.flush()
 			}
@@ -99,15 +99,15 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 // full reports whether as many requests are in flight as may be.
 func (c *connection) full() bool { return c.next-c.got.Load() == uint64(len(c.slots)) }
 
-// giveUp counts the requests due from due until end that are measured.
-func (c *connection) giveUp(due, every, end time.Duration) {
+// abandonDue counts the requests due from due until end that are measured.
+func (c *connection) abandonDue(due, every, end time.Duration) {
 	n := 0
 	for ; due < end; due += every {
 		if due >= c.Warmup {
 			n++
 		}
 	}
-	c.late(n)
+	c.abandon(n)
 }
 
 func isClosed(c chan struct{}) bool {

@@ -2,7 +2,7 @@ package bench
 
 import "bytes"
 
-// Protocol is what a generator says to a server, and understands of its replies. It is used by all connections at the same time.
+// Protocol makes the requests of a generator, and reads the replies of a server. It is used by all connections at the same time.
 type Protocol interface {
 	// Append appends the bytes of a request.
 	Append(dst []byte, r *Request) []byte
@@ -11,9 +11,9 @@ type Protocol interface {
 	Reply(in, request []byte) (size int, o Outcome)
 }
 
-// Request is what a client says.
+// Request is a report of a client, or a request for what is near it.
 type Request struct {
-	Ask      bool   // what is near the client, rather than to report where it is
+	WhatsAt  bool   // what is near the client, rather than a report of where it is
 	Client   []byte // its name
 	Lat, Lon int32  // where it is, in millionths of a degree
 	Nanos    int64  // since 1970, later than in any earlier request of that client
@@ -26,7 +26,7 @@ type Outcome uint8
 const (
 	Incomplete Outcome = iota // not all of it has been received
 	Done                      // what was expected
-	Refused                   // the server says no
+	Refused                   // the server refused it
 	Wrong                     // a whole reply, but none that belongs to that request
 	Broken                    // no reply in this protocol: what follows cannot be understood either
 )
@@ -38,7 +38,7 @@ type Herd struct {
 
 // Append makes an IAMAT or a WHATSAT.
 func (h Herd) Append(dst []byte, r *Request) []byte {
-	if r.Ask {
+	if r.WhatsAt {
 		dst = append(append(dst, whatsAt...), r.Client...)
 		dst = append(append(dst, ' '), h.Radius...)
 		return append(append(append(dst, ' '), h.Bound...), '\n')
@@ -91,8 +91,8 @@ func (h Herd) Reply(in, request []byte) (int, Outcome) {
 	case in[end+1] != '\n':
 		return 0, Broken
 	}
-	said := request[min(len(iAmAt)-1, len(request)) : len(request)-1] // with the blank before it
-	if server, ok := bytes.CutSuffix(at, said); !ok || !stamped(server) {
+	report := request[min(len(iAmAt)-1, len(request)) : len(request)-1] // with the blank before it
+	if server, ok := bytes.CutSuffix(at, report); !ok || !stamped(server) {
 		return end + 2, Wrong
 	}
 	return end + 2, Done
@@ -161,15 +161,15 @@ func appendDigits(dst []byte, n int64, digits int) []byte {
 	const zeros = "00000000000000000000"
 	dst = append(dst, zeros[:digits]...)
 	i := len(dst)
-	rest := uint64(n)
-	for ; digits >= 2 && rest > 0; digits -= 2 {
+	left := uint64(n)
+	for ; digits >= 2 && left > 0; digits -= 2 {
 		i -= 2
-		pair := rest % 100 * 2
-		rest /= 100
+		pair := left % 100 * 2
+		left /= 100
 		dst[i], dst[i+1] = pairs[pair], pairs[pair+1]
 	}
 	if digits == 1 {
-		dst[i-1] = byte('0' + rest%10)
+		dst[i-1] = byte('0' + left%10)
 	}
 	return dst
 }

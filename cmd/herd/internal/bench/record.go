@@ -19,25 +19,18 @@ const (
 type record struct {
 	warmup time.Duration
 
-	mu        sync.Mutex // guards what follows
-	kinds     [2]Latency // of reports, and of questions
-	last      time.Duration
-	refused   int
-	wrong     int
-	unsent    int
-	errors    map[string]int
-	first     error
-	second    *hdrhistogram.Histogram // of both kinds, since seconds was extended
-	seconds   []Second
-	refusedIn int // the second
+	mu        sync.Mutex              // guards what follows
+	result    Result                  // so far, without what follows from the rest of it
+	last      time.Duration           // when the last reply came
+	second    *hdrhistogram.Histogram // of replies to all requests, since the last whole second
+	refusedIn int                     // that second
 }
 
 func newRecord(warmup time.Duration) *record {
-	r := &record{warmup: warmup, errors: make(map[string]int), second: newHistogram()}
-	for i := range r.kinds {
-		r.kinds[i].histogram = newHistogram()
+	return &record{
+		warmup: warmup, second: newHistogram(),
+		result: Result{Errors: make(map[string]int), IAmAt: Latency{newHistogram()}, WhatsAt: Latency{newHistogram()}},
 	}
-	return r
 }
 
 // newHistogram returns one from 64 ns to 1,000 s, with three digits.
@@ -48,9 +41,9 @@ const (
 	maxLatency = int64(1000 * time.Second)
 )
 
-// tally is requests with the same fate.
+// tally is requests with the same outcome.
 type tally struct {
-	ask     bool
+	whatsAt bool
 	outcome Outcome
 	due     time.Duration
 	n       int
@@ -67,26 +60,26 @@ func (r *record) note(t tally, now time.Duration) {
 	r.last = max(r.last, now)
 	switch t.outcome {
 	case Refused:
-		r.refused += t.n
+		r.result.Refused += t.n
 		r.refusedIn += t.n
 		return
 	case Wrong:
-		r.wrong += t.n
+		r.result.Wrong += t.n
 		return
 	}
-	kind := 0
-	if t.ask {
-		kind = 1
+	latency := r.result.IAmAt
+	if t.whatsAt {
+		latency = r.result.WhatsAt
 	}
 	took := min(int64(max(0, now-t.due)), maxLatency)
-	_ = r.kinds[kind].histogram.RecordValues(took, int64(t.n)) // it is within the bounds
+	_ = latency.histogram.RecordValues(took, int64(t.n)) // it is within the bounds
 	_ = r.second.RecordValues(took, int64(t.n))
 }
 
 // roll begins another second if this one is over.
 func (r *record) roll(now time.Duration) {
-	for now >= r.warmup+time.Duration(len(r.seconds)+1)*time.Second {
-		r.seconds = append(r.seconds, r.thisSecond())
+	for now >= r.warmup+time.Duration(len(r.result.Seconds)+1)*time.Second {
+		r.result.Seconds = append(r.result.Seconds, r.thisSecond())
 		r.second.Reset()
 		r.refusedIn = 0
 	}
@@ -103,16 +96,17 @@ func (r *record) thisSecond() Second {
 func (r *record) fail(err *Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.errors[err.Kind]++
-	if r.first == nil {
-		r.first = err
+	r.result.Errors[err.Kind]++
+	if r.result.First == nil {
+		r.result.First = err
 	}
 }
 
-func (r *record) late(n int) {
+// abandon counts requests that will not be sent.
+func (r *record) abandon(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unsent += n
+	r.result.Unsent += n
 }
 
 // Error is what ended a connection.
@@ -146,11 +140,9 @@ func (r *record) snapshot(now time.Duration) Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.roll(now)
-	s := Snapshot{Elapsed: now, Replies: r.kinds[0].Count() + r.kinds[1].Count(), Refused: r.refused}
-	if n := len(r.seconds); n > 0 {
-		s.Last = r.seconds[n-1]
-	} else {
-		s.Last = r.thisSecond()
+	s := Snapshot{Elapsed: now, Replies: r.result.IAmAt.Count() + r.result.WhatsAt.Count(), Refused: r.result.Refused, Last: r.thisSecond()}
+	if n := len(r.result.Seconds); n > 0 {
+		s.Last = r.result.Seconds[n-1]
 	}
 	return s
 }

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// protocols are all there are, with a reply as it should be to the first of the requests below, and others.
+// protocols are what herd is sent, with a reply as it should be to the first of the requests below, and others.
 var protocols = []struct {
 	name     string
 	protocol Protocol
-	ask      bool
+	whatsAt  bool
 	request  string
 	replies  map[string]Outcome
 }{
@@ -30,7 +30,7 @@ var protocols = []struct {
 		"A":     Incomplete,
 		"?":     Incomplete,
 	}},
-	{"herd asks", Herd{"10", "5"}, true, "WHATSAT c0000007 10 5\n", map[string]Outcome{
+	{"herd whatsat", Herd{"10", "5"}, true, "WHATSAT c0000007 10 5\n", map[string]Outcome{
 		"AT Goloman +0.2 c0000007 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"OK\"\n}\n\n":            Done,
 		"AT Goloman +0.2 c0000007 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"ZERO_RESULTS\"\n}\n\n":  Done,
 		"AT Goloman +0.2 c0000007 +1-1 1520023934\n{\n  \"results\": [],\n  \"status\": \"UNKNOWN_ERROR\"\n}\n\n": Refused,
@@ -44,7 +44,7 @@ var protocols = []struct {
 
 func TestProtocols(t *testing.T) {
 	for _, p := range protocols {
-		r := Request{Ask: p.ask, Client: []byte("c0000007"), Lat: -7_000_001, Lon: 118_445_127, Nanos: 1520023934918963997}
+		r := Request{WhatsAt: p.whatsAt, Client: []byte("c0000007"), Lat: -7_000_001, Lon: 118_445_127, Nanos: 1520023934918963997}
 		if got := string(p.protocol.Append([]byte("before "), &r)); got != "before "+p.request {
 			t.Errorf("%s: request %q, want %q", p.name, got, p.request)
 		}

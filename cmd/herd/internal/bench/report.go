@@ -22,22 +22,9 @@ type Report struct {
 	CPUs        int  `json:"cpus"`
 	Interrupted bool `json:"interrupted,omitempty"`
 
-	Load       Load            `json:"load"`
-	Filled     int             `json:"filled"` // clients that reported once before
-	FillTime   float64         `json:"fill_time"`
-	Elapsed    float64         `json:"elapsed"`
-	Answered   int             `json:"answered"`
-	Throughput float64         `json:"throughput"` // of these, a second
-	Refused    int             `json:"refused"`
-	Wrong      int             `json:"wrong"`
-	Unsent     int             `json:"unsent"` // that were due
-	Errors     map[string]int  `json:"errors"` // that ended connections
-	IAmAt      Latency         `json:"iamat"`
-	WhatsAt    Latency         `json:"whatsat"`
-	Seconds    []Second        `json:"seconds"`
-	Farthest   *FarthestReport `json:"farthest,omitempty"`
-
-	result *Result
+	Load Load `json:"load"`
+	*Result
+	Farthest *FarthestReport `json:"farthest,omitempty"`
 }
 
 // Load is the load that was made.
@@ -62,19 +49,10 @@ type Load struct {
 // NewReport returns the report of a run that began at a time with a configuration. The rest of the load is in l.
 func NewReport(began time.Time, c Config, l Load, r *Result, program page.Program) *Report {
 	l.Addresses, l.Connections, l.Pipeline, l.Clients = c.Addresses, c.Connections, c.Pipeline, c.Clients
-	l.WhatsAt, l.Rate, l.Requests, l.Seed = c.Ask, c.Rate, c.Requests, c.Seed
+	l.WhatsAt, l.Rate, l.Requests, l.Seed = c.WhatsAt, c.Rate, c.Requests, c.Seed
 	l.Duration, l.Warmup = c.Duration.Seconds(), c.Warmup.Seconds()
-	return &Report{
-		At: began.UTC().Truncate(time.Second), Program: program, CPUs: runtime.NumCPU(),
-		Load: l, Filled: r.Filled, FillTime: r.FillTime.Seconds(), Elapsed: r.Elapsed.Seconds(),
-		Answered: r.Answered(), Throughput: r.Throughput(),
-		Refused: r.Refused, Wrong: r.Wrong, Unsent: r.Unsent, Errors: r.Errors,
-		IAmAt: r.Reports, WhatsAt: r.Questions, Seconds: r.Seconds, result: r,
-	}
+	return &Report{At: began.UTC().Truncate(time.Second), Program: program, CPUs: runtime.NumCPU(), Load: l, Result: r}
 }
-
-// Clean reports whether every request was answered as expected.
-func (r *Report) Clean() bool { return r.result.Clean() }
 
 // where says what took the load.
 func (r *Report) where() string {
@@ -114,15 +92,14 @@ func (r *Report) failures() string {
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
 		text.WriteString(", " + terminal.Plural(r.Errors[kind], "connection") + " ended: " + kind)
 	}
-	first := r.result.First
-	if first == nil {
+	if r.First == nil {
 		return text.String()
 	}
 	advice := ""
 	if r.Errors[ErrClosed]+r.Errors[ErrWrite] > 0 && !r.Load.TLS {
 		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
 	}
-	return text.String() + fmt.Sprintf(" (%v%s)", first, advice)
+	return text.String() + fmt.Sprintf(" (%v%s)", r.First, advice)
 }
 
 // row is a distribution in words.
@@ -154,8 +131,8 @@ func (r *Report) rows() []row {
 	add("WHATSAT to reply", r.WhatsAt)
 	if f := r.Farthest; f != nil {
 		add("IAMAT to "+f.Node+", on the bus", f.Whole)
-		add("reply to "+f.Node+", on the bus", f.Seen)
-		add("reply to "+f.Node+", asked there", f.Asked)
+		add("reply to "+f.Node+", on the bus", f.Observed)
+		add("reply to "+f.Node+", polled there", f.Polled)
 	}
 	return rows
 }
@@ -163,11 +140,11 @@ func (r *Report) rows() []row {
 // remark says what is special about the way to the farthest node.
 func (f *FarthestReport) remark() string {
 	text := f.Node
-	if f.Hops > 0 {
-		text += ", " + terminal.Plural(f.Hops, "link") + " away"
+	if f.Links > 0 {
+		text += ", " + terminal.Plural(f.Links, "link") + " away"
 	}
 	text += fmt.Sprintf(": %d of %d reports arrived before their reply did, %d only as a newer one of the client; %d are missing",
-		f.Before, f.Seen.Count(), f.Superseded, f.Missing)
+		f.Before, f.Observed.Count(), f.Superseded, f.Missing)
 	if f.Trouble != "" {
 		text += "; incomplete: " + f.Trouble
 	}
@@ -177,20 +154,20 @@ func (f *FarthestReport) remark() string {
 // Text returns the report for people.
 func (r *Report) Text() []byte {
 	var text bytes.Buffer
-	say := func(what, format string, more ...any) {
+	add := func(what, format string, more ...any) {
 		fmt.Fprintf(&text, "%-9s"+format+"\n", append([]any{what}, more...)...)
 	}
-	say("server", "%s", r.where())
-	say("load", "%s", r.what())
-	say("before", "%s reported once in %s", terminal.Plural(r.Filled, "client"), plot.Seconds(r.FillTime))
+	add("server", "%s", r.where())
+	add("load", "%s", r.what())
+	add("before", "%s reported once in %s", terminal.Plural(r.Filled, "client"), plot.Seconds(r.FillTime))
 	ending := ""
 	if r.Interrupted {
 		ending = "; interrupted"
 	}
-	say("answered", "%d in %s: %.0f a second%s", r.Answered, plot.Seconds(r.Elapsed), r.Throughput, ending)
-	say("failed", "%s", r.failures())
+	add("answered", "%d in %s: %.0f a second%s", r.Answered, plot.Seconds(r.Elapsed), r.Throughput, ending)
+	add("failed", "%s", r.failures())
 	if r.Farthest != nil && r.Answered > 0 {
-		say("farthest", "%s", r.Farthest.remark())
+		add("farthest", "%s", r.Farthest.remark())
 	}
 	if rows := r.rows(); len(rows) > 0 {
 		text.WriteByte('\n')
@@ -251,7 +228,7 @@ func (r *Report) figures() []figure {
 		add("farthest", plot.Chart{
 			Title: "Until " + f.Node + " knows", X: share, Y: times,
 			Series: []plot.Series{
-				distribution("IAMAT to arrival", f.Whole), distribution("reply to arrival", f.Seen), distribution("reply to answer there", f.Asked),
+				distribution("IAMAT to arrival", f.Whole), distribution("reply to arrival", f.Observed), distribution("reply to answer there", f.Polled),
 			},
 		})
 	}

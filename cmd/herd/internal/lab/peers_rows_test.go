@@ -44,7 +44,7 @@ var rows = []comparison{
 				r := p.press(c.server, c.protocol, bench.Config{
 					Pipeline: 16, Rate: steadyRate, Warmup: p.last(time.Second), Duration: p.last(3 * time.Second),
 				})
-				p.curves[c.name] = append(p.curves[c.name], r.Reports.Points())
+				p.curves[c.name] = append(p.curves[c.name], r.IAmAt.Points())
 			})
 		},
 		targets: []bound{{of: "herd", by: "echo", least: 0.85}, {of: "herd", by: "GEOADD", least: 1.2}},
@@ -140,14 +140,14 @@ func (p *measurement) five() {
 	config := bench.Config{Pipeline: 64, Requests: p.many(500_000), Duration: time.Minute}
 	p.alternate([]contestant{{"herd", herd, bench.Herd{}}, {"GEOADD", redis, geoadd}}, func(c contestant) {
 		if c.server == redis {
-			p.record(c.name, p.press(redis, geoadd, config).Throughput())
+			p.record(c.name, p.press(redis, geoadd, config).Throughput)
 			return
 		}
 		sent, conflated := herd.sentReports()
 		r := p.press(herd, bench.Herd{}, config)
 		answered := time.Now()
 		herd.equal()
-		p.record(c.name, float64(r.Answered())/(r.Elapsed+time.Since(answered)).Seconds())
+		p.record(c.name, float64(r.Answered)/(r.Elapsed+time.Since(answered).Seconds()))
 		nowSent, nowConflated := herd.sentReports()
 		sent, conflated = nowSent-sent, nowConflated-conflated
 		p.record("conflated", 100*float64(conflated)/float64(sent+conflated))
@@ -168,12 +168,12 @@ func (p *measurement) stalled() {
 	for _, each := range []*serverProcess{herd, well, wilkes} {
 		each.ready()
 	}
-	rate := p.press(herd, bench.Herd{}, bench.Config{Pipeline: 64}).Throughput() / 2
+	rate := p.press(herd, bench.Herd{}, bench.Config{Pipeline: 64}).Throughput / 2
 	p.record("rate", rate)
 	measure := func(name string) {
 		r := p.press(herd, bench.Herd{}, bench.Config{Pipeline: 64, Rate: rate, Warmup: p.last(500 * time.Millisecond), Duration: p.last(3 * time.Second)})
-		p.record(name+" p99 ms", 1e3*r.Reports.At(99).Seconds())
-		p.curves[name] = append(p.curves[name], r.Reports.Points())
+		p.record(name+" p99 ms", 1e3*r.IAmAt.At(99).Seconds())
+		p.curves[name] = append(p.curves[name], r.IAmAt.Points())
 	}
 	for i := range p.runs() {
 		herd.equal(well, wilkes)
@@ -198,7 +198,7 @@ func (p *measurement) growth() {
 		before := s.cpu()
 		r := p.press(s, bench.Herd{}, c)
 		s.equal()
-		return (s.cpu() - before) / time.Duration(r.Filled+r.Answered())
+		return (s.cpu() - before) / time.Duration(r.Filled+r.Answered)
 	}
 	for _, nodes := range []int{5, 20, 50} {
 		s := ring(nodes)

@@ -163,7 +163,7 @@ func (p *measurement) press(s *serverProcess, protocol bench.Protocol, c bench.C
 	if !r.Clean() {
 		p.Fatalf("%d refused, %d wrong, %d unsent, %v", r.Refused, r.Wrong, r.Unsent, r.First)
 	}
-	if r.Answered() == 0 && !*peersQuick { // a short run on a busy machine may see none
+	if r.Answered == 0 && !*peersQuick { // a short run on a busy machine may see none
 		p.Fatal("no reply")
 	}
 	return r
@@ -188,7 +188,7 @@ func (p *measurement) alternate(all []contestant, turn func(c contestant)) {
 // throughput has each contestant accept as many reports as it can.
 func (p *measurement) throughput(all []contestant, pipeline int) {
 	p.alternate(all, func(c contestant) {
-		p.record(c.name, p.press(c.server, c.protocol, bench.Config{Pipeline: pipeline}).Throughput())
+		p.record(c.name, p.press(c.server, c.protocol, bench.Config{Pipeline: pipeline}).Throughput)
 	})
 }
 

@@ -1,11 +1,14 @@
-// Package page fills the reports in HTML.
+// Package page writes the reports of commands: in HTML, as JSON, and into files.
 package page
 
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
+	"os"
 )
 
 //go:embed page.html bench.html simulate.html
@@ -23,6 +26,51 @@ func Fill(name string, fill any) ([]byte, error) {
 
 // Picture returns a plot for a page. It is made by this module, its texts are escaped.
 func Picture(svg []byte) template.HTML { return template.HTML(svg) }
+
+// JSON returns a report for programs, with a newline at its end.
+func JSON(report any) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(report); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", report, err)
+	}
+	return text.Bytes(), nil
+}
+
+// Output is a file that a flag names. The zero Output is none.
+type Output struct {
+	flag string
+	file *os.File
+}
+
+// Create makes the file that a flag names, if it names one. It is for before the work whose report the file gets: nothing is done in vain.
+func Create(flag, name string) (Output, error) {
+	if name == "" {
+		return Output{}, nil
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return Output{}, fmt.Errorf("%s: %w", flag, err)
+	}
+	return Output{flag, file}, nil
+}
+
+// Write writes a report, and closes the file.
+func (o Output) Write(report func() ([]byte, error)) error {
+	if o.file == nil {
+		return nil
+	}
+	text, err := report()
+	if err == nil {
+		_, err = o.file.Write(text)
+	}
+	if err = errors.Join(err, o.file.Close()); err != nil {
+		return fmt.Errorf("%s: %w", o.flag, err)
+	}
+	return nil
+}
 
 // Program is the program that made a report.
 type Program struct {
