@@ -76,7 +76,7 @@ func TestAllConverge(t *testing.T) {
 	h, _ := campusOverNATS(t)
 	const operands = "kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997"
 	report := h.nodes["Hands"].iamat(t, operands)
-	if !strings.HasPrefix(report, "Hands +") || h.topo.Hops("Hands", "Welsh") != 3 {
+	if !strings.HasPrefix(report, "Hands +") || h.topo.Distance("Hands", "Welsh") != 3 {
 		t.Fatalf("report %q", report)
 	}
 	h.awaitContents(known(t, report))

@@ -242,7 +242,7 @@ func (b *benchCommand) follow(ctx context.Context) (*bench.Arrivals, error) {
 	case node == "":
 		node, links = bench.Farthest(t, b.taker)
 	case b.taker != "":
-		links = t.Hops(b.taker, node)
+		links = t.Distance(b.taker, node)
 	}
 	if !b.observe || node == "" {
 		return nil, nil

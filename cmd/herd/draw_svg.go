@@ -84,17 +84,11 @@ func drawSVG(herd string, t *topology.Topology) []byte {
 
 func newPicture(t *topology.Topology) *picture {
 	p := &picture{Topology: t, a: assess(t), at: make(map[line.NodeName][2]int)}
-	index := make(map[line.NodeName]int)
-	for i, n := range p.a.Nodes {
-		index[n] = i
+	for _, n := range p.a.Nodes {
 		p.boxWidth = max(p.boxWidth, textWidth(string(n))+2*boxPadding)
 	}
-	var links [][2]int
-	for _, l := range p.a.Links {
-		links = append(links, [2]int{index[l[0]], index[l[1]]})
-	}
 	column := (p.boxWidth + boxGap) / 2
-	places := topology.Place(len(p.a.Nodes), links, (pictureWidth-2*border-p.boxWidth)/column+1)
+	places := t.Place((pictureWidth-2*border-p.boxWidth)/column + 1)
 	for i, n := range p.a.Nodes {
 		x, y := border+p.boxWidth/2+places[i].Column*column, border+boxHeight/2+places[i].Row*rowStep
 		p.at[n] = [2]int{x, y}

@@ -1,3 +1,21 @@
+// Package flood decides which report of each client a node holds, to which neighbours it sends a newer one, and what it fetches from a
+// neighbour that holds more. It does no I/O, starts no goroutine and reads no clock, so that tests, a simulator and the server run the
+// same code.
+//
+// # The rules
+//
+// For each client a [Registry] holds the greatest report it has been given, in the order of [line.Report.Compare]. A report of a node's
+// own client is admitted only if its time is later than that of the report held; a report of a neighbour is merged if it is greater. Both
+// say whether the registry changed, and only a report that changed it is sent on, to every neighbour but the one it came from. So a flood
+// ends, after at most 2E − (N − 1) messages for a report in a graph of N nodes and E links: each node but the first receives it once over
+// the link that brought it first, and every other link carries it at most once each way.
+//
+// What a link loses, a sync brings: see sync.go.
+//
+// # Concurrency
+//
+// [Engine], [Registry] and [Queue] are safe for concurrent use and block on nothing but short locks. Two reports of one client may reach a
+// queue in either order; the queue keeps the greater one.
 package flood
 
 import (
@@ -309,3 +327,38 @@ func (e *Engine) notify(n Notice) {
 		e.onNotice(n)
 	}
 }
+
+// Notice is something that happened at an engine.
+type Notice struct {
+	Peer     line.NodeName // of the link, if the notice is about one
+	Kind     NoticeKind
+	Detail   string        // LinkDown, Synced, SyncAbandoned: why; OtherTopology: the differences, as far as they are known
+	Reports  int           // Expired: reports removed; MessagesMissing: messages; Synced: reports received
+	New      int           // Synced: those of Reports that changed the registry
+	Bytes    int           // Synced: of replies
+	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; CutoffAhead: by how much
+}
+
+// NoticeKind is what a notice is about.
+type NoticeKind uint8
+
+// The kinds of notices.
+const (
+	LinkUp                 NoticeKind = iota // heartbeats are received
+	LinkDown                                 // none are received any more
+	NeverReceived                            // no heartbeat was received on this connection to the bus
+	CaughtUp                                 // what the neighbour held when the link came up has been received
+	MessagesMissing                          // messages of reports were lost
+	Synced                                   // a sync has finished
+	SyncAbandoned                            // a sync was abandoned, the first since one finished
+	Expired                                  // reports older than the cut-off were removed
+	DuplicateNeighbourName                   // two nodes have the neighbour's name
+	DuplicateName                            // two nodes have this node's name
+	OtherTopology                            // the neighbour is configured with another topology
+	SameTopology                             // the neighbour's topology is this node's again
+	OtherRetention                           // the neighbour keeps reports for another time
+	CutoffAhead                              // the neighbour removes reports that this node is to keep
+)
+
+// Silent is the Detail of LinkDown when the neighbour fell silent; otherwise this node lost its connection to the bus.
+const Silent = "silent"

@@ -1,5 +1,10 @@
 package line
 
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
 // NodeName names a server of the herd: 1 to 32 ASCII letters, digits, '_' or '-' (see [ValidName]).
 type NodeName string
 
@@ -45,3 +50,16 @@ func ValidClient[T text](s T) bool {
 
 // isSpace reports whether c is one of the six white space characters: TAB, LF, VT, FF, CR (9 to 13) and space.
 func isSpace(c byte) bool { return c == ' ' || c-'\t' < 5 }
+
+// Printable returns bytes as text for a log, whose encoder puts quotes around it and escapes ASCII control characters. What else is not
+// printable, and bytes that are not UTF-8, are escaped as in Go.
+func Printable[T string | []byte](b T) string {
+	text := string(b)
+	for _, r := range text {
+		if r == utf8.RuneError || r >= 0x7f && !strconv.IsPrint(r) {
+			q := strconv.Quote(text)
+			return q[1 : len(q)-1]
+		}
+	}
+	return text
+}

@@ -1,7 +1,21 @@
+// Package line is the grammar of the herd: the lines that clients send and get, and the lines that
+// servers pass on. It parses and formats bytes and knows nothing else; the standard library is all it needs.
+//
+// A client's line ends in LF. White space is exactly space, TAB, LF, VT, FF and CR; input is bytes, not text.
+//
+//	IAMAT <client> <±lat±lon> <time>
+//	WHATSAT <client> <radius km> <bound>
+//	AT <server> <skew> <client> <±lat±lon> <time>
+//	PROPAGATE <from> <origin> <skew> <client> <±lat±lon> <time>
+//
+// What a client wrote is never reformatted: numbers are checked and compared as the digits they came in, so
+// that times are exact (a float64 is 238 ns coarse) and a position leaves as it arrived.
 package line
 
 import (
 	"errors"
+	"fmt"
+	"iter"
 	"math"
 	"strings"
 )
@@ -131,4 +145,55 @@ func (r Report) AppendAt(dst []byte) []byte {
 	dst = append(dst, "AT "...)
 	dst = append(dst, r.text...)
 	return append(dst, '\n')
+}
+
+const propagate = "PROPAGATE "
+
+// MaxPropagate is the longest line that [AppendPropagate] makes, in bytes.
+const MaxPropagate = len(propagate) + MaxName + 1 + MaxReport
+
+var errPropagate = errors.New("line: not a PROPAGATE line")
+
+// AppendPropagate appends the line with which from sends r to a neighbour, without an LF.
+func AppendPropagate(dst []byte, from NodeName, r Report) []byte {
+	dst = append(dst, propagate...)
+	dst = append(append(dst, from...), ' ')
+	return append(dst, r.text...)
+}
+
+// ParsePropagate parses one line of a server, without its LF. Fields are separated by single blanks; nothing may stand before the first
+// or after the last. The report shares the memory of line.
+func ParsePropagate(line string) (from NodeName, r Report, err error) {
+	rest, ok := strings.CutPrefix(line, propagate)
+	if !ok {
+		return "", Report{}, errPropagate
+	}
+	name, text, ok := strings.Cut(rest, " ")
+	if !ok || !ValidName(name) {
+		return "", Report{}, fmt.Errorf("%w: no server name", errPropagate)
+	}
+	r, err = ParseReport(text)
+	return NodeName(name), r, err
+}
+
+// Propagated is one line of a message of reports, parsed.
+type Propagated struct {
+	Text   string // the line, without its LF
+	From   NodeName
+	Report Report
+	Err    error // why Text is not a PROPAGATE line
+}
+
+// Propagations ranges over the lines of a message of reports, which an LF separates; another LF may be at the end. Reports share the
+// memory of one copy of the payload.
+func Propagations(payload []byte) iter.Seq[Propagated] {
+	return func(yield func(Propagated) bool) {
+		for text := range strings.SplitSeq(strings.TrimSuffix(string(payload), "\n"), "\n") {
+			p := Propagated{Text: text}
+			p.From, p.Report, p.Err = ParsePropagate(text)
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }

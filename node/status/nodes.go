@@ -71,16 +71,8 @@ func (c *graphCache) of(t *topology.Topology, self string) Graph {
 	}
 	nodes, links := t.Nodes(), t.Links()
 	g := Graph{Nodes: make([]GraphNode, len(nodes)), Links: append([][2]line.NodeName{}, links...), Self: line.NodeName(self)}
-	index := make(map[line.NodeName]int, len(nodes))
-	for i, n := range nodes {
-		index[n] = i
-	}
-	pairs := make([][2]int, len(links))
-	for i, l := range links {
-		pairs[i] = [2]int{index[l[0]], index[l[1]]}
-	}
 	var width, height float64
-	for i, p := range topology.Place(len(nodes), pairs, graphColumns) {
+	for i, p := range t.Place(graphColumns) {
 		g.Nodes[i] = GraphNode{nodes[i], float64(p.Column) / 2, float64(p.Row)}
 		width, height = max(width, g.Nodes[i].X), max(height, g.Nodes[i].Y)
 	}

@@ -1,3 +1,18 @@
+// Package store keeps a durable copy of a node's registry: for each client, its greatest report.
+//
+// A [Store] is a directory that one process at a time has open. A key is the number of a batch, a value the texts of its reports. What
+// [Store.Write] has returned nil for is on disk, and stays there when the process is killed or the power fails.
+//
+// # When the disk fails
+//
+// The engine beneath ends the process when it cannot write. So it works through a breaker (breaker.go): after the first error nothing is
+// changed on the disk any more, while the engine is told that all went well and is closed. The files are then those of a crash
+// at that moment. [Store.Failed] is closed, every Write returns the error, and [Store.Reopen] tries anew.
+//
+// # What is damaged
+//
+// A file that is not as it was written is an error when the store is opened or read, and nothing is deleted or repaired. Only
+// a torn last write is ignored, since that is how a crash leaves it.
 package store
 
 import (
@@ -6,8 +21,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -172,4 +189,62 @@ func (s *Store) Close() (err error) {
 		}
 	})
 	return err
+}
+
+// otherOwner is the identity of a store that belongs to another herd or node.
+type otherOwner string
+
+func (s otherOwner) Error() string {
+	return "it belongs to others: it says " + strings.ReplaceAll(strings.TrimSpace(string(s)), "\n", ", ")
+}
+
+// ErrInUse says that another process has the store open.
+var ErrInUse = errors.New("another process has it open")
+
+// locking says why a directory could not be locked. If it is locked, the system says EAGAIN, and the engine, of this process, its own.
+func locking(err error) error {
+	if number, ofSystem := errors.AsType[syscall.Errno](err); !ofSystem || number == syscall.EAGAIN {
+		return ErrInUse
+	}
+	return err
+}
+
+// explain says in one line what is wrong, with which directory, and what to do.
+func (s *Store) explain(err error) error {
+	return fmt.Errorf("store %s: %w", s.config.Dir, hinted{err, hint(err)})
+}
+
+// hinted is an error and what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func (h hinted) Error() string {
+	return strings.ReplaceAll(h.error.Error(), "\n", "; ") + "; " + h.hint
+}
+
+func hint(err error) string {
+	_, ofOther := errors.AsType[otherOwner](err)
+	number, ofSystem := errors.AsType[syscall.Errno](err)
+	switch {
+	case ofOther:
+		return "give another directory with --store-dir, or move this one away"
+	case errors.Is(err, ErrInUse):
+		return "end that, or give another directory with --store-dir"
+	case errors.Is(err, pebble.ErrClosed):
+		return "it is closed"
+	case number == syscall.ENOSPC || number == syscall.EDQUOT:
+		return "make room there"
+	case number == syscall.EROFS, errors.Is(err, os.ErrPermission):
+		return "it must be a directory that this user can write to"
+	case number == syscall.ENOTDIR:
+		return "it must be a directory"
+	case errors.Is(err, errDamaged), !ofSystem, errors.Is(err, os.ErrNotExist):
+		return "nothing was deleted: restore it from a copy, or move it away and start with an empty one"
+	default:
+		return "see to the disk"
+	}
 }

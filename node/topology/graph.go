@@ -2,8 +2,8 @@ package topology
 
 import "herd/node/line"
 
-// hops returns the distance in links of every node that can be reached from one, and those nodes, nearest first.
-func (t *Topology) hops(from line.NodeName) (map[line.NodeName]int, []line.NodeName) {
+// distances returns the distance in links of every node that can be reached from one, and those nodes, nearest first.
+func (t *Topology) distances(from line.NodeName) (map[line.NodeName]int, []line.NodeName) {
 	distance := map[line.NodeName]int{from: 0}
 	reached := []line.NodeName{from}
 	for i := 0; i < len(reached); i++ {
@@ -20,26 +20,26 @@ func (t *Topology) hops(from line.NodeName) (map[line.NodeName]int, []line.NodeN
 
 // islands returns the connected parts of the graph, each in the order of the nodes.
 func (t *Topology) islands() [][]line.NodeName {
-	var parts [][]line.NodeName
-	part := make(map[line.NodeName]int)
+	var islands [][]line.NodeName
+	island := make(map[line.NodeName]int)
 	for _, n := range t.nodes {
-		i, ok := part[n]
+		i, ok := island[n]
 		if !ok {
-			i = len(parts)
-			parts = append(parts, nil)
-			_, reached := t.hops(n)
+			i = len(islands)
+			islands = append(islands, nil)
+			_, reached := t.distances(n)
 			for _, r := range reached {
-				part[r] = i
+				island[r] = i
 			}
 		}
-		parts[i] = append(parts[i], n)
+		islands[i] = append(islands[i], n)
 	}
-	return parts
+	return islands
 }
 
-// Hops returns how many links a report crosses on the shortest way from one server to another.
-func (t *Topology) Hops(from, to line.NodeName) int {
-	distance, _ := t.hops(from)
+// Distance returns how many links a report crosses on the shortest path from one server to another.
+func (t *Topology) Distance(from, to line.NodeName) int {
+	distance, _ := t.distances(from)
 	return distance[to]
 }
 
@@ -47,7 +47,7 @@ func (t *Topology) Hops(from, to line.NodeName) int {
 func (t *Topology) Diameter() int {
 	longest := 0
 	for _, n := range t.nodes {
-		distance, reached := t.hops(n)
+		distance, reached := t.distances(n)
 		longest = max(longest, distance[reached[len(reached)-1]])
 	}
 	return longest

@@ -3,6 +3,8 @@ package topology
 import (
 	"math"
 	"math/rand/v2"
+
+	"herd/node/line"
 )
 
 // Point is a place on the grid. Columns are half as wide as a server and its surroundings: two of one row are at least two columns apart.
@@ -21,7 +23,7 @@ const (
 type search struct {
 	links         [][2]int
 	of            [][]int // links of each server
-	hops          [][]int
+	distances     [][]int // in links
 	columns, rows int
 	at            []Point
 	taken         map[Point]int
@@ -29,19 +31,33 @@ type search struct {
 	rng           *rand.Rand
 }
 
-// Place lays servers out for a picture: on a grid with the given number of columns and as many rows as it takes, so that links are about
-// as long as servers are links apart, and few cross each other or run behind a server. Links are pairs of indices of servers. All
-// arithmetic is in whole numbers, so the same topology has the same layout on every machine.
-func Place(servers int, links [][2]int, columns int) []Point {
+// Place lays the servers out for a picture, in their order: on a grid with the given number of columns and as many rows as it takes, so that
+// links are about as long as servers are links apart, and few cross each other or run behind a server. All arithmetic is in whole numbers,
+// so the same topology has the same layout on every machine.
+func (t *Topology) Place(columns int) []Point {
 	columns = max(columns, 1)
-	inRow := (columns + 1) / 2
+	servers, inRow := len(t.nodes), (columns+1)/2
 	rows := (servers+inRow-1)/inRow + 2
 	rows += rows / 2
-	hops := distances(servers, links)
+	index := make(map[line.NodeName]int, servers)
+	for i, n := range t.nodes {
+		index[n] = i
+	}
+	links, distances := make([][2]int, len(t.links)), make([][]int, servers)
+	for i, l := range t.links {
+		links[i] = [2]int{index[l[0]], index[l[1]]}
+	}
+	for i, n := range t.nodes {
+		distances[i] = make([]int, servers)
+		from, _ := t.distances(n)
+		for peer, links := range from {
+			distances[i][index[peer]] = links
+		}
+	}
 	var best []Point
 	least := math.MaxInt
 	for seed := range attempts(servers) {
-		s := newSearch(uint64(seed), hops, links, columns, rows)
+		s := newSearch(uint64(seed), distances, links, columns, rows)
 		s.improve(steps(servers, len(links)))
 		if cost := s.cost(); cost < least {
 			best, least = s.at, cost
@@ -57,9 +73,9 @@ func steps(servers, links int) int {
 	return min(2500*servers, 60_000_000/(servers+links*links/servers+links))
 }
 
-func newSearch(seed uint64, hops [][]int, links [][2]int, columns, rows int) *search {
+func newSearch(seed uint64, distances [][]int, links [][2]int, columns, rows int) *search {
 	s := &search{
-		links: links, of: make([][]int, len(hops)), hops: hops, columns: columns, rows: rows,
+		links: links, of: make([][]int, len(distances)), distances: distances, columns: columns, rows: rows,
 		taken: make(map[Point]int), rng: rand.New(rand.NewPCG(seed, 0x6c61_796f)),
 	}
 	for i, l := range links {
@@ -70,7 +86,7 @@ func newSearch(seed uint64, hops [][]int, links [][2]int, columns, rows int) *se
 			s.lengths = append(s.lengths, int(math.Sqrt(float64(2500*dx*dx+10_000*dy*dy))))
 		}
 	}
-	for i, place := range s.rng.Perm((columns + 1) / 2 * rows)[:len(hops)] {
+	for i, place := range s.rng.Perm((columns + 1) / 2 * rows)[:len(distances)] {
 		p := Point{place / rows * 2, place % rows}
 		s.at = append(s.at, p)
 		s.taken[p] = i + 1
@@ -151,7 +167,7 @@ func (s *search) price(n int) (cost int) {
 	at := s.at[n]
 	for m, p := range s.at {
 		if m != n {
-			wanted := s.hops[n][m]
+			wanted := s.distances[n][m]
 			wrong := s.lengths[abs(at.Row-p.Row)*s.columns+abs(at.Column-p.Column)] - 100*wanted
 			cost += wrong * wrong / (wanted * wanted)
 		}
@@ -175,4 +191,78 @@ func (s *search) price(n int) (cost int) {
 		}
 	}
 	return cost
+}
+
+// turn tells on which side of the line from a to b a point is: > 0, < 0, or 0 if on it.
+func turn(a, b, p Point) int {
+	return (b.Column-a.Column)*(p.Row-a.Row) - (b.Row-a.Row)*(p.Column-a.Column)
+}
+
+// crosses reports whether two links cross between their ends.
+func crosses(a, b, c, d Point) bool {
+	return opposite(turn(a, b, c), turn(a, b, d)) && opposite(turn(c, d, a), turn(c, d, b))
+}
+
+func opposite(a, b int) bool { return a > 0 && b < 0 || a < 0 && b > 0 }
+
+// behind reports whether a link runs behind a server, or hardly past it. A server has 3/4 of a column to each side, and 1/3 of a row.
+func behind(a, b, p Point) bool {
+	if p.Row < min(a.Row, b.Row) || p.Row > max(a.Row, b.Row) {
+		return false
+	}
+	if a.Row == b.Row {
+		return p.Column > min(a.Column, b.Column)-1 && p.Column < max(a.Column, b.Column)+1
+	}
+	// Where the link is in the server's row, and how far it goes aside within a third of a row, both times the rows it spans.
+	rows, columns := b.Row-a.Row, b.Column-a.Column
+	if rows < 0 {
+		rows, columns = -rows, -columns
+	}
+	start := a
+	if b.Row < a.Row {
+		start = b
+	}
+	there := start.Column*rows + (p.Row-start.Row)*columns
+	if p.Row == a.Row || p.Row == b.Row {
+		// Beside an end: the link leaves its row to one side.
+		end := a
+		if p.Row == b.Row {
+			end = b
+		}
+		away := (p.Column - end.Column) * rows
+		leaves := columns
+		if end != start {
+			leaves = -columns
+		}
+		return away > 0 && 3*away-9*rows/4 < leaves || away < 0 && 3*away+9*rows/4 > leaves
+	}
+	return 12*abs(there-p.Column*rows) < 9*rows+4*abs(columns)
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// upright moves a picture to the corner, and mirrors it so that the servers that are named first come first, as one reads.
+func upright(at []Point) []Point {
+	lowest, highest := at[0], at[0]
+	for _, p := range at {
+		lowest = Point{min(lowest.Column, p.Column), min(lowest.Row, p.Row)}
+		highest = Point{max(highest.Column, p.Column), max(highest.Row, p.Row)}
+	}
+	across, down := 0, 0 // > 0: those that are named last come last
+	for i, p := range at {
+		weight := 2*i - (len(at) - 1)
+		across += weight * p.Column
+		down += weight * p.Row
+	}
+	placed := make([]Point, len(at))
+	for i, p := range at {
+		placed[i] = Point{p.Column - lowest.Column, p.Row - lowest.Row}
+		if across < 0 {
+			placed[i].Column = highest.Column - p.Column
+		}
+		if down < 0 {
+			placed[i].Row = highest.Row - p.Row
+		}
+	}
+	return placed
 }

@@ -2,7 +2,10 @@ package topology
 
 import (
 	"slices"
+	"strconv"
 	"testing"
+
+	"herd/node/line"
 )
 
 // check finds what a picture must not have, and counts its crossings.
@@ -33,9 +36,26 @@ func check(t *testing.T, at []Point, links [][2]int, columns int) (crossings, hi
 	return crossings, hiding
 }
 
+// numbered returns the topology of servers that are named for their numbers.
+func numbered(t *testing.T, servers int, links [][2]int) *Topology {
+	name := func(i int) line.NodeName { return line.NodeName(strconv.Itoa(i)) }
+	nodes, named := make([]line.NodeName, servers), make([][2]line.NodeName, len(links))
+	for i := range nodes {
+		nodes[i] = name(i)
+	}
+	for i, l := range links {
+		named[i] = [2]line.NodeName{name(l[0]), name(l[1])}
+	}
+	graph, err := New(nodes, named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return graph
+}
+
 // Graphs that can be drawn without crossings are; whatever the graph, servers do not lie on each other, and it is the same picture again.
 func TestPlace(t *testing.T) {
-	line := func(n int) (links [][2]int) {
+	chain := func(n int) (links [][2]int) {
 		for i := range n - 1 {
 			links = append(links, [2]int{i, i + 1})
 		}
@@ -60,21 +80,22 @@ func TestPlace(t *testing.T) {
 		most             int // crossings
 	}{
 		{"one", 1, 9, nil, 0},
-		{"two", 2, 9, line(2), 0},
-		{"narrow", 5, 1, line(5), 0},
-		{"line", 12, 9, line(12), 0},
-		{"ring", 12, 9, append(line(12), [2]int{11, 0}), 0},
+		{"two", 2, 9, chain(2), 0},
+		{"narrow", 5, 1, chain(5), 0},
+		{"line", 12, 9, chain(12), 0},
+		{"ring", 12, 9, append(chain(12), [2]int{11, 0}), 0},
 		{"star", 7, 11, star(7), 0},
 		{"campus", 5, 12, [][2]int{{0, 1}, {0, 2}, {0, 4}, {1, 4}, {2, 3}, {2, 4}}, 0},
 		{"all to all", 6, 11, all, 8},
-		{"many", 60, 11, line(60), 5},
+		{"many", 60, 11, chain(60), 5},
 	} {
-		at := Place(tt.servers, tt.links, tt.columns)
+		graph := numbered(t, tt.servers, tt.links)
+		at := graph.Place(tt.columns)
 		crossings, hiding := check(t, at, tt.links, tt.columns)
 		if len(at) != tt.servers || crossings > tt.most || hiding > tt.most {
 			t.Errorf("%s: %d crossings, %d links behind servers: %v", tt.name, crossings, hiding, at)
 		}
-		if tt.servers < 7 && !slices.Equal(at, Place(tt.servers, tt.links, tt.columns)) {
+		if tt.servers < 7 && !slices.Equal(at, graph.Place(tt.columns)) {
 			t.Errorf("%s: placed twice, it differs", tt.name)
 		}
 	}

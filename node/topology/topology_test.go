@@ -48,7 +48,7 @@ func TestCampus(t *testing.T) {
 		t.Fatal(err)
 	}
 	bridges, vertices := topo.Weak()
-	got := fmt.Sprint(topo.Neighbours("Goloman"), topo.Neighbours("Wilkes"), topo.Diameter(), topo.Hops("Hands", "Welsh"), bridges, vertices)
+	got := fmt.Sprint(topo.Neighbours("Goloman"), topo.Neighbours("Wilkes"), topo.Diameter(), topo.Distance("Hands", "Welsh"), bridges, vertices)
 	want := "[Hands Holiday Wilkes] [Goloman Hands Holiday] 3 3 [[Holiday Welsh]] [Holiday]"
 	if got != want {
 		t.Errorf("campus: %s, want %s", got, want)

@@ -71,7 +71,7 @@ func Sampled(rate float64, clients int) int {
 // Farthest returns the node with the most links between it and the one that takes the load, or "" if there is no other.
 func Farthest(t *topology.Topology, taker line.NodeName) (farthest line.NodeName, links int) {
 	for _, n := range t.Nodes() {
-		if away := t.Hops(taker, n); away > links {
+		if away := t.Distance(taker, n); away > links {
 			farthest, links = n, away
 		}
 	}
