@@ -58,9 +58,7 @@ say otherwise.`,
   herd bench --self --node Hands --rate 1000 --json bench.json  # until the farthest has a report
   herd bench --addr 127.0.0.1:12125 --rate 50000 --whatsat 0.1
   herd bench --node Welsh --connections 1000 --clients 1000000 --tls --ca ca.pem`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(c *cobra.Command, _ []string) error { return b.run(c) },
+		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	f := c.Flags()
 	b.target = p.targetFlags(c)
@@ -110,7 +108,7 @@ func (b *benchCommand) run(c *cobra.Command) error {
 		}
 		defer stop()
 	}
-	if err := b.aim(c); err != nil {
+	if err := b.aim(); err != nil {
 		return err
 	}
 	report, err := b.measure(c.Context())
@@ -159,7 +157,7 @@ func (b *benchCommand) check() error {
 }
 
 // aim finds the addresses that the load goes to, and how to connect to them.
-func (b *benchCommand) aim(c *cobra.Command) error {
+func (b *benchCommand) aim() error {
 	switch {
 	case b.all:
 		for _, n := range b.config.Nodes {
@@ -169,17 +167,8 @@ func (b *benchCommand) aim(c *cobra.Command) error {
 			}
 			b.Addresses = append(b.Addresses, address)
 		}
-	case b.self:
-		n := b.config.Nodes[0]
-		if b.target.node != "" {
-			var err error
-			if n, err = named(b.config, b.target.node); err != nil {
-				return err
-			}
-		}
-		b.Addresses = []string{n.Listen}
 	default:
-		address, err := b.address(c, b.target)
+		address, err := b.target.address(func() (*configs.Config, error) { return b.config, nil })
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"herd/bus/keys"
 	"herd/bus/subject"
@@ -56,10 +55,7 @@ Give each machine its own folder of nodes/ alone, in the same place, and name DI
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return p.printJSON(made)
-			}
-			return p.print(summarize(made))
+			return p.show(asJSON, made, summarize(made))
 		},
 	}
 	planFlags(c, plan)
@@ -129,9 +125,9 @@ func (p *program) fill(c *cobra.Command, plan *keys.Plan) error {
 
 func planFlags(c *cobra.Command, plan *keys.Plan) {
 	f := c.Flags()
-	f.Var(newWord(&plan.Mode, keys.Nkeys, keys.MTLS), "mode", "how nodes show who they are: nkeys or mtls")
+	wordFlag(c, &plan.Mode, "mode", []keys.Mode{keys.Nkeys, keys.MTLS}, "how nodes show who they are: nkeys or mtls")
 	f.BoolVar(&plan.TLS, "tls", false, "encrypt connections in mode nkeys too; mtls always does")
-	f.Var(newWord(&plan.Observer, "", subject.ScopeFlood, subject.ScopeAll), "observer",
+	wordFlag(c, &plan.Observer, "observer", []subject.Scope{"", subject.ScopeFlood, subject.ScopeAll},
 		"let observers in, who may publish nothing: flood, or all for syncs too, which carry whole registries")
 	f.Lookup("observer").NoOptDefVal = string(subject.ScopeFlood)
 	f.StringVar(&plan.Account, "account", "", "`NAME` of a NATS account that the herd has to itself")
@@ -164,33 +160,4 @@ func summarize(made keys.Made) []byte {
 		fmt.Fprintf(&text, "%-8s%s\n", "wrote", filepath.Clean(f))
 	}
 	return text.Bytes()
-}
-
-// word is a flag that takes one of some words.
-type word[T ~string] struct {
-	value *T
-	words []T
-}
-
-// newWord returns a flag whose default is the first word.
-func newWord[T ~string](value *T, words ...T) pflag.Value {
-	*value = words[0]
-	return &word[T]{value, words}
-}
-
-func (w *word[T]) String() string { return string(*w.value) }
-func (w *word[T]) Type() string   { return "WORD" }
-
-func (w *word[T]) Set(text string) error {
-	var known []string
-	for _, each := range w.words {
-		if string(each) == text {
-			*w.value = each
-			return nil
-		}
-		if each != "" {
-			known = append(known, string(each))
-		}
-	}
-	return fmt.Errorf("must be one of %s", strings.Join(known, ", "))
 }

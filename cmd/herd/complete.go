@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -12,11 +14,7 @@ func (p *program) nodeNames(c *cobra.Command) []string {
 	if err != nil {
 		return nil
 	}
-	var names []string
-	for _, n := range config.Nodes {
-		names = append(names, string(n.Name))
-	}
-	return names
+	return texts(config.Topology().Nodes())
 }
 
 // completeNode offers the nodes to a command that takes one.
@@ -36,10 +34,47 @@ func (p *program) completeNodes(c *cobra.Command, got []string, _ string) ([]str
 // nodeFlag adds a flag whose value is the name of a node.
 func (p *program) nodeFlag(c *cobra.Command, value *string, name, usage string) {
 	c.Flags().StringVar(value, name, "", usage)
-	offer := func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	completeFlag(c, name, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return p.nodeNames(c), cobra.ShellCompDirectiveNoFileComp
-	}
+	})
+}
+
+func completeFlag(c *cobra.Command, name string, offer cobra.CompletionFunc) {
 	if err := c.RegisterFlagCompletionFunc(name, offer); err != nil {
 		panic(err) // there is the flag, and it has no other
 	}
+}
+
+// wordFlag adds a flag whose value is one of some words, the first unless it is given.
+func wordFlag[T ~string](c *cobra.Command, value *T, name string, words []T, usage string) {
+	*value = words[0]
+	c.Flags().Var(&word[T]{value, words}, name, usage)
+	offered := slices.DeleteFunc(texts(words), func(text string) bool { return text == "" })
+	completeFlag(c, name, cobra.FixedCompletions(offered, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// word is the value of a [wordFlag].
+type word[T ~string] struct {
+	value *T
+	words []T
+}
+
+func (w *word[T]) String() string { return string(*w.value) }
+func (w *word[T]) Type() string   { return "WORD" }
+
+func (w *word[T]) Set(text string) error {
+	if text == "" || !slices.Contains(w.words, T(text)) {
+		return fmt.Errorf("must be one of %s", strings.TrimPrefix(strings.Join(texts(w.words), ", "), ", "))
+	}
+	*w.value = T(text)
+	return nil
+}
+
+// texts returns words of some type as texts.
+func texts[T ~string](words []T) []string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return texts
 }

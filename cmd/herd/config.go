@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -22,17 +21,12 @@ comes from. Users, passwords and tokens in bus.url are shown as ***.`,
 		Example: `  herd config
   herd config --config configs/ring.yaml --limits-rate 100
   herd config --json`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := p.load(c)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return p.printJSON(config.Values())
-			}
-			return p.print(settings(config))
+			return p.show(asJSON, config.Values(), settings(config))
 		},
 	}
 	configs.AddFlags(c.Flags())
@@ -43,15 +37,13 @@ comes from. Users, passwords and tokens in bus.url are shown as ***.`,
 // settings is a table of key, source and value: the value, which may be long, comes last.
 func settings(config *configs.Config) []byte {
 	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY\tSOURCE\tVALUE")
+	fmt.Fprintln(&text, "KEY\tSOURCE\tVALUE")
 	for _, v := range config.Values() {
 		shown := terminal.Legible(v.Value)
 		if shown == "" {
 			shown = `""`
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", v.Key, terminal.Legible(v.Source.String()), shown)
+		fmt.Fprintf(&text, "%s\t%s\t%s\n", v.Key, terminal.Legible(v.Source.String()), shown)
 	}
-	_ = table.Flush() // a buffer takes it all
-	return text.Bytes()
+	return terminal.Align(text.Bytes())
 }

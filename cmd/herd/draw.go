@@ -25,8 +25,6 @@ graph for Graphviz. The same topology makes the same picture.`, maxDrawn),
   herd topology draw --svg > topology.svg
   herd topology draw --svg --config configs/regions.yaml > regions.svg
   herd topology draw --dot | dot -Tsvg > herd.svg`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if dot && svg {
 				return &usageError{errors.New("--dot and --svg exclude each other; give one of them")}

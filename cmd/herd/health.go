@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +39,7 @@ Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN 
 		Example: `  herd health
   herd health Goloman Welsh --json
   herd health --addr 127.0.0.1:8125 --timeout 500ms     # in a container`,
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: p.completeNodes,
 		RunE: func(c *cobra.Command, names []string) error {
 			if timeout <= 0 {
@@ -144,12 +144,10 @@ func (p *program) examine(ctx context.Context, asked []*probeTarget, token strin
 		err = p.printJSON(answers)
 	} else {
 		var text bytes.Buffer
-		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		for _, a := range asked {
-			fmt.Fprintln(table, a.row())
+			fmt.Fprintln(&text, a.row())
 		}
-		_ = table.Flush() // a buffer takes it all
-		err = p.print(text.Bytes())
+		err = p.print(terminal.Align(text.Bytes()))
 	}
 	for _, a := range asked {
 		if err == nil && (a.err != nil || !a.health.Ready) {

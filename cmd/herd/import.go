@@ -60,10 +60,7 @@ imported.`,
 			if err := s.Close(); err != nil {
 				return err
 			}
-			if asJSON {
-				return p.printJSON(done)
-			}
-			return p.print(fmt.Appendf(nil, "%s of %s, %d imported, the others were there or older\n",
+			return p.show(asJSON, done, fmt.Appendf(nil, "%s of %s, %d imported, the others were there or older\n",
 				terminal.Plural(done.Read, "report"), terminal.Plural(done.Clients, "client"), done.News))
 		},
 	}

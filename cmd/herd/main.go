@@ -95,6 +95,7 @@ Devices report to any of them over TCP; the servers flood what is newer along th
 	)
 	root.SetVersionTemplate("herd {{.Version}}\n")
 	parent(root)
+	completeCommands(root)
 	shapeHelp(root)
 	return root
 }
@@ -117,4 +118,15 @@ func args(least, most int) cobra.PositionalArgs {
 	}
 }
 
-func noArgs(c *cobra.Command, got []string) error { return args(0, 0)(c, got) }
+// completeCommands has each command below c take no arguments, and offer no files, unless it says otherwise.
+func completeCommands(c *cobra.Command) {
+	for _, each := range c.Commands() {
+		if each.Args == nil {
+			each.Args = args(0, 0)
+		}
+		if each.ValidArgsFunction == nil && !each.HasSubCommands() {
+			each.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		completeCommands(each)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +32,6 @@ The exit code is 1 when the provider fails.`,
   herd places near 42.5063 1.5218 --places-provider overpass`,
 		DisableFlagParsing: true, // see operands
 		Args:               cobra.ArbitraryArgs,
-		ValidArgsFunction:  cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, raw []string) error {
 			got, err := operands(c, raw)
 			if err != nil {
@@ -91,19 +89,17 @@ func (p *program) askProvider(ctx context.Context, config *configs.Config, q pla
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%s from %s within %v km, in %v\n", terminal.Plural(results, "place"), config.Places.Provider, q.Radius, took.Round(time.Microsecond))
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range answer.Results {
 		kind := ""
 		if len(r.Types) > 0 {
 			kind = r.Types[0]
 		}
-		fmt.Fprintf(table, "%8.2f km\t%s\t%s\t%s\n", places.Distance(q.At, r.Geometry.Location), terminal.Legible(r.Name), terminal.Legible(kind), terminal.Legible(r.Vicinity))
+		fmt.Fprintf(&text, "%8.2f km\t%s\t%s\t%s\n", places.Distance(q.At, r.Geometry.Location), terminal.Legible(r.Name), terminal.Legible(kind), terminal.Legible(r.Vicinity))
 	}
-	_ = table.Flush() // into memory
 	for _, a := range answer.HTMLAttributions {
 		fmt.Fprintln(&text, terminal.Legible(a))
 	}
-	return p.print(text.Bytes())
+	return p.print(terminal.Align(text.Bytes()))
 }
 
 // query reads the arguments of near.

@@ -14,6 +14,14 @@ func (p *program) print(text []byte) error {
 	return nil
 }
 
+// show writes a command's result for programs, or the text of it.
+func (p *program) show(asJSON bool, result any, text []byte) error {
+	if asJSON {
+		return p.printJSON(result)
+	}
+	return p.print(text)
+}
+
 // printJSON writes a command's result for programs.
 func (p *program) printJSON(result any) error {
 	text, err := page.JSON(result)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,28 +70,15 @@ of any size takes some 200 to 260 MB of memory; it is read again for the positio
 	}
 	f := c.Flags()
 	f.StringVarP(&from.Output, "output", "o", "places.tsv.zst", "`FILE` to write")
-	f.StringVar((*string)(&from.Format), "format", "", "of the input: osm, geojson or csv")
+	wordFlag(c, &from.Format, "format", append([]importer.Format{""}, importer.Formats...), "of the input: osm, geojson or csv")
 	f.StringVar(&from.Origin.Attribution, "attribution", "", "`TEXT` to show with every answer, or \"\"; for geojson and csv")
 	f.StringVar(&from.Origin.Licence, "licence", "", "`TEXT` that names the licence of the data; for geojson and csv")
 	f.BoolVar(&asJSON, "json", false, "print the summary as JSON")
-	formats := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		for _, format := range importer.Formats {
-			names = append(names, string(format))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-	if err := c.RegisterFlagCompletionFunc("format", formats); err != nil {
-		panic(err) // there is the flag, and it has no other
-	}
 	return c
 }
 
 // importPlaces imports, and tells what came of it.
 func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bool) error {
-	if from.Format != "" && !slices.Contains(importer.Formats, from.Format) {
-		return &usageError{errors.New("--format is one of osm, geojson, csv")}
-	}
 	from.Attributed = c.Flags().Changed("attribution")
 	if from.Input == "-" {
 		in, stop := interruptible(c.Context(), p.stdin)
@@ -115,12 +100,9 @@ func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bo
 	case err != nil:
 		return err
 	}
-	if asJSON {
-		return p.printJSON(placesImported{
-			from.Output, result.Format, result.Places, result.Skipped, result.Bytes, time.Since(began).Seconds(), result.Origin.Attribution, result.Origin.Licence,
-		})
-	}
-	return p.print(placesTaken(&result, from.Output))
+	return p.show(asJSON, placesImported{
+		from.Output, result.Format, result.Places, result.Skipped, result.Bytes, time.Since(began).Seconds(), result.Origin.Attribution, result.Origin.Licence,
+	}, placesTaken(&result, from.Output))
 }
 
 // placesImported is what an import of places did, in JSON.
@@ -150,18 +132,16 @@ func importing(done importer.Progress) string {
 // placesTaken puts the result of an import in words.
 func placesTaken(r *importer.Result, output string) []byte {
 	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	row := func(what, value, more string) { fmt.Fprintf(table, "%s\t%s\t%s\n", what, value, more) }
+	row := func(what, value, more string) { fmt.Fprintf(&text, "%s\t%s\t%s\n", what, value, more) }
 	row("places", fmt.Sprint(r.Places), fmt.Sprintf("in %s, %d bytes", output, r.Bytes))
 	for _, reason := range r.Reasons() {
 		row("left out", fmt.Sprint(r.Skipped[reason]), string(reason))
 	}
-	_ = table.Flush() // a buffer takes it all
 	fmt.Fprintf(&text, "attribution: %s\n", cmp.Or(r.Origin.Attribution, "none"))
 	if r.Origin.Licence != "" {
 		fmt.Fprintf(&text, "licence: %s\n", r.Origin.Licence)
 	}
-	return text.Bytes()
+	return terminal.Align(text.Bytes())
 }
 
 // interruptible returns a reader of in that fails when ctx is done, though in still waits. What waits ends with the process.

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +17,7 @@ import (
 // simulation is what the flags of topology simulate say.
 type simulation struct {
 	simulate.Config
-	shape         string
+	shape         simulate.Shape
 	nodes, degree int
 	asJSON        bool
 	html          string // name of a file
@@ -40,12 +38,10 @@ Regular gives every server --degree links, at random; scale-free gives each that
   herd topology simulate --shape regular --nodes 1000 --degree 4 --reports 10000
   herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --json
   herd topology simulate --loss 0.01 --cuts 2 --html simulation.html`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(c *cobra.Command, _ []string) error { return p.simulate(c, &s) },
+		RunE: func(c *cobra.Command, _ []string) error { return p.simulate(c, &s) },
 	}
 	f := c.Flags()
-	f.StringVar(&s.shape, "shape", "", "line, ring, star, tree, regular or scale-free, instead of what is configured")
+	wordFlag(c, &s.shape, "shape", append([]simulate.Shape{""}, simulate.Shapes...), "line, ring, star, tree, regular or scale-free, instead of what is configured")
 	f.IntVar(&s.nodes, "nodes", 100, "servers of a shape")
 	f.IntVar(&s.degree, "degree", 4, "links of each server, if regular; of each that comes, if scale-free")
 	f.IntVar(&s.Reports, "reports", 1000, "to be made")
@@ -57,16 +53,6 @@ Regular gives every server --degree links, at random; scale-free gives each that
 	f.Uint64Var(&s.Seed, "seed", 1, "of all that is random")
 	f.BoolVar(&s.asJSON, "json", false, "as JSON")
 	f.StringVar(&s.html, "html", "", "write a page with plots, which needs nothing else, to `FILE` as well")
-	shapes := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		for _, shape := range simulate.Shapes {
-			names = append(names, string(shape))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-	if err := c.RegisterFlagCompletionFunc("shape", shapes); err != nil {
-		panic(err) // only if there is no such flag
-	}
 	return c
 }
 
@@ -94,10 +80,7 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 	if err := file.Write(func() ([]byte, error) { return s.page(&result) }); err != nil {
 		return err
 	}
-	if s.asJSON {
-		return p.printJSON(result)
-	}
-	return p.print(simulated(&result))
+	return p.show(s.asJSON, result, simulated(&result))
 }
 
 // check finds what is wrong with the flags.
@@ -107,7 +90,6 @@ func (s *simulation) check() error {
 		ok   bool
 		want string
 	}{
-		{s.shape == "" || slices.Contains(simulate.Shapes, simulate.Shape(s.shape)), "--shape is one of line, ring, star, tree, regular, scale-free"},
 		{s.nodes >= 1, "--nodes is at least 1"},
 		{s.Reports >= 1, "--reports is at least 1"},
 		{s.Rate >= 1 && s.Rate <= int(time.Second), "--rate is 1 to 1000000000"},
@@ -137,7 +119,7 @@ func (p *program) simulated(c *cobra.Command, s *simulation) (*topology.Topology
 		}
 		return config.Topology(), nil
 	}
-	topology, err := simulate.NewTopology(simulate.Shape(s.shape), s.nodes, s.degree, s.Seed)
+	topology, err := simulate.NewTopology(s.shape, s.nodes, s.degree, s.Seed)
 	if err != nil {
 		return nil, &usageError{err}
 	}
@@ -152,9 +134,8 @@ func bar(done, reports int) string {
 // simulated puts a result in words.
 func simulated(r *simulate.Result) []byte {
 	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	row := func(what, value, format string, more ...any) {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", what, value, fmt.Sprintf(format, more...))
+		fmt.Fprintf(&text, "%s\t%s\t%s\n", what, value, fmt.Sprintf(format, more...))
 	}
 	ms := func(seconds float64) string { return fmt.Sprintf("%.1f ms", 1000*seconds) }
 	row("servers", fmt.Sprint(r.Nodes), "with %s; seed %d", terminal.Plural(r.Links, "link"), r.Seed)
@@ -169,6 +150,5 @@ func simulated(r *simulate.Result) []byte {
 		row("not equal", ms(r.Convergence), "after the last report or fault")
 	}
 	row("sync", fmt.Sprint(r.SyncBytes), "bytes, next to %d of reports and %d of heartbeats, in %.1f s", r.ReportBytes, r.HeartbeatBytes, r.Simulated)
-	_ = table.Flush() // a buffer takes it all
-	return text.Bytes()
+	return terminal.Align(text.Bytes())
 }

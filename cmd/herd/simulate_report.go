@@ -31,7 +31,7 @@ func (s *simulation) page(r *simulate.Result) ([]byte, error) {
 		Cards: cards(r),
 	}
 	if s.shape != "" {
-		fill.What = s.shape + ": " + fill.What
+		fill.What = string(s.shape) + ": " + fill.What
 	}
 	for _, svg := range figuresOf(r) {
 		fill.Figures = append(fill.Figures, page.Picture(svg))

@@ -41,7 +41,7 @@ func (p *program) dial(c *cobra.Command, t *target) (*client.Conn, error) {
 	case (t.tls.Cert == "") != (t.tls.Key == ""):
 		return nil, &usageError{errors.New("--cert and --key belong together; give both")}
 	}
-	address, err := p.address(c, t)
+	address, err := t.address(func() (*configs.Config, error) { return p.load(c) })
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (p *program) dial(c *cobra.Command, t *target) (*client.Conn, error) {
 }
 
 // address returns where the server of the flags, or else of the configuration, is reached.
-func (p *program) address(c *cobra.Command, t *target) (string, error) {
+func (t *target) address(load func() (*configs.Config, error)) (string, error) {
 	switch {
 	case t.addr != "" && t.node != "":
 		return "", &usageError{errors.New("--node and --addr exclude each other; give one of them")}
@@ -60,7 +60,7 @@ func (p *program) address(c *cobra.Command, t *target) (string, error) {
 		}
 		return address, nil
 	}
-	config, err := p.load(c)
+	config, err := load()
 	if err != nil {
 		return "", err
 	}
@@ -81,11 +81,8 @@ func (p *program) address(c *cobra.Command, t *target) (string, error) {
 func named(config *configs.Config, name string) (configs.Node, error) {
 	n, ok := config.Node(line.NodeName(name))
 	if !ok {
-		var names []string
-		for _, n := range config.Nodes {
-			names = append(names, string(n.Name))
-		}
-		return n, &usageError{fmt.Errorf("no node is named %q; %s'herd topology check' lists them", name, likeName(names, name))}
+		known := texts(config.Topology().Nodes())
+		return n, &usageError{fmt.Errorf("no node is named %q; %s'herd topology check' lists them", name, likeName(known, name))}
 	}
 	return n, nil
 }

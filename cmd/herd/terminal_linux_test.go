@@ -43,7 +43,7 @@ func terminalPair(t *testing.T) (command, screen *os.File) {
 func TestColourful(t *testing.T) {
 	tty, _ := terminalPair(t)
 	for _, tt := range []struct {
-		mode     string
+		mode     colourMode
 		terminal bool
 		environ  []string
 		want     bool

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-
-	"herd/node/line"
-	"herd/node/topology"
 
 	"github.com/spf13/cobra"
+
+	"herd/cmd/herd/internal/terminal"
+	"herd/node/line"
+	"herd/node/topology"
 )
 
 // topology returns the commands about who talks to whom.
@@ -33,18 +33,13 @@ no link joins to the rest. For a sound topology, see how far a report travels, w
 the herd cannot do without.`,
 		Example: `  herd topology check
   herd topology check --config configs/ring.yaml --json`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := p.load(c)
 			if err != nil {
 				return err
 			}
 			report := assess(config.Topology())
-			if asJSON {
-				return p.printJSON(report)
-			}
-			return p.print(report.text())
+			return p.show(asJSON, report, report.text())
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
@@ -128,8 +123,7 @@ func cutOff(t *topology.Topology, without line.NodeName, whole func(from, to lin
 // text puts an assessment in words.
 func (a assessment) text() []byte {
 	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	row := func(what string, n int, meaning string) { fmt.Fprintf(table, "%s\t%d\t%s\n", what, n, meaning) }
+	row := func(what string, n int, meaning string) { fmt.Fprintf(&text, "%s\t%d\t%s\n", what, n, meaning) }
 	links := make([]string, len(a.Links))
 	for i, l := range a.Links {
 		links[i] = linkName(l)
@@ -138,7 +132,6 @@ func (a assessment) text() []byte {
 	row("links", len(a.Links), strings.Join(links, ", "))
 	row("diameter", a.Diameter, "links from a server to the farthest other, at most")
 	row("messages", a.Messages, "between servers to tell one report to all, when the herd is idle")
-	_ = table.Flush() // a buffer takes it all
 	for _, b := range a.Bridges {
 		fmt.Fprintf(&text, "weak: without the link %s, %s cut off from the others\n", linkName(*b.Link), are(b.CutOff))
 	}
@@ -148,18 +141,12 @@ func (a assessment) text() []byte {
 	if len(a.Bridges)+len(a.CutVertices) == 0 {
 		text.WriteString("sound: without any one link or server, the others still reach each other\n")
 	}
-	return text.Bytes()
+	return terminal.Align(text.Bytes())
 }
 
 func linkName(l [2]line.NodeName) string { return string(l[0]) + "–" + string(l[1]) }
 
-func names(nodes []line.NodeName) string {
-	texts := make([]string, len(nodes))
-	for i, n := range nodes {
-		texts[i] = string(n)
-	}
-	return strings.Join(texts, ", ")
-}
+func names(nodes []line.NodeName) string { return strings.Join(texts(nodes), ", ") }
 
 // are returns servers as the subject of a sentence, by name unless they are many.
 func are(nodes []line.NodeName) string {

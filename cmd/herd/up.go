@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,7 +32,6 @@ info it also has the replies and what servers send each other.`,
   herd up --config configs/ring.yaml --log-level warn
   herd up --bus-url nats://nats.example:4222
   herd up --only Goloman,Hands --keys keys --bus-listen :4222   # others: 'herd node'`,
-		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := p.load(c)
 			if err != nil {
@@ -110,16 +109,16 @@ func (p *program) greet(config *configs.Config, herd *process.Process) {
 	}
 	topology, nodes := config.Topology(), herd.Addresses()
 	fmt.Fprintf(p.stdout, "%d of %d servers of herd %q, %d links, bus %s\n", len(nodes), len(topology.Nodes()), config.Herd, len(topology.Links()), bus)
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
 	for _, n := range nodes {
 		page := "-"
 		if n.HTTP != "" {
 			page = "http://" + n.HTTP + "/"
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t↔ %s\n", n.Name, n.Clients, page, names(topology.Neighbours(n.Name)))
+		fmt.Fprintf(&table, "  %s\t%s\t%s\t↔ %s\n", n.Name, n.Clients, page, names(topology.Neighbours(n.Name)))
 	}
-	_ = table.Flush()                             // an error shows with the next line
-	address, _ := process.Reach(nodes[0].Clients) // a listener's address can be reached
+	_, _ = p.stdout.Write(terminal.Align(table.Bytes())) // an error shows with the next line
+	address, _ := process.Reach(nodes[0].Clients)        // a listener's address can be reached
 	host, port, _ := net.SplitHostPort(address)
 	if config.TLS.Cert != "" {
 		fmt.Fprintf(p.stdout, "try: herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr %s --tls (--help explains certificates)\n", address)

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"herd/cmd/herd/internal/page"
+	"herd/cmd/herd/internal/terminal"
 	statuspage "herd/node/status/page"
 	"herd/places/gazetteer"
 )
@@ -31,8 +31,6 @@ func (p *program) version() *cobra.Command {
 		Example: `  herd version
   herd version --licences
   herd version --licences --json`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			info, ok := debug.ReadBuildInfo()
 			if !ok {
@@ -42,10 +40,7 @@ func (p *program) version() *cobra.Command {
 			if licences {
 				b.Licences = licencesOf(info)
 			}
-			if asJSON {
-				return p.printJSON(b)
-			}
-			return p.print(b.text())
+			return p.show(asJSON, b, b.text())
 		},
 	}
 	c.Flags().BoolVar(&licences, "licences", false, "and the licences of the program and its data, and the modules linked in")
@@ -55,12 +50,9 @@ func (p *program) version() *cobra.Command {
 
 // build is what the program was made of.
 type build struct {
-	Version    string    `json:"version"`
-	Revision   string    `json:"revision,omitempty"` // of the sources, and when that was made
-	Time       string    `json:"time,omitempty"`
+	page.Program
+	Time       string    `json:"time,omitempty"`     // of the revision
 	Modified   bool      `json:"modified,omitempty"` // the sources differ from the revision
-	Go         string    `json:"go"`
-	Platform   string    `json:"platform"`
 	NATSServer string    `json:"nats_server"`
 	NATSClient string    `json:"nats_client"`
 	Licences   *licences `json:"licences,omitempty"`
@@ -87,9 +79,9 @@ type module struct {
 }
 
 func describe(info *debug.BuildInfo) build {
-	b := build{
+	b := build{Program: page.Program{
 		Version: cmp.Or(info.Main.Version, "(devel)"), Go: info.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-	}
+	}}
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -117,8 +109,7 @@ func thisProgram() page.Program {
 	if !ok {
 		return page.Program{Version: "unknown"}
 	}
-	b := describe(info)
-	return page.Program{Version: b.Version, Revision: b.Revision, Go: b.Go, Platform: b.Platform}
+	return describe(info).Program
 }
 
 // ownVersion returns the program's version in a word.
@@ -147,8 +138,7 @@ func licencesOf(info *debug.BuildInfo) *licences {
 
 func (b build) text() []byte {
 	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, value) }
+	row := func(name, value string) { fmt.Fprintf(&text, "%s\t%s\n", name, value) }
 	row("herd", b.Version)
 	if b.Revision != "" {
 		revision := b.Revision + " " + b.Time
@@ -160,11 +150,10 @@ func (b build) text() []byte {
 	row("go", b.Go+" "+b.Platform)
 	row("nats-server", b.NATSServer)
 	row("nats.go", b.NATSClient)
-	_ = table.Flush() // a buffer takes it all
 	if b.Licences != nil {
 		b.Licences.write(&text)
 	}
-	return text.Bytes()
+	return terminal.Align(text.Bytes())
 }
 
 func (l *licences) write(text *bytes.Buffer) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,10 +11,14 @@ import (
 	"herd/cmd/herd/internal/watch"
 )
 
+// colourMode is when a command colours what it prints.
+type colourMode string
+
 // watch returns the command that shows reports travel.
 func (p *program) watch() *cobra.Command {
 	w := watch.Config{Stdout: p.stdout, Stderr: p.stderr, Terminal: terminal.Is(p.stdout)}
-	var from, to, colour string
+	var from, to string
+	var colour colourMode
 	var raw, json bool
 	c := &cobra.Command{
 		Use:   "watch",
@@ -40,16 +43,12 @@ subject_base64; a line that is no report is under line.`,
   herd watch --color always | less -R
   herd watch --raw --bus-url nats://nats.example:4222
   herd watch --bus-url tls://nats.example:4222 --keys keys   # as the observer`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case raw && json, raw && w.Path != "", json && w.Path != "":
 				return &usageError{errors.New("--raw, --json and --path exclude each other; give one of them")}
 			case w.Path != "" && from+to+w.Client != "":
 				return &usageError{errors.New("--path follows a client over all links; leave out --from, --to and --client")}
-			case !slices.Contains(colourModes, colour):
-				return &usageError{errors.New("--color is one of " + strings.Join(colourModes, ", "))}
 			case raw:
 				w.Form = watch.Raw
 			case json:
@@ -64,16 +63,13 @@ subject_base64; a line that is no report is under line.`,
 	c.Flags().StringVar(&w.Path, "path", "", "the path of each report of the client `ID`, hop by hop")
 	c.Flags().BoolVar(&raw, "raw", false, "subjects and lines as they are on the bus, in a pipe whatever bytes they hold")
 	c.Flags().BoolVar(&json, "json", false, "as JSON, an object a line")
-	c.Flags().StringVar(&colour, "color", "auto", "`WHEN` to colour: auto, always or never; --raw and --json never do")
+	wordFlag(c, &colour, "color", []colourMode{"auto", "always", "never"}, "`WHEN` to colour: auto, always or never; --raw and --json never do")
 	busFlags(c, "herd", "bus")
-	if err := c.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colourModes, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // only if there is no such flag
-	}
 	return c
 }
 
 // runWatch shows what w says of the links from and to the nodes of these names; "" is every node.
-func (p *program) runWatch(c *cobra.Command, w watch.Config, from, to, colour string) error {
+func (p *program) runWatch(c *cobra.Command, w watch.Config, from, to string, colour colourMode) error {
 	config, err := p.load(c)
 	if err != nil {
 		return err
@@ -91,4 +87,23 @@ func (p *program) runWatch(c *cobra.Command, w watch.Config, from, to, colour st
 	w.Topology = config.Topology()
 	w.Ink = terminal.NewInk(p.colourful(colour), p.nodeNames(c))
 	return watch.Run(c.Context(), w)
+}
+
+// colourful decides whether standard output is to be coloured: by the flag or, if that leaves it open, on a terminal that is not
+// dumb for a user who has not asked for none (no-color.org).
+func (p *program) colourful(mode colourMode) bool {
+	if mode != "auto" {
+		return mode == "always"
+	}
+	return terminal.Is(p.stdout) && p.variable("NO_COLOR") == "" && p.variable("TERM") != "dumb"
+}
+
+// variable returns the value of an environment variable, the last if it is given twice.
+func (p *program) variable(name string) (value string) {
+	for _, v := range p.environ {
+		if of, is, _ := strings.Cut(v, "="); of == name {
+			value = is
+		}
+	}
+	return value
 }

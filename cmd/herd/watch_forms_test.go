@@ -47,7 +47,7 @@ func TestWatchFlags(t *testing.T) {
 		{[]string{"--json", "--path", "a"}, "herd: --raw, --json and --path exclude each other; give one of them\n"},
 		{[]string{"--path", "a", "--to", "Welsh"}, "herd: --path follows a client over all links; leave out --from, --to and --client\n"},
 		{[]string{"--path", "a", "--client", "a"}, "herd: --path follows a client over all links; leave out --from, --to and --client\n"},
-		{[]string{"--color", "sometimes"}, "herd: --color is one of auto, always, never\n"},
+		{[]string{"--color", "sometimes"}, "herd: invalid argument \"sometimes\" for \"--color\" flag: must be one of auto, always, never; see 'herd watch --help'\n"},
 	} {
 		if code, stdout, stderr := herd(t, "", append([]string{"watch"}, tt.args...)...); code != exitUsage || stdout != "" || stderr != tt.want {
 			t.Errorf("%q: exit code %d, printed %q, said %q, want %q", tt.args, code, stdout, stderr, tt.want)

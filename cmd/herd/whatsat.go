@@ -13,8 +13,7 @@ kilometres. The exit code is 1 when the server does not know the client.`,
 		Example: `  herd whatsat kiwi.cs.ucla.edu 10 5
   herd whatsat kiwi.cs.ucla.edu 0.5 20 --node Welsh
   herd whatsat kiwi.cs.ucla.edu 10 5 --addr 127.0.0.1:12126 | tail -n +2 | jq .status`,
-		Args:              args(3, 3),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: args(3, 3),
 	}
 	t := p.targetFlags(c)
 	c.RunE = func(c *cobra.Command, got []string) error { return p.ask(c, t, "WHATSAT", got) }

@@ -2,12 +2,14 @@
 package terminal
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -63,6 +65,15 @@ func Legible(text string) string {
 		return text
 	}
 	return strconv.Quote(text)
+}
+
+// Align returns text whose cells, which end with tabs, stand in columns two blanks apart.
+func Align(text []byte) []byte {
+	var aligned bytes.Buffer
+	table := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
+	_, _ = table.Write(text)
+	_ = table.Flush() // a buffer takes it all
+	return aligned.Bytes()
 }
 
 // Plural returns a number of things: 1 report, 2 reports.
