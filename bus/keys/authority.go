@@ -38,10 +38,6 @@ type authority struct {
 // openAuthority returns the authority in a directory, which it makes if there is none. No group can read its key: with it, anybody could
 // pass for any node.
 func openAuthority(dir, herd string) (*authority, error) {
-	w := new(writer)
-	if err := w.folder(dir); err != nil {
-		return nil, err
-	}
 	certificate, key := filepath.Join(dir, caFile), filepath.Join(dir, "ca.key")
 	pair, err := secret.KeyPair(certificate, key)
 	if errors.Is(err, fs.ErrNotExist) && exists(dir, caFile) {
@@ -55,7 +51,7 @@ func openAuthority(dir, herd string) (*authority, error) {
 			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 			IsCA:     true, MaxPathLenZero: true,
 		}
-		if err := sign(w, template, nil, certificate, key); err != nil {
+		if err := sign(new(writer), template, nil, certificate, key); err != nil {
 			return nil, err
 		}
 		pair, err = secret.KeyPair(certificate, key)

@@ -158,9 +158,6 @@ func (k Keyring) checkMode(p Plan) error {
 
 // makeCredentials makes a folder with the key or the certificate of a user. It reports whether that is new.
 func makeCredentials(w *writer, p Plan, ca *authority, dir, name string) (made bool, err error) {
-	if err := w.folder(dir); err != nil {
-		return false, err
-	}
 	if p.Mode == MTLS {
 		return ca.issue(w, dir, name, nil)
 	}
@@ -188,9 +185,6 @@ func (k Keyring) makeObserver(w *writer, p Plan, ca *authority) error {
 	if p.Observer == "" || ca == nil {
 		return nil
 	}
-	if err := w.folder(k.observer()); err != nil {
-		return err
-	}
 	if p.Mode == MTLS {
 		_, err := ca.issue(w, k.observer(), ObserverUser, nil)
 		return err
@@ -208,9 +202,6 @@ func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, 
 	}
 	for _, name := range p.Servers {
 		dir := k.server(name)
-		if err := w.folder(dir); err != nil {
-			return nil, err
-		}
 		if ca != nil {
 			if _, err := ca.issue(w, dir, name, p.Hosts); err != nil {
 				return nil, err
@@ -274,8 +265,11 @@ func (w *writer) folder(dir string) error {
 	return os.MkdirAll(dir, 0o700)
 }
 
-// write replaces a file as a whole: whoever reads it sees the old one or the new one.
+// write replaces a file as a whole, whose reader sees the old one or the new one, and makes its folder if there is none.
 func (w *writer) write(path string, text []byte) error {
+	if err := w.folder(filepath.Dir(path)); err != nil {
+		return err
+	}
 	mode := fs.FileMode(0o600)
 	if w.group {
 		mode = 0o640

@@ -216,42 +216,41 @@ func openFile(ctx context.Context, path string) (*os.File, error) {
 }
 
 // open opens the input and detects its format.
-func open(ctx context.Context, c Config) (*input, error) {
+func open(ctx context.Context, c Config) (_ *input, err error) {
 	in := &input{format: c.Format, read: &counter{ctx: ctx, from: c.Stdin}}
+	defer func() {
+		if err != nil {
+			in.close()
+		}
+	}()
 	if c.Stdin == nil {
-		f, err := openFile(ctx, c.Input)
-		if err != nil {
+		if in.file, err = openFile(ctx, c.Input); err != nil {
 			return nil, err
 		}
-		in.unhook = context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) }) // fails for a regular file, which never blocks
-		info, err := f.Stat()
-		if err == nil && info.IsDir() {
-			err = fmt.Errorf("read %s: a directory; name a file", c.Input)
-		}
-		if err != nil {
-			_ = f.Close() // err is more useful than another one
+		in.unhook = context.AfterFunc(ctx, func() { _ = in.file.SetReadDeadline(time.Unix(1, 0)) }) // fails for a regular file, which never blocks
+		in.read.from = in.file
+		if in.info, err = in.file.Stat(); err != nil {
 			return nil, err
 		}
-		in.file, in.info, in.read.from = f, info, f
-		if info.Mode().IsRegular() {
-			in.size = info.Size()
+		switch mode := in.info.Mode(); {
+		case mode.IsDir():
+			return nil, fmt.Errorf("read %s: a directory; name a file", c.Input)
+		case mode.IsRegular():
+			in.size = in.info.Size()
 		}
 	}
 	in.text = bufio.NewReaderSize(in.read, 64<<10)
 	if in.format == "" {
 		head, err := in.text.Peek(headSize)
 		if err != nil && !errors.Is(err, io.EOF) {
-			in.close()
 			return nil, fmt.Errorf("read %s: %w", c.Input, err)
 		}
 		in.format = detect(c.Input, head)
 	}
 	switch {
 	case in.format == "":
-		in.close()
-		return nil, fmt.Errorf("read %s: the format cannot be told from its name or content; say which it is with --format", c.Input)
+		return nil, fmt.Errorf("read %s: the format cannot be told from its name or content; name it with --format", c.Input)
 	case in.format == OSM && in.size == 0:
-		in.close()
 		return nil, fmt.Errorf("read %s: an extract of OpenStreetMap is read several times; it has to be a file that is not empty", c.Input)
 	}
 	return in, nil

@@ -88,35 +88,29 @@ func (s *sink) report(read int64) {
 // add writes a place, or skips it if it is not valid.
 func (s *sink) add(p places.Place) error {
 	p.Name, p.Vicinity = tidy(p.Name), tidy(p.Vicinity)
-	switch {
-	case !p.Geometry.Location.OnEarth():
-		s.skip(BadPosition)
-		return nil
-	case p.Name == "":
-		s.skip(NoName)
-		return nil
-	case len(p.Name) > file.MaxText || !utf8.ValidString(p.Name):
-		s.skip(BadName)
-		return nil
-	case p.PlaceID == "" || len(p.PlaceID) > file.MaxID || tidy(p.PlaceID) != p.PlaceID || !utf8.ValidString(p.PlaceID):
-		s.skip(BadID)
-		return nil
-	}
 	if len(p.Vicinity) > file.MaxText || !utf8.ValidString(p.Vicinity) {
 		p.Vicinity = ""
 	}
-	if s.ids != nil {
-		hash := maphash.String(s.seed, p.PlaceID)
-		if _, twice := s.ids[hash]; twice {
-			s.skip(Twice)
-			return nil
+	hash := maphash.String(s.seed, p.PlaceID)
+	_, twice := s.ids[hash]
+	switch {
+	case !p.Geometry.Location.OnEarth():
+		s.skip(BadPosition)
+	case p.Name == "":
+		s.skip(NoName)
+	case len(p.Name) > file.MaxText || !utf8.ValidString(p.Name):
+		s.skip(BadName)
+	case p.PlaceID == "" || len(p.PlaceID) > file.MaxID || tidy(p.PlaceID) != p.PlaceID || !utf8.ValidString(p.PlaceID):
+		s.skip(BadID)
+	case twice:
+		s.skip(Twice)
+	default:
+		if s.ids != nil {
+			s.ids[hash] = struct{}{}
 		}
-		s.ids[hash] = struct{}{}
+		s.result.Places++
+		return s.out.Write(p)
 	}
-	if err := s.out.Write(p); err != nil {
-		return err
-	}
-	s.result.Places++
 	return nil
 }
 
