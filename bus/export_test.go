@@ -3,6 +3,8 @@ package bus
 import (
 	"context"
 	"net"
+	"runtime"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -50,4 +52,21 @@ func Inner(c Conn) *nats.Conn { return c.(*natsConn).nc }
 func LastRead(c Conn) time.Time {
 	w := c.(*natsConn).wire
 	return w.began.Add(time.Duration(w.read.Load()))
+}
+
+// CloseBefore publishes the first message of a neighbour, and ends the connection as Close does, when NATS has taken the message from
+// its queue and the Handler has not been called with it.
+func CloseBefore(t testing.TB, c Conn, neighbour string, publish func()) {
+	t.Helper()
+	n := c.(*natsConn)
+	n.receiving.Lock()
+	defer n.receiving.Unlock()
+	publish()
+	for delivered := int64(0); delivered == 0; runtime.Gosched() {
+		var err error
+		if delivered, err = n.subscriptions[neighbour].Delivered(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.closed = true
 }

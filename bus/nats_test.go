@@ -76,6 +76,21 @@ func TestDialRefused(t *testing.T) {
 	}
 }
 
+// A message on its way to the Handler is dropped when the connection is closed.
+func TestClosedBefore(t *testing.T) {
+	s := startServer(t, "")
+	inbox := bustest.NewInbox()
+	hands := bustest.Dial(t, bustest.OnCampus(s.Dialer("Hands"), "Hands"), inbox)
+	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
+	bus.CloseBefore(t, hands, "Goloman", func() { bustest.Publish(t, goloman, subject.Propagate, "Hands", "late") })
+	hands.Close() // waits for the Handler
+	select {
+	case m := <-inbox.Messages:
+		t.Errorf("received after the end: %s", bustest.Text(m))
+	default:
+	}
+}
+
 // An observer that is too slow has a fault, and one that is not permitted an error.
 func TestObserverFaults(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
