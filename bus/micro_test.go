@@ -42,7 +42,7 @@ func serve(t *testing.T, d *bus.NATS) {
 	}
 }
 
-// checkMicro has the user query find the nodes, and ask them.
+// checkMicro has the user query find the nodes, and send them requests.
 func checkMicro(t *testing.T, nc *nats.Conn) {
 	t.Helper()
 	found, err := nc.SubscribeSync(nc.NewInbox())
@@ -88,7 +88,7 @@ func checkMicro(t *testing.T, nc *nats.Conn) {
 	}
 }
 
-// The user query asks nodes of the embedded server, and those of a real one with the configuration made for it, and can do nothing else.
+// The user query sends requests to nodes of the embedded server, and those of a real one with the configuration made for it, and can do nothing else.
 func TestMicro(t *testing.T) {
 	s, err := bus.StartServer(bus.ServerConfig{Herd: "herd", Neighbours: bustest.Campus, Micro: true, Listen: "127.0.0.1:0", Log: bustest.SilentLog{}})
 	if err != nil {
@@ -139,7 +139,7 @@ func TestMicro(t *testing.T) {
 	}
 }
 
-// Without it, there is nobody who may ask, and no node that may answer.
+// Without micro services, nobody may send requests and no node may answer them.
 func TestNoMicro(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	if nc, err := nats.Connect(s.URL(), nats.UserInfo(keys.QueryUser, keys.QueryUser)); !errors.Is(err, nats.ErrAuthorization) {

@@ -228,7 +228,7 @@ func (c *natsConn) subscribe(ctx context.Context, on string, receive func(*nats.
 	return sub, nil
 }
 
-// Publish sends the stamp as the subject to reply on, where nobody listens, because a header costs more. A stamp begins with the
+// Publish sends the stamp as the subject to reply on, which has no subscriber, because a header costs more. A stamp begins with the
 // 22 characters of an incarnation, so it is none of the short tokens that NATS keeps for itself there, such as _R_. The few messages
 // with a trace have a header.
 func (c *natsConn) Publish(to string, m Message) error {

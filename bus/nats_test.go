@@ -266,7 +266,7 @@ func TestSilentCut(t *testing.T) {
 type stalling struct {
 	net.Conn
 	stalled *atomic.Bool
-	nowhere net.Conn // a pipe that nobody reads
+	nowhere net.Conn // a pipe without a reader
 }
 
 func (s *stalling) Write(p []byte) (int, error) {
@@ -291,9 +291,9 @@ func (p stallingProvider) InProcessConn() (net.Conn, error) {
 	return &stalling{c, p.stalled, nowhere}, err
 }
 
-// A server that sends but does not read is never silent; it is noticed 2 s after the first write that is stuck. This takes real time:
+// A server that sends but does not read is never silent; it is noticed 2 s after the first write that blocks. This takes real time:
 // fake time stands still while goroutines wait for the mutex that the write holds.
-func TestStuckWrite(t *testing.T) {
+func TestBlockedWrite(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "")
 	d := s.Dialer("Hands")
@@ -302,7 +302,7 @@ func TestStuckWrite(t *testing.T) {
 	hands := bustest.Dial(t, bustest.OnCampus(d, "Hands"), bustest.NewInbox())
 	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
 	stalled.Store(true)
-	bustest.Publish(t, hands, subject.Propagate, "Goloman", "stuck")
+	bustest.Publish(t, hands, subject.Propagate, "Goloman", "blocked")
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	for late := time.After(30 * time.Second); ; {

@@ -61,7 +61,7 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn) error) 
 		defer cancel()
 		_ = c.Flush(last) // if it fails, the connection was lost, which does not matter to a node that stops
 	}
-	c.Close() // before asking why: what failed first may have been a Publish
+	c.Close() // before Err: what failed first may have been a Publish
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type ServerConfig struct {
 
 // Server is a NATS server within the process. Each node of the herd has a key of its own, and may publish and subscribe on its own
 // links alone. On a loopback address, a connection without a key is an observer, which may receive everything but syncs and
-// publish nothing; on any other address it is refused. Whoever queries micro services uses the key of the keyring or, on a loopback
+// publish nothing; on any other address it is refused. The user that queries micro services has the key of the keyring or, on a loopback
 // address, user and password query.
 type Server struct {
 	config   ServerConfig
@@ -118,8 +118,8 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// users returns the observers, whoever queries micro services, and the nodes with the permissions of their links. A node that has no key
-// yet gets one.
+// users returns the observers, the user that queries micro services, and the nodes with the permissions of their links. A node without a key
+// gets one.
 func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, error) {
 	observer, err := keys.ObserverPublicKey()
 	if err != nil {

@@ -33,7 +33,7 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 // watch closes the wire when it has been silent for too long, and returns then or when done is closed. It closes the wire itself because
-// that ends a write that is stuck, for which closing the NATS connection would wait.
+// that ends a write that blocks, for which closing the NATS connection would wait.
 func (w *wire) watch(done <-chan struct{}) {
 	for {
 		left := silence - (time.Since(w.began) - time.Duration(w.read.Load()))

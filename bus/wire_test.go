@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A name is asked for anew by every attempt: no answer that was lost in a cut keeps those after it waiting.
+// Every attempt looks the name up itself: an answer that was lost in a cut does not delay the attempts after it.
 func TestLookupAgain(t *testing.T) {
 	if _, err := (&net.Resolver{PreferGo: true}).LookupHost(t.Context(), "localhost"); err != nil { // reads the configuration, outside the bubble
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func TestLookupAgain(t *testing.T) {
 			if healed.Load() {
 				return nil, back
 			}
-			here, _ := net.Pipe() // where nobody reads
+			here, _ := net.Pipe() // without a reader
 			return here, nil
 		}}
 		for _, heal := range []bool{false, true} {
@@ -36,7 +36,7 @@ func TestLookupAgain(t *testing.T) {
 				t.Errorf("healed %v: %v after %s", heal, err, took)
 			}
 		}
-		time.Sleep(5 * time.Second) // which is when the lookups end that were given up
+		time.Sleep(5 * time.Second) // until the abandoned lookups end
 	})
 }
 
@@ -89,20 +89,20 @@ func (c *counted) Close() error {
 	return nil
 }
 
-// A write that is stuck in a cut ends when the cut is noticed.
+// A write that blocks in a cut ends when the cut is noticed.
 func TestSilentCutEndsWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe() // nobody reads theirs
+		ours, theirs := net.Pipe() // theirs has no reader
 		defer theirs.Close()
 		w := newWire(ours)
-		stuck := make(chan error)
+		written := make(chan error)
 		go func() {
 			_, err := w.Write([]byte("x"))
-			stuck <- err
+			written <- err
 		}()
 		began := time.Now()
 		w.watch(nil)
-		if err := <-stuck; err == nil || time.Since(began) != silence || !w.silent.Load() {
+		if err := <-written; err == nil || time.Since(began) != silence || !w.silent.Load() {
 			t.Errorf("after %s the write ended with %v", time.Since(began), err)
 		}
 	})

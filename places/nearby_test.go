@@ -100,7 +100,7 @@ const zero = `{
   "status": "ZERO_RESULTS"
 }`
 
-func TestNearbyAsksNobody(t *testing.T) {
+func TestNearbyNotQueried(t *testing.T) {
 	never := finderFunc(func(_ context.Context, q Query) (Answer, error) {
 		t.Errorf("queried %+v", q)
 		return Answer{}, nil

@@ -17,7 +17,7 @@ import (
 	"unicode/utf8"
 )
 
-// Query asks for the places around a point.
+// Query is a request for the places near a point.
 type Query struct {
 	At     Point   // centre of the circle
 	Radius float64 // of the circle in km, 0 to 50; no place lies in a circle of radius 0

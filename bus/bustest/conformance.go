@@ -106,7 +106,7 @@ func withoutNeighbours(t *testing.T, dialer func(string) bus.Dialer) {
 	}
 }
 
-// A neighbour whose Handler does not return delays nobody, and loses messages when too many wait.
+// A neighbour whose Handler does not return delays no other, and loses messages when too many wait.
 func slowNeighbour(t *testing.T, dialer func(string) bus.Dialer) {
 	slow, quick := NewInbox(), NewInbox()
 	slow.Block = make(chan struct{})

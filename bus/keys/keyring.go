@@ -20,7 +20,7 @@ import (
 //
 //	nodes/NODE/         credentials of one node, see [Load]
 //	observer/           those of observers, if they need any
-//	query/              those of whoever queries micro services, if nodes are some
+//	query/              those of the user that queries micro services, if nodes are some
 //	servers/SERVER/     nats-server.conf and the server's certificate
 //	ca/                 the authority behind all certificates
 //
@@ -47,13 +47,13 @@ func (k Keyring) Observer() (*Credentials, error) {
 	return c, err
 }
 
-// Query returns the credentials of whoever queries micro services.
+// Query returns the credentials of the user that queries micro services.
 func (k Keyring) Query() (*Credentials, error) { return Load(k.queryDir()) }
 
 // NodeKey returns the nkey of a node.
 func (k Keyring) NodeKey(node string) (nkeys.KeyPair, error) { return loadKey(k.node(node)) }
 
-// QueryKey returns the nkey of whoever queries micro services.
+// QueryKey returns the nkey of the user that queries micro services.
 func (k Keyring) QueryKey() (nkeys.KeyPair, error) { return loadKey(k.queryDir()) }
 
 func loadKey(dir string) (nkeys.KeyPair, error) {

@@ -43,7 +43,7 @@ type Plan struct {
 	Neighbours map[string][]string // of each node
 	Mode       Mode
 	TLS        bool          // encrypt in mode nkeys too
-	Observer   subject.Scope // of whoever connects without a key or, in mode mtls, with the certificate of the observer; "": nobody may
+	Observer   subject.Scope // of connections without a key or, in mode mtls, with the certificate of the observer; "": those are refused
 	Micro      bool          // nodes may answer as micro services, and the user query may query them
 	Account    string        // NATS account that the herd has to itself; "": the server's only one
 	Servers    []string      // hosts at which the servers of a cluster find each other; or one name
@@ -165,8 +165,8 @@ func (k Keyring) users(p Plan) (users []user, observer string, err error) {
 	return users, observer, nil
 }
 
-// ObserverPublicKey is the nkey of the user that stands for connections without a key. It is a hash: nobody has its seed, so nobody
-// can show it, and it is the same on every server.
+// ObserverPublicKey is the nkey of the user that stands for connections without a key. It is a hash, so that it has no known seed with which
+// one could connect, and is the same on every server.
 func ObserverPublicKey() (string, error) {
 	sum := sha256.Sum256([]byte("observer of a herd"))
 	key, err := nkeys.Encode(nkeys.PrefixByteUser, sum[:])

@@ -17,7 +17,7 @@ const (
 	services     = "$SRV.>" // on which micro services are found (ADR-32)
 	responseTime = 2 * time.Second
 
-	// QueryInbox is how the subjects begin on which whoever queries micro services may receive answers.
+	// QueryInbox begins the subjects on which the user that queries micro services may receive answers.
 	QueryInbox = "_INBOX_query"
 )
 
@@ -44,7 +44,7 @@ func ForNode(herd, node string, neighbours []string, micro bool) Permissions {
 	return p
 }
 
-// ForQuery lets whoever queries micro services publish requests, and receive the answers.
+// ForQuery lets the user that queries micro services publish requests, and receive the answers.
 func ForQuery(herd string) Permissions {
 	return Permissions{
 		Publish:   Subjects{Allow: []string{services, Where(herd), Where(herd) + "." + Any}},

@@ -156,7 +156,7 @@ func TestFindFaults(t *testing.T) {
 }
 
 // Texts that fill a part of table.texts to its end, and rows whose last text is empty.
-func TestParts(t *testing.T) {
+func TestTextParts(t *testing.T) {
 	for extra := range 3 {
 		var all []places.Place
 		size := 0

@@ -77,14 +77,14 @@ const basics = "places.id,places.displayName,places.location,places.types,places
 // mask returns the field mask for these fields and the basics.
 func mask(fields []string) (string, error) {
 	var errs []error
-	parts := []string{basics}
+	names := []string{basics}
 	for _, f := range fields {
 		if !slices.Contains(Fields, f) {
 			errs = append(errs, fmt.Errorf("google: no such field: %q; there are %s", f, strings.Join(Fields, ", ")))
 		}
-		parts = append(parts, "places."+f)
+		names = append(names, "places."+f)
 	}
-	return strings.Join(parts, ","), errors.Join(errs...)
+	return strings.Join(names, ","), errors.Join(errs...)
 }
 
 // Finder queries the Places API (New): https://developers.google.com/maps/documentation/places/web-service/nearby-search.

@@ -343,10 +343,10 @@ func TestLeavesNothing(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	for _, c := range []struct {
-		ctx  context.Context
-		path string
-		tell func(Progress)
-		want string
+		ctx      context.Context
+		path     string
+		progress func(Progress)
+		want     string
 	}{
 		{t.Context(), cut, nil, "the file is cut off"},
 		{t.Context(), extract(t, []pbf.Object{node(1, 0, 0, "name", "Only a name")}), nil, "no places in it; skipped: 1 named, but not a place"},
@@ -354,7 +354,7 @@ func TestLeavesNothing(t *testing.T) {
 		{t.Context(), t.TempDir(), nil, "a directory; name a file"},
 		{cancelled, andorra, func(Progress) { cancel() }, "context canceled"},
 	} {
-		if _, err := Import(c.ctx, Config{Input: c.path, Output: out, Progress: c.tell}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Import(c.ctx, Config{Input: c.path, Output: out, Progress: c.progress}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", c.path, err, c.want)
 		}
 	}

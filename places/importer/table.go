@@ -137,7 +137,7 @@ func quoted(b *budget, comma rune) func() ([]string, int, error) {
 			if b.left <= 0 { // an end within quotes would be another error
 				err = errBudget
 			}
-			if _, says := errors.AsType[*csv.ParseError](err); !says && !errors.Is(err, io.EOF) {
+			if _, located := errors.AsType[*csv.ParseError](err); !located && !errors.Is(err, io.EOF) {
 				err = fmt.Errorf("after line %d: %w", number, err)
 			}
 			return nil, 0, err

@@ -88,7 +88,7 @@ func (f *Finder) search(ctx context.Context, q places.Query) ([]places.Place, er
 	for _, radius := range radii {
 		radius = min(radius, q.Radius)
 		cut, err := request(radius)
-		crowded := cut
+		tooMany := cut
 		for n := 0; cut && n < maxShrinks && radius/shrinkBy > complete; n++ {
 			radius /= shrinkBy
 			cut, err = request(radius)
@@ -96,7 +96,7 @@ func (f *Finder) search(ctx context.Context, q places.Query) ([]places.Place, er
 		if err != nil {
 			return nil, err
 		}
-		if crowded || len(all) >= q.Bound || radius >= q.Radius {
+		if tooMany || len(all) >= q.Bound || radius >= q.Radius {
 			break
 		}
 		complete = radius

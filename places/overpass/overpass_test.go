@@ -71,12 +71,12 @@ type everywhere struct {
 	n     map[string]int // by the radius in metres
 }
 
-var around = regexp.MustCompile(`around%3A([0-9.]+)`)
+var circle = regexp.MustCompile(`around%3A([0-9.]+)`)
 
 func (e *everywhere) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := make([]byte, r.ContentLength)
 	_, _ = r.Body.Read(body)
-	radius := around.FindStringSubmatch(string(body))[1]
+	radius := circle.FindStringSubmatch(string(body))[1]
 	e.radii = append(e.radii, radius)
 	var elements []string
 	for i := range e.n[radius] {

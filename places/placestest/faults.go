@@ -39,17 +39,17 @@ var faults = map[Fault]misbehaviour{
 	"503":           failing(http.StatusServiceUnavailable, ""),
 	"504":           failing(http.StatusGatewayTimeout, ""),
 
-	"html":  says(asHTML, "<!DOCTYPE html>\n<html><body><h1>It works!</h1></body></html>\n"),
-	"empty": says(asJSON, "{}"),
-	"null":  says(asJSON, "null"),
-	"latin": says(asJSON, "{\"status\":\"Caf\xe9\"}"),
-	"remark": says(asJSON, `{"version":0.6,"elements":[{"type":"node","id":1,"lat":42.507,"lon":1.521,"tags":{"name":"Half","amenity":"bar"}}],`+
+	"html":  answer(asHTML, "<!DOCTYPE html>\n<html><body><h1>It works!</h1></body></html>\n"),
+	"empty": answer(asJSON, "{}"),
+	"null":  answer(asJSON, "null"),
+	"latin": answer(asJSON, "{\"status\":\"Caf\xe9\"}"),
+	"remark": answer(asJSON, `{"version":0.6,"elements":[{"type":"node","id":1,"lat":42.507,"lon":1.521,"tags":{"name":"Half","amenity":"bar"}}],`+
 		`"remark":"runtime error: Query timed out in \"query\" at line 1 after 26 seconds."}`),
-	"over-query-limit": says(asJSON, string(Fixture("legacy_over_query_limit.json"))),
-	"request-denied":   says(asJSON, string(Fixture("legacy_request_denied.json"))),
-	"invalid-request":  says(asJSON, `{"html_attributions":[],"results":[],"status":"INVALID_REQUEST"}`),
-	"unknown-error":    says(asJSON, `{"html_attributions":[],"results":[],"status":"UNKNOWN_ERROR"}`),
-	"zero-results":     says(asJSON, string(Fixture("legacy_zero_results.json"))),
+	"over-query-limit": answer(asJSON, string(Fixture("legacy_over_query_limit.json"))),
+	"request-denied":   answer(asJSON, string(Fixture("legacy_request_denied.json"))),
+	"invalid-request":  answer(asJSON, `{"html_attributions":[],"results":[],"status":"INVALID_REQUEST"}`),
+	"unknown-error":    answer(asJSON, `{"html_attributions":[],"results":[],"status":"UNKNOWN_ERROR"}`),
+	"zero-results":     answer(asJSON, string(Fixture("legacy_zero_results.json"))),
 
 	"truncated":    truncated, // a whole answer of half a text
 	"huge":         huge,
@@ -98,8 +98,8 @@ func failing(status int, after string) misbehaviour {
 	}
 }
 
-// says answers with that text.
-func says(kind, text string) misbehaviour {
+// answer is an answer with that text.
+func answer(kind, text string) misbehaviour {
 	return func(w http.ResponseWriter, _ *http.Request, _ func() (int, string, []byte)) {
 		reply(w)(http.StatusOK, kind, []byte(text))
 	}

@@ -65,13 +65,13 @@ func TestFile(t *testing.T) {
 
 // Finders made of a Finder keep its contract.
 func TestBetween(t *testing.T) {
-	unheard := func(places.Event) {}
+	unwatched := func(places.Event) {}
 	world := gazetteer.Open()
 	sample := Sample{At: campus, Radius: 10, Least: 20, Nowhere: places.Point{Lat: 30, Lng: -40}}
 	for name, f := range map[string]places.Finder{
-		"shared":   places.Share("gazetteer", world, unheard),
-		"measured": places.Measure("gazetteer", world, unheard),
-		"fallback": places.Fallback("overpass", down{}, "gazetteer", world, unheard),
+		"shared":   places.Share("gazetteer", world, unwatched),
+		"measured": places.Measure("gazetteer", world, unwatched),
+		"fallback": places.Fallback("overpass", down{}, "gazetteer", world, unwatched),
 	} {
 		t.Run(name, func(t *testing.T) { Test(t, f, sample) })
 	}

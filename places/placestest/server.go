@@ -1,7 +1,7 @@
 // Package placestest holds what tests of places share: Server, which stands in for Google and Overpass and has every Fault that
 // they can have; Network, on which it is reached in memory; and Test, which every places.Finder has to pass.
 //
-// Server tells the APIs apart by the path of the request. To Overpass queries it answers with the recorded objects in the circle of
+// Server distinguishes the APIs by the path of the request. To Overpass queries it answers with the recorded objects in the circle of
 // the query, to the others with a fixed answer. Package cmd makes a program of it, for tests in containers.
 //
 // The package's own tests run Test on all providers, and each provider behind a network on all faults.
@@ -146,12 +146,12 @@ func goodAnswer(r *http.Request, body string) (status int, kind string, text []b
 	return http.StatusNotFound, asHTML, []byte("<html><head><title>404 Not Found</title></head></html>\n")
 }
 
-// around matches the circle in an escaped query of Overpass: its radius in metres, latitude and longitude.
-var around = regexp.MustCompile(`around%3A([0-9.]+)%2C(-?[0-9.]+)%2C(-?[0-9.]+)`)
+// circle matches the circle in an escaped query of Overpass: its radius in metres, latitude and longitude.
+var circle = regexp.MustCompile(`around%3A([0-9.]+)%2C(-?[0-9.]+)%2C(-?[0-9.]+)`)
 
 // overpassAnswer returns the recorded objects in the circle of a query.
 func overpassAnswer(query string) (status int, kind string, text []byte) {
-	where := around.FindStringSubmatch(query)
+	where := circle.FindStringSubmatch(query)
 	if where == nil {
 		return http.StatusBadRequest, asHTML, Fixture("overpass_400.html")
 	}

@@ -94,19 +94,19 @@ func run(t *testing.T, c Config, test func(t *testing.T, b *bench), next ...http
 func (b *bench) watch(e places.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	parts := []string{map[places.EventKind]string{places.Called: "call", places.Retried: "retry", places.BreakerTurned: "turn"}[e.Kind]}
-	for _, part := range []string{e.Status, string(e.State)} {
-		if part != "" {
-			parts = append(parts, part)
+	words := []string{map[places.EventKind]string{places.Called: "call", places.Retried: "retry", places.BreakerTurned: "turn"}[e.Kind]}
+	for _, word := range []string{e.Status, string(e.State)} {
+		if word != "" {
+			words = append(words, word)
 		}
 	}
 	if e.Took > 0 {
-		parts = append(parts, e.Took.String())
+		words = append(words, e.Took.String())
 	}
 	if e.Err != nil {
-		parts = append(parts, e.Err.Error())
+		words = append(words, e.Err.Error())
 	}
-	b.events = append(b.events, strings.Join(parts, " "))
+	b.events = append(b.events, strings.Join(words, " "))
 }
 
 // newEvents returns the events since the last time.

@@ -175,7 +175,7 @@ func TestBodyLimitCompressed(t *testing.T) {
 }
 
 func TestUTF8(t *testing.T) {
-	say := func(code int, text string) http.HandlerFunc {
+	answer := func(code int, text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(code)
 			fmt.Fprint(w, text)
@@ -188,7 +188,7 @@ func TestUTF8(t *testing.T) {
 		if _, err := b.fetch(t, "http://a.example/"); fmt.Sprint(err) != "status 403: Caf\ufffd" {
 			t.Error(err)
 		}
-	}, say(200, "Caf\xe9"), say(403, "Caf\xe9"))
+	}, answer(200, "Caf\xe9"), answer(403, "Caf\xe9"))
 }
 
 // Connections are reused, also after an error.

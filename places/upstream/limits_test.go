@@ -62,7 +62,7 @@ func TestBreakerEndsRetries(t *testing.T) {
 
 // Too many concurrent queries do not count as failures of the provider: queries that cannot get an answer in time make no
 // request.
-func TestCrowd(t *testing.T) {
+func TestTooMany(t *testing.T) {
 	run(t, Config{InFlight: 2}, func(t *testing.T, b *bench) {
 		var mu sync.Mutex
 		outcomes := make(map[string]int)

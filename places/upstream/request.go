@@ -144,8 +144,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// RetryAfter returns how long from now on the value of a header Retry-After asks to wait, in seconds or as a date (RFC 9110, section
-// 10.2.3): at most a day, and 0 if it is neither or over.
+// RetryAfter returns how long from now on a server wants no requests, from the value of a header Retry-After in seconds or as a date
+// (RFC 9110, section 10.2.3): at most a day, and 0 if it is neither or over.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {

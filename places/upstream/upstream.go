@@ -2,7 +2,7 @@
 //
 // A query (Find) may need several requests (Do), one after the other, and each of them several attempts. Before an attempt
 //
-//   - the time that the provider asked for with a Retry-After has to be over,
+//   - the time of a Retry-After of the provider has to be over,
 //   - the circuit breaker has to be closed,
 //   - there has to be room among the requests in flight,
 //   - the rate limit has to allow it.

@@ -116,7 +116,7 @@ func TestCancel(t *testing.T) {
 }
 
 // Queries with no possible answer make no request.
-func TestNotAsked(t *testing.T) {
+func TestNotRequested(t *testing.T) {
 	run(t, Config{}, func(t *testing.T, b *bench) {
 		find := func(ctx context.Context) (places.Answer, error) { return places.Answer{}, b.get(ctx) }
 		for _, q := range []places.Query{{At: here, Radius: 10}, {At: here, Bound: 5}, {At: here, Radius: -1, Bound: 5}} {
