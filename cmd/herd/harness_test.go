@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
@@ -42,6 +43,7 @@ type herdKey struct{}
 
 // scriptHerd is the herd of one script: its addresses, and its nodes if they run in the test.
 type scriptHerd struct {
+	t      testing.TB // of all scripts
 	config *configs.Config
 	stop   func() // and wait
 
@@ -49,7 +51,7 @@ type scriptHerd struct {
 	before int // requests that this had before the last provider command
 }
 
-func newScriptHerd() *scriptHerd { return &scriptHerd{stop: func() {}} }
+func newScriptHerd(t testing.TB) *scriptHerd { return &scriptHerd{t: t, stop: func() {}} }
 
 // scriptCommand makes a command of a script from a method that takes between least and most arguments.
 func scriptCommand(least, most int, do func(*scriptHerd, *testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {

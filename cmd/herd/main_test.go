@@ -39,7 +39,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
 		Setup: func(e *testscript.Env) error {
-			h := newScriptHerd()
+			h := newScriptHerd(t)
 			e.Values[herdKey{}] = h
 			providers := httptest.NewServer(&h.places)
 			e.Defer(providers.Close)

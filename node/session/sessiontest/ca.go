@@ -86,21 +86,32 @@ func (ca *CA) Files(t testing.TB, clients ...*CA) (cert, key, clientCAs string) 
 		c.Subject.CommonName, c.IPAddresses = "a server", []net.IP{net.IPv4(127, 0, 0, 1)}
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	})
-	private, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cas [][]byte
 	for _, ca := range clients {
 		cas = append(cas, ca.cert.Raw)
 	}
 	dir := t.TempDir()
-	cert = WritePEM(t, dir, "cert.pem", "CERTIFICATE", server.Certificate...)
-	key = WritePEM(t, dir, "key.pem", "PRIVATE KEY", private)
+	cert, key = WritePair(t, dir, "cert.pem", "key.pem", server)
 	if len(cas) > 0 {
 		clientCAs = WritePEM(t, dir, "ca.pem", "CERTIFICATE", cas...)
 	}
 	return cert, key, clientCAs
+}
+
+// Write writes the certificate of the CA, and returns its path.
+func (ca *CA) Write(t testing.TB, dir, name string) string {
+	t.Helper()
+	return WritePEM(t, dir, name, "CERTIFICATE", ca.cert.Raw)
+}
+
+// WritePair writes a certificate and its key, and returns their paths.
+func WritePair(t testing.TB, dir, certName, keyName string, pair tls.Certificate) (cert, key string) {
+	t.Helper()
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return WritePEM(t, dir, certName, "CERTIFICATE", pair.Certificate...), WritePEM(t, dir, keyName, "PRIVATE KEY", private)
 }
 
 // WritePEM writes a file of PEM blocks, and returns its path.
