@@ -206,7 +206,10 @@ func TestSilentCutOnSockets(t *testing.T) {
 			go func() {
 				defer close(ended)
 				bus.Run(ctx, node("Goloman", "nats://"+p.Addr().String()), bustest.NewInbox(), func(serving context.Context, c bus.Conn) error {
-					conns <- c
+					select {
+					case conns <- c:
+					case <-serving.Done(): // after the test failed, or lost at once
+					}
 					var publishing sync.WaitGroup
 					for range test.publishers {
 						publishing.Go(func() {
@@ -226,7 +229,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 			}()
 			c := <-conns
 			if test.publishers > 0 {
-				eventually(t, "the load is full", func() bool { return received.Load() > 100_000 })
+				eventually(t, "the load is full", func() bool { return received.Load() > 10_000 })
 			}
 			if err := c.Err(); err != nil {
 				t.Fatalf("lost before the cut: %v", err)
