@@ -32,16 +32,19 @@ const (
 // Controller holds a node's limits, and applies those that span connections. It is safe for concurrent use.
 type Controller struct {
 	Refusals
-	limits      atomic.Pointer[Limits]
-	connections connections
-	newClients  quota
-	logins      quota
+	limits     atomic.Pointer[Limits]
+	newClients quota
+	logins     quota
+
+	mu        sync.Mutex
+	open      int            // connections
+	byAddress map[string]int // open connections; an address without any has no entry
+	accepted  uint64         // connections so far
 }
 
 // New returns a controller with these limits, which hands what is to be logged to log.
 func New(limits Limits, log Log) *Controller {
-	c := &Controller{Refusals: Refusals{log: log, peers: make(map[string]*peer)}}
-	c.connections.of = make(map[string]int)
+	c := &Controller{Refusals: Refusals{log: log, peers: make(map[string]*peer)}, byAddress: make(map[string]int)}
 	c.limits.Store(&limits)
 	return c
 }
@@ -54,22 +57,45 @@ func (c *Controller) SetLimits(limits Limits) { c.limits.Store(&limits) }
 
 // Connect counts a new connection of an address, until Disconnect; or it refuses the connection and returns false.
 func (c *Controller) Connect(address string) bool {
-	limits := c.Limits()
-	why, ok := c.connections.open(address, limits.Connections, limits.PerAddress)
+	why, ok := c.accept(address)
 	if !ok {
 		c.Refuse(why, address)
 	}
 	return ok
 }
 
+// accept counts a connection, or returns why there may not be another one.
+func (c *Controller) accept(address string) (why Reason, ok bool) {
+	limits := c.Limits()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if limits.Connections > 0 && c.open >= limits.Connections {
+		return TooManyConnections, false
+	}
+	if limits.PerAddress > 0 && c.byAddress[address] >= limits.PerAddress {
+		return TooManyFromAddress, false
+	}
+	c.open++
+	c.byAddress[address]++
+	c.accepted++
+	return 0, true
+}
+
 // Disconnect counts a connection of an address as closed.
-func (c *Controller) Disconnect(address string) { c.connections.close(address) }
+func (c *Controller) Disconnect(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if c.byAddress[address]--; c.byAddress[address] == 0 {
+		delete(c.byAddress, address)
+	}
+}
 
 // Connections returns how many connections are open, and how many have ever been accepted.
 func (c *Controller) Connections() (open int, accepted uint64) {
-	c.connections.mu.Lock()
-	defer c.connections.mu.Unlock()
-	return c.connections.all, c.connections.accepted
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open, c.accepted
 }
 
 // MayIntroduce reports whether an address may introduce another client, and counts it.
@@ -80,39 +106,6 @@ func (c *Controller) MayIntroduce(address string, now time.Time) bool {
 // MayLogIn reports whether an address may try to log in once more, and counts the attempt.
 func (c *Controller) MayLogIn(address string, now time.Time) bool {
 	return c.logins.use(address, maxLogins, now)
-}
-
-// connections limits how many connections are open.
-type connections struct {
-	mu       sync.Mutex
-	all      int            // open
-	of       map[string]int // open, by address; an address without any has no entry
-	accepted uint64
-}
-
-// open counts a connection, or returns why there may not be another one. A limit of 0 is none.
-func (c *connections) open(address string, limit, perAddress int) (why Reason, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if limit > 0 && c.all >= limit {
-		return TooManyConnections, false
-	}
-	if perAddress > 0 && c.of[address] >= perAddress {
-		return TooManyFromAddress, false
-	}
-	c.all++
-	c.of[address]++
-	c.accepted++
-	return 0, true
-}
-
-func (c *connections) close(address string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all--
-	if c.of[address]--; c.of[address] == 0 {
-		delete(c.of, address)
-	}
 }
 
 // quota counts what each address has used in the current minute.

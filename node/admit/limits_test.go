@@ -61,8 +61,8 @@ func TestConnections(t *testing.T) {
 	if open, accepted := c.Connections(); open != 0 || accepted != 1003 {
 		t.Errorf("%d open, %d accepted", open, accepted)
 	}
-	if len(c.connections.of) != 0 {
-		t.Errorf("%d addresses without connections are remembered", len(c.connections.of))
+	if len(c.byAddress) != 0 {
+		t.Errorf("%d addresses without connections are remembered", len(c.byAddress))
 	}
 }
 
