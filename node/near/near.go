@@ -111,17 +111,21 @@ func (x *Index) enter(n int32) {
 	corner := cornerOf(spaceOf(x.rows[n].at))
 	c, depth := int32(0), 0
 	for ; x.cubes[c].divided; depth++ {
-		octant := corner.octant(depth)
-		if x.cubes[c].children[octant] == 0 {
-			x.cubes = append(x.cubes, cube{})
-			x.cubes[c].children[octant] = int32(len(x.cubes) - 1)
-		}
-		c = x.cubes[c].children[octant]
+		c = x.child(c, corner.octant(depth))
 	}
 	x.link(c, n)
 	if x.cubes[c].count > maxClients && depth < maxDepth {
 		x.divide(c, depth)
 	}
+}
+
+// child returns the child of a cube in an octant, and makes it if there is none.
+func (x *Index) child(c int32, octant int) int32 {
+	if x.cubes[c].children[octant] == 0 {
+		x.cubes = append(x.cubes, cube{})
+		x.cubes[c].children[octant] = int32(len(x.cubes) - 1)
+	}
+	return x.cubes[c].children[octant]
 }
 
 func (x *Index) link(c, n int32) {
@@ -153,12 +157,7 @@ func (x *Index) divide(c int32, depth int) {
 	x.cubes[c] = cube{divided: true}
 	for n != 0 {
 		next := x.rows[n].next
-		octant := cornerOf(spaceOf(x.rows[n].at)).octant(depth)
-		if x.cubes[c].children[octant] == 0 {
-			x.cubes = append(x.cubes, cube{})
-			x.cubes[c].children[octant] = int32(len(x.cubes) - 1)
-		}
-		x.link(x.cubes[c].children[octant], n)
+		x.link(x.child(c, cornerOf(spaceOf(x.rows[n].at)).octant(depth)), n)
 		n = next
 	}
 	for _, child := range x.cubes[c].children {
