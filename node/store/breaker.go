@@ -38,11 +38,12 @@ func (b *breaker) failure() error {
 	return b.err
 }
 
-// change does something to the disk, unless the breaker has tripped. If that fails, the breaker trips.
-func (b *breaker) change(do func() error) {
+// change does something to the disk, unless the breaker has tripped. If that fails, the breaker trips, and the engine gets no error.
+func (b *breaker) change(do func() error) (none error) {
 	if err := b.attempt(do); err != nil {
 		b.trip(err)
 	}
+	return nil
 }
 
 func (b *breaker) attempt(do func() error) error {
@@ -57,7 +58,7 @@ func (b *breaker) attempt(do func() error) error {
 // file returns what open opens to be written, or a file that exists nowhere.
 func (b *breaker) file(name string, open func() (vfs.File, error)) vfs.File {
 	w := &guardedFile{File: nowhere(), breaker: b}
-	b.change(func() error {
+	_ = b.change(func() error {
 		opened, err := open()
 		if err == nil {
 			w.File = opened
@@ -88,17 +89,15 @@ func (b *breaker) OpenDir(name string) (vfs.File, error) {
 }
 
 func (b *breaker) Link(from, to string) error {
-	b.change(func() error { return b.FS.Link(from, to) })
-	return nil
+	return b.change(func() error { return b.FS.Link(from, to) })
 }
 
 func (b *breaker) Rename(from, to string) error {
-	b.change(func() error { return b.FS.Rename(from, to) })
-	return nil
+	return b.change(func() error { return b.FS.Rename(from, to) })
 }
 
 func (b *breaker) Remove(name string) error {
-	b.change(func() error {
+	return b.change(func() error {
 		if err := b.FS.Remove(name); err != nil && !os.IsNotExist(err) {
 			return err
 		}
@@ -107,17 +106,14 @@ func (b *breaker) Remove(name string) error {
 		}
 		return nil
 	})
-	return nil
 }
 
 func (b *breaker) RemoveAll(name string) error {
-	b.change(func() error { return b.FS.RemoveAll(name) })
-	return nil
+	return b.change(func() error { return b.FS.RemoveAll(name) })
 }
 
 func (b *breaker) MkdirAll(name string, mode os.FileMode) error {
-	b.change(func() error { return b.FS.MkdirAll(name, mode) })
-	return nil
+	return b.change(func() error { return b.FS.MkdirAll(name, mode) })
 }
 
 // Lock does nothing: the store holds the lock, longer than any engine.
@@ -133,22 +129,20 @@ type guardedFile struct {
 }
 
 func (w *guardedFile) Write(b []byte) (int, error) {
-	w.breaker.change(func() error {
+	return len(b), w.breaker.change(func() error {
 		if w.seal != nil {
 			w.seal.add(b)
 		}
 		_, err := w.File.Write(b)
 		return err
 	})
-	return len(b), nil
 }
 
 func (w *guardedFile) WriteAt(b []byte, at int64) (int, error) {
-	w.breaker.change(func() error {
+	return len(b), w.breaker.change(func() error {
 		_, err := w.File.WriteAt(b, at)
 		return err
 	})
-	return len(b), nil
 }
 
 // Preallocate may fail: not every file system can.
@@ -160,17 +154,16 @@ func (w *guardedFile) Sync() error     { return w.sync(w.File.Sync) }
 func (w *guardedFile) SyncData() error { return w.sync(w.File.SyncData) }
 
 func (w *guardedFile) sync(do func() error) error {
-	w.breaker.change(func() error {
+	return w.breaker.change(func() error {
 		if err := do(); err != nil || w.seal == nil {
 			return err
 		}
 		return w.seal.write()
 	})
-	return nil
 }
 
 func (w *guardedFile) SyncTo(length int64) (all bool, err error) {
-	w.breaker.change(func() (err error) {
+	_ = w.breaker.change(func() (err error) {
 		all, err = w.File.SyncTo(length)
 		return err
 	})
