@@ -85,14 +85,9 @@ type load struct {
 
 // account is what one server noted, to which only that server writes.
 type account struct {
-	arrived  int // reports of which it is known from how far
-	hops     int // over which they came
-	most     int
-	received []receipt // since they were last collected
-
-	// If detail is wanted.
-	byHops      []int // of what arrived
-	sentReports []int // reports sent to a neighbour since they were last collected
+	byLinks     []int     // how many reports came over so many links, of those of which that is known
+	received    []receipt // since they were last collected
+	sentReports []int     // to a neighbour since they were last collected, if detail is wanted
 }
 
 // receipt says when a server came to hold a report.
@@ -222,7 +217,7 @@ func (l *load) report(ctx context.Context) error {
 	return nil
 }
 
-// begin returns a path on which no server is.
+// newPath returns a path on which no server is.
 func (l *load) newPath() *path {
 	if last := len(l.spare) - 1; last >= 0 {
 		p := l.spare[last]
@@ -258,12 +253,16 @@ func (l *load) noteReceived(n, from *node, r line.Report, news bool) {
 	}
 	p.hops[n.index] = uint16(known + 1)
 	a := &l.accounts[n.index]
-	a.arrived++
-	a.hops += known + 1
-	a.most = max(a.most, known+1)
-	if l.detail != nil {
-		a.countHops(known + 1)
+	a.byLinks = addTo(a.byLinks, known+1, 1)
+}
+
+// addTo adds to the number at an index of a list, which grows as far as that.
+func addTo(list []int, index, n int) []int {
+	for len(list) <= index {
+		list = append(list, 0)
 	}
+	list[index] += n
+	return list
 }
 
 // noteKnown notes that a server holds a report.
@@ -300,26 +299,34 @@ func (l *load) collect() {
 func (l *load) made(report int) time.Duration { return warmUp + time.Duration(report)*l.every }
 
 func (l *load) result(before counts, took time.Duration, equal bool) Result {
-	now, all := l.counts, account{}
+	now := l.counts
+	var byLinks []int
+	arrived, crossed := 0, 0
 	for _, a := range l.accounts {
-		all.arrived += a.arrived
-		all.hops += a.hops
-		all.most = max(all.most, a.most)
+		for links, n := range a.byLinks {
+			byLinks = addTo(byLinks, links, n)
+			arrived, crossed = arrived+n, crossed+n*links
+		}
 	}
 	r := Result{
 		Seed: l.Seed, Nodes: len(l.nodes), Links: len(l.Topology.Links()), Reports: l.Reports,
 		Messages: now.messages - before.messages, FloodCost: l.Topology.FloodCost(),
-		Path: Path{Max: all.most}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
+		Path: Path{Max: max(len(byLinks)-1, 0)}, Superseded: l.Reports - len(l.took), Lost: now.lost + now.cut,
 		Converged: equal, Convergence: took.Seconds(),
 		ReportBytes: now.reportBytes - before.reportBytes, SyncBytes: now.syncBytes - before.syncBytes,
 		HeartbeatBytes: now.heartbeatBytes - before.heartbeatBytes, Simulated: l.now.Seconds(), Detail: l.detail,
 	}
 	if l.detail != nil {
-		l.sumDetail()
+		l.detail.Hops = byLinks
+		for _, n := range l.nodes {
+			for _, link := range n.engine.Links() {
+				l.detail.Conflated += link.Queue.Counts().Conflated
+			}
+		}
 	}
 	r.MessagesPerReport = float64(r.Messages) / float64(l.Reports)
-	if all.arrived > 0 {
-		r.Path.Mean = float64(all.hops) / float64(all.arrived)
+	if arrived > 0 {
+		r.Path.Mean = float64(crossed) / float64(arrived)
 	}
 	if n := len(l.took); n > 0 {
 		slices.Sort(l.took)
@@ -348,13 +355,6 @@ func (l *load) withDetail() {
 	}
 }
 
-func (a *account) countHops(hops int) {
-	for len(a.byHops) <= hops {
-		a.byHops = append(a.byHops, 0)
-	}
-	a.byHops[hops]++
-}
-
 // collectSent evaluates which reports servers sent.
 func (l *load) collectSent() {
 	for i := range l.accounts {
@@ -363,24 +363,6 @@ func (l *load) collectSent() {
 			l.detail.Messages[report]++
 		}
 		a.sentReports = a.sentReports[:0]
-	}
-}
-
-// sumDetail adds up what the servers counted.
-func (l *load) sumDetail() {
-	d := l.detail
-	for _, a := range l.accounts {
-		for hops, n := range a.byHops {
-			for len(d.Hops) <= hops {
-				d.Hops = append(d.Hops, 0)
-			}
-			d.Hops[hops] += n
-		}
-	}
-	for _, n := range l.nodes {
-		for _, link := range n.engine.Links() {
-			d.Conflated += link.Queue.Counts().Conflated
-		}
 	}
 }
 
