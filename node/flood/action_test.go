@@ -257,7 +257,7 @@ func (s *state) deliver(way int) {
 	s.inFlight[way] = s.inFlight[way][1:]
 	from, to := s.world.ways[way][0], s.world.ways[way][1]
 	s.step(to, func(e *Engine) {
-		if err := linkTo(e, s.world.scratch[from].name).Receive(s.now, m, nil); err != nil {
+		if err := linkTo(e, s.world.scratch[from].config.Name).Receive(s.now, m, nil); err != nil {
 			s.world.fail("%v", err)
 		}
 	})

@@ -66,7 +66,11 @@ func (s *shard) addToLeaf(id uint64, place int) {
 	if len(s.reports) > leafClients*len(s.leaves) {
 		s.split()
 	}
-	l := s.leafOf(id)
+	s.link(s.leafOf(id), place)
+}
+
+// link puts the client at place in front of the others of a leaf.
+func (s *shard) link(l *leaf, place int) {
 	l.count++
 	s.next[place] = l.first
 	l.first = uint32(place) + 1
@@ -82,16 +86,8 @@ func (s *shard) split() {
 	for place, r := range s.reports[:added] {
 		l := s.leafOf(idHash(r.Client()))
 		l.sum += digestOf(r)
-		l.count++
-		s.next[place] = l.first
-		l.first = uint32(place) + 1
+		s.link(l, place)
 	}
-}
-
-// addDigest adds a digest to those of a client's leaf and of the shard.
-func (s *shard) addDigest(id uint64, d digest) {
-	s.leafOf(id).sum += d
-	s.sum += d
 }
 
 // each calls visit with the reports of this shard that are in a branch, and with the hash of their clients' IDs.

@@ -47,17 +47,10 @@ type Config struct {
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the syncs that repair what links lose.
 type Engine struct {
-	name        line.NodeName
-	incarnation subject.Incarnation
-	version     string // of the program, see [Config]
-	started     time.Time
-	retention   time.Duration
-	onChange    func(line.Report)
-	onNotice    func(Notice)
-
+	config      Config
 	registry    *Registry
 	links       atomic.Pointer[[]*Link]
-	subscribers atomic.Pointer[[]*Queue] // nil: none; the list never changes, another one takes its place
+	subscribers atomic.Pointer[[]*Queue] // the list never changes, another one takes its place
 
 	mu               sync.Mutex // guards what follows and most of each link; taken before the locks of the registry and of queues
 	connected        bool       // to the bus
@@ -74,16 +67,13 @@ type Engine struct {
 
 // NewEngine returns the engine of a node that knows nothing yet and is not connected.
 func NewEngine(c Config) *Engine {
-	e := &Engine{
-		name: c.Name, incarnation: c.Incarnation, version: c.Version, started: c.Started, retention: c.Retention,
-		onChange: c.OnChange, onNotice: c.OnNotice,
-		registry: NewRegistry(), cutoff: keepAll, records: make(map[line.NodeName]*Record),
-	}
-	for _, b := range e.incarnation[:4] { // so that no request has the number of one of an earlier start
+	e := &Engine{config: c, registry: NewRegistry(), cutoff: keepAll, records: make(map[line.NodeName]*Record)}
+	for _, b := range c.Incarnation[:4] { // so that no request has the number of one of an earlier start
 		e.lastRequest = e.lastRequest<<8 | uint64(b)
 	}
 	e.lastRequest <<= 32
 	e.links.Store(new([]*Link))
+	e.subscribers.Store(new([]*Queue))
 	e.Relink(time.Time{}, c.Topology, c.QueueLimit)
 	return e
 }
@@ -94,7 +84,7 @@ func (e *Engine) Relink(now time.Time, t *topology.Topology, queueLimit int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var links []*Link
-	for _, peer := range t.Neighbours(e.name) {
+	for _, peer := range t.Neighbours(e.config.Name) {
 		i := slices.IndexFunc(e.Links(), func(l *Link) bool { return l.Peer == peer })
 		if i < 0 {
 			links = append(links, newLink(e, peer, now, queueLimit))
@@ -170,10 +160,10 @@ func (e *Engine) apply(k key, r line.Report, from line.NodeName) bool {
 			l.Queue.push(k.hash, r)
 		}
 	}
-	if e.onChange != nil {
-		e.onChange(r)
+	if e.config.OnChange != nil {
+		e.config.OnChange(r)
 	}
-	for _, q := range e.subscribed() {
+	for _, q := range *e.subscribers.Load() {
 		q.push(k.hash, r)
 	}
 	return true
@@ -197,7 +187,7 @@ func (e *Engine) Subscribe(limit int) (q *Queue, stop func()) {
 	q = NewQueue(limit)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	subscribers := append(slices.Clone(e.subscribed()), q)
+	subscribers := append(slices.Clone(*e.subscribers.Load()), q)
 	e.subscribers.Store(&subscribers)
 	return q, func() { e.unsubscribe(q) }
 }
@@ -206,27 +196,15 @@ func (e *Engine) Subscribe(limit int) (q *Queue, stop func()) {
 func (e *Engine) unsubscribe(q *Queue) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	others := slices.DeleteFunc(slices.Clone(e.subscribed()), func(each *Queue) bool { return each == q })
-	if len(others) == 0 {
-		e.subscribers.Store(nil)
-		return
-	}
+	others := slices.DeleteFunc(slices.Clone(*e.subscribers.Load()), func(each *Queue) bool { return each == q })
 	e.subscribers.Store(&others)
-}
-
-// subscribed returns the queues of all subscribers.
-func (e *Engine) subscribed() []*Queue {
-	if list := e.subscribers.Load(); list != nil {
-		return *list
-	}
-	return nil
 }
 
 // Registry returns the reports that the node holds.
 func (e *Engine) Registry() *Registry { return e.registry }
 
 // Incarnation returns which start of the node this is.
-func (e *Engine) Incarnation() subject.Incarnation { return e.incarnation }
+func (e *Engine) Incarnation() subject.Incarnation { return e.config.Incarnation }
 
 // Links returns the links to the neighbours, in the order of the topology.
 func (e *Engine) Links() []*Link { return *e.links.Load() }
@@ -264,8 +242,8 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	defer e.mu.Unlock()
 	e.expireRecords(now)
 	next = now.Add(heartbeatInterval)
-	if e.retention > 0 {
-		next = earlier(next, now.Add(cutoffStep(e.retention)-sinceCutoffStep(now, e.retention)))
+	if e.config.Retention > 0 {
+		next = earlier(next, now.Add(cutoffStep(e.config.Retention)-sinceCutoffStep(now, e.config.Retention)))
 	}
 	if !e.connected {
 		return next
@@ -323,8 +301,8 @@ func (e *Engine) Behind(now time.Time) (behind []*Link) {
 }
 
 func (e *Engine) notify(n Notice) {
-	if e.onNotice != nil {
-		e.onNotice(n)
+	if e.config.OnNotice != nil {
+		e.config.OnNotice(n)
 	}
 }
 

@@ -49,7 +49,7 @@ func (l *Link) noteSent(number uint64, reports int) {
 // acknowledge notes what a heartbeat acknowledges. While the neighbour does not know this start of the node, nothing is waited for.
 func (l *Link) acknowledge(b *heartbeat) {
 	f := &l.flow
-	if b.echo != l.engine.incarnation {
+	if b.echo != l.engine.config.Incarnation {
 		f.acknowledged, f.marks = f.sent, f.marks[:0]
 		l.Queue.signal()
 		return

@@ -88,7 +88,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		return b.Status().State
 	}
 	for i := range 10 {
-		take(p.engines["A"].incarnation)
+		take(p.engines["A"].config.Incarnation)
 		if got := state(); got != Up {
 			t.Fatalf("%v after %d s with reports", got, i+1)
 		}
@@ -96,7 +96,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		if b.live.heartbeatDue = p.now; !b.Next(p.now, &beat) || beat.Kind != subject.Heartbeat {
 			t.Fatal("no heartbeat")
 		}
-		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].incarnation || h.acknowledged != number {
+		if h, err := parseHeartbeat(string(beat.Payload)); err != nil || h.echo != p.engines["A"].config.Incarnation || h.acknowledged != number {
 			t.Fatalf("%v: after %d s %d is said to be taken of %x, want %d", err, i+1, h.acknowledged, h.echo, number)
 		}
 	}
@@ -106,7 +106,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 		states = append(states, state())
 	}
 	since := b.Status().SilentSince
-	take(p.engines["A"].incarnation)
+	take(p.engines["A"].config.Incarnation)
 	if got := append(states, state()); got[0] != Up || got[1] != Up || got[2] != Down || got[3] != Down || b.Status().SilentSince != since {
 		t.Errorf("%v after silence and a report, silent since %v, want %v", got, b.Status().SilentSince, since)
 	}
@@ -121,7 +121,7 @@ func TestHeartbeatsMissing(t *testing.T) {
 	beaten := b.Status().SilentSince
 	for b.Status().State == Up && p.now.Sub(beaten) < 2*lateHeartbeat {
 		number++
-		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: p.engines["A"].incarnation, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
+		m := Message{Kind: subject.Propagate, Stamp: subject.Stamp{Incarnation: p.engines["A"].config.Incarnation, Number: number}, Reports: []line.Report{at(t, "c", int(number))}}
 		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
 		}

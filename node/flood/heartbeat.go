@@ -1,7 +1,6 @@
 package flood
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -27,7 +26,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 		return false
 	}
 	l.live.heartbeatSent, l.live.heartbeatDue, l.flow.unreported = now, now.Add(heartbeatInterval), 0
-	b := heartbeat{incarnation: e.incarnation, retention: e.retention, cutoff: e.cutoff, topologyPrint: e.topologyPrint}
+	b := heartbeat{incarnation: e.config.Incarnation, retention: e.config.Retention, cutoff: e.cutoff, topologyPrint: e.topologyPrint}
 	if n := len(l.progress); n > 0 && l.live.alive && now.Sub(l.live.lastSign) < echoTimeout { // an older echo would ask the neighbour for a heartbeat at once
 		p := l.progress[n-1]
 		b.echo, b.acknowledged = p.incarnation, p.lastNumber
@@ -99,7 +98,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 	if returned {
 		l.live.heartbeatDue = now
 		l.Queue.signal()
-	} else if b.echo != e.incarnation { // the neighbour does not know this start of the node yet
+	} else if b.echo != e.config.Incarnation { // the neighbour does not know this start of the node yet
 		l.heartbeatSoon(now)
 	}
 	l.acknowledge(&b)
@@ -108,7 +107,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 		l.compareDigests(now, &b)
 	}
 	e.startSync(now)
-	if returned || first || b.echo != e.incarnation { // the neighbour may lack records that were sent to it
+	if returned || first || b.echo != e.config.Incarnation { // the neighbour may lack records that were sent to it
 		l.oweAllRecords()
 	}
 	return l.receiveRecords(now, b.records)
@@ -118,7 +117,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 // the other's last message, neither has anything left to send, and both have removed what is older than the same cut-off.
 func (l *Link) compareDigests(now time.Time, b *heartbeat) {
 	e := l.engine
-	if !b.comparable || b.echo != e.incarnation || b.cutoff != e.cutoff || e.cutoff != e.registry.cutoff.Load() {
+	if !b.comparable || b.echo != e.config.Incarnation || b.cutoff != e.cutoff || e.cutoff != e.registry.cutoff.Load() {
 		return
 	}
 	own := e.snapshot(l)
@@ -159,7 +158,7 @@ func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
 			}
 		}
 	}
-	if b.echo == (subject.Incarnation{}) || b.echo == e.incarnation {
+	if b.echo == (subject.Incarnation{}) || b.echo == e.config.Incarnation {
 		return
 	}
 	n := &l.names
@@ -190,7 +189,7 @@ func (l *Link) duplicateSuspected(now time.Time) bool {
 func (e *Engine) compareConfiguration(l *Link, now time.Time, b *heartbeat) {
 	e.compareTopology(l, now, b)
 	switch {
-	case b.retention == e.retention:
+	case b.retention == e.config.Retention:
 		l.config.retention = b.retention
 	case l.config.retention != b.retention && now.Sub(l.config.retentionNoticedAt) >= reminderInterval: // two nodes of one name may differ, too
 		l.config.retention, l.config.retentionNoticedAt = b.retention, now
@@ -199,10 +198,10 @@ func (e *Engine) compareConfiguration(l *Link, now time.Time, b *heartbeat) {
 	if b.cutoff == keepAll || b.cutoff <= e.registry.cutoff.Load() {
 		return
 	}
-	if e.retention > 0 && b.cutoff <= cutoffAt(now, e.retention)+2*int64(cutoffStep(e.retention)) {
+	if e.config.Retention > 0 && b.cutoff <= cutoffAt(now, e.config.Retention)+2*int64(cutoffStep(e.config.Retention)) {
 		e.raiseCutoff(b.cutoff)
-	} else if e.retention == b.retention { // with another retention, OtherRetention says why
-		e.notify(Notice{Peer: l.Peer, Kind: CutoffAhead, Duration: time.Duration(b.cutoff - cutoffAt(now, e.retention))})
+	} else if e.config.Retention == b.retention { // with another retention, OtherRetention says why
+		e.notify(Notice{Peer: l.Peer, Kind: CutoffAhead, Duration: time.Duration(b.cutoff - cutoffAt(now, e.config.Retention))})
 	}
 }
 
@@ -334,15 +333,11 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 }
 
 // parseHex parses 16 hexadecimal digits.
-func parseHex(s string) (n uint64, err error) {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != 8 {
+func parseHex(s string) (uint64, error) {
+	if len(s) != 16 {
 		return 0, errNumber
 	}
-	for _, c := range b {
-		n = n<<8 | uint64(c)
-	}
-	return n, nil
+	return strconv.ParseUint(s, 16, 64)
 }
 
 var errNumber = errors.New("flood: not a number")

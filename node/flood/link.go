@@ -190,7 +190,7 @@ func (l *Link) Status() LinkStatus {
 
 // lacking returns the other neighbours that are known to have a topology without this link.
 func (e *Engine) lacking(l *Link) (names []line.NodeName) {
-	this := topology.LinkText(e.name, l.Peer)
+	this := topology.LinkText(e.config.Name, l.Peer)
 	for _, other := range e.Links() {
 		c := &other.config
 		if other != l && c.topologyDiffers && c.topologyText != "" && !slices.Contains(strings.Split(c.topologyText, ","), this) {
@@ -257,7 +257,7 @@ func (l *Link) nextReports(m *Message) bool {
 	}
 	m.Kind = subject.Propagate
 	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*lineOverhead)
-	m.Stamp.Incarnation = l.engine.incarnation
+	m.Stamp.Incarnation = l.engine.config.Incarnation
 	if len(m.Reports) == 0 {
 		return false
 	}

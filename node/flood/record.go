@@ -143,7 +143,7 @@ func (e *Engine) Records(now time.Time) []Record {
 	defer e.mu.Unlock()
 	all := []Record{*e.newRecord(now, clients, sum)}
 	for name, r := range e.records {
-		if name != e.name && now.Sub(r.Created) < recordLife {
+		if name != e.config.Name && now.Sub(r.Created) < recordLife {
 			all = append(all, *r)
 		}
 	}
@@ -155,10 +155,10 @@ func (e *Engine) Records(now time.Time) []Record {
 // start.
 func (e *Engine) newRecord(now time.Time, clients int, sum digest) *Record {
 	r := &Record{
-		Name: e.name, Incarnation: e.incarnation, Time: max(0, now.UnixNano()), Uptime: max(0, now.Sub(e.started)).Truncate(time.Second),
-		Clients: clients, Digest: sum, Version: printableVersion(e.version), Created: now, Received: now,
+		Name: e.config.Name, Incarnation: e.config.Incarnation, Time: max(0, now.UnixNano()), Uptime: max(0, now.Sub(e.config.Started)).Truncate(time.Second),
+		Clients: clients, Digest: sum, Version: printableVersion(e.config.Version), Created: now, Received: now,
 	}
-	if known := e.records[e.name]; known != nil {
+	if known := e.records[e.config.Name]; known != nil {
 		r.Time = max(r.Time, known.Time+1) // which overflows after the last number there is
 	}
 	for _, l := range e.Links() {
@@ -171,11 +171,11 @@ func (e *Engine) newRecord(now time.Time, clients int, sum digest) *Record {
 // makeRecord makes a record of this node for all, if the last one is old enough. If another node used this one's name with the last time
 // there is, nothing is later: that record has to expire first.
 func (e *Engine) makeRecord(now time.Time, s *snapshot) {
-	if e.version == "" || !e.recordedAt.IsZero() && now.Sub(e.recordedAt) < recordEvery {
+	if e.config.Version == "" || !e.recordedAt.IsZero() && now.Sub(e.recordedAt) < recordEvery {
 		return
 	}
 	r := e.newRecord(now, s.clients, s.digest)
-	if known := e.records[e.name]; known == nil || r.compare(known) > 0 {
+	if known := e.records[e.config.Name]; known == nil || r.compare(known) > 0 {
 		e.recordedAt = now
 		e.keepRecord(r, nil)
 	}
@@ -250,19 +250,13 @@ func (l *Link) receiveRecord(now time.Time, text string) error {
 	if now.Sub(r.Created) >= recordLife {
 		return nil
 	}
-	known := e.records[r.Name]
-	if known == nil {
-		if len(e.records) >= maxRecordNodes && r.Name != e.name {
-			return fmt.Errorf("%w: %s is one more than %d nodes", ErrRecord, r.Name, maxRecordNodes)
-		}
-		e.keepRecord(r, l)
-		return nil
-	}
-	switch order := r.compare(known); {
-	case order > 0:
+	switch known := e.records[r.Name]; {
+	case known == nil && len(e.records) >= maxRecordNodes && r.Name != e.config.Name:
+		return fmt.Errorf("%w: %s is one more than %d nodes", ErrRecord, r.Name, maxRecordNodes)
+	case known == nil || r.compare(known) > 0:
 		e.keepRecord(r, l)
 	default:
-		l.oweRecord(r.Name, order < 0) // the neighbour lacks the later one, or has the same
+		l.oweRecord(r.Name, r.compare(known) < 0) // the neighbour lacks the later one, or has the same
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func FuzzRecord(f *testing.F) {
 
 // beats has a node hear a heartbeat of a neighbour, with these records.
 func (n *network) receiveHeartbeat(from, to line.NodeName, records ...string) error {
-	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].incarnation, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
+	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].config.Incarnation, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
 	return n.link(to, from).Receive(n.now, Message{Kind: subject.Heartbeat, Payload: b.append(nil)}, nil)
 }
 
@@ -282,7 +282,7 @@ func TestLastTimeThereIs(t *testing.T) {
 	}
 	n.now = n.now.Add(recordLife - time.Second)
 	n.sentRecords(t, "A", "B") // the other one
-	if own := n.engines["A"].Records(n.now)[0]; own.Incarnation != n.engines["A"].incarnation || own.Version != "v1.2.3" {
+	if own := n.engines["A"].Records(n.now)[0]; own.Incarnation != n.engines["A"].config.Incarnation || own.Version != "v1.2.3" {
 		t.Errorf("a node takes itself for %+v", own)
 	}
 	if told := n.sentRecords(t, "A", "B"); len(told) != 0 {

@@ -65,7 +65,9 @@ func (s *shard) put(place int, k key, r line.Report, sum digest) {
 	s.index.add(k.hash, place)
 	s.reports, s.next = append(s.reports, r), append(s.next, 0)
 	s.addToLeaf(k.id, place)
-	s.addDigest(k.id, digestOf(r))
+	added := digestOf(r)
+	s.leafOf(k.id).sum += added
+	s.sum += added
 }
 
 // leafSum returns the digest of a client's leaf, or 0. Reading it before the client is searched lets memory deliver it meanwhile.
@@ -229,8 +231,8 @@ func sinceCutoffStep(now time.Time, retention time.Duration) time.Duration {
 // expire raises the cut-off to what the clock says, and removes the reports older than the latest cut-off known.
 func (e *Engine) expire(now time.Time) {
 	e.mu.Lock()
-	if e.retention > 0 {
-		e.raiseCutoff(cutoffAt(now, e.retention))
+	if e.config.Retention > 0 {
+		e.raiseCutoff(cutoffAt(now, e.config.Retention))
 	}
 	done, target := e.cutoff, e.registry.cutoff.Load()
 	e.mu.Unlock()

@@ -39,7 +39,7 @@ func (run *syncRun) clone() *syncRun {
 }
 
 func freeze(e *Engine) *frozenEngine {
-	f := &frozenEngine{incarnation: e.incarnation, sync: e.sync.clone(), lastRequest: e.lastRequest, repliesPaidUntil: e.repliesPaidUntil}
+	f := &frozenEngine{incarnation: e.config.Incarnation, sync: e.sync.clone(), lastRequest: e.lastRequest, repliesPaidUntil: e.repliesPaidUntil}
 	if r, ok := e.registry.Get("k"); ok {
 		f.held = []line.Report{r}
 	}
@@ -53,7 +53,7 @@ func freeze(e *Engine) *frozenEngine {
 
 // thaw makes e, an engine of the same node, what was frozen.
 func (f *frozenEngine) thaw(e *Engine) {
-	e.incarnation, e.sync, e.lastRequest, e.repliesPaidUntil, e.syncs = f.incarnation, f.sync.clone(), f.lastRequest, f.repliesPaidUntil, 0 // so that syncs have one salt
+	e.config.Incarnation, e.sync, e.lastRequest, e.repliesPaidUntil, e.syncs = f.incarnation, f.sync.clone(), f.lastRequest, f.repliesPaidUntil, 0 // so that syncs have one salt
 	e.registry.removeAll()
 	for _, r := range f.held {
 		e.registry.Merge(r)
