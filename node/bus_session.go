@@ -137,10 +137,7 @@ func (b *busSession) send(ctx context.Context, l *link) {
 		l.sending.Store(true)
 		if !l.Next(time.Now(), &m) {
 			l.sending.Store(false)
-			select {
-			case n.links.idle <- struct{}{}:
-			default:
-			}
+			signal(n.links.idle)
 			due.Reset(time.Until(l.Due()))
 			select {
 			case <-l.Queue.Wake():

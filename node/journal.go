@@ -40,6 +40,7 @@ func (j *journal) push(r line.Report) {
 	}
 }
 
+// signal puts a value into a channel with one slot, unless there is one already.
 func signal(slot chan struct{}) {
 	select {
 	case slot <- struct{}{}:

@@ -245,12 +245,7 @@ func (n *Node) run(ctx context.Context) error {
 }
 
 // tick has the clock tick at once.
-func (n *Node) tick() {
-	select {
-	case n.ticking <- struct{}{}:
-	default:
-	}
-}
+func (n *Node) tick() { signal(n.ticking) }
 
 // clock does what is due, until ctx ends, and notices when the node is ready.
 func (n *Node) clock(ctx context.Context) {

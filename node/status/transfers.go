@@ -42,7 +42,7 @@ type transfers struct {
 	links    map[direction]bool // of the topology; others are not counted, for their sender chooses the names
 	counts   map[direction]int
 	sample   reservoir[transfer]
-	followed map[line.ClientID]*trail // nil: none
+	followed map[line.ClientID]*trail
 }
 
 // direction is a link from one of its ends to the other.
@@ -68,7 +68,9 @@ type path struct {
 }
 
 func newTransfers() *transfers {
-	return &transfers{counts: make(map[direction]int), sample: reservoir[transfer]{limit: maxTransfers}}
+	return &transfers{
+		counts: make(map[direction]int), sample: reservoir[transfer]{limit: maxTransfers}, followed: make(map[line.ClientID]*trail),
+	}
 }
 
 func (t *transfers) setLinks(links [][2]line.NodeName) {
@@ -87,9 +89,6 @@ func (t *transfers) follow(id line.ClientID) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.followed == nil {
-		t.followed = make(map[line.ClientID]*trail)
-	}
 	if t.followed[id] == nil {
 		t.followed[id] = new(trail)
 	}
