@@ -232,8 +232,10 @@ func (c *Config) buildTopology() []fault {
 	}
 	var err error
 	c.topology, err = topology.New(names, c.Links)
-	for _, e := range unjoin(err) {
-		faults = append(faults, fault{source: c.sources["links"], key: "nodes and links", text: e.Error()})
+	if err != nil { // each of its errors is a line, see errors.Join
+		for text := range strings.SplitSeq(err.Error(), "\n") {
+			faults = append(faults, fault{source: c.sources["links"], key: "nodes and links", text: text})
+		}
 	}
 	return faults
 }
@@ -295,15 +297,4 @@ func canonical(address string) string {
 		return ""
 	}
 	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(number))
-}
-
-// unjoin returns the errors that errors.Join joined.
-func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
 }

@@ -171,12 +171,12 @@ func TestSecrets(t *testing.T) {
 		t.Error("there is a flag for a secret")
 	}
 	_, err = Load(write(t, "places: {key: swordfish}"), nil, []string{"HERD_PLACES_KEY=swordfish", "HERD_PLACES_TIMEOUT=0"})
-	if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), "places.key: unknown key; put the API key into HERD_PLACES_KEY, or") {
+	if err == nil || strings.Contains(err.Error(), "swordfish") || !strings.Contains(err.Error(), "places.key: unknown key; put it into HERD_PLACES_KEY, or") {
 		t.Error(err)
 	}
 	_, err = Load(write(t, "http: {token: swordfish, open: \"true\"}"), nil, []string{"HERD_HTTP_TOKENS=swordfish", "HERD_HTTP_PPROF=yes", "HERD_TRACE_ENDPOINT=http://u:swordfish@h"})
 	for _, want := range []string{
-		"http.token: unknown key; put the token into HERD_HTTP_TOKEN, or into a file and write token_file: FILE",
+		"http.token: unknown key; put it into HERD_HTTP_TOKEN, or into a file and write token_file: FILE",
 		"http.open: is text, not true or false; remove the quotes",
 		"HERD_HTTP_TOKENS: unknown variable; did you mean HERD_HTTP_TOKEN?",
 		`HERD_HTTP_PPROF: http.pprof: "yes" is not true or false`,

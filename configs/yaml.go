@@ -116,10 +116,8 @@ func (d document) fields(n *yaml.Node, at string, known []string, visit func(nam
 			d.fault(label, safe(name), "is given twice; remove one")
 		case strings.Contains(label.Value, "."):
 			d.fault(label, safe(name), "has a dot; write OUTER: {INNER: VALUE}")
-		case name == "places.key": // not suggested like others, because tls.key is a key
-			d.fault(label, name, "unknown key; put the API key into "+keyVariable+", or into a file and write key_file: FILE")
-		case name == "http.token":
-			d.fault(label, name, "unknown key; put the token into "+tokenVariable+", or into a file and write token_file: FILE")
+		case secrets[name] != "": // not suggested like others, because tls.key is a key
+			d.fault(label, name, "unknown key; put it into %s, or into a file and write %s_file: FILE", secrets[name], label.Value)
 		case !visit(name, value):
 			d.fault(label, safe(name), "unknown key; %s", suggest(nearest(label.Value, known)))
 		}

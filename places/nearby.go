@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -41,18 +40,12 @@ func find(ctx context.Context, f Finder, q Query) Answer {
 	return a
 }
 
-// cut returns the first q.Bound results that lie within the circle of q, and leaves the list unchanged. A result with a coordinate of NaN
-// lies nowhere.
+// cut returns a list of the first q.Bound results that lie within the circle of q. A result with a coordinate of NaN lies nowhere.
 func cut(results []Place, q Query) []Place {
-	within := func(p *Place) bool { return Distance(q.At, p.Geometry.Location) <= q.Radius }
-	n := 0
-	for n < min(q.Bound, len(results)) && within(&results[n]) {
-		n++
-	}
-	kept := slices.Clip(results[:n]) // usually all; appending copies
-	for i := n; i < len(results) && len(kept) < q.Bound; i++ {
-		if within(&results[i]) {
-			kept = append(kept, results[i])
+	kept := make([]Place, 0, min(q.Bound, len(results)))
+	for _, p := range results {
+		if len(kept) < q.Bound && Distance(q.At, p.Geometry.Location) <= q.Radius {
+			kept = append(kept, p)
 		}
 	}
 	return kept

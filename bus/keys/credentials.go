@@ -28,15 +28,8 @@ type Credentials struct {
 	Key nkeys.KeyPair // nil: none
 	TLS *tls.Config   // nil: no TLS, unless the server's URL asks for it
 
-	authorities []*x509.Certificate
-}
-
-// Authorities are those that the server's certificate must come from. Where nodes show certificates, theirs come from these too.
-func (c *Credentials) Authorities() []*x509.Certificate {
-	if c == nil {
-		return nil
-	}
-	return c.authorities
+	// Authorities are those that the server's certificate must come from. Where nodes show certificates, theirs come from these too.
+	Authorities []*x509.Certificate
 }
 
 // Load reads a directory: seed is the seed of an nkey; tls.crt and tls.key are a certificate and its private key; ca.crt
@@ -51,7 +44,7 @@ func Load(dir string) (*Credentials, error) {
 	if c.Key, err = loadSeed(filepath.Join(dir, seedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	if c.TLS, c.authorities, err = loadTLS(dir); err != nil {
+	if c.TLS, c.Authorities, err = loadTLS(dir); err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	if c.Key == nil && c.TLS == nil {

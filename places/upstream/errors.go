@@ -93,13 +93,13 @@ func (c *Client) clean(text string) string {
 	return text
 }
 
-// sanitized returns err with its text cleaned, and without the errors that it wraps.
-func (c *Client) sanitized(err error) *places.Error {
+// sanitized returns err with its text cleaned, and without the errors that it wraps. The text begins with prefix.
+func (c *Client) sanitized(prefix string, err error) *places.Error {
 	w := &places.Error{Status: places.UnknownError}
 	if e, ok := errors.AsType[*places.Error](err); ok {
 		w.Status, w.Retryable, w.RetryAfter = e.Status, e.Retryable, e.RetryAfter
 	}
-	text := &cause{text: c.clean(err.Error())}
+	text := &cause{text: prefix + c.clean(err.Error())}
 	for _, is := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, is) {
 			text.is = is
@@ -109,26 +109,20 @@ func (c *Client) sanitized(err error) *places.Error {
 	return w
 }
 
-// named returns err, which is sanitized, with the provider's name before it.
-func (c *Client) named(err *places.Error) *places.Error {
-	text := &cause{text: c.config.Provider + ": " + err.Error()}
-	if inner, ok := errors.AsType[*cause](err.Err); ok {
-		text.is = inner.is
-	}
-	return &places.Error{Status: err.Status, Err: text, Retryable: err.Retryable, RetryAfter: err.RetryAfter}
-}
+// named returns err sanitized, with the provider's name before it.
+func (c *Client) named(err error) *places.Error { return c.sanitized(c.config.Provider+": ", err) }
 
 // explain returns the error of a query that began at start. If its time was up, the text says so.
 func (c *Client) explain(ctx context.Context, err error, start time.Time) *places.Error {
-	w := c.sanitized(err)
+	w := c.named(err)
 	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) {
 		text := "not requested: no time left"
 		if most := deadline.Sub(start); most > 0 {
 			text = fmt.Sprintf("no answer within %v", about(most))
 		}
-		w.Err = &cause{text, context.DeadlineExceeded}
+		w.Err = &cause{c.config.Provider + ": " + text, context.DeadlineExceeded}
 	}
-	return c.named(w)
+	return w
 }
 
 // about rounds d to two or three digits.

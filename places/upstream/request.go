@@ -125,7 +125,7 @@ func (c *Client) attempt(ctx context.Context, r Request, read func(Response) err
 	if err == nil {
 		return nil
 	}
-	failed := c.sanitized(err)
+	failed := c.sanitized("", err)
 	if failed.RetryAfter = RetryAfter(header.Get("Retry-After"), time.Now()); failed.RetryAfter > 0 {
 		c.hold(failed)
 	}
