@@ -307,8 +307,8 @@ func (b *benchCommand) startSelf(c *cobra.Command) (stop func(), err error) {
 		herd.Close()
 		return nil, err
 	}
-	for i, n := range herd.Addresses() {
-		b.config.Nodes[i].Listen = n.Clients
+	for i, n := range herd.Reached() {
+		b.config.Nodes[i].Listen = n.Listen
 	}
 	b.config.Bus.URL = herd.BusURL()
 	return stop, nil

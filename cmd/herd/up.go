@@ -107,7 +107,7 @@ func (p *program) greet(config *configs.Config, herd *process.Process) {
 	if url := herd.BusURL(); url != "" {
 		bus = redacted(config, url)
 	}
-	topology, nodes := config.Topology(), herd.Addresses()
+	topology, nodes := config.Topology(), herd.Reached()
 	fmt.Fprintf(p.stdout, "%d of %d servers of herd %q, %d links, bus %s\n", len(nodes), len(topology.Nodes()), config.Herd, len(topology.Links()), bus)
 	var table bytes.Buffer
 	for _, n := range nodes {
@@ -115,10 +115,10 @@ func (p *program) greet(config *configs.Config, herd *process.Process) {
 		if n.HTTP != "" {
 			page = "http://" + n.HTTP + "/"
 		}
-		fmt.Fprintf(&table, "  %s\t%s\t%s\t↔ %s\n", n.Name, n.Clients, page, names(topology.Neighbours(n.Name)))
+		fmt.Fprintf(&table, "  %s\t%s\t%s\t↔ %s\n", n.Name, n.Listen, page, names(topology.Neighbours(n.Name)))
 	}
 	_, _ = p.stdout.Write(terminal.Align(table.Bytes())) // an error shows with the next line
-	address, _ := process.Reach(nodes[0].Clients)        // a listener's address can be reached
+	address, _ := process.Reach(nodes[0].Listen)         // a listener's address can be reached
 	host, port, _ := net.SplitHostPort(address)
 	if config.TLS.Cert != "" {
 		fmt.Fprintf(p.stdout, "try: herd iamat kiwi.cs.ucla.edu +34.068930-118.445127 --addr %s --tls (--help explains certificates)\n", address)

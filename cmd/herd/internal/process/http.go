@@ -17,12 +17,7 @@ const minToken = 16
 
 // httpConfig returns what a node serves over HTTP on l, and to whom.
 func httpConfig(config *configs.Config, n configs.Node, l net.Listener) (status.Config, error) {
-	o := status.Config{Open: config.HTTP.Open, Pprof: config.HTTP.Pprof}
-	for host := range strings.SplitSeq(config.HTTP.Hosts, ",") {
-		if host = strings.TrimSpace(host); host != "" {
-			o.Hosts = append(o.Hosts, host)
-		}
-	}
+	o := status.Config{Open: config.HTTP.Open, Pprof: config.HTTP.Pprof, Hosts: items(config.HTTP.Hosts)}
 	if host, _, err := net.SplitHostPort(n.HTTP); err == nil && host != "" {
 		o.Hosts = append(o.Hosts, host)
 	}
@@ -36,6 +31,16 @@ func httpConfig(config *configs.Config, n configs.Node, l net.Listener) (status.
 			"or a file named with --http-token-file, or let everybody look with --http-open, or listen on 127.0.0.1", n.Name, l.Addr())
 	}
 	return o, nil
+}
+
+// items returns the words of a list that commas divide.
+func items(list string) (words []string) {
+	for word := range strings.SplitSeq(list, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			words = append(words, word)
+		}
+	}
+	return words
 }
 
 // HTTPToken returns the token that the nodes ask for over HTTP, or "" if they ask for none.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"herd/configs"
 	"herd/node/session"
 	"herd/places"
 
@@ -24,27 +25,19 @@ const (
 	logFilesKept     = 10
 )
 
-// logConfig says what is logged, and where.
-type logConfig struct {
-	Level  string    // debug, info, warn or error
-	Format string    // console or json
-	Dir    string    // one file per node, rotated by size; "": Stderr
-	Stderr io.Writer // if there is no Dir
-	Brief  bool      // without what is routine, see briefCore
-}
-
 // logs makes the loggers of one process.
 type logs struct {
-	config logConfig
+	config configs.Log
 	level  zap.AtomicLevel
-	stderr zapcore.WriteSyncer
+	stderr zapcore.WriteSyncer // for entries, unless the configuration has a directory
+	brief  bool                // without what is routine, see briefCore
 
 	mu    sync.Mutex
 	files []*lumberjack.Logger
 }
 
 // openLogs returns logs that can be written to.
-func openLogs(c logConfig) (*logs, error) {
+func openLogs(c configs.Log, stderr io.Writer, brief bool) (*logs, error) {
 	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil {
 		return nil, fmt.Errorf("log level: %w", err)
@@ -58,11 +51,9 @@ func openLogs(c logConfig) (*logs, error) {
 			return nil, fmt.Errorf("log directory: %w", err)
 		}
 		_ = probe.Close()
-		if err := os.Remove(probe.Name()); err != nil {
-			return nil, fmt.Errorf("log directory: %w", err)
-		}
+		_ = os.Remove(probe.Name())
 	}
-	return &logs{config: c, level: level, stderr: zapcore.Lock(zapcore.AddSync(c.Stderr))}, nil
+	return &logs{config: c, level: level, stderr: zapcore.Lock(zapcore.AddSync(stderr)), brief: brief}, nil
 }
 
 // For returns the logger of a node. With a directory it writes to the file <name>.log there.
@@ -87,7 +78,7 @@ func (l *logs) For(name string) *zap.Logger {
 		encoder = zapcore.NewConsoleEncoder(form)
 	}
 	core := zapcore.NewCore(encoder, sink, l.level)
-	if l.config.Brief {
+	if l.brief {
 		core = briefCore{core}
 	}
 	return zap.New(core).Named(name)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herd/configs"
 	"herd/node/line"
 	"herd/node/session"
 	"herd/places"
@@ -26,7 +27,7 @@ func TestLogForms(t *testing.T) {
 		"json":    `^{"level":"info","time":"[^"]+","node":"Goloman","event":"received","peer":"1.2.3.4:5","line":"IAMAT \\"k\\""}` + "\n$",
 	} {
 		var out bytes.Buffer
-		logs, err := openLogs(logConfig{Level: "info", Format: format, Stderr: &out})
+		logs, err := openLogs(configs.Log{Level: "info", Format: format}, &out, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestLogForms(t *testing.T) {
 // A brief log leaves out what is marked as routine, and the mark is in no log.
 func TestBriefLog(t *testing.T) {
 	var out bytes.Buffer
-	logs, err := openLogs(logConfig{Level: "info", Format: "console", Stderr: &out, Brief: true})
+	logs, err := openLogs(configs.Log{Level: "info", Format: "console"}, &out, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestBriefLog(t *testing.T) {
 	log.Info("replied", session.Routine, zap.String("peer", "1.2.3.4:5"))
 	log.Info("ready")
 	log.Debug("not this")
-	logs.config.Brief = false
+	logs.brief = false
 	logs.For("Goloman").Info("replied", session.Routine, zap.Int("n", 1))
 	const want = `received  {"peer": "1.2.3.4:5"}|ready|replied  {"n": 1}|`
 	got := regexp.MustCompile(`(?m)^.*  Goloman  (.*)\n`).ReplaceAllString(out.String(), "$1|")
@@ -63,7 +64,7 @@ func TestBriefLog(t *testing.T) {
 // With a directory each node has a file of its own, which can be moved away.
 func TestLogFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "logs")
-	logs, err := openLogs(logConfig{Level: "warn", Format: "json", Dir: dir})
+	logs, err := openLogs(configs.Log{Level: "warn", Format: "json", Dir: dir}, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +88,14 @@ func TestLogFiles(t *testing.T) {
 }
 
 func TestLogFaults(t *testing.T) {
-	if _, err := openLogs(logConfig{Level: "loud"}); err == nil || !strings.HasPrefix(err.Error(), "log level: ") {
+	if _, err := openLogs(configs.Log{Level: "loud"}, nil, false); err == nil || !strings.HasPrefix(err.Error(), "log level: ") {
 		t.Errorf("level: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openLogs(logConfig{Level: "info", Dir: file}); err == nil || !strings.HasPrefix(err.Error(), "log directory: ") {
+	if _, err := openLogs(configs.Log{Level: "info", Dir: file}, nil, false); err == nil || !strings.HasPrefix(err.Error(), "log directory: ") {
 		t.Errorf("directory: %v", err)
 	}
 }

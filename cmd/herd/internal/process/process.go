@@ -23,11 +23,14 @@ import (
 	"herd/node/line"
 	"herd/node/status"
 	"herd/node/store"
+	"herd/node/trace"
 	"herd/places"
 )
 
 // readyTimeout is how long clients wait for nodes that are not ready: after it the nodes serve them from memory.
 const readyTimeout = time.Second
+
+const traceTimeout = time.Second // for the last spans when the process ends
 
 // Config says which nodes a process runs, and how.
 type Config struct {
@@ -45,9 +48,10 @@ type Process struct {
 	Config
 	current *configs.Config // in force now
 	logs    *logs
-	stderr  *heldWriter // what logs write to
-	bus     *bus.Server // embedded; nil: the bus is elsewhere
-	traces  *traces     // nil: none
+	stderr  *heldWriter    // what logs write to
+	bus     *bus.Server    // embedded; nil: the bus is elsewhere
+	spans   trace.Exporter // shared by the tracers; nil: nothing is traced
+	tracers []*trace.Tracer
 	servers []*server
 	ready   chan struct{} // closed when clients are served
 }
@@ -80,7 +84,7 @@ func (p *Process) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.logs, err = openLogs(logConfig{Level: config.Log.Level, Format: config.Log.Format, Dir: config.Log.Dir, Stderr: p.stderr, Brief: p.Brief})
+	p.logs, err = openLogs(config.Log, p.stderr, p.Brief)
 	if err != nil {
 		return err
 	}
@@ -104,8 +108,10 @@ func (p *Process) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.traces, err = openTraces(ctx, config, p.Version, tracesLogger(p.logs.For("traces"))); err != nil {
-		return err
+	if config.Trace.Endpoint != "" {
+		if p.spans, err = trace.NewExporter(ctx, config.Trace.Endpoint, tracesLogger(p.logs.For("traces"))); err != nil {
+			return fmt.Errorf("trace.endpoint: %w", err)
+		}
 	}
 	observer, err := observer(config, p.bus)
 	if err != nil {
@@ -133,7 +139,11 @@ func (p *Process) makeNode(s *server, c node.Config) {
 	c.Listener, c.HTTP, c.Status, c.Bus, c.Limits = s.clients, s.http, s.status, s.dialer, limits(config)
 	c.Store, c.Always = s.store, config.Store.Mode == "always"
 	c.Retention, c.CatchUp = config.Limits.Retention, config.Limits.CatchUp
-	c.Tracer, c.Log = p.traces.of(s.Name), p.logs.For(string(s.Name))
+	c.Log = p.logs.For(string(s.Name))
+	if p.spans != nil {
+		c.Tracer = trace.NewTracer(p.spans, config.Herd, string(s.Name), p.Version, config.Trace.OneIn)
+		p.tracers = append(p.tracers, c.Tracer)
+	}
 	s.node = node.New(c)
 	if config.Bus.Micro {
 		s.dialer.Serve(&bus.Service{Version: p.Version, Where: s.node.Where})
@@ -201,11 +211,23 @@ func (p *Process) Close() {
 			_ = s.store.Close()
 		}
 	}
-	p.traces.close()
+	if p.spans != nil {
+		p.closeTraces()
+	}
 	if p.bus != nil {
 		p.bus.Close()
 	}
 	p.stderr.release()
+}
+
+// closeTraces sends the last spans, if the collector takes them in time.
+func (p *Process) closeTraces() {
+	ctx, cancel := context.WithTimeout(context.Background(), traceTimeout)
+	defer cancel()
+	for _, tracer := range p.tracers {
+		_ = tracer.Close(ctx) // which the exporter has logged
+	}
+	_ = p.spans.Shutdown(ctx)
 }
 
 // BusURL returns the address of the bus, or "" if it is within the process only.
@@ -216,18 +238,11 @@ func (p *Process) BusURL() string {
 	return p.current.Bus.URL
 }
 
-// Addresses is where a node of the process is reached.
-type Addresses struct {
-	Name    line.NodeName
-	Clients string // HOST:PORT
-	HTTP    string // HOST:PORT, or "" if the node has none
-}
-
-// Addresses returns where the nodes are reached, in the order of the configuration.
-func (p *Process) Addresses() []Addresses {
-	all := make([]Addresses, len(p.servers))
+// Reached returns the nodes with the addresses at which they are reached, in the order of the configuration.
+func (p *Process) Reached() []configs.Node {
+	all := make([]configs.Node, len(p.servers))
 	for i, s := range p.servers {
-		all[i] = Addresses{Name: s.Name, Clients: s.clients.Addr().String()}
+		all[i] = configs.Node{Name: s.Name, Listen: s.clients.Addr().String()}
 		if s.http != nil {
 			all[i].HTTP = s.http.Addr().String()
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"herd/configs"
 	"herd/places"
@@ -42,16 +41,12 @@ func Provider(ctx context.Context, config *configs.Config, watch places.Watch) (
 		if err != nil {
 			return nil, err
 		}
-		ask := google.Config{Key: key, Endpoint: c.Endpoint, Upstream: up}
+		at := google.Config{Key: key, Endpoint: c.Endpoint, Upstream: up}
 		if c.Provider == "google-legacy" {
-			return google.NewLegacy(ask)
+			return google.NewLegacy(at)
 		}
-		for field := range strings.SplitSeq(c.Fields, ",") {
-			if field = strings.TrimSpace(field); field != "" {
-				ask.Fields = append(ask.Fields, field)
-			}
-		}
-		return google.New(ask)
+		at.Fields = items(c.Fields)
+		return google.New(at)
 	case "overpass":
 		return overpass.New(overpass.Config{Endpoint: c.Endpoint, Upstream: up})
 	case "file":
