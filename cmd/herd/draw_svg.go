@@ -58,7 +58,7 @@ func drawSVG(herd string, t *topology.Topology) []byte {
 	for _, l := range p.a.Links {
 		from, to := p.at[l[0]], p.at[l[1]]
 		class, title := "link", linkName(l)
-		if i := slices.IndexFunc(p.a.Bridges, func(b loss) bool { return *b.Link == l }); i >= 0 {
+		if i := slices.IndexFunc(p.a.Bridges, func(b topology.Loss) bool { return *b.Link == l }); i >= 0 {
 			class, title = "link weak", "without "+title+", "+are(p.a.Bridges[i].CutOff)+" cut off"
 		}
 		fmt.Fprintf(&b, "<line class=\"%s\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"><title>%s</title></line>\n",
@@ -67,7 +67,7 @@ func drawSVG(herd string, t *topology.Topology) []byte {
 	for _, n := range p.a.Nodes {
 		at := p.at[n]
 		class, title := "box", string(n)+": "+terminal.Plural(len(p.Neighbours(n)), "link")
-		if i := slices.IndexFunc(p.a.CutVertices, func(v loss) bool { return v.Node == n }); i >= 0 {
+		if i := slices.IndexFunc(p.a.CutVertices, func(v topology.Loss) bool { return v.Node == n }); i >= 0 {
 			class, title = "box weak", "without "+string(n)+", "+are(p.a.CutVertices[i].CutOff)+" cut off"
 		}
 		fmt.Fprintf(&b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"12\"><title>%s</title></rect>\n",

@@ -52,72 +52,21 @@ type assessment struct {
 	Links       [][2]line.NodeName `json:"links"`
 	Diameter    int                `json:"diameter"` // links between the two servers farthest apart
 	Messages    int                `json:"messages"` // that tell one report to every server
-	Bridges     []loss             `json:"bridges"`
-	CutVertices []loss             `json:"cut_vertices"`
-}
-
-// loss is what the herd cannot do without, and whom it then loses.
-type loss struct {
-	Link   *[2]line.NodeName `json:"link,omitempty"`
-	Node   line.NodeName     `json:"node,omitempty"`
-	CutOff []line.NodeName   `json:"cut_off"` // from most of the others
+	Bridges     []topology.Loss    `json:"bridges"`
+	CutVertices []topology.Loss    `json:"cut_vertices"`
 }
 
 func assess(t *topology.Topology) assessment {
 	a := assessment{
 		Nodes: t.Nodes(), Links: t.Links(), Diameter: t.Diameter(), Messages: t.FloodCost(),
-		Bridges: []loss{}, CutVertices: []loss{},
+		Bridges: []topology.Loss{}, CutVertices: []topology.Loss{},
 	}
 	if a.Links == nil {
 		a.Links = [][2]line.NodeName{}
 	}
 	bridges, vertices := t.Weak()
-	for _, b := range bridges {
-		whole := func(from, to line.NodeName) bool {
-			return [2]line.NodeName{from, to} != b && [2]line.NodeName{to, from} != b
-		}
-		a.Bridges = append(a.Bridges, loss{Link: &b, CutOff: cutOff(t, "", whole)})
-	}
-	for _, v := range vertices {
-		whole := func(_, to line.NodeName) bool { return to != v }
-		a.CutVertices = append(a.CutVertices, loss{Node: v, CutOff: cutOff(t, v, whole)})
-	}
+	a.Bridges, a.CutVertices = append(a.Bridges, bridges...), append(a.CutVertices, vertices...)
 	return a
-}
-
-// cutOff returns the servers outside the largest part that stays connected without one server, over the links that are whole.
-func cutOff(t *topology.Topology, without line.NodeName, whole func(from, to line.NodeName) bool) []line.NodeName {
-	part := make(map[line.NodeName]line.NodeName) // by its first server
-	size := make(map[line.NodeName]int)
-	var visit func(n, first line.NodeName)
-	visit = func(n, first line.NodeName) {
-		if part[n] != "" {
-			return
-		}
-		part[n] = first
-		size[first]++
-		for _, peer := range t.Neighbours(n) {
-			if whole(n, peer) {
-				visit(peer, first)
-			}
-		}
-	}
-	var largest line.NodeName
-	for _, n := range t.Nodes() {
-		if n != without {
-			visit(n, n)
-		}
-		if size[part[n]] > size[largest] {
-			largest = part[n]
-		}
-	}
-	var lost []line.NodeName
-	for _, n := range t.Nodes() {
-		if n != without && part[n] != largest {
-			lost = append(lost, n)
-		}
-	}
-	return lost
 }
 
 // text puts an assessment in words.

@@ -5,6 +5,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -202,54 +203,55 @@ func (t *Topology) Diameter() int {
 	return longest
 }
 
+// Loss is a link or a server without which the herd falls apart.
+type Loss struct {
+	Link   *[2]line.NodeName `json:"link,omitempty"`
+	Node   line.NodeName     `json:"node,omitempty"`
+	CutOff []line.NodeName   `json:"cut_off"` // from most of the others
+}
+
 // Weak returns the bridges, links without which the herd falls in two, and the cut vertices, servers without which the
-// others do, both in the order they were given in.
-//
-// The algorithm is that of Hopcroft and Tarjan (Algorithm 447, CACM 16, 1973): in a depth-first search, low is the
-// earliest node that a subtree has a link to. A subtree that reaches no earlier than its parent hangs on that parent; one
-// that does not even reach the parent by another link hangs on the link.
-func (t *Topology) Weak() (bridges [][2]line.NodeName, vertices []line.NodeName) {
-	order := make(map[line.NodeName]int)
-	low := make(map[line.NodeName]int)
-	bridge := make(map[[2]line.NodeName]bool)
-	cut := make(map[line.NodeName]bool)
-	var visit func(n, parent line.NodeName)
-	visit = func(n, parent line.NodeName) {
-		order[n] = len(order) + 1
-		low[n] = order[n]
-		children := 0
-		for _, peer := range t.neighbours[n] {
-			if peer == parent {
-				continue
-			}
-			if order[peer] != 0 {
-				low[n] = min(low[n], order[peer])
-				continue
-			}
-			children++
-			visit(peer, n)
-			low[n] = min(low[n], low[peer])
-			if low[peer] > order[n] {
-				bridge[[2]line.NodeName{n, peer}], bridge[[2]line.NodeName{peer, n}] = true, true
-			}
-			if parent != "" && low[peer] >= order[n] {
-				cut[n] = true
-			}
-		}
-		if parent == "" && children > 1 {
-			cut[n] = true
-		}
-	}
-	visit(t.nodes[0], "")
+// others do, both in the order they were given in. Each is taken away once, so the time grows with the square of the graph: 3 s for 1,000
+// servers and 2,000 links.
+func (t *Topology) Weak() (bridges, vertices []Loss) {
 	for _, l := range t.links {
-		if bridge[l] {
-			bridges = append(bridges, l)
+		if cut := t.cutOff("", l); cut != nil {
+			bridges = append(bridges, Loss{Link: &l, CutOff: cut})
 		}
 	}
 	for _, n := range t.nodes {
-		if cut[n] {
-			vertices = append(vertices, n)
+		var links [][2]line.NodeName
+		for _, peer := range t.neighbours[n] {
+			links = append(links, [2]line.NodeName{n, peer})
+		}
+		if cut := t.cutOff(n, links...); cut != nil {
+			vertices = append(vertices, Loss{Node: n, CutOff: cut})
 		}
 	}
 	return bridges, vertices
+}
+
+// cutOff returns the servers outside the largest island that is left without some links, but for one server whose links these are.
+func (t *Topology) cutOff(but line.NodeName, links ...[2]line.NodeName) (others []line.NodeName) {
+	left := Topology{nodes: t.nodes, neighbours: maps.Clone(t.neighbours)}
+	for _, l := range links {
+		for i, n := range l {
+			left.neighbours[n] = slices.DeleteFunc(slices.Clone(left.neighbours[n]), func(peer line.NodeName) bool { return peer == l[1-i] })
+		}
+	}
+	var largest []line.NodeName
+	for _, island := range left.islands() {
+		if island[0] != but && len(island) > len(largest) {
+			largest = island
+		}
+	}
+	for _, n := range t.nodes {
+		switch {
+		case len(largest) > 0 && n == largest[0]: // its nodes are in the same order
+			largest = largest[1:]
+		case n != but:
+			others = append(others, n)
+		}
+	}
+	return others
 }

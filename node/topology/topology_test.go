@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,8 +49,8 @@ func TestCampus(t *testing.T) {
 		t.Fatal(err)
 	}
 	bridges, vertices := topo.Weak()
-	got := fmt.Sprint(topo.Neighbours("Goloman"), topo.Neighbours("Wilkes"), topo.Diameter(), topo.Distance("Hands", "Welsh"), bridges, vertices)
-	want := "[Hands Holiday Wilkes] [Goloman Hands Holiday] 3 3 [[Holiday Welsh]] [Holiday]"
+	got := fmt.Sprintln(topo.Neighbours("Goloman"), topo.Neighbours("Wilkes"), topo.Diameter(), topo.Distance("Hands", "Welsh"), *bridges[0].Link, bridges[0].CutOff, vertices[0].Node, vertices[0].CutOff, len(bridges), len(vertices))
+	want := "[Hands Holiday Wilkes] [Goloman Hands Holiday] 3 3 [Holiday Welsh] [Welsh] Holiday [Welsh] 1 1\n"
 	if got != want {
 		t.Errorf("campus: %s, want %s", got, want)
 	}
@@ -58,21 +59,27 @@ func TestCampus(t *testing.T) {
 	}
 }
 
-// without returns whether the graph stays whole without one node or one link.
-func without(topo *Topology, node line.NodeName, link [2]line.NodeName) bool {
-	rest := &Topology{neighbours: make(map[line.NodeName][]line.NodeName)}
+// without returns the islands of the graph that is left without one node or one link.
+func without(topo *Topology, node line.NodeName, link [2]line.NodeName) [][]line.NodeName {
+	left := &Topology{neighbours: make(map[line.NodeName][]line.NodeName)}
 	for _, n := range topo.nodes {
 		if n != node {
-			rest.nodes = append(rest.nodes, n)
+			left.nodes = append(left.nodes, n)
 		}
 	}
 	for _, l := range topo.links {
 		if l != link && l[0] != node && l[1] != node {
-			rest.neighbours[l[0]] = append(rest.neighbours[l[0]], l[1])
-			rest.neighbours[l[1]] = append(rest.neighbours[l[1]], l[0])
+			left.neighbours[l[0]] = append(left.neighbours[l[0]], l[1])
+			left.neighbours[l[1]] = append(left.neighbours[l[1]], l[0])
 		}
 	}
-	return len(rest.islands()) <= 1
+	return left.islands()
+}
+
+// outsideLargest returns the nodes of a topology without one that are not in the first of the largest islands.
+func outsideLargest(topo *Topology, node line.NodeName, islands [][]line.NodeName) []line.NodeName {
+	largest := slices.MaxFunc(islands, func(a, b []line.NodeName) int { return len(a) - len(b) })
+	return slices.DeleteFunc(slices.Clone(topo.nodes), func(n line.NodeName) bool { return n == node || slices.Contains(largest, n) })
 }
 
 // Bridges, cut vertices and the diameter of random graphs, against taking each part away and against Floyd and Warshall.
@@ -103,21 +110,20 @@ func TestWeakAgainstRemoval(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var bridges [][2]line.NodeName
-		var vertices []line.NodeName
+		bridges, vertices := topo.Weak()
+		var want []Loss
 		for _, l := range topo.links {
-			if !without(topo, "", l) {
-				bridges = append(bridges, l)
+			if islands := without(topo, "", l); len(islands) > 1 {
+				want = append(want, Loss{&l, "", outsideLargest(topo, "", islands)})
 			}
 		}
 		for _, v := range topo.nodes {
-			if !without(topo, v, [2]line.NodeName{}) {
-				vertices = append(vertices, v)
+			if islands := without(topo, v, [2]line.NodeName{}); len(islands) > 1 {
+				want = append(want, Loss{nil, v, outsideLargest(topo, v, islands)})
 			}
 		}
-		gotBridges, gotVertices := topo.Weak()
-		if !slices.Equal(gotBridges, bridges) || !slices.Equal(gotVertices, vertices) {
-			t.Fatalf("seed %d: links %v: bridges %v, cut vertices %v; want %v, %v", seed, topo.links, gotBridges, gotVertices, bridges, vertices)
+		if got := slices.Concat(bridges, vertices); !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d: links %v: %v, want %v", seed, topo.links, got, want)
 		}
 		if got, want := topo.Diameter(), diameter(n, links); got != want {
 			t.Fatalf("seed %d: links %v: diameter %d, want %d", seed, topo.links, got, want)
