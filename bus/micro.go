@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"herd/bus/subject"
 
@@ -24,10 +25,7 @@ var semver = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-
 
 // answer makes the connection a micro service, until it ends. Subscriptions that the bus refuses are faults.
 func (c *natsConn) answer(s *Service) error {
-	version := s.Version
-	if len(version) > 0 && version[0] == 'v' {
-		version = version[1:]
-	}
+	version := strings.TrimPrefix(s.Version, "v")
 	if !semver.MatchString(version) {
 		version = "0.0.0" // of a development build; it must have the form
 	}
@@ -55,11 +53,10 @@ func (c *natsConn) where(s *Service, r micro.Request) {
 	if c.closed {
 		return
 	}
-	var err error
+	// After an error the requester times out, and the service counts it.
 	if text, known := s.Where(string(r.Data())); known {
-		err = r.Respond(text)
+		_ = r.Respond(text)
 	} else {
-		err = r.Error("404", "client not known", nil)
+		_ = r.Error("404", "client not known", nil)
 	}
-	_ = err // the requester times out, and the service counts the error
 }

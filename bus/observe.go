@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -68,19 +69,13 @@ func (o *Observer) message(m *nats.Msg) {
 
 // Run observes until ctx or the connection ends. It returns nil only when ctx has ended.
 func (o *Observer) Run(ctx context.Context) error {
-	from, to := o.From, o.To
-	if from == "" {
-		from = subject.Any
-	}
-	if to == "" {
-		to = subject.Any
-	}
 	c := &natsConn{herd: o.Herd, done: make(chan struct{})}
 	if err := c.connect(ctx, &dialer{url: o.URL, server: o.server, credentials: o.Credentials}, "observer", o.Fault); err != nil {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.subscribe(ctx, subject.Of(o.Herd, o.Kind, from, to), o.message); err != nil {
+	on := subject.Of(o.Herd, o.Kind, cmp.Or(o.From, subject.Any), cmp.Or(o.To, subject.Any))
+	if _, err := c.subscribe(ctx, on, o.message); err != nil {
 		return err
 	}
 	o.Ready()

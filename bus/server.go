@@ -125,49 +125,40 @@ func (s *Server) users(neighbours map[string][]string) ([]*server.NkeyUser, erro
 	if err != nil {
 		return nil, err
 	}
-	inProcess, err := s.observer.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("bus: key of the observer: %w", err)
-	}
-	may := permissions(subject.ForObserver(s.config.Herd, subject.ScopeFlood))
-	users := []*server.NkeyUser{{Nkey: observer, Permissions: may}, {Nkey: inProcess, Permissions: may}}
-	if s.config.Micro && s.config.Keys != "" {
-		key, err := s.config.Keys.QueryKey()
-		if err != nil {
-			return nil, err
-		}
+	observe := permissions(subject.ForObserver(s.config.Herd, subject.ScopeFlood))
+	users := []*server.NkeyUser{{Nkey: observer, Permissions: observe}}
+	add := func(key nkeys.KeyPair, may *server.Permissions) error {
 		public, err := key.PublicKey()
-		if err != nil {
-			return nil, fmt.Errorf("bus: key of the user query: %w", err)
+		users = append(users, &server.NkeyUser{Nkey: public, Permissions: may})
+		return err
+	}
+	err = add(s.observer, observe)
+	if err == nil && s.config.Micro && s.config.Keys != "" {
+		var key nkeys.KeyPair
+		if key, err = s.config.Keys.QueryKey(); err == nil {
+			err = add(key, permissions(subject.ForQuery(s.config.Herd)))
 		}
-		users = append(users, &server.NkeyUser{Nkey: public, Permissions: permissions(subject.ForQuery(s.config.Herd))})
+	}
+	if err != nil {
+		return nil, err
 	}
 	for node, peers := range neighbours {
-		public, err := s.public(node)
+		key := s.keys[node]
+		switch {
+		case s.config.Keys != "": // read each time: a key that was replaced is no longer valid
+			key, err = s.config.Keys.NodeKey(node)
+		case key == nil:
+			key, err = nkeys.CreateUser()
+		}
+		if err == nil {
+			s.keys[node] = key
+			err = add(key, permissions(subject.ForNode(s.config.Herd, node, peers, s.config.Micro)))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("bus: key of %s: %w", node, err)
 		}
-		users = append(users, &server.NkeyUser{Nkey: public, Permissions: permissions(subject.ForNode(s.config.Herd, node, peers, s.config.Micro))})
 	}
 	return users, nil
-}
-
-func (s *Server) public(node string) (string, error) {
-	switch {
-	case s.config.Keys != "": // read each time: a key that was replaced is no longer valid
-		key, err := s.config.Keys.NodeKey(node)
-		if err != nil {
-			return "", err
-		}
-		s.keys[node] = key
-	case s.keys[node] == nil:
-		key, err := nkeys.CreateUser()
-		if err != nil {
-			return "", err
-		}
-		s.keys[node] = key
-	}
-	return s.keys[node].PublicKey()
 }
 
 // permissions are as the server has them.

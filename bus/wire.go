@@ -42,12 +42,10 @@ func (w *wire) watch(done <-chan struct{}) {
 			_ = w.Close()
 			return
 		}
-		timer := time.NewTimer(left)
 		select {
 		case <-done:
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(left):
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -32,10 +33,7 @@ func Load(file string, fs *pflag.FlagSet, environ []string) (*Config, error) {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
 	}
-	if file == "" {
-		file = env[fileVariable]
-	}
-	given := []*layer{readFile(file), readVariables(env), readFlags(fs)}
+	given := []*layer{readFile(cmp.Or(file, env[fileVariable])), readVariables(env), readFlags(fs)}
 	c, err := merge(readYAML(defaults, Source{Kind: "default"}), given[0], given[1], given[2])
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -197,9 +198,7 @@ func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, 
 	if err != nil {
 		return nil, err
 	}
-	if password == "" {
-		password = rand.Text()
-	}
+	password = cmp.Or(password, rand.Text())
 	for _, name := range p.Servers {
 		dir := k.server(name)
 		if ca != nil {

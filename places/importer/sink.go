@@ -141,15 +141,12 @@ func (n names) of(f fields) string {
 
 // addFields writes the place that fields describe. id is its id; if empty, that of a field, or else one made of the name and the position.
 func (s *sink) addFields(f fields, id string, at places.Point) error {
-	p := places.Place{Geometry: places.Geometry{Location: at}, Name: nameNames.of(f), PlaceID: id, Vicinity: vicinityNames.of(f)}
-	if p.PlaceID == "" {
-		p.PlaceID = idNames.of(f)
+	p := places.Place{
+		Geometry: places.Geometry{Location: at}, Name: nameNames.of(f), PlaceID: cmp.Or(id, idNames.of(f)),
+		Vicinity: cmp.Or(vicinityNames.of(f), osm.Vicinity(f)),
 	}
 	if p.PlaceID == "" {
 		p.PlaceID = noID(p.Name, at)
-	}
-	if p.Vicinity == "" {
-		p.Vicinity = osm.Vicinity(f)
 	}
 	if p.Types = osm.Types(f); len(p.Types) == 0 { // as of an object of OpenStreetMap
 		p.Types = ownTypes(typeNames.of(f))

@@ -5,6 +5,7 @@
 package osm
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,10 +111,8 @@ func add(types []string, more ...string) []string {
 // Vicinity returns the street, number and city in these tags, as in "Avinguda Meritxell 11, Andorra la Vella", as far as they are known
 // (https://wiki.openstreetmap.org/wiki/Key:addr:*). If they are longer than OpenStreetMap allows, it returns "".
 func Vicinity(tags map[string]string) string {
-	street := strings.TrimSpace(tags["addr:street"])
-	if street == "" { // where streets have no names, houses are numbered by place
-		street = strings.TrimSpace(tags["addr:place"])
-	}
+	// where streets have no names, houses are numbered by place
+	street := cmp.Or(strings.TrimSpace(tags["addr:street"]), strings.TrimSpace(tags["addr:place"]))
 	if number := strings.TrimSpace(tags["addr:housenumber"]); number != "" && street != "" {
 		street += " " + number
 	}

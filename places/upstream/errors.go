@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,10 +30,8 @@ func (c *cause) Unwrap() error { return c.is }
 
 // Failed returns the error for a response with that HTTP status and the message in it, if any.
 func Failed(code int, message string) *places.Error {
-	if strings.TrimSpace(message) == "" {
-		message = http.StatusText(code)
-	}
-	e := &places.Error{Status: places.UnknownError, Err: fmt.Errorf("status %d: %s", code, message)}
+	text := cmp.Or(strings.TrimSpace(message), http.StatusText(code))
+	e := &places.Error{Status: places.UnknownError, Err: fmt.Errorf("status %d: %s", code, text)}
 	switch code {
 	case http.StatusBadRequest:
 		e.Status = places.InvalidRequest

@@ -55,8 +55,10 @@ func (c *Client) Do(ctx context.Context, r Request, read func(Response) error) e
 			return err
 		}
 		c.emit(places.Event{Kind: places.Retried, Err: c.named(failed)})
-		if err := sleep(ctx, wait); err != nil {
-			return err
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -132,18 +134,6 @@ func (c *Client) attempt(ctx context.Context, r Request, read func(Response) err
 	return failed
 }
 
-// sleep waits for d, or fails as soon as ctx is done.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // RetryAfter returns how long from now on a server wants no requests, from the value of a header Retry-After in seconds or as a date
 // (RFC 9110, section 10.2.3): at most a day, and 0 if it is neither or over.
 func RetryAfter(value string, now time.Time) time.Duration {
@@ -198,7 +188,7 @@ func (c *Client) newBreaker() *gobreaker.CircuitBreaker[struct{}] {
 			return n.ConsecutiveFailures >= maxFailures || c.exhausted()
 		},
 		OnStateChange: func(_ string, _, to gobreaker.State) {
-			c.emit(places.Event{Kind: places.BreakerTurned, State: breakerState(to)})
+			c.emit(places.Event{Kind: places.BreakerTurned, State: places.Breaker(to.String())})
 		},
 	})
 }
@@ -228,14 +218,4 @@ func (c *Client) refused() *places.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return &places.Error{Status: c.failure.Status, Err: fmt.Errorf("not requested after a failure: %v", c.failure)}
-}
-
-func breakerState(s gobreaker.State) places.Breaker {
-	switch s {
-	case gobreaker.StateOpen:
-		return places.Open
-	case gobreaker.StateHalfOpen:
-		return places.HalfOpen
-	}
-	return places.Closed
 }

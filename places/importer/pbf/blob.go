@@ -25,7 +25,6 @@ type blobs struct {
 	offset int64  // of the next blob
 	packed []byte // the current blob or its header, as it is in the file
 	raw    []byte // the current blob's data, if it was compressed
-	zlib   io.ReadCloser
 	zstd   *zstd.Decoder
 }
 
@@ -127,18 +126,13 @@ func (b *blobs) unpack() ([]byte, error) {
 }
 
 // inflate uncompresses data of that size. It reads one byte more, if there is one.
-func (b *blobs) inflate(data []byte, size int) (err error) {
-	if b.zlib == nil {
-		b.zlib, err = zlib.NewReader(bytes.NewReader(data))
-	} else {
-		err = b.zlib.(zlib.Resetter).Reset(bytes.NewReader(data), nil)
-	}
+func (b *blobs) inflate(data []byte, size int) error {
+	in, err := zlib.NewReader(bytes.NewReader(data))
 	if err != nil {
-		b.zlib = nil
 		return err
 	}
 	b.raw = slices.Grow(b.raw[:0], size+1)[:size+1]
-	n, err := io.ReadFull(b.zlib, b.raw)
+	n, err := io.ReadFull(in, b.raw)
 	b.raw = b.raw[:n]
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return nil // a wrong size is found by the caller
