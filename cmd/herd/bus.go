@@ -46,7 +46,7 @@ Give each machine its own folder of nodes/ alone, in the same place, and name DI
   herd bus keys keys --mode mtls --hosts nats.example,10.0.0.7
   herd bus keys keys --servers nats-1,nats-2,nats-3   # a cluster`,
 		Args:              args(1, 1),
-		ValidArgsFunction: completeDir,
+		ValidArgsFunction: completeFirst(cobra.ShellCompDirectiveFilterDirs),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := p.fill(c, plan); err != nil {
 				return err
@@ -79,7 +79,7 @@ password between the servers of a cluster.`,
   herd bus config keys --account HERD --include > /etc/nats/herd.conf
   herd bus config keys --servers nats-1,nats-2 --server nats-2`,
 		Args:              args(1, 1),
-		ValidArgsFunction: completeDir,
+		ValidArgsFunction: completeFirst(cobra.ShellCompDirectiveFilterDirs),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := p.fill(c, plan); err != nil {
 				return err
@@ -136,13 +136,6 @@ func planFlags(c *cobra.Command, plan *keys.Plan) {
 	f.StringVar(&plan.Listen, "listen", "0.0.0.0:4222", "`HOST:PORT` on which the servers take nodes")
 	f.StringVar(&plan.Monitor, "monitor", "127.0.0.1:8222", "`HOST:PORT` for the servers' monitoring, \"\" for none")
 	f.StringVar(&plan.Files, "server-dir", "", "`DIR` where a server will find its certificate (default: where it is made)")
-}
-
-func completeDir(_ *cobra.Command, got []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(got) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
 // summarize lists the keys and files that were made, one kind a line.

@@ -31,6 +31,16 @@ func (p *program) completeNodes(c *cobra.Command, got []string, _ string) ([]str
 	return slices.DeleteFunc(p.nodeNames(c), given), cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeFirst returns a function that has the shell offer files of some kind for the first argument, and nothing for others.
+func completeFirst(files cobra.ShellCompDirective) cobra.CompletionFunc {
+	return func(_ *cobra.Command, got []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(got) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return nil, files
+	}
+}
+
 // nodeFlag adds a flag whose value is the name of a node.
 func (p *program) nodeFlag(c *cobra.Command, value *string, name, usage string) {
 	c.Flags().StringVar(value, name, "", usage)

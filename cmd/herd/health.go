@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ import (
 
 const maxHealth = 1 << 20 // bytes of an answer that are read
 
-// health returns the command that asks servers how they are.
+// health returns the command that requests the health of servers.
 func (p *program) health() *cobra.Command {
 	var addr string
 	var asJSON bool
@@ -53,31 +54,31 @@ Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN 
 			if err != nil {
 				return err
 			}
-			var asked []*probeTarget
+			var targets []*probeTarget
 			if addr != "" {
-				asked, err = one(addr, names)
+				targets, err = one(addr, names)
 			} else {
-				asked, err = probeTargets(config, names)
+				targets, err = probeTargets(config, names)
 			}
 			if err != nil {
 				return err
 			}
-			return p.examine(c.Context(), asked, token, timeout, asJSON)
+			return p.probe(c.Context(), targets, token, timeout, asJSON)
 		},
 	}
 	configs.AddFlags(c.Flags(), "http.token_file")
 	c.Flags().StringVar(&addr, "addr", "", "`HOST:PORT` of a server's HTTP, instead of names")
-	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON list, with all that each server says of itself")
+	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON list, with all that each server reports of itself")
 	c.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for answers")
 	return c
 }
 
-// probeTarget is a server that is asked how it is.
+// probeTarget is a server whose health is requested.
 type probeTarget struct {
 	name    string // "": whoever answers
 	address string
 	health  status.Health
-	err     error // why it did not tell
+	err     error // why it sent none
 }
 
 // one is the server at an address.
@@ -104,7 +105,7 @@ func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error
 	if len(names) == 0 {
 		return nil, errors.New("no node has an address for HTTP, so none can be asked; give them one with 'http' in the configuration")
 	}
-	var asked []*probeTarget
+	var targets []*probeTarget
 	for _, name := range names {
 		n, err := named(config, name)
 		if err != nil {
@@ -117,47 +118,46 @@ func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w; give its address with --addr", name, err)
 		}
-		asked = append(asked, &probeTarget{name: name, address: address})
+		targets = append(targets, &probeTarget{name: name, address: address})
 	}
-	return asked, nil
+	return targets, nil
 }
 
-// examine asks all at once and prints their answers.
-func (p *program) examine(ctx context.Context, asked []*probeTarget, token string, timeout time.Duration, asJSON bool) error {
+// probe requests the health of all at once and prints it.
+func (p *program) probe(ctx context.Context, targets []*probeTarget, token string, timeout time.Duration, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	over := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	var asking sync.WaitGroup
-	for _, a := range asked {
-		asking.Go(func() { a.err = a.ask(ctx, over, token) })
+	var probes sync.WaitGroup
+	for _, t := range targets {
+		probes.Go(func() { t.err = t.request(ctx, over, token) })
 	}
-	asking.Wait()
+	probes.Wait()
 	var err error
 	if asJSON {
-		answers := make([]any, len(asked))
-		for i, a := range asked {
-			answers[i] = a.json()
+		answers := make([]any, len(targets))
+		for i, t := range targets {
+			answers[i] = t.json()
 		}
 		err = p.printJSON(answers)
 	} else {
 		var text bytes.Buffer
-		for _, a := range asked {
-			fmt.Fprintln(&text, a.row())
+		for _, t := range targets {
+			fmt.Fprintln(&text, t.row())
 		}
 		err = p.print(terminal.Align(text.Bytes()))
 	}
-	for _, a := range asked {
-		if err == nil && (a.err != nil || !a.health.Ready) {
-			err = &silentError{exitFailed}
-		}
+	if err == nil && slices.ContainsFunc(targets, func(t *probeTarget) bool { return t.err != nil || !t.health.Ready }) {
+		return &silentError{exitFailed}
 	}
 	return err
 }
 
-func (t *probeTarget) ask(ctx context.Context, over *http.Client, token string) error {
+// request requests the health of the server.
+func (t *probeTarget) request(ctx context.Context, over *http.Client, token string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.address+"/readyz", nil)
 	if err != nil {
 		return err
@@ -176,14 +176,14 @@ func (t *probeTarget) ask(ctx context.Context, over *http.Client, token string) 
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
-	var said struct{ Ready *bool }
+	var minimal struct{ Ready *bool }
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %s", t.address, client.Reason(err))
 	case response.StatusCode == http.StatusMisdirectedRequest:
 		return fmt.Errorf("%s: it is not reached by that name; list the name in its http.hosts, or give its address", t.address)
 	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable,
-		json.Unmarshal(body, &said) != nil, said.Ready == nil, json.Unmarshal(body, &t.health) != nil:
+		json.Unmarshal(body, &minimal) != nil, minimal.Ready == nil, json.Unmarshal(body, &t.health) != nil:
 		return fmt.Errorf("%s: not a node of a herd, it answers %s", t.address, response.Status)
 	case t.name != "" && t.health.Node != "" && t.name != t.health.Node:
 		return fmt.Errorf("%s: that is %s", t.address, t.health.Node)
@@ -191,25 +191,23 @@ func (t *probeTarget) ask(ctx context.Context, over *http.Client, token string) 
 	return nil
 }
 
-// json is what a server said of itself, or why it did not.
+// json is a server's health or, if it sent none, whether it is ready, and why it sent none.
 func (t *probeTarget) json() any {
-	switch {
-	case t.err == nil && t.health.Node == "":
-		return struct {
-			Node  string `json:"node"`
-			Ready bool   `json:"ready"`
-		}{t.name, t.health.Ready}
-	case t.err == nil:
+	if t.err == nil && t.health.Node != "" {
 		return t.health
 	}
-	return struct {
+	short := struct {
 		Node  string `json:"node"`
 		Ready bool   `json:"ready"`
-		Error string `json:"error"`
-	}{t.name, false, t.err.Error()}
+		Error string `json:"error,omitempty"`
+	}{Node: t.name, Ready: t.health.Ready}
+	if t.err != nil {
+		short.Ready, short.Error = false, t.err.Error()
+	}
+	return short
 }
 
-// row is what a server said of itself, in cells that tabs end.
+// row is a server's health, or why it sent none, in cells that tabs end.
 func (t *probeTarget) row() string {
 	if t.err != nil {
 		return cmp.Or(t.name, t.address) + "\tunreachable\t" + terminal.Legible(t.err.Error())

@@ -56,13 +56,8 @@ of any size takes some 200 to 260 MB of memory; it is read again for the positio
 		Example: `  herd places import andorra.osm.pbf -o andorra.tsv.zst
   herd places import shops.csv --attribution "© Our Shops" --licence "CC BY 4.0"
   gunzip < trees.geojson.gz | herd places import - --attribution "" --json`,
-		Args: args(1, 1),
-		ValidArgsFunction: func(_ *cobra.Command, got []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(got) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return nil, cobra.ShellCompDirectiveDefault
-		},
+		Args:              args(1, 1),
+		ValidArgsFunction: completeFirst(cobra.ShellCompDirectiveDefault),
 		RunE: func(c *cobra.Command, got []string) error {
 			from.Input = got[0]
 			return p.importPlaces(c, from, asJSON)

@@ -76,65 +76,54 @@ func figuresOf(r *simulate.Result) (figures [][]byte) {
 	for _, n := range d.Messages {
 		messages[n]++
 	}
-	messagesPlot := plot.Columns{
+	figures = append(figures, plot.Columns{
 		Title: "Messages per report", Note: fmt.Sprintf("2E − (N − 1) = %d", r.FloodCost), X: "messages over links", Y: "reports",
 		Columns: histogram(messages),
-	}
-	figures = append(figures, messagesPlot.SVG())
+	}.SVG())
 	if len(d.Hops) > 0 {
-		hopsPlot := plot.Columns{
+		figures = append(figures, plot.Columns{
 			Title: "Path", Note: "without reports that syncs brought", X: "links over which a report came to a server", Y: "times",
 			Columns: histogram(d.Hops),
-		}
-		figures = append(figures, hopsPlot.SVG())
+		}.SVG())
 	}
-	times := plot.Axis{Name: "time", Kind: plot.Log, Label: plot.Seconds}
-	var sorted []float64
-	for _, t := range d.ToLast {
-		if !math.IsNaN(t) {
-			sorted = append(sorted, t)
-		}
-	}
-	slices.Sort(sorted)
+	sorted := slices.Sorted(slices.Values(slices.DeleteFunc(slices.Clone(d.ToLast), math.IsNaN)))
 	share := plot.Series{Name: "last server"}
 	for i, t := range sorted {
 		if i == len(sorted)-1 || t != sorted[i+1] { // so many are no slower
 			share.Points = append(share.Points, [2]float64{plot.Tail(min(float64(i+1), float64(len(sorted))-0.5) / float64(len(sorted))), t})
 		}
 	}
-	distribution := plot.Chart{
+	times := plot.Axis{Name: "time", Kind: plot.Log, Label: plot.Seconds}
+	made := plot.Axis{Name: "seconds from the first report to when it was made"}
+	over, superseded := overTime(d)
+	return append(figures, plot.Chart{
 		Title: "Until all servers know", X: plot.Axis{Name: "share of all that are no slower", Kind: plot.Percentile}, Y: times,
 		Series: []plot.Series{share},
-	}
-	figures = append(figures, distribution.SVG())
-	over, superseded := overTime(d)
-	overPlot := plot.Chart{
-		Title: "Until all servers know, over time", X: plot.Axis{Name: "seconds from the first report to when it was made"}, Y: times, Series: over,
-	}
-	supersededPlot := plot.Chart{
-		Title: "Superseded before all knew them", X: plot.Axis{Name: "seconds from the first report to when it was made"}, Y: plot.Axis{Name: "share of the reports, %"},
+	}.SVG(), plot.Chart{
+		Title: "Until all servers know, over time", X: made, Y: times, Series: over,
+	}.SVG(), plot.Chart{
+		Title: "Superseded before all knew them", X: made, Y: plot.Axis{Name: "share of the reports, %"},
 		Series: []plot.Series{superseded},
-	}
-	return append(figures, overPlot.SVG(), supersededPlot.SVG())
+	}.SVG())
 }
 
-// overTime divides the reports into as many parts as a plot can show, by when they were made.
+// overTime divides the reports into as many steps as a plot can show, by when they were made.
 func overTime(d *simulate.Detail) (toLast []plot.Series, superseded plot.Series) {
-	const parts = 60
-	size := (len(d.ToLast) + parts - 1) / parts
+	const steps = 60
+	size := (len(d.ToLast) + steps - 1) / steps
 	median, longest := plot.Series{Name: "median", Dots: true}, plot.Series{Name: "longest", Dots: true}
 	superseded = plot.Series{Name: "superseded", Dots: true}
 	first := 0
-	for part := range slices.Chunk(d.ToLast, size) {
-		at := (float64(first) + float64(len(part))/2) * d.Every
-		first += len(part)
-		all := len(part)
-		part = slices.DeleteFunc(slices.Clone(part), math.IsNaN)
-		superseded.Points = append(superseded.Points, [2]float64{at, 100 * float64(all-len(part)) / float64(all)})
-		if len(part) > 0 {
-			slices.Sort(part)
-			median.Points = append(median.Points, [2]float64{at, part[len(part)/2]})
-			longest.Points = append(longest.Points, [2]float64{at, part[len(part)-1]})
+	for step := range slices.Chunk(d.ToLast, size) {
+		at := (float64(first) + float64(len(step))/2) * d.Every
+		first += len(step)
+		all := len(step)
+		step = slices.DeleteFunc(slices.Clone(step), math.IsNaN)
+		superseded.Points = append(superseded.Points, [2]float64{at, 100 * float64(all-len(step)) / float64(all)})
+		if len(step) > 0 {
+			slices.Sort(step)
+			median.Points = append(median.Points, [2]float64{at, step[len(step)/2]})
+			longest.Points = append(longest.Points, [2]float64{at, step[len(step)-1]})
 		}
 	}
 	return []plot.Series{median, longest}, superseded

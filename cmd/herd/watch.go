@@ -60,7 +60,7 @@ subject_base64; a line that is no report is under line.`,
 	p.nodeFlag(c, &from, "from", "only what the node `NAME` sends")
 	p.nodeFlag(c, &to, "to", "only what the node `NAME` receives")
 	c.Flags().StringVar(&w.Client, "client", "", "only reports of the client `ID`")
-	c.Flags().StringVar(&w.Path, "path", "", "the path of each report of the client `ID`, hop by hop")
+	c.Flags().StringVar(&w.Path, "path", "", "the path of each report of the client `ID`, link by link")
 	c.Flags().BoolVar(&raw, "raw", false, "subjects and lines as they are on the bus, in a pipe whatever bytes they hold")
 	c.Flags().BoolVar(&json, "json", false, "as JSON, an object a line")
 	wordFlag(c, &colour, "color", []colourMode{"auto", "always", "never"}, "`WHEN` to colour: auto, always or never; --raw and --json never do")

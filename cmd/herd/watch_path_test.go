@@ -30,7 +30,7 @@ func TestWatchPath(t *testing.T) {
 	if got := r.next(r.stdout); !strings.HasSuffix(got, "  kiwi  +1-1  7\n") {
 		t.Errorf("printed %q", got)
 	}
-	if got := r.next(r.stdout); !regexp.MustCompile(`^Hands \+\d+\.\d{9} +since first +since hop\n$`).MatchString(got) {
+	if got := r.next(r.stdout); !regexp.MustCompile(`^Hands \+\d+\.\d{9} +since first +since sender\n$`).MatchString(got) {
 		t.Errorf("printed %q", got)
 	}
 	row := regexp.MustCompile(`^[│ ]*[├└]─ (\w+) +\d+\.\d{3} ms +(?:–|\d+\.\d{3} ms)(  duplicate)?\n$`)
@@ -48,7 +48,7 @@ func TestWatchPath(t *testing.T) {
 	if got := strings.Join(receivers, " "); got != "Goloman Holiday Welsh Wilkes" {
 		t.Errorf("received by %s", got)
 	}
-	if got := r.next(r.stdout); !regexp.MustCompile(`^8 messages to 4 servers over [34] hops; the last, \w+, received it \d+\.\d{3} ms after the first\n$`).MatchString(got) {
+	if got := r.next(r.stdout); !regexp.MustCompile(`^8 messages to 4 servers over [34] links; the last, \w+, received it \d+\.\d{3} ms after the first\n$`).MatchString(got) {
 		t.Errorf("printed %q", got)
 	}
 }

@@ -12,7 +12,7 @@ const (
 
 // walkers are the clients that report over one connection, and no other.
 type walkers struct {
-	rng    *rand.PCG
+	rng    *rand.Rand
 	first  int // number of the first
 	places [][2]int32
 	clock  int64  // of their last request
@@ -20,7 +20,7 @@ type walkers struct {
 }
 
 func newWalkers(prefix string, seed uint64, first, count int) *walkers {
-	w := &walkers{rng: rand.NewPCG(seed, uint64(first)), first: first, places: make([][2]int32, count)}
+	w := &walkers{rng: rand.New(rand.NewPCG(seed, uint64(first))), first: first, places: make([][2]int32, count)}
 	w.name = append([]byte(prefix), "0000000"...)
 	for i := range w.places {
 		w.places[i] = [2]int32{w.within(maxStart), w.within(maxLon)}
@@ -28,11 +28,8 @@ func newWalkers(prefix string, seed uint64, first, count int) *walkers {
 	return w
 }
 
-// below returns a number from 0 to n-1.
-func (w *walkers) below(n uint32) uint32 { return uint32(w.rng.Uint64() >> 32 * uint64(n) >> 32) }
-
 // within returns a number from -limit to limit.
-func (w *walkers) within(limit int32) int32 { return int32(w.below(2*uint32(limit)+1)) - limit }
+func (w *walkers) within(limit int32) int32 { return w.rng.Int32N(2*limit+1) - limit }
 
 // request has one of the clients move and report at a time, or returns a WHATSAT for it.
 func (w *walkers) request(i int, whatsAt bool, nanos int64, r *Request) {

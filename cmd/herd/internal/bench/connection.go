@@ -53,14 +53,13 @@ type slot struct {
 
 func newConnection(r *run, index int, address string, conn net.Conn) *connection {
 	first, last := share(r.Clients, r.Connections, index), share(r.Clients, r.Connections, index+1)
-	c := &connection{
+	return &connection{
 		run: r, index: index, address: address, conn: conn,
 		slots: make([]slot, r.Pipeline), clients: newWalkers(r.Prefix, r.Seed, first, last-first),
 		quota: share(r.Requests, r.Connections, index+1) - share(r.Requests, r.Connections, index),
 		in:    make([]byte, firstInput),
 		room:  make(chan struct{}, 1), gone: make(chan struct{}),
 	}
-	return c
 }
 
 // share returns how much of all belongs to the first n of so many.
@@ -148,8 +147,8 @@ func (c *connection) exchange() error {
 
 // pick has any client move and report, or sends a WHATSAT for it.
 func (c *connection) pick(nanos int64) {
-	whatsAt := c.WhatsAt > 0 && float64(c.clients.rng.Uint64()>>11)/(1<<53) < c.WhatsAt
-	c.clients.request(int(c.clients.below(uint32(len(c.clients.places)))), whatsAt, nanos, &c.request)
+	whatsAt := c.WhatsAt > 0 && c.clients.rng.Float64() < c.WhatsAt
+	c.clients.request(c.clients.rng.IntN(len(c.clients.places)), whatsAt, nanos, &c.request)
 }
 
 // put adds the request to those that leave with the next flush. There must be a free slot.

@@ -156,24 +156,14 @@ func AppendTime(dst []byte, nanos int64) []byte {
 	return appendDigits(dst, nanos%1e9, 9)
 }
 
-// appendDigits appends the last so many digits of n, two at a time.
+// appendDigits appends the last so many digits of n.
 func appendDigits(dst []byte, n int64, digits int) []byte {
 	const zeros = "00000000000000000000"
 	dst = append(dst, zeros[:digits]...)
-	i := len(dst)
 	left := uint64(n)
-	for ; digits >= 2 && left > 0; digits -= 2 {
-		i -= 2
-		pair := left % 100 * 2
-		left /= 100
-		dst[i], dst[i+1] = pairs[pair], pairs[pair+1]
-	}
-	if digits == 1 {
-		dst[i-1] = byte('0' + left%10)
+	for i := len(dst) - 1; i >= len(dst)-digits; i-- {
+		dst[i] = byte('0' + left%10)
+		left /= 10
 	}
 	return dst
 }
-
-// pairs is 00 to 99.
-const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
-	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,10 @@ func (s *stream) send(ctx context.Context, in io.Reader) error {
 
 // put sends one report. It waits while too many are unanswered.
 func (s *stream) put(ctx context.Context, out *bufio.Writer, l []byte) error {
-	fields := countFields(l)
+	fields := 0
+	for range bytes.FieldsFuncSeq(l, func(r rune) bool { return strings.ContainsRune(Space, r) }) {
+		fields++
+	}
 	if fields == 0 {
 		return nil
 	}
@@ -153,17 +157,4 @@ func flush(stdout *bufio.Writer) error {
 		return fmt.Errorf("write standard output: %w", err)
 	}
 	return nil
-}
-
-// countFields returns the number of fields of a line of the client protocol.
-func countFields(l []byte) int {
-	count, within := 0, false
-	for _, b := range l {
-		blank := strings.IndexByte(Space, b) >= 0
-		if !blank && !within {
-			count++
-		}
-		within = !blank
-	}
-	return count
 }

@@ -23,14 +23,14 @@ type follower struct {
 	topology *topology.Topology
 	ink      terminal.Ink
 	print    func(text []byte)
-	hops     chan hop
+	messages chan message
 	done     chan struct{} // closed when run has ended
 
 	floods []*observedFlood // that are not over, by their first message; only run uses it
 }
 
-// hop is a message with the report, from one node to another.
-type hop struct {
+// message is the sending of a report from one node to another.
+type message struct {
 	at       time.Time
 	from, to string
 	report   line.Report
@@ -39,18 +39,18 @@ type hop struct {
 // observedFlood is what was observed of the flood of one report.
 type observedFlood struct {
 	report   line.Report
-	hops     []hop              // in the order in which they were observed
+	messages []message          // in the order in which they were observed
 	topology *topology.Topology // nil: a node of the flood is missing in that of the configuration
 }
 
 func newFollower(t *topology.Topology, i terminal.Ink, print func(text []byte)) *follower {
-	return &follower{topology: t, ink: i, print: print, hops: make(chan hop), done: make(chan struct{})}
+	return &follower{topology: t, ink: i, print: print, messages: make(chan message), done: make(chan struct{})}
 }
 
-// add hands a hop to run.
-func (f *follower) add(h hop) {
+// add hands a message to run.
+func (f *follower) add(m message) {
 	select {
-	case f.hops <- h:
+	case f.messages <- m:
 	case <-f.done:
 	}
 }
@@ -62,8 +62,8 @@ func (f *follower) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		select {
-		case h := <-f.hops:
-			f.apply(h)
+		case m := <-f.messages:
+			f.apply(m)
 		case <-timer.C:
 		case <-ctx.Done():
 			for len(f.floods) > 0 {
@@ -75,22 +75,22 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// apply adds a hop to the flood of its report, and finishes the flood if it is complete.
-func (f *follower) apply(h hop) {
-	at := slices.IndexFunc(f.floods, func(o *observedFlood) bool { return o.report.Compare(h.report) == 0 })
+// apply adds a message to the flood of its report, and finishes the flood if it is complete.
+func (f *follower) apply(m message) {
+	at := slices.IndexFunc(f.floods, func(o *observedFlood) bool { return o.report.Compare(m.report) == 0 })
 	if at < 0 {
 		if len(f.floods) == maxFloods {
 			f.finish(0)
 		}
 		at = len(f.floods)
-		f.floods = append(f.floods, &observedFlood{report: h.report, topology: f.topology})
+		f.floods = append(f.floods, &observedFlood{report: m.report, topology: f.topology})
 	}
 	s := f.floods[at]
-	s.hops = append(s.hops, h)
-	if s.topology != nil && !(s.topology.Has(line.NodeName(h.from)) && s.topology.Has(line.NodeName(h.to))) {
+	s.messages = append(s.messages, m)
+	if s.topology != nil && !(s.topology.Has(line.NodeName(m.from)) && s.topology.Has(line.NodeName(m.to))) {
 		s.topology = nil
 	}
-	if len(s.hops) >= s.most() {
+	if len(s.messages) >= s.most() {
 		f.finish(at)
 	}
 }
@@ -117,7 +117,7 @@ func (f *follower) sweep(now time.Time) time.Duration {
 	next := quiet
 	for i := 0; i < len(f.floods); {
 		s := f.floods[i]
-		if left := s.hops[len(s.hops)-1].at.Add(quiet).Sub(now); left > 0 {
+		if left := s.messages[len(s.messages)-1].at.Add(quiet).Sub(now); left > 0 {
 			next = min(next, left)
 			i++
 			continue

@@ -15,14 +15,14 @@ import (
 	"herd/node/line"
 )
 
-// step is a hop of a test: the time since the one before, its sender and its receiver.
+// step is a message of a test: the time since the one before, its sender and its receiver.
 type step struct {
 	after    time.Duration
 	from, to string
 }
 
-// follow returns what is shown of the floods of a report at Hands, in the campus, and how long after the last hop it all was.
-func follow(t *testing.T, text string, hops []step, stop bool) (shown string, after time.Duration) {
+// follow returns what is shown of the floods of a report at Hands, in the campus, and how long after the last message it all was.
+func follow(t *testing.T, text string, messages []step, stop bool) (shown string, after time.Duration) {
 	t.Helper()
 	config, err := configs.Load("", nil, nil)
 	if err != nil {
@@ -41,10 +41,10 @@ func follow(t *testing.T, text string, hops []step, stop bool) (shown string, af
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { f.run(ctx) })
-		for _, h := range hops {
-			time.Sleep(h.after)
+		for _, m := range messages {
+			time.Sleep(m.after)
 			last = time.Now()
-			f.add(hop{last, h.from, h.to, report})
+			f.add(message{last, m.from, m.to, report})
 		}
 		if !stop {
 			time.Sleep(2 * quiet)
@@ -60,7 +60,7 @@ const campusReport = "Hands +0.001116143 kiwi +34-118 1795349057.5"
 // A flood is shown when its last message was seen, as the tree along which servers learned: not of whoever was seen first, if that one received it as well.
 func TestFollowComplete(t *testing.T) {
 	const want = `00:00:00.000  kiwi  +34-118  1795349057.5
-Hands +0.001116143    since first      since hop
+Hands +0.001116143    since first   since sender
 ├─ Goloman               0.000 ms              –
 │  ├─ Wilkes             1.100 ms       1.100 ms  duplicate
 │  └─ Holiday            1.250 ms       1.250 ms  duplicate
@@ -69,7 +69,7 @@ Hands +0.001116143    since first      since hop
    └─ Holiday            2.250 ms       2.150 ms
       ├─ Goloman         2.250 ms       0.000 ms  duplicate
       └─ Welsh           5.250 ms       3.000 ms
-8 messages to 4 servers over 3 hops; the last, Welsh, received it 5.250 ms after the first
+8 messages to 4 servers over 3 links; the last, Welsh, received it 5.250 ms after the first
 
 `
 	shown, after := follow(t, campusReport, []step{
@@ -90,16 +90,16 @@ Hands +0.001116143    since first      since hop
 // One of which not all is seen is shown after a quiet moment, or when watching ends, with what is missing, and who must have learned otherwise.
 func TestFollowIncomplete(t *testing.T) {
 	const want = `00:00:00.000  kiwi  +34-118  1795349057.5
-Hands +0.001116143            since first      since hop
+Hands +0.001116143            since first   since sender
 └─ Goloman                       0.000 ms              –
 Wilkes, received otherwise
 └─ Holiday                     900.000 ms              –
-2 of 8 messages to 2 servers over 1 hop; the last, Holiday, received it 900.000 ms after the first; not observed: Welsh
+2 of 8 messages to 2 servers over 1 link; the last, Holiday, received it 900.000 ms after the first; not observed: Welsh
 
 `
-	hops := []step{{0, "Hands", "Goloman"}, {900 * time.Millisecond, "Wilkes", "Holiday"}}
+	messages := []step{{0, "Hands", "Goloman"}, {900 * time.Millisecond, "Wilkes", "Holiday"}}
 	for _, stop := range []bool{false, true} {
-		shown, after := follow(t, campusReport, hops, stop)
+		shown, after := follow(t, campusReport, messages, stop)
 		due := quiet
 		if stop {
 			due = 0
@@ -114,12 +114,12 @@ Wilkes, received otherwise
 func TestFollowElsewhere(t *testing.T) {
 	shown, _ := follow(t, campusReport, []step{{0, "Hands", "\x1b[2J"}, {0, "\x1b[2J", "\x1b[2J"}, {0, "Oak", "Hands"}}, false)
 	const want = `00:00:00.000  kiwi  +34-118  1795349057.5
-Hands +0.001116143         since first      since hop
+Hands +0.001116143         since first   since sender
 └─ "\x1b[2J"                  0.000 ms              –
    └─ "\x1b[2J"               0.000 ms       0.000 ms  duplicate
 Oak, received otherwise
 └─ Hands                      0.000 ms              –  duplicate
-3 messages to 1 server over 1 hop; the last, "\x1b[2J", received it 0.000 ms after the first
+3 messages to 1 server over 1 link; the last, "\x1b[2J", received it 0.000 ms after the first
 
 `
 	if shown != want {
@@ -140,14 +140,14 @@ func TestFollowBounds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.apply(hop{from: "X", to: "B", report: r})
+		f.apply(message{from: "X", to: "B", report: r})
 	}
 	if len(f.floods) != maxFloods || ended != 3 {
 		t.Errorf("%d floods in flight, %d over", len(f.floods), ended)
 	}
 	newest := f.floods[maxFloods-1].report
 	for range maxMessages - 1 {
-		f.apply(hop{from: "X", to: "B", report: newest})
+		f.apply(message{from: "X", to: "B", report: newest})
 	}
 	if len(f.floods) != maxFloods-1 || ended != 4 {
 		t.Errorf("%d floods in flight, %d over", len(f.floods), ended)

@@ -12,26 +12,26 @@ import (
 	"herd/cmd/herd/internal/terminal"
 )
 
-// firsts returns for each node the index of the hop by which it first received the report. A node that has received a new report sends it
-// to every neighbour but the one it came from. So the hop was observed before any that the node sent, and its sender is the one to whom
-// the node did not send; of several such hops it is the first. Along these hops time grows, so they form trees: that of the origin, and one
+// firsts returns for each node the index of the message by which it first received the report. A node that has received a new report sends it
+// to every neighbour but the one it came from. So the message was observed before any that the node sent, and its sender is the one to whom
+// the node did not send; of several such messages it is the first. Along these messages time grows, so they form trees: that of the origin, and one
 // for each node that received the report by sync, or in a message that was not observed.
 func (s *observedFlood) firsts() map[string]int {
-	sending := make(map[string]int) // the first hop that each node sent
+	sending := make(map[string]int) // the first message that each node sent
 	sent := make(map[[2]string]bool)
-	for i, h := range s.hops {
-		if _, known := sending[h.from]; !known {
-			sending[h.from] = i
+	for i, m := range s.messages {
+		if _, known := sending[m.from]; !known {
+			sending[m.from] = i
 		}
-		sent[[2]string{h.from, h.to}] = true
+		sent[[2]string{m.from, m.to}] = true
 	}
 	firsts := make(map[string]int)
-	for i, h := range s.hops {
-		if first, sends := sending[h.to]; h.to == string(s.report.Origin()) || sends && i > first {
+	for i, m := range s.messages {
+		if first, sends := sending[m.to]; m.to == string(s.report.Origin()) || sends && i > first {
 			continue
 		}
-		if by, known := firsts[h.to]; !known || sent[[2]string{h.to, s.hops[by].from}] && !sent[[2]string{h.to, h.from}] {
-			firsts[h.to] = i
+		if by, known := firsts[m.to]; !known || sent[[2]string{m.to, s.messages[by].from}] && !sent[[2]string{m.to, m.from}] {
+			firsts[m.to] = i
 		}
 	}
 	return firsts
@@ -41,8 +41,8 @@ func (s *observedFlood) firsts() map[string]int {
 type branch struct {
 	lead      string // strokes
 	name      string // of the receiver or, of a root, of the node and how it received the report
-	first     string // time since the first hop of the flood
-	hop       string // time since the hop by which the sender received the report
+	first     string // time since the first message of the flood
+	sender    string // time since the message by which the sender received the report
 	duplicate bool   // the receiver had the report already, so the branch ends here
 	root      bool
 }
@@ -52,7 +52,7 @@ type tree struct {
 	*observedFlood
 	firsts map[string]int
 	lines  []branch
-	depth  int // hops from a root to the farthest node
+	depth  int // links from a root to the farthest node
 	width  int // of names with their strokes
 }
 
@@ -67,11 +67,11 @@ func (s *observedFlood) tree() *tree {
 		}
 	}
 	origin := string(s.report.Origin())
-	if slices.ContainsFunc(s.hops, func(h hop) bool { return h.from == origin }) {
+	if slices.ContainsFunc(s.messages, func(m message) bool { return m.from == origin }) {
 		plant(origin, " "+s.report.Skew())
 	}
-	for _, h := range s.hops {
-		plant(h.from, ", received otherwise")
+	for _, m := range s.messages {
+		plant(m.from, ", received otherwise")
 	}
 	return t
 }
@@ -81,31 +81,31 @@ func (t *tree) add(b branch) {
 	t.width = max(t.width, utf8.RuneCountInString(b.lead+b.name))
 }
 
-// grow adds the hops that a node sent and, below those by which a node first received the report, the hops that it sent in turn. before is
-// the hop by which the node received the report; nil: it was not observed.
-func (t *tree) grow(server, lead string, depth int, before *hop) {
-	var hops []int
-	for i, h := range t.hops {
-		if h.from == server {
-			hops = append(hops, i)
+// grow adds the messages that a node sent and, below those by which a node first received the report, the messages that it sent in turn. before is
+// the message by which the node received the report; nil: it was not observed.
+func (t *tree) grow(server, lead string, depth int, before *message) {
+	var messages []int
+	for i, m := range t.messages {
+		if m.from == server {
+			messages = append(messages, i)
 		}
 	}
-	for n, i := range hops {
-		h := &t.hops[i]
+	for n, i := range messages {
+		m := &t.messages[i]
 		stroke, under := "├─ ", "│  "
-		if n == len(hops)-1 {
+		if n == len(messages)-1 {
 			stroke, under = "└─ ", "   "
 		}
-		b := branch{lead: lead + stroke, name: terminal.Legible(h.to), first: milliseconds(h.at.Sub(t.hops[0].at)), hop: "–"}
+		b := branch{lead: lead + stroke, name: terminal.Legible(m.to), first: milliseconds(m.at.Sub(t.messages[0].at)), sender: "–"}
 		if before != nil {
-			b.hop = milliseconds(h.at.Sub(before.at))
+			b.sender = milliseconds(m.at.Sub(before.at))
 		}
-		by, received := t.firsts[h.to]
+		by, received := t.firsts[m.to]
 		b.duplicate = !received || by != i
 		t.add(b)
 		if !b.duplicate {
 			t.depth = max(t.depth, depth)
-			t.grow(h.to, lead+under, depth+1, h)
+			t.grow(m.to, lead+under, depth+1, m)
 		}
 	}
 }
@@ -117,15 +117,14 @@ func milliseconds(d time.Duration) string {
 // show writes a flood as a tree with its summary.
 func (s *observedFlood) show(text *bytes.Buffer, i terminal.Ink) {
 	t := s.tree()
-	fmt.Fprintf(text, "%s  %s  %s  %s\n", i.Paint(terminal.Dim, s.hops[0].at.Format(timeOfDay)), i.Paint(terminal.Bold, terminal.Legible(string(s.report.Client()))),
+	fmt.Fprintf(text, "%s  %s  %s  %s\n", i.Paint(terminal.Dim, s.messages[0].at.Format(timeOfDay)), i.Paint(terminal.Bold, terminal.Legible(string(s.report.Client()))),
 		s.report.Position(), s.report.Time())
-	heads := [2]string{"since first", "since hop"}
 	for n, b := range t.lines {
 		gap := strings.Repeat(" ", t.width-utf8.RuneCountInString(b.lead+b.name))
-		switch times := fmt.Sprintf("  %13s  %13s", b.first, b.hop); {
+		switch times := fmt.Sprintf("  %13s  %13s", b.first, b.sender); {
 		case b.root && n == 0:
-			server, rest, _ := strings.Cut(b.name, " ")
-			fmt.Fprintf(text, "%s%s\n", i.Paint(i.Of(server), server)+i.Paint(terminal.Dim, " "+rest)+gap, i.Paint(terminal.Dim, fmt.Sprintf("  %13s  %13s", heads[0], heads[1])))
+			server, skew, _ := strings.Cut(b.name, " ")
+			fmt.Fprintf(text, "%s%s\n", i.Paint(i.Of(server), server)+i.Paint(terminal.Dim, " "+skew)+gap, i.Paint(terminal.Dim, fmt.Sprintf("  %13s  %13s", "since first", "since sender")))
 		case b.root:
 			fmt.Fprintf(text, "%s\n", b.name)
 		case b.duplicate:
@@ -139,13 +138,13 @@ func (s *observedFlood) show(text *bytes.Buffer, i terminal.Ink) {
 
 // summary returns how many messages the flood took, and which nodes it was not observed to reach.
 func (t *tree) summary() string {
-	messages := terminal.Plural(len(t.hops), "message")
-	if t.topology != nil && len(t.hops) < t.most() {
-		messages = fmt.Sprintf("%d of %s", len(t.hops), terminal.Plural(t.most(), "message"))
+	messages := terminal.Plural(len(t.messages), "message")
+	if t.topology != nil && len(t.messages) < t.most() {
+		messages = fmt.Sprintf("%d of %s", len(t.messages), terminal.Plural(t.most(), "message"))
 	}
-	text := fmt.Sprintf("%s to %s over %s", messages, terminal.Plural(len(t.firsts), "server"), terminal.Plural(t.depth, "hop"))
+	text := fmt.Sprintf("%s to %s over %s", messages, terminal.Plural(len(t.firsts), "server"), terminal.Plural(t.depth, "link"))
 	if last := t.last(); last != nil {
-		text += fmt.Sprintf("; the last, %s, received it %s after the first", terminal.Legible(last.to), milliseconds(last.at.Sub(t.hops[0].at)))
+		text += fmt.Sprintf("; the last, %s, received it %s after the first", terminal.Legible(last.to), milliseconds(last.at.Sub(t.messages[0].at)))
 	}
 	if missing := t.missing(); len(missing) > 0 {
 		text += "; not observed: " + strings.Join(missing, ", ")
@@ -153,11 +152,11 @@ func (t *tree) summary() string {
 	return text
 }
 
-// last returns the last hop by which a node first received the report, or nil.
-func (t *tree) last() (last *hop) {
+// last returns the last message by which a node first received the report, or nil.
+func (t *tree) last() (last *message) {
 	for _, i := range t.firsts {
-		if h := &t.hops[i]; last == nil || cmp.Or(h.at.Compare(last.at), cmp.Compare(h.to, last.to)) > 0 {
-			last = h
+		if m := &t.messages[i]; last == nil || cmp.Or(m.at.Compare(last.at), cmp.Compare(m.to, last.to)) > 0 {
+			last = m
 		}
 	}
 	return last
@@ -169,7 +168,7 @@ func (t *tree) missing() (missing []string) {
 		return nil
 	}
 	for _, n := range t.topology.Nodes() {
-		if !slices.ContainsFunc(t.hops, func(h hop) bool { return h.from == string(n) || h.to == string(n) }) {
+		if !slices.ContainsFunc(t.messages, func(m message) bool { return m.from == string(n) || m.to == string(n) }) {
 			missing = append(missing, string(n))
 		}
 	}

@@ -123,7 +123,7 @@ func (w *watcher) receive(m bus.Observed) {
 		switch {
 		case w.Client != "" && (s.err != nil || string(s.report.Client()) != w.Client):
 		case w.follower != nil:
-			w.follower.add(hop{now, m.From, m.To, s.report})
+			w.follower.add(message{now, m.From, m.To, s.report})
 		default:
 			w.show(&text, s)
 		}

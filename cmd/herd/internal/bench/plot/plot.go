@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -92,10 +91,9 @@ func (p *Picture) frame() {
 }
 
 // SVG draws the chart.
-func (c *Chart) SVG() []byte {
+func (c Chart) SVG() []byte {
 	p := NewPicture(c.Title, c.Note, height)
-	xs, ys := c.values(0), c.values(1)
-	x, y := c.X.scale(xs, left, Width-Right), c.Y.scale(ys, height-bottom, top)
+	x, y := c.X.scale(c.values(0, c.X), left, Width-Right), c.Y.scale(c.values(1, c.Y), height-bottom, top)
 	p.vertical(y, c.Y.Name, c.X.Name)
 	for _, t := range x.ticks {
 		fmt.Fprintf(p, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>\n", x.at(t.value), top, height-bottom)
@@ -110,7 +108,7 @@ func (c *Chart) SVG() []byte {
 }
 
 // legend names the series, from the right.
-func (c *Chart) legend(p *Picture) {
+func (c Chart) legend(p *Picture) {
 	const letter = 6.6 // of the font, about
 	px := float64(Width - Right)
 	for i := len(c.Series) - 1; i >= 0; i-- {
@@ -140,17 +138,13 @@ func (p *Picture) line(s Series, colour int, x, y scale) {
 	fmt.Fprintf(p, "<path class=\"line s%d\" d=\"%s\"/>\n", colour, path.String())
 }
 
-// values returns all coordinates of one dimension that can be drawn.
-func (c *Chart) values(dimension int) []float64 {
-	axis := &c.X
-	if dimension == 1 {
-		axis = &c.Y
-	}
+// values returns all coordinates of one dimension that can be drawn on its axis.
+func (c Chart) values(dimension int, axis Axis) []float64 {
 	var all []float64
 	for _, s := range c.Series {
 		for _, p := range s.Points {
-			if v := p[dimension]; !math.IsInf(v, 0) && !math.IsNaN(v) && (axis.Kind == Linear || v > 0) {
-				all = append(all, v)
+			if (scale{kind: axis.Kind}).has(p[dimension]) {
+				all = append(all, p[dimension])
 			}
 		}
 	}
@@ -171,7 +165,7 @@ type Column struct {
 }
 
 // SVG draws the columns, all from 0.
-func (c *Columns) SVG() []byte {
+func (c Columns) SVG() []byte {
 	p := NewPicture(c.Title, c.Note, height)
 	var numbers []float64
 	for _, each := range c.Columns {
