@@ -250,27 +250,18 @@ const wireVersion = "1"
 const heartbeatWord = "HEARTBEAT/"
 
 func (b *heartbeat) append(dst []byte) []byte {
-	dst = append(append(dst, heartbeatWord+wireVersion+" "...), b.incarnation.String()...)
-	dst = strconv.AppendUint(append(dst, ' '), b.lastNumber, 10)
-	if b.echo == (subject.Incarnation{}) {
-		dst = append(dst, " -"...)
-	} else {
-		dst = append(append(dst, ' '), b.echo.String()...)
+	echo, digest, cutoff := "-", "-", "-"
+	if b.echo != (subject.Incarnation{}) {
+		echo = b.echo.String()
 	}
-	dst = strconv.AppendUint(append(dst, ' '), b.acknowledged, 10)
 	if b.comparable {
-		dst = fmt.Appendf(dst, " %016x", b.digest)
-	} else {
-		dst = append(dst, " -"...)
+		digest = fmt.Sprintf("%016x", b.digest)
 	}
-	dst = strconv.AppendInt(append(dst, ' '), int64(b.clients), 10)
-	dst = strconv.AppendInt(append(dst, ' '), int64(b.retention), 10)
-	if b.cutoff == keepAll {
-		dst = append(dst, " -"...)
-	} else {
-		dst = strconv.AppendInt(append(dst, ' '), b.cutoff, 10)
+	if b.cutoff != keepAll {
+		cutoff = strconv.FormatInt(b.cutoff, 10)
 	}
-	dst = fmt.Appendf(dst, " %016x", b.topologyPrint)
+	dst = fmt.Appendf(dst, "%s%s %s %d %s %d %s %d %d %s %016x", heartbeatWord, wireVersion, b.incarnation, b.lastNumber, echo,
+		b.acknowledged, digest, b.clients, b.retention, cutoff, b.topologyPrint)
 	if b.topologyText != "" {
 		dst = append(append(dst, " links="...), b.topologyText...)
 	}

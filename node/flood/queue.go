@@ -143,14 +143,8 @@ func (q *Queue) signal() {
 // Wake returns a channel that yields after a Push to an empty queue. Its receiver then pops until nothing is left.
 func (q *Queue) Wake() <-chan struct{} { return q.wake }
 
-// Pop removes the oldest reports of the queue and appends them to dst, which is empty: at most count, and at most size bytes of text but
-// always one report.
-func (q *Queue) Pop(dst []line.Report, count, size int) []line.Report {
-	dst, _ = q.pop(dst, count, size)
-	return dst
-}
-
-// pop does what Pop does, and returns the number of the message that is made of the reports.
+// pop removes the oldest reports of the queue and appends them to dst, which is empty: at most count, and at most size bytes of text but
+// always one report. It returns the number of the message that is made of them as well.
 func (q *Queue) pop(dst []line.Report, count, size int) ([]line.Report, uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

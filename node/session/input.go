@@ -97,15 +97,11 @@ func (d *descriptor) Read(b []byte) (int, error) {
 
 // rawConn gives access to a connection's descriptor; it is nil if what is read from that is not what the client sent.
 func rawConn(conn net.Conn) syscall.RawConn {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return nil
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		raw, _ := tcp.SyscallConn() // nil with an error
+		return raw
 	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return raw
+	return nil
 }
 
 // parkTime is how long a client is silent before its session parks.

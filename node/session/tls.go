@@ -261,14 +261,9 @@ func (s *session) handshake(ctx context.Context) error {
 func validUntil(chains [][]*x509.Certificate) time.Time {
 	var last time.Time
 	for _, chain := range chains {
-		first := chain[0].NotAfter
-		for _, c := range chain[1:] {
-			if c.NotAfter.Before(first) {
-				first = c.NotAfter
-			}
-		}
-		if first.After(last) {
-			last = first
+		first := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if first.NotAfter.After(last) {
+			last = first.NotAfter
 		}
 	}
 	return last

@@ -130,20 +130,12 @@ func (t *transfers) add(from, to line.NodeName, reports []line.Report) {
 	}
 }
 
-// take returns what was collected, and starts anew.
-func (t *transfers) take() (counts map[direction]int, sample reservoir[transfer]) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	counts, sample = t.counts, t.sample
-	if sample.seen > 0 {
-		t.counts, t.sample = make(map[direction]int, len(counts)), reservoir[transfer]{limit: maxTransfers}
-	}
-	return counts, sample
-}
-
 // append appends the event of the messages since the last tick, if there were any.
 func (t *transfers) append(dst []byte) (text []byte, reports int) {
-	counts, sample := t.take()
+	t.mu.Lock()
+	counts, sample := t.counts, t.sample
+	t.counts, t.sample = make(map[direction]int, len(counts)), reservoir[transfer]{limit: maxTransfers}
+	t.mu.Unlock()
 	if sample.seen == 0 {
 		return dst, 0
 	}

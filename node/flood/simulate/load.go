@@ -75,9 +75,8 @@ const (
 type load struct {
 	*herd
 	Config
-	every    time.Duration // a report
-	paths    []*path       // of each report that is in flight
-	spare    []*path
+	every    time.Duration   // a report
+	paths    []*path         // of each report that is in flight
 	accounts []account       // by server
 	took     []time.Duration // until the last server knew them
 	detail   *Detail         // or nil
@@ -199,7 +198,7 @@ func (l *load) report(ctx context.Context) error {
 	const ahead = 256
 	for i := range l.paths {
 		at := l.made(i)
-		l.paths[i] = l.newPath()
+		l.paths[i] = &path{hops: make([]uint16, len(l.nodes)), missing: len(l.nodes)}
 		n := l.nodes[l.rng.IntN(len(l.nodes))]
 		l.at(at, n, &reportEvent{l, i, n, l.rng.IntN(l.Clients)})
 		if i%ahead < ahead-1 && i < len(l.paths)-1 {
@@ -215,18 +214,6 @@ func (l *load) report(ctx context.Context) error {
 		l.collect()
 	}
 	return nil
-}
-
-// newPath returns a path on which no server is.
-func (l *load) newPath() *path {
-	if last := len(l.spare) - 1; last >= 0 {
-		p := l.spare[last]
-		l.spare = l.spare[:last]
-		p.missing, p.last = len(p.hops), 0
-		clear(p.hops)
-		return p
-	}
-	return &path{hops: make([]uint16, len(l.nodes)), missing: len(l.nodes)}
 }
 
 // index returns which report it is: no two have one time.
@@ -285,7 +272,6 @@ func (l *load) collect() {
 					l.detail.ToLast[k.report] = took.Seconds()
 				}
 				l.paths[k.report] = nil
-				l.spare = append(l.spare, p)
 			}
 		}
 		a.received = a.received[:0]

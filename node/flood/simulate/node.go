@@ -171,15 +171,13 @@ func (n *node) pumpWoken() {
 	if n.changes == nil {
 		return
 	}
-	for n.changes.Len() > 0 {
-		n.batch = n.changes.Pop(n.batch[:0], 1<<10, 1<<20)
-		for _, r := range n.batch {
-			if n.herd.changed != nil {
-				n.herd.changed(n, r)
-			}
-			if n.storage != nil {
-				n.storage.write(r)
-			}
+	n.batch = n.changes.Swap(n.batch)
+	for _, r := range n.batch {
+		if n.herd.changed != nil {
+			n.herd.changed(n, r)
+		}
+		if n.storage != nil {
+			n.storage.write(r)
 		}
 	}
 }

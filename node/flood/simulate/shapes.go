@@ -38,22 +38,21 @@ func NewTopology(shape Shape, nodes, degree int, seed uint64) (*topology.Topolog
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x7368_6170))
 	var links [][2]int
+	grow := func(parent func(node int) int) {
+		for i := 1; i < nodes; i++ {
+			links = append(links, [2]int{parent(i), i})
+		}
+	}
 	switch shape {
 	case Line, Ring:
-		for i := 1; i < nodes; i++ {
-			links = append(links, [2]int{i - 1, i})
-		}
+		grow(func(node int) int { return node - 1 })
 		if shape == Ring && nodes > 2 {
 			links = append(links, [2]int{nodes - 1, 0})
 		}
 	case Star:
-		for i := 1; i < nodes; i++ {
-			links = append(links, [2]int{0, i})
-		}
+		grow(func(int) int { return 0 })
 	case Tree:
-		for i := 1; i < nodes; i++ {
-			links = append(links, [2]int{(i - 1) / 2, i})
-		}
+		grow(func(node int) int { return (node - 1) / 2 })
 	case Regular:
 		if degree < 2 || degree >= nodes || nodes*degree%2 != 0 {
 			return nil, fmt.Errorf("%d nodes cannot all have %d links: at least 2, fewer than nodes, and both numbers not odd", nodes, degree)
@@ -101,8 +100,10 @@ func regular(rng *rand.Rand, nodes, degree int) [][2]int {
 			links = append(links, l)
 			count[l]++
 		}
-		if exchange(rng, links, count) && connected(nodes, links) {
-			return links
+		if exchange(rng, links, count) {
+			if _, disconnected := named(nodes, links); disconnected == nil {
+				return links
+			}
 		}
 	}
 }
@@ -134,11 +135,6 @@ func exchange(rng *rand.Rand, links [][2]int, count map[[2]int]int) bool {
 		}
 	}
 	return true
-}
-
-func connected(nodes int, links [][2]int) bool {
-	_, err := named(nodes, links)
-	return err == nil
 }
 
 // scaleFree returns the links of a graph that grows: each node that comes has links to degree others, which are the more likely the
