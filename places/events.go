@@ -105,24 +105,18 @@ func (c *Counters) Counts() map[string]Count {
 }
 
 // Measure returns a Finder that passes queries to f and reports each as an event Called.
-func Measure(provider string, f Finder, watch Watch) Finder { return &measure{provider, f, watch} }
-
-type measure struct {
-	provider string
-	finder   Finder
-	watch    Watch
-}
-
-func (m *measure) Find(ctx context.Context, q Query) (Answer, error) {
-	start := time.Now()
-	a, err := m.finder.Find(ctx, q)
-	e := Event{Provider: m.provider, Kind: Called, Status: OK, Took: time.Since(start), Err: err}
-	switch {
-	case err != nil:
-		e.Status = failure(err).Status
-	case len(a.Results) == 0:
-		e.Status = ZeroResults
-	}
-	m.watch(e)
-	return a, err
+func Measure(provider string, f Finder, watch Watch) Finder {
+	return finderFunc(func(ctx context.Context, q Query) (Answer, error) {
+		start := time.Now()
+		a, err := f.Find(ctx, q)
+		e := Event{Provider: provider, Kind: Called, Status: OK, Took: time.Since(start), Err: err}
+		switch {
+		case err != nil:
+			e.Status = failure(err).Status
+		case len(a.Results) == 0:
+			e.Status = ZeroResults
+		}
+		watch(e)
+		return a, err
+	})
 }

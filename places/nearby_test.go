@@ -13,11 +13,6 @@ import (
 	"time"
 )
 
-// finderFunc makes a Finder of its Find.
-type finderFunc func(context.Context, Query) (Answer, error)
-
-func (f finderFunc) Find(ctx context.Context, q Query) (Answer, error) { return f(ctx, q) }
-
 // gives returns a Finder that always gives a.
 func gives(a Answer) Finder {
 	return finderFunc(func(context.Context, Query) (Answer, error) { return a, nil })

@@ -33,6 +33,11 @@ type Finder interface {
 	Find(ctx context.Context, q Query) (Answer, error)
 }
 
+// finderFunc makes a Finder of its Find.
+type finderFunc func(context.Context, Query) (Answer, error)
+
+func (f finderFunc) Find(ctx context.Context, q Query) (Answer, error) { return f(ctx, q) }
+
 // Status words of an Answer, as Google defines them.
 const (
 	OK             = "OK"               // there are results

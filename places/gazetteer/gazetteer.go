@@ -68,18 +68,15 @@ type Attribution struct {
 	Text    string // to be shown
 }
 
-// geoNames is shown with every answer that has results: even if all of them come from other sources, GeoNames has the names in their
-// vicinity.
-var geoNames = Attribution{
-	Source:  "geonames",
-	Licence: "CC BY 4.0",
-	URL:     "https://creativecommons.org/licenses/by/4.0/",
-	Text:    "Place data © GeoNames (www.geonames.org), CC BY 4.0; modified",
-}
-
-// attributions has an entry for each source of a row, the largest source first.
+// attributions has an entry for each source of a row, the largest source first. GeoNames is shown with every answer that has results: even
+// if all of them come from other sources, GeoNames has the names in their vicinity.
 var attributions = []Attribution{
-	geoNames,
+	{
+		Source:  "geonames",
+		Licence: "CC BY 4.0",
+		URL:     "https://creativecommons.org/licenses/by/4.0/",
+		Text:    "Place data © GeoNames (www.geonames.org), CC BY 4.0; modified",
+	},
 	{
 		Source:  "ourairports",
 		Licence: "public domain",

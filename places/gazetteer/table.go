@@ -107,7 +107,7 @@ const vicinityRadius = 50
 // Index, Place and Attributions implement index.Table.
 func (t *table) Index() *index.Index { return t.index }
 
-func (t *table) Attributions() []string { return []string{geoNames.Text} }
+func (t *table) Attributions() []string { return []string{attributions[0].Text} }
 
 func (t *table) Place(i int32) places.Place {
 	at := t.point(i)
