@@ -40,7 +40,8 @@ import (
 // Config is a whole configuration, as Load returns it: every value is set and in range, and the topology is valid.
 //
 // The tags are the schema: yaml is the key; help describes it in one line; is names the check of the value (see checks); secret marks a
-// value that is never shown as it is; live marks one that a running process can change. The fields have the order of herd.yaml.
+// value that is never shown as it is; live marks one that a running process can change. The fields have the order of herd.yaml, and a comment
+// where help does not say all.
 type Config struct {
 	// Herd is the first token of every bus subject, so that herds with different names can share a bus. 1 to 32 letters, digits, _ and -.
 	Herd string `yaml:"herd" is:"name" help:"name of the herd and prefix of its bus subjects"`
@@ -84,8 +85,7 @@ type Bus struct {
 	Keys string `yaml:"keys" help:"directory with the keys made by 'herd bus keys'"`
 	// Listen is the HOST:PORT on which an embedded server accepts NATS clients; empty means nowhere.
 	Listen string `yaml:"listen" is:"address or none" help:"HOST:PORT for observers of the bus"`
-	// Micro makes every node a NATS micro service that answers where a client is.
-	Micro bool `yaml:"micro" help:"answer on the bus as a NATS micro service"`
+	Micro  bool   `yaml:"micro" help:"answer on the bus as a NATS micro service"`
 }
 
 // TLS secures the ports for clients; without a certificate they use plain TCP. Relative paths are relative to the working directory.
@@ -111,8 +111,7 @@ type Places struct {
 	Endpoint string `yaml:"endpoint" is:"endpoint or none" help:"URL of the API of google or overpass; empty: Google's"`
 	// KeyFile is a file with Google's API key, readable by nobody else.
 	KeyFile string `yaml:"key_file" help:"file with Google's API key; empty: HERD_PLACES_KEY"`
-	// File is a file made by 'herd places import', for the provider file.
-	File string `yaml:"file" help:"file made by 'herd places import', for the provider file"`
+	File    string `yaml:"file" help:"file made by 'herd places import', for the provider file"`
 	// Fields are comma-separated fields to request from google besides the basic ones. Each may raise the price of a request.
 	Fields string `yaml:"fields" is:"fields" help:"additional fields to request from google, comma-separated"`
 	// Rate is how many requests a second a process makes to a provider behind a network; further ones wait. 0 means unlimited.
@@ -133,20 +132,14 @@ type Store struct {
 
 // Limits protect a node from its clients, and its memory from slow links and from clients that are gone. 0 means no limit, except for Queue.
 type Limits struct {
-	// Future is how far the time of a client's report may be ahead of the node's clock; others are refused.
 	Future time.Duration `yaml:"future" live:"true" help:"how far a report's time may be ahead, 0: any"`
-	// Idle is how long a client may send nothing before its connection is closed.
-	Idle time.Duration `yaml:"idle" live:"true" help:"time without a line from a client, 0: unlimited"`
+	Idle   time.Duration `yaml:"idle" live:"true" help:"time without a line from a client, 0: unlimited"`
 	// Line is how long a client may take to complete a line, from its first byte.
-	Line time.Duration `yaml:"line" live:"true" help:"time for a client to complete a line, 0: unlimited"`
-	// Write is how long a client may take to accept its replies.
-	Write time.Duration `yaml:"write" live:"true" help:"time for a client to accept replies, 0: unlimited"`
-	// Connections is the greatest number of clients connected to one node.
-	Connections int `yaml:"connections" live:"true" help:"clients connected to a node, 0: unlimited"`
-	// PerAddress is the greatest number of clients connected to one node from one IP address.
-	PerAddress int `yaml:"per_address" live:"true" help:"clients connected to a node per IP address, 0: unlimited"`
-	// Rate is how many lines a second a connection may send.
-	Rate int `yaml:"rate" live:"true" help:"lines per second of a connection, 0: unlimited"`
+	Line        time.Duration `yaml:"line" live:"true" help:"time for a client to complete a line, 0: unlimited"`
+	Write       time.Duration `yaml:"write" live:"true" help:"time for a client to accept replies, 0: unlimited"`
+	Connections int           `yaml:"connections" live:"true" help:"clients connected to a node, 0: unlimited"`
+	PerAddress  int           `yaml:"per_address" live:"true" help:"clients connected to a node per IP address, 0: unlimited"`
+	Rate        int           `yaml:"rate" live:"true" help:"lines per second of a connection, 0: unlimited"`
 	// NewClients is how many client IDs that a node does not know may be introduced from one IP address in a minute.
 	NewClients int `yaml:"new_clients" live:"true" help:"new client IDs per minute and IP address, 0: unlimited"`
 	// Retention is how long a report is kept after its origin received it. It must be the same at all nodes.
@@ -170,26 +163,21 @@ type HTTP struct {
 	// Observe is whether the page shows the traffic of the whole herd, as an observer of the bus: on, off, or auto, which is on in 'herd up'
 	// with an embedded bus.
 	Observe string `yaml:"observe" is:"observe" help:"watch all links from the bus: auto, on or off"`
-	// Pprof serves profiles of the process under /debug/pprof.
-	Pprof bool `yaml:"pprof" help:"serve profiles under /debug/pprof"`
+	Pprof   bool   `yaml:"pprof" help:"serve profiles under /debug/pprof"`
 }
 
 // Trace sends traces of reports to a collector.
 type Trace struct {
-	// Endpoint is the URL of an OTLP collector over HTTP; empty means no traces.
 	Endpoint string `yaml:"endpoint" is:"collector or none" help:"URL of an OTLP collector over HTTP; empty: no traces"`
-	// OneIn is the number of clients' reports of which one is traced. At least 1.
-	OneIn int `yaml:"one_in" is:"positive" help:"trace one in this many reports, at least 1"`
+	OneIn    int    `yaml:"one_in" is:"positive" help:"trace one in this many reports, at least 1"`
 }
 
 // Log says what the nodes log.
 type Log struct {
 	// Level is the least severe level that is logged: debug, info (one entry per line of a client), warn or error.
-	Level string `yaml:"level" live:"true" is:"level" help:"least severe level: debug, info, warn or error"`
-	// Format is console, for people, or json, for programs.
+	Level  string `yaml:"level" live:"true" is:"level" help:"least severe level: debug, info, warn or error"`
 	Format string `yaml:"format" is:"format" help:"format of the log: console or json"`
-	// Dir is a directory with one log file per node; empty means standard error.
-	Dir string `yaml:"dir" help:"directory for a log file per node; empty: standard error"`
+	Dir    string `yaml:"dir" help:"directory for a log file per node; empty: standard error"`
 }
 
 // Topology returns the graph of Nodes and Links.
