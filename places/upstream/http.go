@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -64,10 +65,7 @@ func (c *Client) send(ctx context.Context, r Request) (Response, http.Header, er
 	if err != nil {
 		return Response{}, nil, errors.New("the request cannot be made; is the endpoint a URL?") // err shows the URL
 	}
-	request.Header = r.Header.Clone()
-	if request.Header == nil {
-		request.Header = make(http.Header)
-	}
+	maps.Copy(request.Header, r.Header)
 	request.Header.Set("User-Agent", "herd")
 	answer, err := c.http.Do(request)
 	if err != nil {
