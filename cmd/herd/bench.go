@@ -42,7 +42,7 @@ func (p *program) bench() *cobra.Command {
 		Use:   "bench",
 		Short: "Put load on a server, and measure how it bears it",
 		Long: `Put load on a server, and measure how it bears it: replies a second, how long each took, and how long after a client was
-answered the server farthest away knew of it, by what it is told on the bus and, for some clients, by asking it again and again. First all
+answered the server farthest away knew of it, by the messages to it on the bus and, for some clients, by polling it. First all
 clients report once, then comes the warm-up; only what follows counts. Ctrl-C ends it early, with what was measured until then. The
 exit code is 1 if any request was not answered as it should be.
 

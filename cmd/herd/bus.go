@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -92,10 +93,8 @@ password between the servers of a cluster.`,
 				return &usageError{fmt.Errorf("--include makes an account; name it with --account")}
 			case include:
 				text, err = keyring.Include(*plan)
-			case name == "":
-				text, err = keyring.Config(*plan, plan.Servers[0])
 			default:
-				text, err = keyring.Config(*plan, name)
+				text, err = keyring.Config(*plan, cmp.Or(name, plan.Servers[0]))
 			}
 			if err != nil {
 				return err

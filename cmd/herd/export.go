@@ -17,7 +17,7 @@ import (
 	"herd/node/store"
 )
 
-// export returns the command that writes down what a node knows.
+// export returns the command that writes what a store holds.
 func (p *program) export() *cobra.Command {
 	var output string
 	var asJSON bool
@@ -85,7 +85,7 @@ func (p *program) keptBy(c *cobra.Command, name string, fresh bool) (*store.Stor
 		return nil, &usageError{errors.New("the servers keep nothing on disk; say where they do with --store-dir")}
 	}
 	if _, err := os.Stat(filepath.Join(config.Store.Dir, name)); err != nil && !fresh {
-		return nil, fmt.Errorf("node %s: %w; say where it keeps what it knows with --store-dir", name, err)
+		return nil, fmt.Errorf("node %s: %w; name the directory with --store-dir", name, err)
 	}
 	s, err := process.OpenStore(config, line.NodeName(name), nil)
 	switch {

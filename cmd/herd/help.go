@@ -24,9 +24,9 @@ func shapeHelp(root *cobra.Command) {
 		Use:   "help [COMMAND]",
 		Short: "Show the help of a command",
 		RunE: func(_ *cobra.Command, got []string) error {
-			c, rest, err := root.Find(got)
-			if err != nil || len(rest) > 0 {
-				return unknownCommand(c, rest)
+			c, unknown, err := root.Find(got)
+			if err != nil || len(unknown) > 0 {
+				return unknownCommand(c, unknown)
 			}
 			return c.Help()
 		},

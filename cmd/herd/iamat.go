@@ -19,12 +19,12 @@ import (
 func (p *program) iamat() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "iamat CLIENT POSITION [TIME]",
-		Short: "Tell a server where a client is",
-		Long: `Tell a server where a client is, and print its reply as it came.
+		Short: "Report to a server where a client is",
+		Long: `Report to a server where a client is, and print its reply as it came.
 
 POSITION is latitude and longitude in decimal degrees, a sign before each (ISO 6709); TIME is POSIX seconds and defaults
 to now. With - in place of them, each line of standard input is CLIENT POSITION [TIME]. They are sent over one connection
-without waiting for each reply; the last line on standard error tells how many there were and how many were refused.
+without waiting for each reply; the last line on standard error says how many there were and how many were refused.
 The exit code is 1 when any was: its reply is the line after a question mark.`,
 		Example: `  herd iamat kiwi.cs.ucla.edu +34.068930-118.445127
   herd iamat opera.sydney.au -33.856784+151.215297 1520023934.918963997 --node Welsh
@@ -49,32 +49,32 @@ The exit code is 1 when any was: its reply is the line after a question mark.`,
 		if len(got) == 2 {
 			got = append(got, string(client.AppendTime(nil, time.Now())))
 		}
-		return p.ask(c, t, "IAMAT", got)
+		return p.exchange(c, t, "IAMAT", got)
 	}
 	return c
 }
 
 // operands parses the arguments of a command for which cobra does not: to it a position in the southern hemisphere, like
 // -33.86+151.20, would be flags. No flag begins with a digit, so pflag gets what stands between such arguments.
-func operands(c *cobra.Command, rest []string) ([]string, error) {
+func operands(c *cobra.Command, raw []string) ([]string, error) {
 	flags := c.Flags()
 	var got []string
 	for {
-		end := slices.IndexFunc(rest, negative)
+		end := slices.IndexFunc(raw, negative)
 		if end < 0 {
-			end = len(rest)
+			end = len(raw)
 		}
-		if err := flags.Parse(rest[:end]); err != nil {
+		if err := flags.Parse(raw[:end]); err != nil {
 			return got, c.FlagErrorFunc()(c, err)
 		}
 		if help, _ := flags.GetBool("help"); help {
 			return got, pflag.ErrHelp
 		}
 		got = append(got, flags.Args()...)
-		if end == len(rest) || flags.ArgsLenAtDash() >= 0 {
-			return append(got, rest[end:]...), nil
+		if end == len(raw) || flags.ArgsLenAtDash() >= 0 {
+			return append(got, raw[end:]...), nil
 		}
-		got, rest = append(got, rest[end]), rest[end+1:]
+		got, raw = append(got, raw[end]), raw[end+1:]
 	}
 }
 
@@ -98,11 +98,11 @@ func (p *program) completeIamat(c *cobra.Command, raw []string, part string) ([]
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// ask sends one line and prints the reply.
-func (p *program) ask(c *cobra.Command, t *target, verb string, got []string) error {
+// exchange sends one line and prints the reply.
+func (p *program) exchange(c *cobra.Command, t *target, verb string, got []string) error {
 	for _, operand := range got {
 		if operand == "" || strings.ContainsAny(operand, client.Space) {
-			return &usageError{fmt.Errorf("%q cannot be sent: what a server is told must be neither empty nor have blanks", operand)}
+			return &usageError{fmt.Errorf("%q cannot be sent: no operand is empty or has blanks", operand)}
 		}
 	}
 	server, err := p.dial(c, t)

@@ -14,15 +14,15 @@ import (
 	"herd/node/line"
 )
 
-// imports returns the command that has a node know what was written down.
+// imports returns the command that puts reports into a store.
 func (p *program) imports() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "import NODE [FILE]",
 		Short: "Put reports into what a server keeps on disk",
 		Long: `Put reports into what a server keeps in its directory of --store-dir, which is made if there is none: lines of FILE, or of
-standard input, as 'herd export' writes them. Of each client the report stays that is newer, as if servers had told each other. The
-server must not run; when it does again, its neighbours learn of what it knows. With one line that is not a report nothing is
+standard input, as 'herd export' writes them. Of each client the report stays that is newer, as if servers had sent it to each other. The
+server must not run; when it does again, its neighbours receive what it has. With one line that is not a report nothing is
 imported.`,
 		Example: `  herd import Welsh goloman.txt --store-dir /var/lib/herd
   gunzip < goloman.txt.gz | herd import Goloman       # store.dir comes from the configuration`,
@@ -53,7 +53,7 @@ imported.`,
 			if err != nil {
 				return err
 			}
-			if done.News, err = s.Merge(reports); err != nil {
+			if done.New, err = s.Merge(reports); err != nil {
 				_ = s.Close() // the error says more
 				return fmt.Errorf("%w (some may be imported; to import all, do it again)", err)
 			}
@@ -61,7 +61,7 @@ imported.`,
 				return err
 			}
 			return p.show(asJSON, done, fmt.Appendf(nil, "%s of %s, %d imported, the others were there or older\n",
-				terminal.Plural(done.Read, "report"), terminal.Plural(done.Clients, "client"), done.News))
+				terminal.Plural(done.Read, "report"), terminal.Plural(done.Clients, "client"), done.New))
 		},
 	}
 	configs.AddFlags(c.Flags(), "herd", "store.dir")
@@ -74,10 +74,10 @@ type imported struct {
 	Node    string `json:"node"`
 	Read    int    `json:"read"`    // reports
 	Clients int    `json:"clients"` // they are of
-	News    int    `json:"news"`    // reports greater than what was there
+	New     int    `json:"new"`     // reports greater than what was there
 }
 
-// readReports reads lines that are reports, and keeps the greatest of each client. It tells of every line that is none.
+// readReports reads lines that are reports, and keeps the greatest of each client. It prints every line that is none.
 func (p *program) readReports(in io.Reader, read *int) (map[line.ClientID]line.Report, error) {
 	reports := make(map[line.ClientID]line.Report)
 	shown := terminal.NewProgress(p.stderr, p.stdout)
@@ -90,7 +90,7 @@ func (p *program) readReports(in io.Reader, read *int) (map[line.ClientID]line.R
 		}
 		number++
 		long := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) { // pass over the rest
+		for errors.Is(err, bufio.ErrBufferFull) { // pass over what follows of it
 			text = text[:0]
 			_, err = lines.ReadSlice('\n')
 		}

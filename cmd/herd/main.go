@@ -1,4 +1,4 @@
-// Command herd runs servers of an application server herd, and talks to them.
+// Command herd runs servers of an application server herd, and is a client of them.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"herd/cmd/herd/internal/page"
 	"herd/configs"
 )
 
@@ -129,4 +130,29 @@ func completeCommands(c *cobra.Command) {
 		}
 		completeCommands(each)
 	}
+}
+
+// print writes a command's result.
+func (p *program) print(text []byte) error {
+	if _, err := p.stdout.Write(text); err != nil {
+		return fmt.Errorf("write standard output: %w", err)
+	}
+	return nil
+}
+
+// show writes a command's result for programs, or the text of it.
+func (p *program) show(asJSON bool, result any, text []byte) error {
+	if asJSON {
+		return p.printJSON(result)
+	}
+	return p.print(text)
+}
+
+// printJSON writes a command's result for programs.
+func (p *program) printJSON(result any) error {
+	text, err := page.JSON(result)
+	if err != nil {
+		return err
+	}
+	return p.print(text)
 }

@@ -15,7 +15,7 @@ import (
 	"herd/places"
 )
 
-// near returns the command that asks the provider of places.
+// near returns the command that queries the provider of places.
 func (p *program) near() *cobra.Command {
 	var radius float64
 	var bound int
@@ -48,7 +48,7 @@ The exit code is 1 when the provider fails.`,
 			if err != nil {
 				return err
 			}
-			return p.askProvider(c.Context(), config, q, asJSON)
+			return p.queryProvider(c.Context(), config, q, asJSON)
 		},
 	}
 	c.Flags().Float64Var(&radius, "radius", 10, "how far a place may be, 0 to 50 `KILOMETRES`")
@@ -58,8 +58,8 @@ The exit code is 1 when the provider fails.`,
 	return c
 }
 
-// askProvider prints what the provider answers.
-func (p *program) askProvider(ctx context.Context, config *configs.Config, q places.Query, asJSON bool) error {
+// queryProvider prints what the provider answers.
+func (p *program) queryProvider(ctx context.Context, config *configs.Config, q places.Query, asJSON bool) error {
 	provider, err := process.Provider(ctx, config, func(places.Event) {})
 	if err != nil {
 		return err

@@ -23,8 +23,8 @@ type target struct {
 // targetFlags adds the flags that fill a target.
 func (p *program) targetFlags(c *cobra.Command) *target {
 	t, f := new(target), c.Flags()
-	p.nodeFlag(c, &t.node, "node", "`NAME` of the server to talk to (default: the first of the configuration)")
-	f.StringVar(&t.addr, "addr", "", "`HOST:PORT` of the server to talk to, instead of --node")
+	p.nodeFlag(c, &t.node, "node", "`NAME` of the server to connect to (default: the first of the configuration)")
+	f.StringVar(&t.addr, "addr", "", "`HOST:PORT` of the server to connect to, instead of --node")
 	f.DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for a server that is silent")
 	f.BoolVar(&t.tls.On, "tls", false, "speak TLS with the server")
 	f.StringVar(&t.tls.CA, "ca", "", "PEM `FILE` of the CAs that the server's certificate may come from (default: those of this machine); implies --tls")

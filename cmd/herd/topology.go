@@ -13,11 +13,11 @@ import (
 	"herd/node/topology"
 )
 
-// topology returns the commands about who talks to whom.
+// topology returns the commands about the links between servers.
 func (p *program) topology() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "topology",
-		Short: "Check, draw and simulate who talks to whom",
+		Short: "Check, draw and simulate the links between servers",
 	}
 	c.AddCommand(p.topologyCheck(), p.topologyDraw(), p.topologySimulate())
 	return parent(c)

@@ -59,17 +59,9 @@ type build struct {
 }
 
 type licences struct {
-	Herd    string   `json:"herd"`
-	Data    []data   `json:"data"`
-	Modules []module `json:"modules"`
-}
-
-// data is a source of the places and outlines that are built in.
-type data struct {
-	Source  string `json:"source"`
-	Licence string `json:"licence"`
-	URL     string `json:"url"`
-	Text    string `json:"text"` // to be shown
+	Herd    string                  `json:"herd"`
+	Data    []gazetteer.Attribution `json:"data"` // the sources of places and outlines that are built in
+	Modules []module                `json:"modules"`
 }
 
 // module is a Go module whose code is linked in.
@@ -128,12 +120,10 @@ func modules(info *debug.BuildInfo) []module {
 }
 
 func licencesOf(info *debug.BuildInfo) *licences {
-	l := &licences{Herd: ownLicence, Modules: modules(info)}
-	for _, a := range gazetteer.Attributions() {
-		l.Data = append(l.Data, data{a.Source, a.Licence, a.URL, a.Text})
+	outlines := gazetteer.Attribution{
+		Source: "naturalearth", Licence: "public domain", URL: "https://www.naturalearthdata.com/about/terms-of-use/", Text: statuspage.Outlines,
 	}
-	l.Data = append(l.Data, data{"naturalearth", "public domain", "https://www.naturalearthdata.com/about/terms-of-use/", statuspage.Outlines})
-	return l
+	return &licences{Herd: ownLicence, Modules: modules(info), Data: append(gazetteer.Attributions(), outlines)}
 }
 
 func (b build) text() []byte {

@@ -16,6 +16,6 @@ kilometres. The exit code is 1 when the server does not know the client.`,
 		Args: args(3, 3),
 	}
 	t := p.targetFlags(c)
-	c.RunE = func(c *cobra.Command, got []string) error { return p.ask(c, t, "WHATSAT", got) }
+	c.RunE = func(c *cobra.Command, got []string) error { return p.exchange(c, t, "WHATSAT", got) }
 	return c
 }

@@ -62,10 +62,10 @@ func load(data fs.FS) (*table, error) {
 
 // Attribution says where a part of the table comes from, and what its licence requires to be shown.
 type Attribution struct {
-	Source  string // as the column "source" names it
-	Licence string // short name
-	URL     string // of the licence's text, or of the source's statement on it
-	Text    string // to be shown
+	Source  string `json:"source"`  // as the column "source" names it
+	Licence string `json:"licence"` // short name
+	URL     string `json:"url"`     // of the licence's text, or of the source's statement on it
+	Text    string `json:"text"`    // to be shown
 }
 
 // attributions has an entry for each source of a row, the largest source first. GeoNames is shown with every answer that has results: even

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -39,9 +40,9 @@ type connection struct {
 	tally      tally
 
 	// If the load is open.
-	room     chan struct{} // a token says that there are fewer requests in flight
-	finished atomic.Bool   // nothing more will be sent
-	gone     chan struct{} // closed when the receiver has ended
+	room     chan struct{}   // a token says that there are fewer requests in flight
+	finished atomic.Bool     // nothing more will be sent
+	gone     context.Context // ends with the receiver
 }
 
 // slot is a request in flight.
@@ -58,7 +59,7 @@ func newConnection(r *run, index int, address string, conn net.Conn) *connection
 		slots: make([]slot, r.Pipeline), clients: newWalkers(r.Prefix, r.Seed, first, last-first),
 		quota: share(r.Requests, r.Connections, index+1) - share(r.Requests, r.Connections, index),
 		in:    make([]byte, firstInput),
-		room:  make(chan struct{}, 1), gone: make(chan struct{}),
+		room:  make(chan struct{}, 1),
 	}
 }
 
@@ -83,7 +84,7 @@ func (c *connection) serve(filled func()) {
 	}
 	c.flushTally(c.since())
 	if err != nil {
-		c.fail(&Error{kind(err), c.address, err})
+		c.fail(kind(err), fmt.Errorf("%s: %w", c.address, err))
 	}
 }
 

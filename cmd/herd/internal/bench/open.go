@@ -14,10 +14,12 @@ type alarm interface {
 
 // open sends requests when they are due.
 func (c *connection) open() error {
+	var gone context.CancelFunc
+	c.gone, gone = context.WithCancel(context.Background())
 	var receiving sync.WaitGroup
 	var received error
 	receiving.Go(func() {
-		defer close(c.gone)
+		defer gone()
 		received = c.collect()
 	})
 	sent := c.pace()
@@ -52,7 +54,7 @@ func (c *connection) pace() error {
 				break // what was due before the run was stopped has been sent
 			}
 		}
-		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.full() || isClosed(c.gone) {
+		if err != nil || now > c.Warmup+c.Duration+c.Timeout || c.full() || c.gone.Err() != nil {
 			c.abandonDue(due, every, end)
 			if err == nil {
 				err = c.flush()
@@ -86,7 +88,7 @@ func (c *connection) await(alarm alarm, due time.Duration) (now time.Duration, e
 		select {
 		case <-c.room:
 			now = c.since()
-		case <-c.gone:
+		case <-c.gone.Done():
 			return now, nil
 		case <-c.ctx.Done():
 			c.stop()
@@ -108,15 +110,6 @@ func (c *connection) abandonDue(due, every, end time.Duration) {
 		}
 	}
 	c.abandon(n)
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // collect is the receiver of an open load.

@@ -92,11 +92,11 @@ func (r *record) thisSecond() Second {
 	}
 }
 
-// fail counts what ended a connection.
-func (r *record) fail(err *Error) {
+// fail counts an error of some kind that ended a connection.
+func (r *record) fail(kind string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.result.Errors[err.Kind]++
+	r.result.Errors[kind]++
 	if r.result.First == nil {
 		r.result.First = err
 	}
@@ -108,16 +108,6 @@ func (r *record) abandon(n int) {
 	defer r.mu.Unlock()
 	r.result.Unsent += n
 }
-
-// Error is what ended a connection.
-type Error struct {
-	Kind    string // one of ErrWrite, ErrClosed, ErrSilent, ErrProtocol
-	Address string
-	Err     error
-}
-
-func (e *Error) Error() string { return e.Address + ": " + e.Err.Error() }
-func (e *Error) Unwrap() error { return e.Err }
 
 // Second is what one second after the warm-up brought. Latencies are in seconds.
 type Second struct {

@@ -148,7 +148,7 @@ const complaintInterval = time.Minute // between two entries about failures of a
 // placesLogger returns a Watch that writes what an operator has to know of the providers of places: failures, at most one entry a minute
 // for each status, with the number of those that were passed over, and a breaker that turns. What the providers answer is not written.
 func placesLogger(log *zap.Logger) places.Watch {
-	w := &placesLog{log: log, failed: make(map[complaint]*failures)}
+	w := &placesLog{log: log, failed: make(map[complaint]failures)}
 	return w.watch
 }
 
@@ -156,7 +156,7 @@ type placesLog struct {
 	log *zap.Logger
 
 	mu     sync.Mutex
-	failed map[complaint]*failures
+	failed map[complaint]failures
 }
 
 // complaint is what is written about once a minute.
@@ -168,32 +168,33 @@ type failures struct {
 }
 
 func (w *placesLog) watch(e places.Event) {
+	provider := zap.String("provider", e.Provider)
 	switch {
 	case e.Kind == places.Called && e.Err != nil:
-		w.fail(e)
+		if others, due := w.fail(complaint{e.Provider, e.Status}); due {
+			w.log.Warn("provider of places failed", provider, zap.String("status", e.Status), zap.String("error", e.Err.Error()), others)
+		}
 	case e.Kind == places.Retried:
-		w.log.Debug("asking again", zap.String("provider", e.Provider), zap.Error(e.Err))
+		w.log.Debug("asking again", provider, zap.Error(e.Err))
 	case e.Kind == places.BreakerTurned && e.State == places.Open:
-		w.log.Warn("provider of places not asked for a while", zap.String("provider", e.Provider), zap.Error(e.Err))
+		w.log.Warn("provider of places not asked for a while", provider, zap.Error(e.Err))
 	case e.Kind == places.BreakerTurned:
-		w.log.Info("provider of places", zap.String("provider", e.Provider), zap.String("breaker", string(e.State)))
+		w.log.Info("provider of places", provider, zap.String("breaker", string(e.State)))
 	}
 }
 
-func (w *placesLog) fail(e places.Event) {
+// fail counts a failure, and reports whether an entry is due, and how many others there were since the last.
+func (w *placesLog) fail(about complaint) (others zap.Field, due bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	about := complaint{e.Provider, e.Status}
-	f := w.failed[about]
-	if f != nil && now.Sub(f.logged) < complaintInterval {
-		f.more++
-		return
+	now, f := time.Now(), w.failed[about]
+	if now.Sub(f.logged) < complaintInterval {
+		w.failed[about] = failures{f.logged, f.more + 1}
+		return zap.Skip(), false
 	}
-	fields := []zap.Field{zap.String("provider", e.Provider), zap.String("status", e.Status), zap.String("error", e.Err.Error())}
-	if f != nil && f.more > 0 {
-		fields = append(fields, zap.Int("others", f.more))
+	w.failed[about] = failures{logged: now}
+	if f.more == 0 {
+		return zap.Skip(), true
 	}
-	w.failed[about] = &failures{logged: now}
-	w.log.Warn("provider of places failed", fields...)
+	return zap.Int("others", f.more), true
 }

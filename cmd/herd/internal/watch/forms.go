@@ -117,19 +117,14 @@ func textOrBase64(s string) (text, base string) {
 // printableJSON returns JSON of the same value in which everything that could do more to a terminal than appear on it is escaped: in
 // JSON on one line that is inside strings only.
 func printableJSON(text string) string {
-	hidden := func(r rune) bool { return !unicode.IsPrint(r) }
-	if !strings.ContainsFunc(text, hidden) {
-		return text
-	}
 	var b strings.Builder
 	for _, r := range text {
-		switch high, low := utf16.EncodeRune(r); {
-		case !hidden(r):
+		if unicode.IsPrint(r) {
 			b.WriteRune(r)
-		case high != unicode.ReplacementChar:
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
 		}
 	}
 	return b.String()

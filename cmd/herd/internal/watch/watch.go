@@ -3,6 +3,7 @@ package watch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,13 +81,7 @@ func Run(ctx context.Context, c Config) error {
 // keep observes until ctx ends, or the bus cannot be observed in the first place.
 func (w *watcher) keep(ctx context.Context) error {
 	o := w.Observer
-	name := func(node string) string {
-		if node == "" {
-			return "*"
-		}
-		return node
-	}
-	where := fmt.Sprintf("%s.%s.%s.%s on %s", o.Herd, subject.Propagate, name(o.From), name(o.To), w.Bus)
+	where := fmt.Sprintf("%s.%s.%s.%s on %s", o.Herd, subject.Propagate, cmp.Or(o.From, "*"), cmp.Or(o.To, "*"), w.Bus)
 	watched := false
 	o.Receive, o.Fault = w.receive, w.behind
 	o.Ready = func() {

@@ -128,32 +128,34 @@ func share(v float64) string {
 	return strconv.FormatFloat(100*(1-1/v), 'f', max(0, int(math.Round(math.Log10(v)))-2), 64) + " %"
 }
 
+// unit is a unit of labels, and its size.
+type unit struct {
+	size float64
+	name string
+}
+
 // Number labels a value with at most three digits: 1.5, 250 k, 1 M.
 func Number(v float64) string {
-	switch size := math.Abs(v); {
-	case size >= 1e9:
-		return short(v/1e9) + " G"
-	case size >= 1e6:
-		return short(v/1e6) + " M"
-	case size >= 1e3:
-		return short(v/1e3) + " k"
-	}
-	return short(v)
+	return labelIn(v, unit{1e9, " G"}, unit{1e6, " M"}, unit{1e3, " k"}, unit{1, ""})
 }
 
 // Seconds labels a time that is given in seconds: 50 µs, 1.5 ms, 2 s.
 func Seconds(v float64) string {
-	switch size := math.Abs(v); {
-	case size == 0:
+	if v == 0 {
 		return "0"
-	case size < 0.9995e-6:
-		return short(v*1e9) + " ns"
-	case size < 0.9995e-3:
-		return short(v*1e6) + " µs"
-	case size < 0.9995:
-		return short(v*1e3) + " ms"
 	}
-	return short(v) + " s"
+	return labelIn(v, unit{1, " s"}, unit{1e-3, " ms"}, unit{1e-6, " µs"}, unit{1e-9, " ns"})
+}
+
+// labelIn labels a value in the largest unit of which it is at least one, rounded, or in the last unit.
+func labelIn(v float64, units ...unit) string {
+	for _, u := range units[:len(units)-1] {
+		if math.Abs(v) >= 0.9995*u.size {
+			return short(v/u.size) + u.name
+		}
+	}
+	last := units[len(units)-1]
+	return short(v/last.size) + last.name
 }
 
 // short writes a number with three digits, or more if it has more before the point.
