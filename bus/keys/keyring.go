@@ -75,16 +75,12 @@ type Made struct {
 
 // Make makes what a plan needs and the directory lacks. Keys that are there are kept, and certificates too, unless they expire soon.
 // The configurations of the servers are written anew.
-func (k Keyring) Make(p Plan) (Made, error) {
-	made, err := k.make(p)
-	if err != nil {
-		return Made{}, fmt.Errorf("make keys: %w", err)
-	}
-	return made, nil
-}
-
-func (k Keyring) make(p Plan) (Made, error) {
-	var made Made
+func (k Keyring) Make(p Plan) (made Made, err error) {
+	defer func() {
+		if err != nil {
+			made, err = Made{}, fmt.Errorf("make keys: %w", err)
+		}
+	}()
 	if err := p.Check(); err != nil {
 		return made, err
 	}
@@ -97,8 +93,7 @@ func (k Keyring) make(p Plan) (Made, error) {
 	w := &writer{group: p.Group}
 	var ca *authority
 	if p.encrypted() {
-		var err error
-		if err = w.folder(string(k)); err != nil {
+		if err := w.folder(string(k)); err != nil {
 			return made, err
 		}
 		if ca, err = openAuthority(filepath.Join(string(k), "ca"), p.Herd); err != nil {
@@ -124,7 +119,6 @@ func (k Keyring) make(p Plan) (Made, error) {
 			return made, err
 		}
 	}
-	var err error
 	if made.Files, err = k.makeServers(w, p, ca); err != nil {
 		return made, err
 	}

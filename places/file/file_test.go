@@ -94,8 +94,9 @@ func TestFind(t *testing.T) {
 	if results < 3000 || empty < 20 || cut < 100 {
 		t.Errorf("%d results, %d empty, %d cut: too few to have seen anything", results, empty, cut)
 	}
-	if n, o := f.Table().index.Len(), f.Table().origin; n != len(all) || o.Attribution != "©" {
-		t.Errorf("%d places of %+v", n, o)
+	table, err := load(bytes.NewReader(written(t, Origin{Attribution: "©"}, all)))
+	if err != nil || table.index.Len() != len(all) || table.origin.Attribution != "©" {
+		t.Errorf("%+v, %v", table, err)
 	}
 }
 

@@ -19,12 +19,16 @@ func randomRadius(rng *rand.Rand) float64 { return 0.01 * math.Pow(5000, rng.Flo
 // opened holds the embedded table, loaded once for all tests.
 var opened = sync.OnceValue(Open)
 
+// loaded is the same table, for tests of the table itself.
+var loaded = sync.OnceValues(func() (*table, error) { return load(embedded) })
+
 func worldTable(t testing.TB) *table {
 	t.Helper()
-	if err := opened().Wait(t.Context()); err != nil {
+	w, err := loaded()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return opened().Table()
+	return w
 }
 
 // tableOf builds a table of records in any order.

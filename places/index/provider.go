@@ -48,9 +48,6 @@ func (p *Provider[T]) Wait(ctx context.Context) error {
 	}
 }
 
-// Table returns the table. It may be called when Wait has succeeded.
-func (p *Provider[T]) Table() T { return p.table }
-
 // Find returns the places in the circle of q, nearest first and equally distant ones by id. It fails if the point of q is not on Earth, if
 // the table cannot be loaded, or if ctx is done.
 func (p *Provider[T]) Find(ctx context.Context, q places.Query) (places.Answer, error) {
