@@ -111,7 +111,14 @@ func (k Keyring) Make(p Plan) (made Made, err error) {
 			made.Kept = append(made.Kept, node)
 		}
 	}
-	if err := k.makeObserver(w, p, ca); err != nil {
+	switch {
+	case p.Observer == "" || ca == nil:
+	case p.Mode == MTLS:
+		_, err = ca.issue(w, k.observer(), ObserverUser, nil)
+	default:
+		err = ca.writeTo(w, k.observer())
+	}
+	if err != nil {
 		return made, err
 	}
 	if p.Micro {
@@ -174,17 +181,6 @@ func makeCredentials(w *writer, p Plan, ca *authority, dir, name string) (made b
 		return false, err
 	}
 	return true, w.write(path, append(seed, '\n'))
-}
-
-func (k Keyring) makeObserver(w *writer, p Plan, ca *authority) error {
-	if p.Observer == "" || ca == nil {
-		return nil
-	}
-	if p.Mode == MTLS {
-		_, err := ca.issue(w, k.observer(), ObserverUser, nil)
-		return err
-	}
-	return ca.writeTo(w, k.observer())
 }
 
 func (k Keyring) makeServers(w *writer, p Plan, ca *authority) (files []string, err error) {
