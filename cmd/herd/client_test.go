@@ -14,7 +14,7 @@ func TestReplyAsItCame(t *testing.T) {
 	long := "AT Hands +0.000000000 \x1b\xff +1+1 1\n{\n  \"name\": \"" + strings.Repeat("x", 200<<10) + "\"\n}\n\n"
 	for _, reply := range []string{"AT Hands +0.000000000 k +1+1 1\n\n", "? WHATSAT k 1 1\n", "? \xff\x1b\n", long} {
 		address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
-			if l := hear(in); l != "WHATSAT k 1 1\n" {
+			if l := readLine(in); l != "WHATSAT k 1 1\n" {
 				t.Errorf("sent %q", l)
 			}
 			first := len(reply) / 2
@@ -42,14 +42,14 @@ func TestNoReply(t *testing.T) {
 	}{
 		{"closed", "", false, "%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log"},
 		{"closed within", "AT Hands", false, "%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log"},
-		{"silent", "", true, "%s was silent for 1s; give it more time with --timeout, or ask another node"},
-		{"silent within", "AT Hands +0.000000000 k +1+1 1\n", true, "%s was silent for 1s; give it more time with --timeout, or ask another node"},
+		{"silent", "", true, "%s was silent for 1s; give it more time with --timeout, or connect to another node"},
+		{"silent within", "AT Hands +0.000000000 k +1+1 1\n", true, "%s was silent for 1s; give it more time with --timeout, or connect to another node"},
 		{"other protocol", "INFO {\"server_id\":\"NATS\"}\r\n", true, `%s answers "INFO {\"server_id\":\"NATS\"}\r\n", which is not the client protocol; is that the address of a node?`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
-				hear(in)
+				readLine(in)
 				_, _ = io.WriteString(conn, tt.reply)
 				if tt.hang {
 					hangOn(in)
@@ -68,7 +68,7 @@ func TestNoReply(t *testing.T) {
 }
 
 func TestRefusalOfNewClients(t *testing.T) {
-	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { fmt.Fprintf(conn, "? %s", hear(in)) })
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { fmt.Fprintf(conn, "? %s", readLine(in)) })
 	_, _, stderr := herd(t, "", "iamat", "k", "+1+1", "1", "--addr", address)
 	if want := "herd: " + address + " refused that: it takes no more new clients from this address; try again in a minute\n"; stderr != want {
 		t.Errorf("error %q, want %q", stderr, want)
@@ -85,7 +85,7 @@ func TestNoTLS(t *testing.T) {
 	}{
 		{"", true, "1s", "%s completed no TLS handshake in 1s; does it speak TLS? if not, leave out --tls, --ca, --cert and --key"},
 		{"", false, "20s", "%s closed the connection in the TLS handshake; it is stopping, hit a limit, or does not speak TLS: see its log"},
-		{"? \x16\x03\x01\n", true, "20s", "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node"},
+		{"? \x16\x03\x01\n", true, "20s", "%s does not speak TLS; leave out --tls, --ca, --cert and --key, or connect to another node"},
 	} {
 		address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
 			_, _ = in.Peek(1)

@@ -21,7 +21,7 @@ func TestPictureIsCurrent(t *testing.T) {
 	const file = "../../docs/topology.svg"
 	code, stdout, stderr := herd(t, "", "topology", "draw", "--svg")
 	if code != exitDone || stderr != "" {
-		t.Fatalf("exit code %d, said %q", code, stderr)
+		t.Fatalf("exit code %d, printed the error %q", code, stderr)
 	}
 	if *update {
 		if err := os.WriteFile(file, []byte(stdout), 0o644); err != nil {

@@ -72,7 +72,7 @@ type exported struct {
 	Output  string `json:"output"`
 }
 
-// keptBy opens the store of a node that does not run. One that is not there is made if asked for.
+// keptBy opens the store of a node that does not run. One that is not there is made if fresh is set.
 func (p *program) keptBy(c *cobra.Command, name string, fresh bool) (*store.Store, error) {
 	config, err := p.load(c)
 	if err != nil {

@@ -110,7 +110,7 @@ func reserveAddress() (address string, release func(), err error) {
 	return "", nil, errors.New("no port is free")
 }
 
-// publish tells the script where the herd is.
+// publish has the script know where the herd is.
 func (h *scriptHerd) publish(ts *testscript.TestScript, url string) {
 	path := ts.MkAbs("herd.yaml")
 	ts.Check(os.WriteFile(path, describeHerd(h.config), 0o600))
@@ -146,14 +146,14 @@ func (h *scriptHerd) provide(_ *testscript.TestScript, ways []string) {
 	h.before, _ = h.places.Seen()
 }
 
-func (h *scriptHerd) asked(ts *testscript.TestScript, want []string) {
+func (h *scriptHerd) requested(ts *testscript.TestScript, want []string) {
 	requests := h.places.Requests()[h.before:]
 	if n := strconv.Itoa(len(requests)); n != want[0] {
-		ts.Fatalf("the provider was asked %s times: %q", n, requests)
+		ts.Fatalf("the provider got %s requests: %q", n, requests)
 	}
 	for _, r := range requests {
 		if !strings.Contains(r, want[1]) {
-			ts.Fatalf("the provider was asked %q", r)
+			ts.Fatalf("the provider got %q", r)
 		}
 	}
 }
@@ -198,7 +198,7 @@ func natsServer() {
 	s.WaitForShutdown()
 }
 
-func (h *scriptHerd) settled(ts *testscript.TestScript, args []string) {
+func (h *scriptHerd) everywhere(ts *testscript.TestScript, args []string) {
 	for _, n := range h.config.Nodes {
 		until(ts, fmt.Sprintf("%s knows %s", n.Name, args[0]), func() bool { return strings.HasPrefix(whatsat(n, args[0]), "AT ") })
 	}
@@ -224,7 +224,7 @@ func whatsat(n configs.Node, client string) string {
 	return reply
 }
 
-// until asks again and again whether something is so that comes about in another goroutine or process.
+// until checks again and again whether something is so that comes about in another goroutine or process.
 func until(ts *testscript.TestScript, what string, so func() bool) {
 	deadline := time.Now().Add(patience)
 	for tick := time.Tick(5 * time.Millisecond); !so(); <-tick {

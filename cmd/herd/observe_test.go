@@ -29,14 +29,14 @@ func lookAt(t *testing.T, args ...string) (next func(name string, into any)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = answer.Body.Close() })
-	said := make(chan struct{})
+	printed := make(chan struct{})
 	go func() {
-		defer close(said)
+		defer close(printed)
 		_, _ = io.Copy(io.Discard, r.stdout) // the rest of what it says, until it ends
 	}()
 	t.Cleanup(func() { // before the run's own
 		r.stop()
-		<-said
+		<-printed
 		<-r.code
 	})
 	in := bufio.NewReader(answer.Body)
@@ -71,14 +71,14 @@ func hello(next func(string, any), observing bool, why string) (h status.Hello) 
 	return h
 }
 
-// Who looks at a node sees the whole herd as long as the bus lets the process observe it, and is told when and why not.
+// A status page has the whole herd as long as the bus lets the process observe it, and says when and why not.
 func TestObserve(t *testing.T) {
 	w := startWire(t, "127.0.0.1:0")
 	next := lookAt(t, "node", "Oak", "--config", w.config, "--bus-url", "nats://"+w.address, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--http-observe", "on")
 	seen := func() {
 		t.Helper()
 		hello(next, true, "")
-		w.tell("PROPAGATE Oak Oak +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997\n" + hostile)
+		w.send("PROPAGATE Oak Oak +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997\n" + hostile)
 		var got struct {
 			Links   []status.Traffic
 			Reports []status.Transfer

@@ -72,7 +72,7 @@ of any size takes some 200 to 260 MB of memory; it is read again for the positio
 	return c
 }
 
-// importPlaces imports, and tells what came of it.
+// importPlaces imports, and prints the result.
 func (p *program) importPlaces(c *cobra.Command, from importer.Config, asJSON bool) error {
 	from.Attributed = c.Flags().Changed("attribution")
 	if from.Input == "-" {

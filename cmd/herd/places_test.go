@@ -25,7 +25,7 @@ func TestPlacesImportInterrupted(t *testing.T) {
 		}
 	}
 	r.stop()
-	code, stdout, stderr := r.rest()
+	code, stdout, stderr := r.remaining()
 	if want := "herd: interrupted; " + out + " is as it was\n"; code != exitFailed || stdout != "" || stderr != want {
 		t.Errorf("exit %d, %q, %q; want %d, nothing, %q", code, stdout, stderr, exitFailed, want)
 	}

@@ -39,7 +39,7 @@ func start(t *testing.T, stdin io.Reader, args ...string) *running {
 	}()
 	t.Cleanup(func() {
 		stop()
-		_ = outReader.Close() // what the command still has to say goes nowhere
+		_ = outReader.Close() // what the command still prints goes nowhere
 		_ = errReader.Close()
 	})
 	return r
@@ -55,8 +55,8 @@ func (r *running) next(from *bufio.Reader) string {
 	return l
 }
 
-// rest returns what is left of stdout and stderr, and the exit code.
-func (r *running) rest() (code int, stdout, stderr string) {
+// remaining returns what is left of stdout and stderr, and the exit code.
+func (r *running) remaining() (code int, stdout, stderr string) {
 	r.t.Helper()
 	errors := make(chan string)
 	go func() {
@@ -70,8 +70,8 @@ func (r *running) rest() (code int, stdout, stderr string) {
 	return <-r.code, string(b), <-errors
 }
 
-// impostor stands in for a node: it listens, lets talk have the first connection, and returns its address.
-func impostor(t *testing.T, talk func(in *bufio.Reader, conn net.Conn)) string {
+// impostor stands in for a node: it listens, has serve take the first connection, and returns its address.
+func impostor(t *testing.T, serve func(in *bufio.Reader, conn net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,13 +89,13 @@ func impostor(t *testing.T, talk func(in *bufio.Reader, conn net.Conn)) string {
 			return
 		}
 		defer conn.Close()
-		talk(bufio.NewReader(conn), conn)
+		serve(bufio.NewReader(conn), conn)
 	}()
 	return l.Addr().String()
 }
 
-// hear takes a line of the client.
-func hear(in *bufio.Reader) string {
+// readLine reads a line of the client.
+func readLine(in *bufio.Reader) string {
 	l, _ := in.ReadString('\n')
 	return l
 }

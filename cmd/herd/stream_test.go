@@ -30,7 +30,7 @@ func TestStreamWindow(t *testing.T) {
 	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
 		var replies bytes.Buffer
 		for i := range lines {
-			reply(&replies, hear(in))
+			reply(&replies, readLine(in))
 			if (i+1)%client.MaxUnanswered == 0 {
 				_, _ = replies.WriteTo(conn)
 			}
@@ -42,14 +42,14 @@ func TestStreamWindow(t *testing.T) {
 		t.Errorf("exit code %d, %d bytes of replies, want %d", code, len(stdout), want.Len())
 	}
 	if want := fmt.Sprintf("%d reports, 0 refused\n", lines); stderr != want {
-		t.Errorf("said %q, want %q", stderr, want)
+		t.Errorf("printed the error %q, want %q", stderr, want)
 	}
 }
 
 // What is typed leaves at once, and its reply shows at once.
 func TestStreamLive(t *testing.T) {
 	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
-		for l := hear(in); l != ""; l = hear(in) {
+		for l := readLine(in); l != ""; l = readLine(in) {
 			reply(conn, l)
 		}
 	})
@@ -63,15 +63,15 @@ func TestStreamLive(t *testing.T) {
 	}
 	_, _ = io.WriteString(typed, "last +1+1 9") // without LF
 	_ = typed.Close()
-	code, stdout, stderr := r.rest()
+	code, stdout, stderr := r.remaining()
 	if code != exitDone || stdout != "AT Hands +0.000000000 last +1+1 9\n\n" || stderr != "4 reports, 0 refused\n" {
-		t.Errorf("exit code %d, printed %q, said %q", code, stdout, stderr)
+		t.Errorf("exit code %d, printed %q, printed the error %q", code, stdout, stderr)
 	}
 }
 
 func TestStreamInterrupted(t *testing.T) {
 	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
-		reply(conn, hear(in))
+		reply(conn, readLine(in))
 		hangOn(in)
 	})
 	stdin, typed := io.Pipe()
@@ -81,41 +81,41 @@ func TestStreamInterrupted(t *testing.T) {
 	r.next(r.stdout)
 	r.next(r.stdout)
 	r.stop()
-	code, _, stderr := r.rest()
+	code, _, stderr := r.remaining()
 	if code != exitFailed || stderr != "1 report, 0 refused\nherd: interrupted\n" {
-		t.Errorf("exit code %d, said %q", code, stderr)
+		t.Errorf("exit code %d, printed the error %q", code, stderr)
 	}
 }
 
 func TestStreamBreaks(t *testing.T) {
-	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { reply(conn, hear(in)) })
+	address := impostor(t, func(in *bufio.Reader, conn net.Conn) { reply(conn, readLine(in)) })
 	code, stdout, stderr := herd(t, "a +1+1 1\nb +1+1 1\n", "iamat", "-", "--addr", address)
 	if code != exitFailed || stdout != "AT Hands +0.000000000 a +1+1 1\n\n" ||
 		!strings.HasPrefix(stderr, "1 report, 0 refused\nherd: "+address+" closed the connection before it replied") {
-		t.Errorf("exit code %d, printed %q, said %q", code, stdout, stderr)
+		t.Errorf("exit code %d, printed %q, printed the error %q", code, stdout, stderr)
 	}
 
 	address = impostor(t, func(in *bufio.Reader, _ net.Conn) { hangOn(in) })
-	var out, said bytes.Buffer
-	code = run(t.Context(), []string{"iamat", "-", "--addr", address}, nil, iotest.ErrReader(errors.New("disk gone")), &out, &said)
-	if want := "0 reports, 0 refused\nherd: read standard input: disk gone\n"; code != exitFailed || said.String() != want {
-		t.Errorf("exit code %d, said %q, want %q", code, said.String(), want)
+	var out, errs bytes.Buffer
+	code = run(t.Context(), []string{"iamat", "-", "--addr", address}, nil, iotest.ErrReader(errors.New("disk gone")), &out, &errs)
+	if want := "0 reports, 0 refused\nherd: read standard input: disk gone\n"; code != exitFailed || errs.String() != want {
+		t.Errorf("exit code %d, printed the error %q, want %q", code, errs.String(), want)
 	}
 }
 
 // A line too long for any server is sent as far as one reads it: memory stays bounded, and the server refuses.
 func TestStreamLongLine(t *testing.T) {
 	address := impostor(t, func(in *bufio.Reader, conn net.Conn) {
-		l := hear(in)
+		l := readLine(in)
 		if len(l) > 5000 {
 			t.Errorf("sent a line of %d bytes", len(l))
 		}
 		fmt.Fprintf(conn, "? %s", l[:4096]+"\n")
-		reply(conn, hear(in))
+		reply(conn, readLine(in))
 		hangOn(in)
 	})
 	code, _, stderr := herd(t, strings.Repeat("x", 1<<20)+"\nk +1+1 1\n", "iamat", "-", "--addr", address)
 	if code != exitFailed || stderr != "2 reports, 1 refused\n" {
-		t.Errorf("exit code %d, said %q", code, stderr)
+		t.Errorf("exit code %d, printed the error %q", code, stderr)
 	}
 }

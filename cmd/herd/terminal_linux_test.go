@@ -79,12 +79,12 @@ func TestWatchTerminal(t *testing.T) {
 		args := strings.Fields("watch --config " + w.config + " " + flag)
 		ended := make(chan int)
 		ctx, stop := context.WithCancel(t.Context())
-		said, stderr := io.Pipe()
+		errors, stderr := io.Pipe()
 		go func() { ended <- run(ctx, args, nil, nil, tty, stderr) }()
-		if _, err := bufio.NewReader(said).ReadString('\n'); err != nil {
+		if _, err := bufio.NewReader(errors).ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
-		w.tell(hostile)
+		w.send(hostile)
 		buffer := make([]byte, 1024)
 		n, err := screen.Read(buffer)
 		if err != nil {

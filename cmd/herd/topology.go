@@ -51,7 +51,7 @@ type assessment struct {
 	Nodes       []line.NodeName    `json:"nodes"`
 	Links       [][2]line.NodeName `json:"links"`
 	Diameter    int                `json:"diameter"` // links between the two servers farthest apart
-	Messages    int                `json:"messages"` // that tell one report to every server
+	Messages    int                `json:"messages"` // that bring one report to every server
 	Bridges     []topology.Loss    `json:"bridges"`
 	CutVertices []topology.Loss    `json:"cut_vertices"`
 }
@@ -80,7 +80,7 @@ func (a assessment) text() []byte {
 	row("servers", len(a.Nodes), names(a.Nodes))
 	row("links", len(a.Links), strings.Join(links, ", "))
 	row("diameter", a.Diameter, "links from a server to the farthest other, at most")
-	row("messages", a.Messages, "between servers to tell one report to all, when the herd is idle")
+	row("messages", a.Messages, "between servers to bring one report to all, when the herd is idle")
 	for _, b := range a.Bridges {
 		fmt.Fprintf(&text, "weak: without the link %s, %s cut off from the others\n", linkName(*b.Link), are(b.CutOff))
 	}

@@ -57,12 +57,12 @@ log: {level: info}
 			address = fields[1]
 		}
 	}
-	heard := make(chan struct{})
+	received := make(chan struct{})
 	go func() {
 		for { // the log is to be read, or the herd waits
 			l, err := h.stderr.ReadString('\n')
 			if strings.Contains(l, "  Oak  received  ") {
-				close(heard)
+				close(received)
 			}
 			if err != nil {
 				return
@@ -73,7 +73,7 @@ log: {level: info}
 	if code, out, err := herd(t, "", "iamat", "kiwi", "+34.068930-118.445127", "1520023934", "--addr", address); code != 0 {
 		t.Fatal(out, err)
 	}
-	<-heard
+	<-received
 	h.stop()
 	if code := <-h.code; code != 0 {
 		t.Fatal(code)

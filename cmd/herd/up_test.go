@@ -39,7 +39,7 @@ func describeFreeHerd(t *testing.T) (config *configs.Config, file string) {
 	return config, file
 }
 
-// Whoever connects as soon as a port for clients is open has its report flooded, not synced, and finds the bus there.
+// A client that connects as soon as its port is open has its report flooded, not synced, and the bus is there.
 func TestEarlyClient(t *testing.T) {
 	config, file := describeFreeHerd(t)
 	r := start(t, nil, "up", "--config", file)

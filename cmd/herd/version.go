@@ -22,7 +22,7 @@ const (
 	natsService = "github.com/nats-io/nats-server/v2"
 )
 
-// version returns the command that tells what this program is made of.
+// version returns the command that shows what this program is made of.
 func (p *program) version() *cobra.Command {
 	var licences, asJSON bool
 	c := &cobra.Command{

@@ -90,7 +90,7 @@ func (p *program) runWatch(c *cobra.Command, w watch.Config, from, to string, co
 }
 
 // colourful decides whether standard output is to be coloured: by the flag or, if that leaves it open, on a terminal that is not
-// dumb for a user who has not asked for none (no-color.org).
+// dumb, unless its user wants none (no-color.org).
 func (p *program) colourful(mode colourMode) bool {
 	if mode != "auto" {
 		return mode == "always"

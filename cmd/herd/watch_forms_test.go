@@ -13,7 +13,7 @@ func TestWatchJSON(t *testing.T) {
 	defer w.stop()
 	r := start(t, nil, "watch", "--config", w.config, "--json", "--color", "always")
 	r.next(r.stderr)
-	w.tell("PROPAGATE Oak Oak +0.263873386 kiwi<&> +34.068930-118.445127 1520023934.918963997\n" +
+	w.send("PROPAGATE Oak Oak +0.263873386 kiwi<&> +34.068930-118.445127 1520023934.918963997\n" +
 		"PROPAGATE Oak Pine -1.000000000 k\u009b\U000e0001\x7f\u00e9 -0+0.50 01\n" + hostile + "bad \x1b[2J\nbad \xff\n")
 	for _, want := range []string{
 		`"origin":"Oak","skew":"+0.263873386","client":"kiwi<&>","position":"+34.068930-118.445127","lat":34.06893,"lon":-118.445127,"report_time":"1520023934.918963997"}`,
@@ -50,7 +50,7 @@ func TestWatchFlags(t *testing.T) {
 		{[]string{"--color", "sometimes"}, "herd: invalid argument \"sometimes\" for \"--color\" flag: must be one of auto, always, never; see 'herd watch --help'\n"},
 	} {
 		if code, stdout, stderr := herd(t, "", append([]string{"watch"}, tt.args...)...); code != exitUsage || stdout != "" || stderr != tt.want {
-			t.Errorf("%q: exit code %d, printed %q, said %q, want %q", tt.args, code, stdout, stderr, tt.want)
+			t.Errorf("%q: exit code %d, printed %q, printed the error %q, want %q", tt.args, code, stdout, stderr, tt.want)
 		}
 	}
 }

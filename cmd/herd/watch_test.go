@@ -56,7 +56,7 @@ func (w *wire) stop() {
 	w.server.Close()
 }
 
-func (w *wire) tell(payload string) {
+func (w *wire) send(payload string) {
 	w.t.Helper()
 	if err := w.oak.Publish("Elm-2", bus.Message{Kind: subject.Propagate, Payload: []byte(payload)}); err != nil {
 		w.t.Fatal(err)
@@ -70,9 +70,9 @@ func TestWatch(t *testing.T) {
 	defer w.stop()
 	r := start(t, nil, "watch", "--config", w.config)
 	if got, want := r.next(r.stderr), "watching wood.propagate.*.* on nats://"+w.address+"; end with Ctrl-C\n"; got != want {
-		t.Fatalf("said %q, want %q", got, want)
+		t.Fatalf("printed the error %q, want %q", got, want)
 	}
-	w.tell("PROPAGATE Oak Oak +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997\n" +
+	w.send("PROPAGATE Oak Oak +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997\n" +
 		"PROPAGATE Oak Pine -1.000000000 k +1-1 1\n" + hostile + "PROPAGATE \x1b[2J\n")
 	for _, want := range []string{
 		"  Oak   → Elm-2  kiwi  +34.068930-118.445127  Oak +0.263873386\n",
@@ -86,7 +86,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	r.stop()
-	if code, stdout, stderr := r.rest(); code != exitDone || stdout+stderr != "" {
+	if code, stdout, stderr := r.remaining(); code != exitDone || stdout+stderr != "" {
 		t.Errorf("exit code %d, then %q and %q", code, stdout, stderr)
 	}
 }
@@ -96,9 +96,9 @@ func TestWatchRaw(t *testing.T) {
 	defer w.stop()
 	r := start(t, nil, "watch", "--config", w.config, "--raw", "--from", "Oak", "--to", "Elm-2")
 	if got, want := r.next(r.stderr), "watching wood.propagate.Oak.Elm-2 on "; !strings.HasPrefix(got, want) {
-		t.Fatalf("said %q, want %q", got, want)
+		t.Fatalf("printed the error %q, want %q", got, want)
 	}
-	w.tell(hostile + "PROPAGATE Oak Oak +0.000000001 k +1+1 1\n")
+	w.send(hostile + "PROPAGATE Oak Oak +0.000000001 k +1+1 1\n")
 	for _, want := range []string{hostile, "PROPAGATE Oak Oak +0.000000001 k +1+1 1\n"} {
 		if got := r.next(r.stdout); got != "wood.propagate.Oak.Elm-2 "+want {
 			t.Errorf("printed %q, want the subject and %q", got, want)
@@ -111,7 +111,7 @@ func TestWatchClient(t *testing.T) {
 		w := startWire(t, "127.0.0.1:0")
 		r := start(t, nil, append([]string{"watch", "--config", w.config}, flags...)...)
 		r.next(r.stderr)
-		w.tell("PROPAGATE Oak Oak +0.000000001 a +1+1 1\nbad\nPROPAGATE Oak Oak +0.000000001 b +2+2 2\n")
+		w.send("PROPAGATE Oak Oak +0.000000001 a +1+1 1\nbad\nPROPAGATE Oak Oak +0.000000001 b +2+2 2\n")
 		if got := r.next(r.stdout); !strings.Contains(got, " b ") {
 			t.Errorf("%q: printed %q", flags, got)
 		}
@@ -119,24 +119,24 @@ func TestWatchClient(t *testing.T) {
 	}
 }
 
-// A bus that goes away is told, and watched again when it is back.
+// A bus that goes away is reported, and watched again when it is back.
 func TestWatchReconnects(t *testing.T) {
 	w := startWire(t, "127.0.0.1:0")
 	r := start(t, nil, "watch", "--bus-url", "nats://"+w.address, "--herd", "wood")
 	watching := r.next(r.stderr)
 	if want := "watching wood.propagate.*.* on nats://" + w.address + "; end with Ctrl-C\n"; watching != want {
-		t.Errorf("said %q, want %q", watching, want)
+		t.Errorf("printed the error %q, want %q", watching, want)
 	}
 	w.stop()
 	if got := r.next(r.stderr); !strings.HasPrefix(got, "lost the bus, trying again: ") {
-		t.Errorf("said %q", got)
+		t.Errorf("printed the error %q", got)
 	}
 	w = startWire(t, w.address)
 	defer w.stop()
 	if got := r.next(r.stderr); got != watching {
-		t.Errorf("said %q, want %q", got, watching)
+		t.Errorf("printed the error %q, want %q", got, watching)
 	}
-	w.tell(hostile)
+	w.send(hostile)
 	r.next(r.stdout)
 }
 
@@ -159,7 +159,7 @@ func TestWatchNothing(t *testing.T) {
 	for _, tt := range tests {
 		code, stdout, stderr := herd(t, "", append([]string{"watch"}, tt.args...)...)
 		if code != tt.code || stdout != "" || !strings.HasPrefix(stderr, tt.want) || strings.Contains(stderr, "sesame") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%q: exit code %d, printed %q, said %q, want %q", tt.args, code, stdout, stderr, tt.want)
+			t.Errorf("%q: exit code %d, printed %q, printed the error %q, want %q", tt.args, code, stdout, stderr, tt.want)
 		}
 	}
 }
@@ -171,15 +171,15 @@ func TestWatchInterrupt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, "herd", "watch", "--config", w.config)
-	said, err := c.StderrPipe()
+	stderr, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := bufio.NewReader(said).ReadString('\n'); err != nil || !strings.HasPrefix(l, "watching ") {
-		t.Errorf("said %q, %v", l, err)
+	if l, err := bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.HasPrefix(l, "watching ") {
+		t.Errorf("printed the error %q, %v", l, err)
 	}
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@ package main
 
 import "github.com/spf13/cobra"
 
-// whatsat returns the command that asks what is near a client.
+// whatsat returns the command that requests what is near a client.
 func (p *program) whatsat() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "whatsat CLIENT RADIUS BOUND",

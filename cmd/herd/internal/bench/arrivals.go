@@ -146,11 +146,11 @@ func (a *Arrivals) samples(client []byte) bool {
 
 // Acknowledged notes a report that was answered. It is for [Config.Acknowledged].
 func (a *Arrivals) Acknowledged(report []byte, at time.Time) {
-	client, rest, _ := bytes.Cut(report[len("IAMAT "):], []byte{' '})
+	client, tail, _ := bytes.Cut(report[len("IAMAT "):], []byte{' '})
 	if !a.samples(client) {
 		return
 	}
-	_, when, _ := bytes.Cut(bytes.TrimSuffix(rest, []byte{'\n'}), []byte{' '})
+	_, when, _ := bytes.Cut(bytes.TrimSuffix(tail, []byte{'\n'}), []byte{' '})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.flight(string(client))
@@ -179,11 +179,11 @@ func (a *Arrivals) receive(m bus.Observed) {
 		for range 3 {
 			_, l, _ = bytes.Cut(l, []byte{' '})
 		}
-		client, rest, _ := bytes.Cut(l, []byte{' '})
+		client, tail, _ := bytes.Cut(l, []byte{' '})
 		if !a.samples(client) {
 			continue
 		}
-		_, when, _ := bytes.Cut(bytes.TrimSuffix(rest, []byte{'\n'}), []byte{' '})
+		_, when, _ := bytes.Cut(bytes.TrimSuffix(tail, []byte{'\n'}), []byte{' '})
 		a.arrive(string(client), string(when), at)
 	}
 }
@@ -237,7 +237,7 @@ func due(when string) time.Time {
 	return time.Unix(s, n)
 }
 
-// poll asks the node for one report after the other, for each until it has arrived, until polled is closed.
+// poll requests one report after the other from the node, for each until it has arrived, until polled is closed.
 func (a *Arrivals) poll(ctx context.Context, conn *client.Conn) {
 	for {
 		select {
@@ -277,7 +277,7 @@ func (a *Arrivals) poll(ctx context.Context, conn *client.Conn) {
 	}
 }
 
-// knows asks a node until it has a report or a newer one of the same client, at most for its timeout.
+// knows polls a node until it has a report or a newer one of the same client, at most for its timeout.
 func knows(ctx context.Context, conn *client.Conn, r acknowledged) (bool, error) {
 	var reply bytes.Buffer
 	for began := time.Now(); time.Since(began) < conn.Timeout && ctx.Err() == nil; {

@@ -1,4 +1,4 @@
-// Package client talks to one node as its clients do: over TCP or TLS, with a limit to the silence of the server, for one line or a stream
+// Package client is a client of one node: over TCP or TLS, with a limit to the silence of the server, for one line or a stream
 // of reports.
 package client
 
@@ -115,7 +115,7 @@ func (c *Conn) Failure(err error) error {
 	case errors.Is(err, net.ErrClosed):
 		return errors.New("interrupted") // nobody else closes the connection
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%s was silent for %s; give it more time with --timeout, or ask another node", c.Address, c.Timeout)
+		return fmt.Errorf("%s was silent for %s; give it more time with --timeout, or connect to another node", c.Address, c.Timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		if !encrypted {
 			return fmt.Errorf("%s closed the connection before it replied; it is stopping, hit a limit, or speaks only TLS (see --tls): see its log", c.Address)

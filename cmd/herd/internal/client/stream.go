@@ -36,7 +36,7 @@ func (c *Conn) Stream(ctx context.Context, in io.Reader, out io.Writer, progress
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &stream{Conn: c, unanswered: make(chan struct{}, MaxUnanswered), sent: make(chan error, 1), progress: progress}
-	// When receive fails, nobody waits for send: reading standard input cannot be interrupted. It ends with the process.
+	// When receive fails, nothing waits for send: reading standard input cannot be interrupted. It ends with the process.
 	go func() {
 		defer close(s.unanswered)
 		s.sent <- s.send(ctx, in)
@@ -136,7 +136,7 @@ func (s *stream) receive(ctx context.Context, stdout io.Writer) error {
 		}
 		refused, err := s.Reply(out)
 		if err != nil {
-			_ = out.Flush() // whole replies and what there is of the last; the error tells the rest
+			_ = out.Flush() // whole replies and what there is of the last; the error says what is missing
 			return err
 		}
 		s.replies++

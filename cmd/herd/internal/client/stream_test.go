@@ -35,7 +35,7 @@ func TestStreamTimeout(t *testing.T) {
 		}()
 		var out bytes.Buffer
 		replies, refused, err := conn.Stream(t.Context(), stdin, &out, new(terminal.Progress))
-		const want = "node was silent for 1s; give it more time with --timeout, or ask another node"
+		const want = "node was silent for 1s; give it more time with --timeout, or connect to another node"
 		if replies != 1 || refused != 0 || err == nil || err.Error() != want || time.Since(second) != timeout {
 			t.Errorf("%d replies, %d refused, %v, %s after the second line", replies, refused, err, time.Since(second))
 		}

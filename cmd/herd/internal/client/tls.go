@@ -47,7 +47,7 @@ func (s *TLS) config(address string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--cert, --key: %w", err)
 	}
-	// It is shown to a server that asks for certificates of other CAs too, which then says why it refuses this one.
+	// It is shown also to a server that wants certificates of other CAs, which then says why it refuses this one.
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return c, nil
 }
@@ -63,7 +63,7 @@ func (c *Conn) encrypt(ctx context.Context, config *tls.Config) error {
 		return nil
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return fmt.Errorf("%s does not speak TLS; leave out --tls, --ca, --cert and --key, or ask another node", c.Address)
+		return fmt.Errorf("%s does not speak TLS; leave out --tls, --ca, --cert and --key, or connect to another node", c.Address)
 	}
 	if why, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Errorf("%s is not trusted: %w", c.Address, distrust(why.Err))

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	honestPeriod  = 200 * time.Millisecond // between two lines of an honest client
-	honestAskEach = 20                     // every so many lines is a WHATSAT
-	honestTimeout = 20 * time.Second       // no reply for so long is a missing one
+	honestPeriod    = 200 * time.Millisecond // between two lines of an honest client
+	honestQueryEach = 20                     // every so many lines is a WHATSAT
+	honestTimeout   = 20 * time.Second       // no reply for so long is a missing one
 )
 
 // kind is what is measured.
@@ -29,7 +29,7 @@ type kind int
 
 const (
 	reporting  kind = iota // an IAMAT on a connection that is there
-	asking                 // a WHATSAT of 20 places on it
+	querying               // a WHATSAT of 20 places on it
 	connecting             // a new connection and an IAMAT on it
 )
 
@@ -110,8 +110,8 @@ func (h *honest) live(ctx context.Context, offset time.Duration) {
 	defer tick.Stop()
 	for i := 1; ctx.Err() == nil; i++ {
 		what, do := reporting, h.report
-		if i%honestAskEach == 0 {
-			what, do = asking, h.ask
+		if i%honestQueryEach == 0 {
+			what, do = querying, h.query
 		}
 		if !h.measure(what, func() error { return do(conn, in) }) {
 			return
@@ -170,7 +170,7 @@ func (h *honest) report(conn net.Conn, in *bufio.Reader) error {
 	return nil
 }
 
-func (h *honest) ask(conn net.Conn, in *bufio.Reader) error {
+func (h *honest) query(conn net.Conn, in *bufio.Reader) error {
 	reply, err := exchange(conn, in, "WHATSAT "+h.id+" 10 20\n")
 	if err != nil {
 		return err

@@ -184,7 +184,7 @@ func (s *attackRun) row() string {
 	return fmt.Sprintf("| %s: %d connections, %.1f MB/s, %.2f cores; server %.2f cores, %d sessions; sockets %.0f MB; memory back after %.0f s | %s / %s ms | %s / %s ms | %.1f (%.1f–%.1f) | %s ms | %s ms | %s | %s |\n",
 		s.name, s.tally.Connections, float64(s.tally.Bytes)/s.tally.Seconds/1e6, s.cores, s.server, s.sessions, float64(s.sockets)/1e6, math.Ceil(s.recovered.Seconds()),
 		ms(s.quiet[reporting], .5), ms(s.quiet[reporting], .99), ms(s.under[reporting], .5), ms(s.under[reporting], .99),
-		s.ratio(), s.ratios[0], s.ratios[len(s.ratios)-1], change(asking), change(connecting), memory, strings.Join(refused, ", "))
+		s.ratio(), s.ratios[0], s.ratios[len(s.ratios)-1], change(querying), change(connecting), memory, strings.Join(refused, ", "))
 }
 
 func (s *attackRun) check(t *testing.T) {

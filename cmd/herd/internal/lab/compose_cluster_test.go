@@ -79,11 +79,11 @@ func clustered(t *testing.T) {
 	})
 }
 
-// traffic is a client at each server that reports its position again and again, and asks for all others.
+// traffic is a client at each server that reports its position again and again, and queries all others.
 type traffic struct {
 	mu    sync.Mutex
 	known map[[2]string]observation
-	stall time.Duration // the longest time without news of a client at a server
+	stall time.Duration // the longest time without a new report of a client at a server
 	err   error
 }
 

@@ -193,9 +193,9 @@ func testRogueRoute(t *testing.T) {
 			}
 			return nil
 		})
-		eventually(t, patience, func() error { // a new route first hears who subscribes to what
+		eventually(t, patience, func() error { // a new route first receives who subscribes to what
 			forge(url, "admitted")
-			return agree("admitted", "AT Hands +0.000000001 admitted +1+1 1", everyone()...)
+			return haveReport("admitted", "AT Hands +0.000000001 admitted +1+1 1", everyone()...)
 		})
 	})
 	t.Run("from the bus", func(t *testing.T) {

@@ -121,8 +121,8 @@ func addressOf(server string) string {
 	return published[slices.Index(everyone(), server)].address
 }
 
-// ask sends lines to a server's published port, half-closes, and returns the whole reply.
-func ask(server, lines string) (string, error) {
+// sendLines sends lines to a server's published port, half-closes, and returns the whole reply.
+func sendLines(server, lines string) (string, error) {
 	conn, err := net.DialTimeout("tcp", addressOf(server), time.Second)
 	if err != nil {
 		return "", err
@@ -141,9 +141,9 @@ func ask(server, lines string) (string, error) {
 	return string(reply), err
 }
 
-func mustAsk(t *testing.T, server, lines string) string {
+func mustSendLines(t *testing.T, server, lines string) string {
 	t.Helper()
-	reply, err := ask(server, lines)
+	reply, err := sendLines(server, lines)
 	if err != nil {
 		t.Fatalf("%s: %v", server, err)
 	}
@@ -155,7 +155,7 @@ var moment atomic.Int64 // of the last report; each is later than those before i
 // report sends a server a report of a client and returns the AT line.
 func report(t *testing.T, server, client string) string {
 	t.Helper()
-	reply := mustAsk(t, server, fmt.Sprintf("IAMAT %s +34.068930-118.445127 %d\n", client, 1520023934+moment.Add(1)))
+	reply := mustSendLines(t, server, fmt.Sprintf("IAMAT %s +34.068930-118.445127 %d\n", client, 1520023934+moment.Add(1)))
 	at, ok := strings.CutSuffix(reply, "\n\n")
 	if !ok || !strings.HasPrefix(at, "AT "+server+" ") {
 		t.Fatalf("%s replied %q", server, reply)
@@ -165,7 +165,7 @@ func report(t *testing.T, server, client string) string {
 
 // known returns the AT line that a server has of a client, or "".
 func known(server, client string) (string, error) {
-	reply, err := ask(server, "WHATSAT "+client+" 0 0\n")
+	reply, err := sendLines(server, "WHATSAT "+client+" 0 0\n")
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", server, err)
 	}
@@ -179,7 +179,7 @@ func known(server, client string) (string, error) {
 // wantKnown checks, without waiting, which report of a client servers have.
 func wantKnown(t *testing.T, client, at string, servers ...string) {
 	t.Helper()
-	if err := agree(client, at, servers...); err != nil {
+	if err := haveReport(client, at, servers...); err != nil {
 		t.Error(err)
 	}
 }
@@ -187,10 +187,10 @@ func wantKnown(t *testing.T, client, at string, servers ...string) {
 // reaches waits until servers have that AT line of a client.
 func reaches(t *testing.T, client, at string, servers ...string) time.Duration {
 	t.Helper()
-	return eventually(t, patience, func() error { return agree(client, at, servers...) })
+	return eventually(t, patience, func() error { return haveReport(client, at, servers...) })
 }
 
-func agree(client, at string, servers ...string) error {
+func haveReport(client, at string, servers ...string) error {
 	for _, s := range servers {
 		if got, err := known(s, client); err != nil || got != at {
 			return cmp.Or(err, fmt.Errorf("%s has %q of %s, want %q", s, got, client, at))
@@ -217,14 +217,14 @@ func containerHealth(server string) (status.Health, error) {
 	return all[0], nil // which may not be ready, and then the command failed
 }
 
-// healths returns the health of servers, asked all at once.
+// healths returns the health of servers, requested all at once.
 func healths(servers ...string) ([]status.Health, error) {
 	all, errs := make([]status.Health, len(servers)), make([]error, len(servers))
-	var asking sync.WaitGroup
+	var requests sync.WaitGroup
 	for i, s := range servers {
-		asking.Go(func() { all[i], errs[i] = containerHealth(s) })
+		requests.Go(func() { all[i], errs[i] = containerHealth(s) })
 	}
-	asking.Wait()
+	requests.Wait()
 	return all, errors.Join(errs...)
 }
 

@@ -152,12 +152,12 @@ func (l *history) holds(t *testing.T, servers ...string) {
 	t.Helper()
 	names := l.clients()
 	have := make([][]string, len(servers))
-	var asking sync.WaitGroup
+	var queries sync.WaitGroup
 	errs := make([]error, len(servers))
 	for i, s := range servers {
-		asking.Go(func() { have[i], errs[i] = places(s, names) })
+		queries.Go(func() { have[i], errs[i] = places(s, names) })
 	}
-	asking.Wait()
+	queries.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}

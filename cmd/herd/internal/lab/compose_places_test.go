@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The servers ask an Overpass server in the same network, real objects of Andorra replayed, and do without it when it fails.
+// The servers query an Overpass server in the same network, real objects of Andorra replayed, and do without it when it fails.
 func testPlaces(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "replay")
 	t.Setenv("CGO_ENABLED", "0") // the image has no libraries
@@ -39,12 +39,12 @@ func testPlaces(t *testing.T) {
 	t.Setenv("HERD_PLACES_PROVIDER", "overpass")
 	t.Setenv("HERD_PLACES_ENDPOINT", "http://overpass:8080/api")
 	compose(t, "up", "--wait")
-	// Each row asks from elsewhere, for answers are remembered.
+	// Each row queries another point, for answers are remembered.
 	here := func(meters int) string { return fmt.Sprintf("+42.50%02d+1.5218", 60+meters/11) }
 	wantPlaces := func(server, client, at, source string, names ...string) {
 		t.Helper()
 		began := time.Now()
-		reply := mustAsk(t, server, fmt.Sprintf("IAMAT %s %s %d\nWHATSAT %s 1 5\n", client, at, 1520023934+moment.Add(1), client))
+		reply := mustSendLines(t, server, fmt.Sprintf("IAMAT %s %s %d\nWHATSAT %s 1 5\n", client, at, 1520023934+moment.Add(1), client))
 		took := time.Since(began)
 		if !strings.HasPrefix(reply, "AT "+server+" ") || strings.Count(reply, "AT "+server+" ") != 2 || !strings.HasSuffix(reply, "}\n\n") {
 			t.Errorf("%s replied %q", server, reply)

@@ -134,7 +134,7 @@ func testDemo(t *testing.T) {
 		})
 		var here string
 		eventually(t, patience, func() (err error) {
-			here, err = ask(tt.server, tt.request+"\n")
+			here, err = sendLines(tt.server, tt.request+"\n")
 			if got, want := skew.ReplaceAllString(here, "SKEW "), skew.ReplaceAllString(up, "SKEW "); err == nil && got != want {
 				err = fmt.Errorf("%s answers %q, herd up %q", tt.request, got, want)
 			}
@@ -144,7 +144,7 @@ func testDemo(t *testing.T) {
 			t.Errorf("%s answers %q", tt.request, here)
 		}
 	}
-	if got, want := mustAsk(t, "Holiday", "HELLO\n\nAT x\n"), "? HELLO\n? \n? AT x\n"; got != want {
+	if got, want := mustSendLines(t, "Holiday", "HELLO\n\nAT x\n"), "? HELLO\n? \n? AT x\n"; got != want {
 		t.Errorf("invalid lines are answered %q, want %q", got, want)
 	}
 	at := report(t, "Goloman", client)

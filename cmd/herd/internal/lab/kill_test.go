@@ -42,7 +42,7 @@ type killedProcess struct {
 type writer struct {
 	first, last int         // reports that were tried: of this round, of all
 	known       []time.Time // when each report of the round was acknowledged, as far as they were
-	kept        []int       // of each client, what was there when it was asked for
+	kept        []int       // of each client, what was there when it was queried
 }
 
 // TestKill kills herd up at random moments while clients report to it. What was acknowledged, in mode interval more than 100 ms before, is
@@ -63,7 +63,7 @@ func TestKill(t *testing.T) {
 					judged++
 				}
 				v.start()
-				held := v.ask()
+				held := v.query()
 				for i, w := range v.writers {
 					for n, at := range w.known {
 						client, number := (w.first+n)%killClients, w.first+n
@@ -240,8 +240,8 @@ func (w *writer) write(address string, i int) {
 	}
 }
 
-// ask returns the number of the report that is there of each client, -1 if there is none.
-func (v *killedProcess) ask() [][]int {
+// query returns the number of the report that is there of each client, -1 if there is none.
+func (v *killedProcess) query() [][]int {
 	v.t.Helper()
 	conn, err := net.Dial("tcp", v.address)
 	if err != nil {

@@ -45,7 +45,7 @@ func TestPrometheus(t *testing.T) {
 	m.await("each of the four others learned it once", `sum(herd_link_reports_received_total) - sum(herd_link_reports_stale_total)`, 4*2*reports)
 	m.await("no limit, no loss", `sum(herd_refused_total) + sum(herd_link_messages_missing_total) + sum(herd_link_reports_dropped_total)`, 0)
 	m.await("what is sent is received", `sum(herd_link_reports_sent_total) == sum(herd_link_reports_received_total) and sum(herd_link_queue_reports) == 0`, -1)
-	m.agree()
+	m.compare()
 	m.lint()
 	if loaded, rules := m.rules(), strings.Count(m.text, "- alert:"); loaded != rules || rules == 0 {
 		t.Errorf("%d rules are loaded of %d", loaded, rules)
@@ -157,8 +157,8 @@ func (m *monitored) report(node, clients int) {
 	}
 }
 
-// ask returns what Prometheus's API answers.
-func (m *monitored) ask(path string, data any) error {
+// get returns what Prometheus's API answers.
+func (m *monitored) get(path string, data any) error {
 	answer, err := http.Get(m.prometheus + "/api/v1/" + path)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ type series struct {
 
 func (m *monitored) query(expression string) (found []series) {
 	var data struct{ Result []series }
-	_ = m.ask("query?query="+url.QueryEscape(expression), &data) // it may not run yet
+	_ = m.get("query?query="+url.QueryEscape(expression), &data) // it may not run yet
 	return data.Result
 }
 
@@ -193,8 +193,8 @@ func (m *monitored) await(what, expression string, want float64) {
 	}
 }
 
-// agree compares what was scraped with the nodes' health, and the two ends of each link.
-func (m *monitored) agree() {
+// compare compares what was scraped with the nodes' health, and the two ends of each link.
+func (m *monitored) compare() {
 	m.Helper()
 	sent, received := make(map[string]string), make(map[string]string)
 	for _, s := range m.query("herd_link_reports_sent_total") {
@@ -241,7 +241,7 @@ func (m *monitored) rules() (well int) {
 			Rules []struct{ Name, Health, LastError string }
 		}
 	}
-	if err := m.ask("rules", &data); err != nil {
+	if err := m.get("rules", &data); err != nil {
 		m.Fatal(err)
 	}
 	for _, g := range data.Groups {

@@ -43,7 +43,7 @@ func items(list string) (words []string) {
 	return words
 }
 
-// HTTPToken returns the token that the nodes ask for over HTTP, or "" if they ask for none.
+// HTTPToken returns the token that the nodes require over HTTP, or "" if they require none.
 func HTTPToken(config *configs.Config) (string, error) {
 	token, err := secretText(config.HTTPToken(), "http.token_file", config.HTTP.TokenFile)
 	switch {

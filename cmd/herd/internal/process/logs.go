@@ -30,7 +30,7 @@ type logs struct {
 	config configs.Log
 	level  zap.AtomicLevel
 	stderr zapcore.WriteSyncer // for entries, unless the configuration has a directory
-	brief  bool                // without what is routine, see briefCore
+	brief  bool                // without what is routine
 
 	mu    sync.Mutex
 	files []*lumberjack.Logger
@@ -79,25 +79,27 @@ func (l *logs) For(name string) *zap.Logger {
 	}
 	core := zapcore.NewCore(encoder, sink, l.level)
 	if l.brief {
-		core = briefCore{core}
+		core = routineFilter{core}
 	}
 	return zap.New(core).Named(name)
 }
 
-// briefCore leaves out entries that are [session.Routine]: a client's connection and its reply, what nodes send to and receive from each
+// routineFilter leaves out entries that are [session.Routine]: a client's connection and its reply, what nodes send to and receive from each
 // other, and what happens at every start and stop.
-type briefCore struct{ zapcore.Core }
+type routineFilter struct{ zapcore.Core }
 
-func (c briefCore) With(fields []zapcore.Field) zapcore.Core { return briefCore{c.Core.With(fields)} }
+func (c routineFilter) With(fields []zapcore.Field) zapcore.Core {
+	return routineFilter{c.Core.With(fields)}
+}
 
-func (c briefCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+func (c routineFilter) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if c.Enabled(e.Level) {
 		return checked.AddCore(e, c)
 	}
 	return checked
 }
 
-func (c briefCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+func (c routineFilter) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if slices.ContainsFunc(fields, session.Routine.Equals) {
 		return nil
 	}
@@ -128,13 +130,13 @@ type serverLog struct{ *zap.SugaredLogger }
 // newServerLog returns a log for [bus.ServerConfig].
 func newServerLog(log *zap.Logger) serverLog { return serverLog{log.Sugar()} }
 
-// Noticef logs at debug, for the server's notices tell of its start and end only.
+// Noticef logs at debug, for the server's notices are about its start and end only.
 func (l serverLog) Noticef(format string, v ...any) { l.SugaredLogger.Debugf(format, v...) }
 
 // Tracef logs at debug.
 func (l serverLog) Tracef(format string, v ...any) { l.SugaredLogger.Debugf(format, v...) }
 
-// Fatalf logs an error; whoever started the server hears of it and decides.
+// Fatalf logs an error; the caller that started the server gets the error and decides.
 func (l serverLog) Fatalf(format string, v ...any) { l.SugaredLogger.Errorf(format, v...) }
 
 // tracesLogger returns a function that logs the spans that a collector does not accept, at most once a minute.

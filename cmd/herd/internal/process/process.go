@@ -309,7 +309,7 @@ func (p *Process) startBus() (err error) {
 	if !errors.Is(err, bus.ErrNotStarted) {
 		return err
 	}
-	// The server tells of its listener's error in a text alone.
+	// The server gives its listener's error as a text alone.
 	l, failed := net.Listen("tcp", config.Bus.Listen)
 	if failed != nil {
 		return fmt.Errorf("bus: %w", listenError(failed, config.Bus.Listen, "give this one another with --bus-listen"))

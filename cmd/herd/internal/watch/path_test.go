@@ -57,7 +57,7 @@ func follow(t *testing.T, text string, messages []step, stop bool) (shown string
 
 const campusReport = "Hands +0.001116143 kiwi +34-118 1795349057.5"
 
-// A flood is shown when its last message was seen, as the tree along which servers learned: not of whoever was seen first, if that one received it as well.
+// A flood is shown when its last message was seen, as the tree along which servers learned: not along the first message to each, if its sender received the report as well.
 func TestFollowComplete(t *testing.T) {
 	const want = `00:00:00.000  kiwi  +34-118  1795349057.5
 Hands +0.001116143    since first   since sender
@@ -77,7 +77,7 @@ Hands +0.001116143    since first   since sender
 		{100 * time.Microsecond, "Hands", "Wilkes"},
 		{time.Millisecond, "Goloman", "Wilkes"},
 		{0, "Wilkes", "Goloman"},
-		{150 * time.Microsecond, "Goloman", "Holiday"}, // who tells Goloman: so it is not from there that it knows
+		{150 * time.Microsecond, "Goloman", "Holiday"}, // which sends to Goloman, so it had the report from elsewhere
 		{time.Millisecond, "Wilkes", "Holiday"},
 		{0, "Holiday", "Goloman"},
 		{3 * time.Millisecond, "Holiday", "Welsh"},
@@ -127,7 +127,7 @@ Oak, received otherwise
 	}
 }
 
-// However many floods are under way, and however many messages they take, memory is bounded.
+// However many floods are in progress, and however many messages they take, memory is bounded.
 func TestFollowBounds(t *testing.T) {
 	topology, err := topology.New([]line.NodeName{"A", "B"}, [][2]line.NodeName{{"A", "B"}})
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// ask is a program that makes one HTTP request and prints the status, the headers Location, Set-Cookie and WWW-Authenticate, and the body:
+// request is a program that makes one HTTP request and prints the status, the headers Location, Set-Cookie and WWW-Authenticate, and the body:
 //
-//	ask METHOD URL [NAME: VALUE]... [BODY]
-func ask() {
+//	request METHOD URL [NAME: VALUE]... [BODY]
+func request() {
 	var body io.Reader
 	headers := make(http.Header)
 	for _, more := range os.Args[3:] {
