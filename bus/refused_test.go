@@ -95,7 +95,7 @@ func TestConnectionsRefused(t *testing.T) {
 	}
 }
 
-// An embedded server that other machines can reach takes nobody without a key.
+// An embedded server that other machines can reach refuses connections without a key.
 func TestNoObserversFromElsewhere(t *testing.T) {
 	s := startServer(t, "0.0.0.0:0")
 	_, err := (&bus.NATS{URL: s.URL(), Herd: "herd", Node: "Welsh"}).Dial(t.Context(), bustest.NewInbox())

@@ -68,7 +68,7 @@ func TestForgedStamps(t *testing.T) {
 	}
 }
 
-// What a stamp costs by each of the ways to send it, with one report of 120 bytes to a neighbour, or to nobody.
+// What a stamp costs by each of the ways to send it, with one report of 120 bytes, to a neighbour or without a subscriber.
 func BenchmarkStamp(b *testing.B) {
 	payload := []byte(strings.Repeat("x", 120))
 	const on = "herd.propagate.Goloman.Hands"

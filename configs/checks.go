@@ -243,22 +243,22 @@ func (c *Config) buildTopology() []fault {
 // clashes returns a fault for every address that two servers have.
 func (c *Config) clashes() []fault {
 	var faults []fault
-	taken := make(map[string]string) // key by canonical address
-	take := func(at, address string) {
+	used := make(map[string]string) // key by canonical address
+	use := func(at, address string) {
 		address, written := canonical(address), address
-		other, clash := taken[address]
+		other, clash := used[address]
 		switch {
 		case address == "":
 		case clash:
 			text := fmt.Sprintf("%s is the address of %s too; give each its own", quote(written), other)
 			faults = append(faults, fault{source: c.sources["nodes"], key: at, text: text})
 		default:
-			taken[address] = at
+			used[address] = at
 		}
 	}
 	for i, n := range c.Nodes {
-		take(fmt.Sprintf("nodes[%d].listen", i), n.Listen)
-		take(fmt.Sprintf("nodes[%d].http", i), n.HTTP)
+		use(fmt.Sprintf("nodes[%d].listen", i), n.Listen)
+		use(fmt.Sprintf("nodes[%d].http", i), n.HTTP)
 	}
 	return faults
 }
@@ -288,7 +288,7 @@ func (c *Config) dependencies(known []fault) []fault {
 	return faults
 }
 
-// canonical returns an address in a form that is the same for equal addresses, or "" if it cannot be taken by another: it is empty, or its
+// canonical returns an address in a form that is the same for equal addresses, or "" if no other can have it: it is empty, or its
 // port is 0, any free one.
 func canonical(address string) string {
 	host, port, err := net.SplitHostPort(address)

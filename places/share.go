@@ -104,7 +104,7 @@ func (s *share) leave(q Query, f *flight) (last bool) {
 	if f.deadline.IsZero() || time.Now().Before(f.deadline) { // past its deadline it ends by itself, with a better error
 		f.cancel()
 	}
-	s.remove(q, f) // nobody joins a cancelled flight
+	s.remove(q, f) // a cancelled flight is not joined
 	return true
 }
 

@@ -26,7 +26,7 @@ const (
 // Credentials are how a node or an observer authenticates to a NATS server, and the server to it.
 type Credentials struct {
 	Key nkeys.KeyPair // nil: none
-	TLS *tls.Config   // nil: no TLS, unless the server's URL asks for it
+	TLS *tls.Config   // nil: no TLS, unless the server's URL requires it
 
 	// Authorities are those that the server's certificate must come from. Where nodes show certificates, theirs come from these too.
 	Authorities []*x509.Certificate

@@ -249,7 +249,7 @@ func open(ctx context.Context, c Config) (_ *input, err error) {
 	}
 	switch {
 	case in.format == "":
-		return nil, fmt.Errorf("read %s: the format cannot be told from its name or content; name it with --format", c.Input)
+		return nil, fmt.Errorf("read %s: neither its name nor its content shows the format; name it with --format", c.Input)
 	case in.format == OSM && in.size == 0:
 		return nil, fmt.Errorf("read %s: an extract of OpenStreetMap is read several times; it has to be a file that is not empty", c.Input)
 	}
