@@ -76,7 +76,11 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 	}
 	s.Detail = s.html != ""
 	shown := terminal.NewProgress(p.stderr) // though the result may go there too, afterwards
-	s.Progress = func(done int) { shown.Show(func() string { return bar(done, s.Reports) }) }
+	s.Progress = func(done int) {
+		shown.Show(func() string {
+			return fmt.Sprintf("%s %d of %s", terminal.Gauge(done, s.Reports), done, terminal.Plural(s.Reports, "report"))
+		})
+	}
 	result, err := simulate.Run(c.Context(), s.Config)
 	shown.Clear()
 	if err != nil {
@@ -129,11 +133,6 @@ func (p *program) simulated(c *cobra.Command, s *simulation) (*topology.Topology
 		return nil, &usageError{err}
 	}
 	return topology, nil
-}
-
-// bar shows how far the simulation has come.
-func bar(done, reports int) string {
-	return fmt.Sprintf("%s %d of %s", terminal.Gauge(done, reports), done, terminal.Plural(reports, "report"))
 }
 
 // simulated puts a result in words.

@@ -58,11 +58,8 @@ type assessment struct {
 
 func assess(t *topology.Topology) assessment {
 	a := assessment{
-		Nodes: t.Nodes(), Links: t.Links(), Diameter: t.Diameter(), Messages: t.FloodCost(),
+		Nodes: t.Nodes(), Links: append([][2]line.NodeName{}, t.Links()...), Diameter: t.Diameter(), Messages: t.FloodCost(),
 		Bridges: []topology.Loss{}, CutVertices: []topology.Loss{},
-	}
-	if a.Links == nil {
-		a.Links = [][2]line.NodeName{}
 	}
 	bridges, vertices := t.Weak()
 	a.Bridges, a.CutVertices = append(a.Bridges, bridges...), append(a.CutVertices, vertices...)

@@ -26,7 +26,7 @@ type Arrivals struct {
 	cancel    context.CancelFunc // ends observing and polling
 	observing sync.WaitGroup
 	polling   sync.WaitGroup
-	polled    chan acknowledged // reports to poll the node for; dropped while it is polled for another
+	polled    chan acknowledged // reports to poll the node for; not taken while it is polled for another
 
 	mu      sync.Mutex // guards what follows
 	flights map[string]*flight
@@ -80,7 +80,7 @@ func Farthest(t *topology.Topology, taker line.NodeName) (farthest line.NodeName
 
 // Follow starts to observe what a node receives, and to poll the node. It does so until Stop or Finish.
 func Follow(ctx context.Context, f Following) (*Arrivals, error) {
-	a := &Arrivals{report: FarthestReport{Node: f.Node, Links: f.Links}, polled: make(chan acknowledged, 1), flights: make(map[string]*flight)}
+	a := &Arrivals{report: FarthestReport{Node: f.Node, Links: f.Links}, polled: make(chan acknowledged), flights: make(map[string]*flight)}
 	for n := f.Sampled; n >= 10; n /= 10 {
 		a.digits++
 	}
@@ -269,10 +269,6 @@ func (a *Arrivals) poll(ctx context.Context, conn *client.Conn) {
 		case <-ctx.Done():
 			return
 		case <-time.After(pollPause):
-		}
-		select {
-		case <-a.polled: // a report of the pause is out of date
-		default:
 		}
 	}
 }

@@ -27,7 +27,7 @@ type Config struct {
 	Timeout  time.Duration // for a reply; also how long requests that are late may still be sent after the end
 	Seed     uint64
 
-	// Dial connects to an address. nil: over TCP.
+	// Dial connects to an address.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Acknowledged is called for each report that counts and was answered as expected, with its bytes, which it must not keep, and
 	// with when its reply was read. Connections call it at the same time. It may be nil.
@@ -119,12 +119,6 @@ const progressStep = 250 * time.Millisecond
 func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
-	}
-	if c.Dial == nil {
-		c.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-			dialer := net.Dialer{Timeout: c.Timeout}
-			return dialer.DialContext(ctx, "tcp", address)
-		}
 	}
 	if c.alarm == nil {
 		c.alarm = newAlarm

@@ -88,22 +88,21 @@ func (r *Report) what() string {
 
 // failures says what went wrong.
 func (r *Report) failures() string {
-	var text strings.Builder
-	text.WriteString(fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong))
+	text := fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong)
 	if r.Load.Rate > 0 {
-		text.WriteString(fmt.Sprintf(", %d due but never sent", r.Unsent))
+		text += fmt.Sprintf(", %d due but never sent", r.Unsent)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		text.WriteString(", " + terminal.Plural(r.Errors[kind], "connection") + " ended: " + kind)
+		text += ", " + terminal.Plural(r.Errors[kind], "connection") + " ended: " + kind
 	}
 	if r.First == nil {
-		return text.String()
+		return text
 	}
 	advice := ""
 	if r.Errors[ErrClosed]+r.Errors[ErrWrite] > 0 && !r.Load.TLS {
 		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
 	}
-	return text.String() + fmt.Sprintf(" (%v%s)", r.First, advice)
+	return text + fmt.Sprintf(" (%v%s)", r.First, advice)
 }
 
 // row is a distribution in words.
@@ -115,21 +114,18 @@ type row struct {
 // percentiles are the columns of a row's times.
 var percentiles = []string{"p50", "p90", "p99", "p99.9", "max"}
 
-func newRow(what string, l Latency) row {
-	r := row{What: what, Count: fmt.Sprint(l.Count())}
-	for _, percent := range []float64{50, 90, 99, 99.9, 100} {
-		r.Times = append(r.Times, plot.Seconds(l.At(percent).Seconds()))
-	}
-	return r
-}
-
 // rows are all distributions that were measured.
 func (r *Report) rows() []row {
 	var rows []row
 	add := func(what string, l Latency) {
-		if l.Count() > 0 {
-			rows = append(rows, newRow(what, l))
+		if l.Count() == 0 {
+			return
 		}
+		r := row{What: what, Count: fmt.Sprint(l.Count())}
+		for _, percent := range []float64{50, 90, 99, 99.9, 100} {
+			r.Times = append(r.Times, plot.Seconds(l.At(percent).Seconds()))
+		}
+		rows = append(rows, r)
 	}
 	add("IAMAT to reply", r.IAmAt)
 	add("WHATSAT to reply", r.WhatsAt)
@@ -249,11 +245,6 @@ func distribution(name string, l Latency) plot.Series {
 	return s
 }
 
-// version says what was measured, and where.
-func (r *Report) version() string {
-	return r.Program.String() + ", " + terminal.Plural(r.CPUs, "processor")
-}
-
 // Files are where a report is written, besides standard output.
 type Files struct {
 	JSON, HTML, SVG string // names of two files and a directory, or ""; JSON may be "-", which is not written here
@@ -298,7 +289,7 @@ func (r *Report) page() ([]byte, error) {
 		Rows                                   []row
 		Figures                                []template.HTML
 	}{
-		Report: r, Where: r.where(), What: r.what(), Failures: r.failures(), Version: r.version(),
+		Report: r, Where: r.where(), What: r.what(), Failures: r.failures(), Version: r.Program.String() + ", " + terminal.Plural(r.CPUs, "processor"),
 		Percentiles: percentiles, Rows: r.rows(),
 	}
 	if r.Farthest != nil && r.Answered > 0 {

@@ -49,8 +49,6 @@ func (c *Conn) Stream(ctx context.Context, in io.Reader, out io.Writer, progress
 	return s.replies, s.refused, err
 }
 
-func (s *stream) counts() string { return Counts(s.replies, s.refused) }
-
 // Counts returns the numbers of a stream in words.
 func Counts(replies, refused int) string {
 	return fmt.Sprintf("%s, %d refused", terminal.Plural(replies, "report"), refused)
@@ -148,7 +146,7 @@ func (s *stream) receive(ctx context.Context, stdout io.Writer) error {
 				return err
 			}
 		}
-		s.progress.Show(s.counts)
+		s.progress.Show(func() string { return Counts(s.replies, s.refused) })
 	}
 }
 

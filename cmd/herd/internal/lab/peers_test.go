@@ -3,9 +3,11 @@
 package lab
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"maps"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -147,6 +149,10 @@ func (p *measurement) press(s *serverProcess, protocol bench.Protocol, c bench.C
 	p.Helper()
 	c.Protocol, c.Prefix, c.Seed, c.Timeout = protocol, "client", 1, 20*time.Second
 	c.Addresses = s.addresses
+	c.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+		dialer := net.Dialer{Timeout: c.Timeout}
+		return dialer.DialContext(ctx, "tcp", address)
+	}
 	if c.Connections == 0 {
 		c.Connections = 50
 	}
