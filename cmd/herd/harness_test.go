@@ -3,13 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -25,6 +23,7 @@ import (
 
 	"herd/bus"
 	"herd/bus/bustest"
+	"herd/cmd/herd/internal/client"
 	"herd/cmd/herd/internal/process"
 	"herd/configs"
 	"herd/node"
@@ -77,20 +76,30 @@ func (h *scriptHerd) stopped(*testscript.TestScript, []string) { h.stop() }
 
 // free reserves ports for the default topology.
 func (h *scriptHerd) free(ts *testscript.TestScript, _ []string) {
-	config, err := configs.Load("", nil, nil)
+	config, err := freeCampus(ts.Defer)
 	ts.Check(err)
-	address := func() string {
-		a, release, err := reserveAddress()
-		ts.Check(err)
-		ts.Defer(release)
-		return a
-	}
-	for i := range config.Nodes {
-		config.Nodes[i].Listen, config.Nodes[i].HTTP = address(), address()
-	}
-	config.Bus.Listen = address()
 	h.config = config
 	h.publish(ts, "nats://"+config.Bus.Listen)
+}
+
+// freeCampus returns the default topology on addresses that are reserved until the end of the test.
+func freeCampus(atEnd func(func())) (*configs.Config, error) {
+	config, err := configs.Load("", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	addresses := []*string{&config.Bus.Listen}
+	for i := range config.Nodes {
+		addresses = append(addresses, &config.Nodes[i].Listen, &config.Nodes[i].HTTP)
+	}
+	for _, a := range addresses {
+		var release func()
+		if *a, release, err = reserveAddress(); err != nil {
+			return nil, err
+		}
+		atEnd(release)
+	}
+	return config, nil
 }
 
 // reserveAddress returns an address of this machine whose TCP port is free, and stays so until release: the system gives nobody a port below
@@ -158,14 +167,9 @@ func (h *scriptHerd) requested(ts *testscript.TestScript, want []string) {
 	}
 }
 
-// health returns what a node says of itself, or nothing.
-func health(n configs.Node) (h status.Health) {
-	answer, err := http.Get("http://" + n.HTTP + "/healthz")
-	if err != nil {
-		return h
-	}
-	defer answer.Body.Close()
-	_ = json.NewDecoder(answer.Body).Decode(&h) // what does not speak is not ready
+// health returns the health of a node, or nothing if it does not answer.
+func health(n configs.Node) status.Health {
+	h, _ := client.Health(context.Background(), n.HTTP, "")
 	return h
 }
 

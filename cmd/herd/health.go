@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +19,6 @@ import (
 	"herd/configs"
 	"herd/node/status"
 )
-
-const maxHealth = 1 << 20 // bytes of an answer that are read
 
 // health returns the command that requests the health of servers.
 func (p *program) health() *cobra.Command {
@@ -127,13 +121,14 @@ func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error
 func (p *program) probe(ctx context.Context, targets []*probeTarget, token string, timeout time.Duration, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	over := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	var probes sync.WaitGroup
 	for _, t := range targets {
-		probes.Go(func() { t.err = t.request(ctx, over, token) })
+		probes.Go(func() {
+			t.health, t.err = client.Health(ctx, t.address, token)
+			if t.err == nil && t.name != "" && t.health.Node != "" && t.name != t.health.Node {
+				t.err = fmt.Errorf("%s: that is %s", t.address, t.health.Node)
+			}
+		})
 	}
 	probes.Wait()
 	var err error
@@ -154,41 +149,6 @@ func (p *program) probe(ctx context.Context, targets []*probeTarget, token strin
 		return &silentError{exitFailed}
 	}
 	return err
-}
-
-// request requests the health of the server.
-func (t *probeTarget) request(ctx context.Context, over *http.Client, token string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.address+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := over.Do(request)
-	if err != nil {
-		if failed, ok := errors.AsType[*url.Error](err); ok && !failed.Timeout() {
-			err = errors.New(client.Reason(failed.Err))
-		} else {
-			err = errors.New("no answer in time")
-		}
-		return fmt.Errorf("%s: %w", t.address, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
-	var minimal struct{ Ready *bool }
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %s", t.address, client.Reason(err))
-	case response.StatusCode == http.StatusMisdirectedRequest:
-		return fmt.Errorf("%s: it is not reached by that name; list the name in its http.hosts, or give its address", t.address)
-	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable,
-		json.Unmarshal(body, &minimal) != nil, minimal.Ready == nil, json.Unmarshal(body, &t.health) != nil:
-		return fmt.Errorf("%s: not a node of a herd, it answers %s", t.address, response.Status)
-	case t.name != "" && t.health.Node != "" && t.name != t.health.Node:
-		return fmt.Errorf("%s: that is %s", t.address, t.health.Node)
-	}
-	return nil
 }
 
 // json is a server's health or, if it sent none, whether it is ready, and why it sent none.

@@ -16,22 +16,10 @@ import (
 // describeFreeHerd returns the default topology on reserved addresses, and the name of a file that describes it.
 func describeFreeHerd(t *testing.T) (config *configs.Config, file string) {
 	t.Helper()
-	config, err := configs.Load("", nil, nil)
+	config, err := freeCampus(t.Cleanup)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := func() string {
-		a, release, err := reserveAddress()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(release)
-		return a
-	}
-	for i := range config.Nodes {
-		config.Nodes[i].Listen, config.Nodes[i].HTTP = address(), address()
-	}
-	config.Bus.Listen = address()
 	file = filepath.Join(t.TempDir(), "herd.yaml")
 	if err := os.WriteFile(file, describeHerd(config), 0o600); err != nil {
 		t.Fatal(err)

@@ -5,9 +5,8 @@
 package lab
 
 import (
-	"encoding/json"
+	"context"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/cmd/herd/internal/client"
 	"herd/configs"
 	"herd/node/status"
 )
@@ -75,12 +75,7 @@ func freeAddresses(t testing.TB, n int) (all []string) {
 }
 
 // health returns the health of a node, or nothing if it does not answer.
-func health(n configs.Node) (h status.Health) {
-	answer, err := http.Get("http://" + n.HTTP + "/healthz")
-	if err != nil {
-		return h
-	}
-	defer answer.Body.Close()
-	_ = json.NewDecoder(answer.Body).Decode(&h) // what is no health is that of no node
+func health(n configs.Node) status.Health {
+	h, _ := client.Health(context.Background(), n.HTTP, "")
 	return h
 }
