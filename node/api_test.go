@@ -30,8 +30,8 @@ func startHTTP(t *testing.T, adjust ...func(*Config)) httpNode {
 	return httpNode{startTCP(t, append(adjust, func(c *Config) { c.HTTP = l })...), "http://" + l.Addr().String()}
 }
 
-// ask returns the code of an answer and its text, up to where it ended, and how.
-func (l httpNode) ask(t *testing.T, method, path string, body io.Reader) (code int, text string, err error) {
+// request returns the code of an answer and its text, up to where it ended, and how.
+func (l httpNode) request(t *testing.T, method, path string, body io.Reader) (code int, text string, err error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, l.url+path, body)
 	if err != nil {
@@ -55,7 +55,7 @@ func TestReportsAsOverTCP(t *testing.T) {
 		strings.Repeat("WHATSAT a 10 1\n", 40),
 	} {
 		client := sessiontest.Dial(t, n.address)
-		client.Send("IAMAT a +34.068930-118.445127 1520023934.918963997\n") // so that none of the others is news
+		client.Send("IAMAT a +34.068930-118.445127 1520023934.918963997\n") // so that all others are stale
 		client.Send("IAMAT b +34.068930-118.445127 1520023934.918963997\n")
 		client.Paragraph()
 		client.Paragraph()
@@ -68,8 +68,8 @@ func TestReportsAsOverTCP(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, body := range map[string]io.Reader{"of known length": strings.NewReader(lines), "in chunks": io.MultiReader(strings.NewReader(lines))} {
-			code, got, err := n.ask(t, "POST", "/api/v1/reports", body)
-			// What a client over TCP is told of its own time of receipt differs.
+			code, got, err := n.request(t, "POST", "/api/v1/reports", body)
+			// A client over TCP gets another time of receipt.
 			if got, want := withoutSkew(got), withoutSkew(string(want)); code != 200 || err != nil || got != want {
 				t.Errorf("%.60q %s: %d, %v: got %d bytes %.300q, want %d bytes %.300q", lines, name, code, err, len(got), got, len(want), want)
 			}
@@ -137,7 +137,7 @@ func TestReportsLimits(t *testing.T) {
 	refused := func(n httpNode, why string) uint64 { return n.Health().Refused[why] }
 	t.Run("lines a second", func(t *testing.T) {
 		n := startHTTP(t, func(c *Config) { c.Limits.Rate = 3 })
-		code, text, err := n.ask(t, "POST", "/api/v1/reports", strings.NewReader(strings.Repeat("x\n", 100)))
+		code, text, err := n.request(t, "POST", "/api/v1/reports", strings.NewReader(strings.Repeat("x\n", 100)))
 		if code != 200 || text != "? x\n? x\n? x\n" || err == nil {
 			t.Errorf("%d %q %v", code, text, err)
 		}
@@ -150,15 +150,15 @@ func TestReportsLimits(t *testing.T) {
 		out, in := io.Pipe()
 		defer in.Close()
 		go func() { _, _ = io.WriteString(in, "half a line") }()
-		code, text, err := n.ask(t, "POST", "/api/v1/reports", out)
+		code, text, err := n.request(t, "POST", "/api/v1/reports", out)
 		if code != 429 || err != nil || !strings.Contains(text, "because of a limit") || refused(n, "line not completed in time") != 1 {
 			t.Errorf("%d %q %v %v", code, text, err, n.Health().Refused)
 		}
 	})
 	t.Run("future and new clients", func(t *testing.T) {
 		n := startHTTP(t, func(c *Config) { c.Limits.Future, c.Limits.NewClients = time.Hour, 2 })
-		_, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 9000000000\nIAMAT a +1+2 1\nIAMAT b +1+2 1\n"))
-		_, more, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT c +1+2 1\nIAMAT a +1+2 2\n"))
+		_, text, _ := n.request(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 9000000000\nIAMAT a +1+2 1\nIAMAT b +1+2 1\n"))
+		_, more, _ := n.request(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT c +1+2 1\nIAMAT a +1+2 2\n"))
 		if got, want := withoutSkew(text+more), "? IAMAT a +1+2 9000000000\nAT Goloman * a +1+2 1\n\nAT Goloman * b +1+2 1\n\n? IAMAT c +1+2 1\nAT Goloman * a +1+2 2\n\n"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -168,14 +168,14 @@ func TestReportsLimits(t *testing.T) {
 		c := sessiontest.Dial(t, n.address)
 		c.Send("x\n")
 		c.Bytes(len("? x\n"))
-		code, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("x\n"))
+		code, text, _ := n.request(t, "POST", "/api/v1/reports", strings.NewReader("x\n"))
 		if code != 429 || !strings.Contains(text, "too many clients") || refused(n, "too many connections from one address") != 1 {
 			t.Errorf("%d %q %v", code, text, n.Health().Refused)
 		}
 	})
 	t.Run("bytes", func(t *testing.T) {
 		n := startHTTP(t)
-		code, text, err := n.ask(t, "POST", "/api/v1/reports", strings.NewReader(strings.Repeat("x", 16<<20+1)))
+		code, text, err := n.request(t, "POST", "/api/v1/reports", strings.NewReader(strings.Repeat("x", 16<<20+1)))
 		if code != 413 || err != nil || !strings.Contains(text, "send them in parts") {
 			t.Errorf("%d %q %v", code, text, err)
 		}
@@ -183,7 +183,7 @@ func TestReportsLimits(t *testing.T) {
 	t.Run("certificates", func(t *testing.T) {
 		ca := sessiontest.NewCA(t, "CA", nil)
 		n := startHTTP(t, func(c *Config) { c.TLS = serverTLS(t, ca, ca) })
-		code, text, _ := n.ask(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 1\n"))
+		code, text, _ := n.request(t, "POST", "/api/v1/reports", strings.NewReader("IAMAT a +1+2 1\n"))
 		if code != 403 || !strings.Contains(text, "need a certificate") || n.Registry().Len() != 0 {
 			t.Errorf("%d %q, %d clients", code, text, n.Registry().Len())
 		}

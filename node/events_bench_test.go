@@ -18,7 +18,7 @@ import (
 	"herd/node/status"
 )
 
-// BenchmarkWatched compares the five nodes of the campus in one process while nobody looks at them with the same nodes while three look at
+// BenchmarkWatched compares the five nodes of the campus in one process while nobody observes them with the same nodes while three observe
 // the events of one, which observes the whole herd, round by round: closed load as in BenchmarkFive.
 func BenchmarkWatched(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))) // as herd up does
@@ -74,7 +74,7 @@ func BenchmarkWatched(b *testing.B) {
 	b.ReportMetric(float64(bytes.Load())/viewers/open.Seconds(), "viewer-B/s")
 }
 
-// BenchmarkClosed is what it costs a message of one report that somebody might look at its node, while nobody does, as a share of what
+// BenchmarkClosed is what it costs a message of one report that somebody might observe its node, while nobody does, as a share of what
 // taking the message costs.
 func BenchmarkClosed(b *testing.B) {
 	const messages = 1000

@@ -17,7 +17,7 @@ import (
 	"herd/node/session/sessiontest"
 )
 
-// watch asks a listener in memory for events. What comes is the answer's status, and a function that returns the next event of one of
+// watch requests events from a listener in memory. What comes is the answer's status, and a function that returns the next event of one of
 // these names, as its lines.
 func watch(t testing.TB, l *sessiontest.Listener, query string) (code int, next func(names ...string) string, stop func()) {
 	t.Helper()
@@ -58,7 +58,7 @@ func startWatched(t *testing.T) (m *bustest.Memory, goloman, hands *testNode, lo
 	}
 	goloman = startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), nil, adjust(looks[0]))
 	hands = startNode(t, "Hands", []line.NodeName{"Goloman"}, m.Dialer("Hands"), nil, adjust(looks[1]))
-	time.Sleep(2 * time.Second) // both have heard each other
+	time.Sleep(2 * time.Second) // both have received of each other
 	return m, goloman, hands, looks
 }
 
@@ -109,7 +109,7 @@ func TestEventsOverHTTP(t *testing.T) {
 			}
 		}
 
-		// Another topology is told of, and the last viewer leaves nothing behind.
+		// A new topology is an event, and the last viewer leaves nothing behind.
 		goloman.Relink(starTopology(t, "Goloman", "Hands", "Welsh"))
 		if got := here("hello"); !strings.Contains(got, `"links":[["Goloman","Hands"],["Goloman","Welsh"]]`) {
 			t.Errorf("then comes %q", got)
@@ -130,12 +130,12 @@ func TestEventsOverHTTP(t *testing.T) {
 	})
 }
 
-// A stream lasts; who takes nothing of one is cut off after 10 s, and who is one too many is told so.
+// A stream lasts; a viewer that reads nothing is disconnected after 10 s, and one viewer too many is refused.
 func TestViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, goloman, _, looks := startWatched(t)
-		stuck := looks[0].Dial(t)
-		stuck.Send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		slow := looks[0].Dial(t)
+		slow.Send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		synctest.Wait()
 		if goloman.watch.Load() == nil {
 			t.Error("nobody watches")

@@ -17,7 +17,7 @@ import (
 	"herd/node/line"
 )
 
-// overseen is a Dialer whose node tells when it has taken what is propagated to it.
+// overseen is a Dialer whose node reports when it has received what is propagated to it.
 type overseen struct {
 	bus.Dialer
 	taken func(payload []byte, at time.Time)
@@ -39,7 +39,7 @@ func (w overseer) Receive(m bus.Message) {
 	}
 }
 
-// relay passes on to another node what it hears, and does nothing else.
+// relay passes on to another node what it receives, and does nothing else.
 type relay struct {
 	conn bus.Conn
 	to   string

@@ -53,15 +53,15 @@ func (h *herd) addresses() (all []string) {
 	return all
 }
 
-// conflated is how many reports the nodes were told by each other, and how many that they would have been had none been conflated.
-func (h *herd) conflated() (told, conflated uint64) {
+// conflated is how many reports the nodes sent each other, and how many that they would have been had none been conflated.
+func (h *herd) conflated() (sent, conflated uint64) {
 	for _, n := range h.nodes {
 		for _, l := range n.Health().Links {
-			told += l.ReportsSent
+			sent += l.ReportsSent
 			conflated += l.ReportsConflated
 		}
 	}
-	return told, conflated
+	return sent, conflated
 }
 
 func median(x []float64) float64 {
@@ -99,8 +99,8 @@ func BenchmarkFive(b *testing.B) {
 		rates = append(rates, requests/took.Seconds())
 		ratios = append(ratios, startTCP.Seconds()/took.Seconds())
 	}
-	told, conflated := five.conflated()
+	sent, conflated := five.conflated()
 	b.ReportMetric(median(rates), "five-reports/s")
 	b.ReportMetric(median(ratios), "five/one")
-	b.ReportMetric(100*float64(conflated)/float64(told+conflated), "conflated-%")
+	b.ReportMetric(100*float64(conflated)/float64(sent+conflated), "conflated-%")
 }

@@ -64,14 +64,14 @@ func (h *herd) awaitMessages(messages int) {
 	})
 }
 
-// stop ends all nodes, which tells everything that is queued.
+// stop ends all nodes, which sends everything that is queued.
 func (h *herd) stop() {
 	for _, m := range h.nodes {
 		m.stop()
 	}
 }
 
-// A report at any node reaches all others, also over three links, for eight messages, and every node tells clients the same.
+// A report at any node reaches all others, also over three links, for eight messages, and every node answers clients the same.
 func TestAllConverge(t *testing.T) {
 	h, _ := campusOverNATS(t)
 	const operands = "kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997"
@@ -149,7 +149,7 @@ func flush(t testing.TB, nc *nats.Conn) {
 }
 
 // What an observer and a node that speaks for another publish changes nothing at any node.
-func TestForgersAreNotHeard(t *testing.T) {
+func TestForgeriesAreRefused(t *testing.T) {
 	h, s := campusOverNATS(t)
 	forged := "PROPAGATE Hands Hands +0.000000000 forged +1-1 9000000000"
 	refused := make(chan error, 10)
@@ -178,7 +178,7 @@ func TestForgersAreNotHeard(t *testing.T) {
 	if err := <-k.troubles; !strings.Contains(err.Error(), "herd.propagate.Welsh.Goloman") {
 		t.Errorf("Welsh is told %v", err)
 	}
-	h.await("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another's name"] == 1 })
+	h.await("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another node's name"] == 1 })
 	for n, m := range h.nodes {
 		if m.Registry().Len() != 0 {
 			t.Errorf("%s believes a forger: %v", n, m.contents())
@@ -192,7 +192,7 @@ type faultRecorder struct{ troubles chan error }
 func (*faultRecorder) Receive(bus.Message) {}
 func (w *faultRecorder) Fault(err error)   { w.troubles <- err }
 
-// partitionedDialer is a Dialer whose node is not heard by some others while a wall stands.
+// partitionedDialer is a Dialer whose messages some other nodes do not receive while a wall stands.
 type partitionedDialer struct {
 	bus.Dialer
 	stands func(to string) bool
@@ -243,7 +243,7 @@ func TestCutOffPair(t *testing.T) {
 	h.awaitContents(known(t, old, other), "Welsh", "Holiday")
 }
 
-// A node that has ended is missed by nobody: the others learn what the topology lets them.
+// The others do without a node that has ended: they learn what the topology lets them.
 func TestNodeStops(t *testing.T) {
 	h, _ := campusOverNATS(t)
 	before := h.nodes["Goloman"].iamat(t, "kiwi +1.0-1.0 1000")

@@ -22,7 +22,7 @@ func TestFuture(t *testing.T) {
 		n := startNode(t, "Goloman", []line.NodeName{"Hands"}, m.Dialer("Goloman"), newBlockingFinder(), func(c *Config) { c.Limits.Future = time.Minute })
 		hands := dialBus(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		c := n.listener.Dial(t)
-		say := func(at string) string {
+		send := func(at string) string {
 			l := "IAMAT kiwi " + place + " " + at + "\n"
 			go c.Send(l)
 			reply := c.Line()
@@ -35,11 +35,11 @@ func TestFuture(t *testing.T) {
 			at := time.Now().Add(d)
 			return fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond())
 		}
-		got := []string{say(in(0)), say(in(time.Minute)), say(in(time.Minute + 1)), say("9223372036.854775807"), say("1")}
+		got := []string{send(in(0)), send(in(time.Minute)), send(in(time.Minute + 1)), send("9223372036.854775807"), send("1")}
 		limits := defaultLimits
 		limits.Future = 0
 		n.SetLimits(limits)
-		got = append(got, say("9223372036"))
+		got = append(got, send("9223372036"))
 		if want := []string{"AT", "AT", "refused", "refused", "AT", "AT"}; !slices.Equal(got, want) {
 			t.Errorf("replies %q, want %q", got, want)
 		}

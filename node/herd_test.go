@@ -61,7 +61,7 @@ func campus(t testing.TB) *topology.Topology {
 	}...)
 }
 
-// herd is a set of running nodes. Every message that a node has taken in is told on activity.
+// herd is a set of running nodes. Every message that a node has received is signalled on activity.
 type herd struct {
 	t        testing.TB
 	topo     *topology.Topology
@@ -82,7 +82,7 @@ func newHerd(t testing.TB, topo *topology.Topology) *herd {
 	return &herd{t: t, topo: topo, nodes: make(map[line.NodeName]*tcpNode), activity: make(chan struct{}, 1)}
 }
 
-// countingDialer is a Dialer that tells the herd what its node has taken in.
+// countingDialer is a Dialer that counts for the herd what its node has received.
 type countingDialer struct {
 	bus.Dialer
 	herd *herd
@@ -239,7 +239,7 @@ func (m *tcpNode) dial(t testing.TB) *sessiontest.Client {
 	return sessiontest.Dial(t, m.address)
 }
 
-// iamat has a node take a report, and returns it as the node tells it.
+// iamat has a node take a report, and returns it as the node sends it.
 func (m *tcpNode) iamat(t testing.TB, operands string) string {
 	t.Helper()
 	c := m.dial(t)

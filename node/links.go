@@ -187,9 +187,9 @@ func (n *Node) reports(l *link, m bus.Message) {
 	n.observe(l.Peer, n.name, message.Reports)
 	logged := n.log.Core().Enabled(zap.InfoLevel)
 	now, stale, first := time.Now(), 0, line.Report{}
-	applied := func(r line.Report, news bool) {
+	applied := func(r line.Report, isNew bool) {
 		event := "received"
-		if !news {
+		if !isNew {
 			stale++
 			event = "received stale"
 		} else if first.IsZero() {

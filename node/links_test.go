@@ -79,7 +79,7 @@ func TestReadyAfterLongLoad(t *testing.T) {
 		began := time.Now()
 		go func() { ended <- n.Run(ctx) }()
 		<-n.Ready()
-		if got, want := time.Since(began), 3500*time.Millisecond; got != want { // when Hands was not heard for so long
+		if got, want := time.Since(began), 3500*time.Millisecond; got != want { // when nothing of Hands was received for so long
 			t.Errorf("ready after %s, want %s", got, want)
 		}
 		stop()
@@ -111,7 +111,7 @@ func TestBadMessages(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		want := map[string]uint64{"malformed report": 3, "message too large": 1, "message in another's name": 1, "message of unknown kind": 1}
+		want := map[string]uint64{"malformed report": 3, "message too large": 1, "message in another node's name": 1, "message of unknown kind": 1}
 		h := n.Health()
 		if !maps.Equal(h.Refused, want) || h.Clients != 1 || h.Links[0].ReportsReceived != 2 || h.Links[0].ReportsStale != 1 {
 			t.Errorf("counted %v, health %+v, want %v", h.Refused, h, want)
@@ -124,7 +124,7 @@ func TestBadMessages(t *testing.T) {
 		n.Fault(&bus.StampError{From: "Hands", Text: "_R_.x"})
 		n.Receive(bus.Message{Kind: subject.Propagate, From: "Stranger", Payload: []byte(good)})
 		want["messages came too fast"], want["not permitted by the bus"], want["malformed message"] = 1, 1, 1
-		want["message in another's name"]++
+		want["message in another node's name"]++
 		if got := n.Health().Refused; !maps.Equal(got, want) {
 			t.Errorf("counted %v, want %v", got, want)
 		}
@@ -189,8 +189,8 @@ func TestBatches(t *testing.T) {
 	})
 }
 
-// A node that ends tells its neighbours what it has taken in before it leaves the bus, but does not wait for them for long.
-func TestStopTellsNeighbours(t *testing.T) {
+// A node that stops sends its neighbours what is queued before it leaves the bus, but does not wait for them for long.
+func TestStopDrainsQueues(t *testing.T) {
 	for _, opens := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			m := bustest.NewMemory()
@@ -249,7 +249,7 @@ func (d *failingDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, erro
 	return c, err
 }
 
-// What could not be published is told on the next connection.
+// What could not be published is sent on the next connection.
 func TestPublishFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()

@@ -37,10 +37,10 @@ func FuzzMessage(f *testing.F) {
 		n.engine.Connect(time.Now())
 		n.Receive(bus.Message{From: from, Kind: subject.Kind(kind), Payload: []byte(payload)})
 
-		refused, news := make(map[string]uint64), flood.NewRegistry()
+		refused, merged := make(map[string]uint64), flood.NewRegistry()
 		switch {
 		case from != "Hands" && from != "Holiday":
-			refused["message in another's name"] = 1
+			refused["message in another node's name"] = 1
 		case len(payload) > 64<<10:
 			refused["message too large"] = 1
 		case kind == "heartbeat" || kind == "sync":
@@ -58,16 +58,16 @@ func FuzzMessage(f *testing.F) {
 				case err != nil:
 					refused["malformed report"]++
 				case string(who) != from:
-					refused["message in another's name"]++
+					refused["message in another node's name"]++
 				default:
-					news.Merge(r)
+					merged.Merge(r)
 				}
 			}
 		}
 		if got := n.Health().Refused; !maps.Equal(got, refused) {
 			t.Errorf("refused %v, want %v", got, refused)
 		}
-		want := maps.Collect(texts(news))
+		want := maps.Collect(texts(merged))
 		if got := maps.Collect(texts(n.Registry())); !maps.Equal(got, want) {
 			t.Errorf("knows %v, want %v", got, want)
 		}

@@ -60,7 +60,7 @@ type Config struct {
 	TLS       *session.TLS       // on Listener, at first, see [Node.SetTLS]; nil: plain TCP
 	Bus       bus.Dialer
 	Places    places.Finder
-	Providers *places.Counters // of what Places asks, or nil
+	Providers *places.Counters // of the providers behind Places, or nil
 	Store     *store.Store     // keeps what the node knows; nil: it is in memory alone; Run closes it
 	Always    bool             // clients are answered when their reports are in Store
 	Limits    admit.Limits     // at first, see [Node.SetLimits]
@@ -205,7 +205,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return n.run(ctx)
 	}
 	if err := n.writer.load(ctx); err != nil {
-		for _, l := range n.listeners { // nobody was served
+		for _, l := range n.listeners { // no client was served
 			_ = l.Close()
 		}
 		return errors.Join(err, n.writer.store.Close())

@@ -128,10 +128,10 @@ func TestStalledNeighbour(t *testing.T) {
 	<-n.Ready()
 	came := &arrivals{now: make(chan time.Time, 1)}
 	dialBus(t, s.Dialer("Hands"), came, "Goloman")
-	stuck := &freezer{thaw: make(chan struct{})}
-	wilkes := dialBus(t, s.Dialer("Wilkes"), stuck, "Goloman")
+	frozen := &freezer{thaw: make(chan struct{})}
+	wilkes := dialBus(t, s.Dialer("Wilkes"), frozen, "Goloman")
 	defer wilkes.Close()
-	defer close(stuck.thaw)
+	defer close(frozen.thaw)
 	client := n.dial(t)
 	clock := 0
 	measure := func() []time.Duration {
@@ -150,7 +150,7 @@ func TestStalledNeighbour(t *testing.T) {
 		return took
 	}
 	before := measure()
-	stuck.frozen.Store(true)
+	frozen.frozen.Store(true)
 	var reports strings.Builder
 	for i := range flooding { // 160 MB to each: more than NATS keeps for one that takes nothing
 		fmt.Fprintf(&reports, "IAMAT flood%06d%s +34.068930-118.445127 1600000000\n", i, strings.Repeat("x", 200))

@@ -13,7 +13,7 @@ import (
 	"herd/node/status"
 )
 
-// A node tells how it is itself, now, and how its neighbour was when it last said so; and when their digests were compared.
+// A node shows its own record, of now, and the latest that its neighbour has sent; and when their digests were compared.
 func TestHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := bustest.NewMemory()
@@ -31,14 +31,14 @@ func TestHerd(t *testing.T) {
 		}
 		// A made its records after 0, 5 and 10 s, as it did heartbeats.
 		for _, each := range []struct {
-			asked *testNode
-			want  []status.Node
+			at   *testNode
+			want []status.Node
 		}{
 			{a, []status.Node{describe(a, "v1.2.3", "B", true, 0, 12), describe(b, "-", "A", false, 2.5, 10)}},
 			{b, []status.Node{describe(a, "v1.2.3", "B", false, 2.5, 10), describe(b, "-", "A", true, 0, 12)}},
 		} {
-			if got := each.asked.Herd(); !reflect.DeepEqual(got, each.want) {
-				t.Errorf("%s says\n%+v, want\n%+v", each.asked.name, got, each.want)
+			if got := each.at.Herd(); !reflect.DeepEqual(got, each.want) {
+				t.Errorf("%s says\n%+v, want\n%+v", each.at.name, got, each.want)
 			}
 		}
 		if l := a.Health().Links[0]; l.DigestComparedSeconds == nil || *l.DigestComparedSeconds >= 1 || !*l.DigestEqual {

@@ -138,7 +138,7 @@ func (c restrictedConn) Subscribe(ctx context.Context, neighbours []string) erro
 	return c.Conn.Subscribe(ctx, neighbours)
 }
 
-// A neighbour whom the bus permits only after the node has asked is heard all the same, without a new connection.
+// A neighbour whom the bus permits only after the node has subscribed is received all the same, without a new connection.
 func TestPermittedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
@@ -162,7 +162,7 @@ func TestPermittedLater(t *testing.T) {
 		<-time.After(subscribeTime)
 		synctest.Wait()
 		iamat("2")
-		<-time.After(2 * time.Second) // what it could not hear is pulled after a heartbeat
+		<-time.After(2 * time.Second) // what it could not receive is fetched after a heartbeat
 		if got := a.clients(); got != "1 2" {
 			t.Errorf("A knows %q", got)
 		}

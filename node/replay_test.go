@@ -11,7 +11,7 @@ import (
 	"herd/node/line"
 )
 
-// The log of the original prototype, its figure 1: Goloman is told where kiwi is, tells its three neighbours, and hears it
+// The log of the original prototype, its figure 1: Goloman receives where kiwi is, sends it to its three neighbours, and receives it
 // back from Wilkes, which had it from Hands before Goloman's own message arrived there.
 
 const (
@@ -35,7 +35,7 @@ func startCampus(t *testing.T) (*bustest.Memory, map[line.NodeName]*testNode) {
 func TestReplayPrototype(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, nodes := startCampus(t)
-		// At first Wilkes hears it from Hands alone, and Holiday from Goloman.
+		// At first Wilkes receives it from Hands alone, and Holiday from Goloman.
 		late := [][2]string{{"Goloman", "Wilkes"}, {"Holiday", "Wilkes"}, {"Wilkes", "Holiday"}}
 		for _, l := range late {
 			m.Hold(l[0], l[1])
@@ -80,7 +80,7 @@ func TestReplayPrototype(t *testing.T) {
 	})
 }
 
-// Where all links take the same time, Goloman's neighbours hear it from Goloman first, and none of them sends it back.
+// Where all links take the same time, Goloman's neighbours receive it from Goloman first, and none of them sends it back.
 func TestReplayWithoutDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, nodes := startCampus(t)

@@ -69,7 +69,7 @@ var outputs = map[string]func(s *scenario, words []string) string{
 	"atmost":   (*scenario).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
 	"refused":  (*scenario).showRefused,  // [NODE …]
 	"log":      (*scenario).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, without the routine
-	"messages": (*scenario).showMessages, // [ROUTE …] [KIND …]: published since asked last
+	"messages": (*scenario).showMessages, // [ROUTE …] [KIND …]: published since last printed
 	"nothing":  (*scenario).skip,         // skips the messages and log entries so far
 }
 
@@ -305,7 +305,7 @@ func (s *scenario) showLog(words []string) string {
 	return out.String()
 }
 
-// showMessages prints how many messages were published, on some routes or all, since that was asked last.
+// showMessages prints how many messages were published, in some directions or all, since they were last printed.
 func (s *scenario) showMessages(words []string) string {
 	kinds := []subject.Kind{subject.Propagate, subject.Heartbeat, subject.Sync}
 	isKind := func(w string) bool { return slices.Contains(kinds, subject.Kind(w)) }

@@ -119,7 +119,7 @@ func newScenario(t *testing.T, on string) *scenario {
 	return s
 }
 
-// startNATS runs a NATS server that permits each of the nodes to talk to each other, as far as they are named by now.
+// startNATS runs a NATS server that permits all nodes to exchange messages, as far as they are named by now.
 func (s *scenario) startNATS() *bus.Server {
 	peers := make(map[string][]string)
 	for _, from := range s.names {

@@ -17,7 +17,7 @@ import (
 	"herd/places"
 )
 
-// These methods are what package status asks of a node, as its Source.
+// These methods are a node as the Source of package status.
 
 // Health returns how the node is now.
 func (n *Node) Health() status.Health {

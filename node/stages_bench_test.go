@@ -54,7 +54,7 @@ func BenchmarkBatch(b *testing.B) {
 		}
 		each(b)
 		if len(popped) != batch {
-			b.Errorf("%d reports are told on", len(popped))
+			b.Errorf("%d reports are sent on", len(popped))
 		}
 	})
 }

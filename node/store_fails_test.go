@@ -69,7 +69,7 @@ func (p *platter) config(t testing.TB, doors *sessiontest.Listener, always bool)
 	return c
 }
 
-// In mode always a disk that fails ends the node: nobody is told what is not on it.
+// In mode always a disk that fails ends the node: nothing is acknowledged that is not on it.
 func TestStoreFailsAlways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
@@ -97,7 +97,7 @@ func TestStoreFailsAlways(t *testing.T) {
 	})
 }
 
-// In mode always a disk that fails while the node is ending is told as well.
+// In mode always a disk that fails while the node is ending is an error as well.
 func TestStoreFailsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
@@ -114,7 +114,7 @@ func TestStoreFailsAtTheEnd(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		stop()
 		p.set(0, syscall.EIO)
-		first.Line() // told, or not, for it may have asked after its round began
+		first.Line() // acknowledged or not, for its report may have come after its batch started
 		if got := second.Line(); got != "EOF" {
 			t.Errorf("told %q", got)
 		}
@@ -143,8 +143,8 @@ func TestStoreFailsAnywhere(t *testing.T) {
 					client := fmt.Sprint("client-", at%3)
 					go func() { _, _ = phone.Write(fmt.Appendf(nil, "IAMAT %s %s %d\n", client, place, at)) }()
 					reply := phone.Line()
-					text, told := strings.CutPrefix(reply, "AT ")
-					if !told {
+					text, acknowledged := strings.CutPrefix(reply, "AT ")
+					if !acknowledged {
 						break
 					}
 					phone.Line()

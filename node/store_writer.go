@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	batchInterval      = 40 * time.Millisecond // between the starts of two batches that nobody waits for
+	batchInterval      = 40 * time.Millisecond // between the starts of two batches that no client waits for
 	maxStoreLag        = time.Second           // a store that lags more is said not to keep up
 	storeCheckInterval = maxStoreLag / 4       // between two checks of that
 	expiryInterval     = time.Minute           // between the starts of two compactions for the sake of expired reports

@@ -154,7 +154,7 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-// In mode always whatever a client is told survives, be it new, old, or learned from a neighbour.
+// In mode always whatever is acknowledged to a client survives, be it new, stale, or received from a neighbour.
 func TestAlways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()
@@ -163,7 +163,7 @@ func TestAlways(t *testing.T) {
 		hands := dialBus(t, m.Dialer("Hands"), deaf{}, "Goloman")
 		p.set(20*time.Millisecond, nil)
 		c := n.listener.Dial(t)
-		told := func(text string) {
+		acknowledged := func(text string) {
 			t.Helper()
 			if held := slices.Collect(maps.Values(p.survivors(t))); !slices.Contains(held, text) {
 				t.Errorf("told of %q, but there is %q", text, held)
@@ -171,9 +171,9 @@ func TestAlways(t *testing.T) {
 		}
 		for at := 1; at <= 50; at++ {
 			client := fmt.Sprint(at % 7)
-			told(report(t, c, client, at))
+			acknowledged(report(t, c, client, at))
 			report(t, c, client, at-1) // what is held is on disk; this is not
-			told(n.held(client))
+			acknowledged(n.held(client))
 
 			from := fmt.Sprintf("Hands +0.000000000 learned %s %d", place, at)
 			if err := hands.Publish("Goloman", bus.Message{Kind: subject.Propagate, Payload: []byte("PROPAGATE Hands " + from)}); err != nil {
@@ -186,7 +186,7 @@ func TestAlways(t *testing.T) {
 			if got := c.Line(); got != "AT "+from+"\n" {
 				t.Fatalf("reply %q", got)
 			}
-			told(from)
+			acknowledged(from)
 			for c.Line() != "\n" {
 			}
 		}
@@ -243,7 +243,7 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
-// A node that starts knows what it knew, and tells nobody.
+// A node that starts holds what it held, and sends it to no neighbour.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatter()

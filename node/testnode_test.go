@@ -112,18 +112,18 @@ func (f *testNode) logged(events ...string) []string {
 	return some
 }
 
-// blockingFinder is a Finder that answers when it is told to.
+// blockingFinder is a Finder that answers when answer is closed.
 type blockingFinder struct {
-	asked  chan places.Query
-	answer chan struct{} // one value lets one answer out; closing it lets out all
+	queries chan places.Query
+	answer  chan struct{} // one value lets one answer out; closing it lets out all
 }
 
 func newBlockingFinder() *blockingFinder {
-	return &blockingFinder{asked: make(chan places.Query, 100), answer: make(chan struct{})}
+	return &blockingFinder{queries: make(chan places.Query, 100), answer: make(chan struct{})}
 }
 
 func (f *blockingFinder) Find(ctx context.Context, q places.Query) (places.Answer, error) {
-	f.asked <- q
+	f.queries <- q
 	select {
 	case <-f.answer:
 		return places.Answer{Results: []places.Place{{Name: "here", Geometry: places.Geometry{Location: q.At}}}}, nil

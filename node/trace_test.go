@@ -39,8 +39,8 @@ func attribute(s sdk.ReadOnlySpan, key string) string {
 	return ""
 }
 
-// The flood of a report is one trace: each of the eight messages is a span at the node that tells it and one, its child, at the node that
-// hears it, and a node that passes it on does so as a child of the span in which it was news.
+// The flood of a report is one trace: each of the eight messages is a span at the node that sends it and one, its child, at the node that
+// receives it, and a node that passes it on does so as a child of the span in which it was new.
 func TestTrace(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T, adjust func(*Config)) *herd{
 		"NATS": func(t *testing.T, adjust func(*Config)) *herd {
@@ -86,7 +86,7 @@ func checkFlood(t *testing.T, all []sdk.ReadOnlySpan) {
 		byID[s.SpanContext().SpanID()] = s
 		traces[s.SpanContext().TraceID()] = true
 	}
-	news := 0
+	changed := 0
 	for _, s := range all {
 		node, parent := attribute(s, "service.instance.id"), byID[s.Parent().SpanID()]
 		kind, peer, _ := strings.Cut(s.Name(), " ")
@@ -105,21 +105,21 @@ func checkFlood(t *testing.T, all []sdk.ReadOnlySpan) {
 		}
 		at := attribute(parent, "service.instance.id")
 		switch kind {
-		case "send": // what was news there
+		case "send": // what was new there
 			if at != node || attribute(parent, "herd.new") != "true" || parent.Name() == "receive "+peer {
 				t.Errorf("%s at %s follows %s at %s", s.Name(), node, parent.Name(), at)
 			}
-		case "receive": // what was told it
+		case "receive": // what was sent to it
 			if at != peer || parent.Name() != "send "+node {
 				t.Errorf("%s at %s follows %s at %s", s.Name(), node, parent.Name(), at)
 			}
 			if attribute(s, "herd.new") == "true" {
-				news++
+				changed++
 			}
 		}
 	}
-	if len(traces) != 1 || len(all) != 17 || count["IAMAT"] != 1 || count["send"] != 8 || count["receive"] != 8 || news != 4 {
-		t.Errorf("%d traces, %d spans, %v, news at %d", len(traces), len(all), count, news)
+	if len(traces) != 1 || len(all) != 17 || count["IAMAT"] != 1 || count["send"] != 8 || count["receive"] != 8 || changed != 4 {
+		t.Errorf("%d traces, %d spans, %v, news at %d", len(traces), len(all), count, changed)
 	}
 }
 

@@ -25,7 +25,7 @@ type Limits struct {
 }
 
 const (
-	maxAddresses = 1 << 16 // that a quota tells apart; the others share one
+	maxAddresses = 1 << 16 // that a quota distinguishes; the others share one
 	maxLogins    = 10      // attempts to log in, from one address in a minute
 )
 

@@ -72,8 +72,8 @@ var reasons = [...]string{
 	MessagesMissing:    "messages missing",
 	CutoffAhead:        "cut-off too far ahead",
 	WrongToken:         "wrong token",
-	WrongHost:          "asked for by an unknown name",
-	CrossSite:          "asked by another site's page",
+	WrongHost:          "unknown host name",
+	CrossSite:          "request of another site's page",
 	TooManyLogins:      "too many attempts to log in",
 }
 
@@ -84,7 +84,7 @@ func Reasons() []string { return reasons[:] }
 
 const (
 	logInterval = time.Second // between two log entries about one peer
-	maxPeers    = 1024        // that the log tells apart; the others share one
+	maxPeers    = 1024        // that the log distinguishes; the others share one
 )
 
 // Detail returns what a log entry says besides the reason, as a name and a value. It is called only if there is to be an entry.
@@ -158,7 +158,7 @@ func (r *Refusals) Run(ctx context.Context) {
 	}
 }
 
-// logCounts writes an entry for each peer whose last one is a second old. The lock is not held meanwhile, so that nobody waits for the log.
+// logCounts writes an entry for each peer whose last one is a second old. The lock is not held meanwhile, so that no refusal waits for the log.
 func (r *Refusals) logCounts(now time.Time) {
 	for who, p := range r.takeDue(now) {
 		r.log(who, p.latest, p.since, nil)

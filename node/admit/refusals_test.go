@@ -62,7 +62,7 @@ func TestRefusalsInTheLog(t *testing.T) {
 	})
 }
 
-// Nobody who refuses waits for a log that is slow.
+// No refusal waits for a log that is slow.
 func TestRefusalsDoNotWaitForTheLog(t *testing.T) {
 	logged := 0
 	var c *Controller
@@ -82,7 +82,7 @@ func TestRefusalsDoNotWaitForTheLog(t *testing.T) {
 	}
 }
 
-// The log tells only so many peers apart, and forgets those of which nothing is refused any more.
+// The log distinguishes only so many peers, and forgets those of which nothing is refused any more.
 func TestRefusalsRememberFewPeers(t *testing.T) {
 	c := New(Limits{}, discard)
 	for i := range 10 * maxPeers {

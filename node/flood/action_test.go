@@ -24,7 +24,7 @@ type actionKind uint8
 
 const (
 	deliver actionKind = iota
-	loseMessage
+	dropMessage
 	reportAt
 	crash
 	crashWithDisk
@@ -84,7 +84,7 @@ func (w *world) initialState() *state {
 	return s
 }
 
-// fail tells what is wrong, and how it came to that.
+// fail reports what is wrong, and how it came to that.
 func (w *world) fail(format string, a ...any) {
 	w.Fatalf("%s:%s\n%v", fmt.Sprintf(format, a...), w.describe(w.at), w.doing)
 }
@@ -162,7 +162,7 @@ func (w *world) expandNode(s *state, node int, follow func(id int32)) {
 		if len(s.inFlight[way]) > 0 && ends[1] == node {
 			follow(w.try(s, action{kind: deliver, where: uint8(way)}))
 			if (s.spent & lossesSpent).count() < w.bounds.losses {
-				w.try(s, action{kind: loseMessage, where: uint8(way)})
+				w.try(s, action{kind: dropMessage, where: uint8(way)})
 			}
 		}
 	}
@@ -209,7 +209,7 @@ func (s *state) do(a action) *state {
 	switch a.kind {
 	case deliver:
 		c.deliver(int(a.where))
-	case loseMessage:
+	case dropMessage:
 		c.spent = c.spent.more(lossesSpent)
 		c.inFlight[a.where] = c.inFlight[a.where][1:]
 	case reportAt:
@@ -298,7 +298,7 @@ func (s *state) crash(node int, disk []line.Report) {
 }
 
 // settle returns what the herd comes to if nothing happens for some seconds.
-func (s *state) settle() *state {
+func (s *state) deliverAll() *state {
 	for seconds := 0; seconds < 5; {
 		way := slices.IndexFunc(s.inFlight, func(wire []Message) bool { return len(wire) > 0 })
 		if way >= 0 {

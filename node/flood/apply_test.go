@@ -22,11 +22,11 @@ func TestApplyBatch(t *testing.T) {
 		})
 	}
 	together, single := made(&disks[0]), made(&disks[1])
-	type told struct {
-		text string
-		news bool
+	type outcome struct {
+		text  string
+		newer bool
 	}
-	var news, old int
+	var newer, stale int
 	for range 2000 {
 		from := []line.NodeName{Local, "B", "C"}[random.IntN(3)]
 		if random.IntN(500) == 0 {
@@ -37,15 +37,15 @@ func TestApplyBatch(t *testing.T) {
 		for range random.IntN(100) {
 			batch = append(batch, report(t, fmt.Sprintf("%c +0.000000000 client%d +1-1 %d", 'A'+rune(random.IntN(3)), random.IntN(2000), random.IntN(100))))
 		}
-		var got, want []told
-		together.ApplyBatch(batch, from, func(r line.Report, news bool) { got = append(got, told{r.String(), news}) })
+		var got, want []outcome
+		together.ApplyBatch(batch, from, func(r line.Report, newer bool) { got = append(got, outcome{r.String(), newer}) })
 		for _, r := range batch {
 			changed := single.Apply(r, from)
-			want = append(want, told{r.String(), changed})
+			want = append(want, outcome{r.String(), changed})
 			if changed {
-				news++
+				newer++
 			} else {
-				old++
+				stale++
 			}
 		}
 		if !slices.Equal(got, want) {
@@ -71,8 +71,8 @@ func TestApplyBatch(t *testing.T) {
 	if want, n := single.Registry().Digest(); sum != want || clients != n {
 		t.Errorf("digest %x of %d clients, want %x of %d", sum, clients, want, n)
 	}
-	if news < 1000 || old < 1000 {
-		t.Errorf("%d news, %d old: hardly tried", news, old)
+	if newer < 1000 || stale < 1000 {
+		t.Errorf("%d news, %d old: hardly tried", newer, stale)
 	}
 }
 

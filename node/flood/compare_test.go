@@ -34,15 +34,15 @@ func TestAcknowledgedWhenApplied(t *testing.T) {
 		}
 		return h.acknowledged
 	}
-	before, news := processed(), 0
+	before, changed := processed(), 0
 	err := b.Receive(p.now, m, func(line.Report, bool) {
-		news++
+		changed++
 		if got := processed(); got != before {
-			t.Errorf("message %d is taken when %d of its 2 reports are merged", got, news)
+			t.Errorf("message %d is taken when %d of its 2 reports are merged", got, changed)
 		}
 	})
-	if after := processed(); err != nil || news != 2 || after != before+1 {
-		t.Errorf("%v: %d reports, taken up to %d after %d", err, news, after, before)
+	if after := processed(); err != nil || changed != 2 || after != before+1 {
+		t.Errorf("%v: %d reports, taken up to %d after %d", err, changed, after, before)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestEqualShortDigests(t *testing.T) {
 	}
 }
 
-// What there was no room for in an answer is asked for by the same sync.
+// What there was no room for in a reply is requested by the same sync.
 func TestLongReports(t *testing.T) {
 	const clients = maxList / 2
 	p := newNetwork(star(t, "A", "B"))

@@ -8,13 +8,13 @@ import (
 	"herd/node/line"
 )
 
-// A node that starts anew, and is not heard for a cut of one way, is not taken for a duplicate though its neighbour knows only its last
+// A node that starts anew, and of which a cut keeps all messages, is not taken for a duplicate though its neighbour knows only its last
 // start: else the link would not be repaired for 30 s.
 func TestRestartIsNoDuplicate(t *testing.T) {
 	n := newNetwork(star(t, "A", "B"))
 	n.pass(t, 2*time.Second)
 	n.start("B", subject.Incarnation{9})
-	n.lose = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
+	n.drop = func(_, to line.NodeName, _ *Message) bool { return to == "A" }
 	n.pass(t, 10*time.Second)
 	if got := n.count(DuplicateName) + n.count(DuplicateNeighbourName); got != 0 {
 		t.Errorf("%d duplicates", got)
@@ -27,11 +27,11 @@ func TestRestartIsNoDuplicate(t *testing.T) {
 	}
 }
 
-// Where a whole herd runs twice under one name, each heartbeat tells one of two nodes of another than itself. If those answered at once, for ever,
+// Where a whole herd runs twice under one name, each heartbeat shows one of two nodes another incarnation than its own. If those answered at once, for ever,
 // heartbeats would go to and fro as fast as the bus takes them.
 func TestDuplicateHerds(t *testing.T) {
 	topology := star(t, "A", "B")
-	now, said := time.Unix(1_000_000, 0), 0
+	now, notices := time.Unix(1_000_000, 0), 0
 	var as, bs []*Link
 	for i := range byte(4) {
 		name := line.NodeName("A")
@@ -47,11 +47,11 @@ func TestDuplicateHerds(t *testing.T) {
 		}
 	}
 	var m Message
-	tell := func(from, to []*Link) {
+	send := func(from, to []*Link) {
 		for _, l := range from {
 			for l.Next(now, &m) {
 				if m.Kind == subject.Heartbeat {
-					said++
+					notices++
 				}
 				for _, peer := range to {
 					if err := peer.Receive(now, m, nil); err != nil {
@@ -63,10 +63,10 @@ func TestDuplicateHerds(t *testing.T) {
 	}
 	const seconds = 30
 	for end := now.Add(seconds * time.Second); now.Before(end); now = now.Add(time.Millisecond) {
-		tell(as, bs)
-		tell(bs, as)
+		send(as, bs)
+		send(bs, as)
 	}
-	if most := 4*4*seconds + 20; said > most {
-		t.Errorf("%d heartbeats in %d s of four nodes, want at most %d", said, seconds, most)
+	if most := 4*4*seconds + 20; notices > most {
+		t.Errorf("%d heartbeats in %d s of four nodes, want at most %d", notices, seconds, most)
 	}
 }

@@ -97,7 +97,7 @@ type herd struct {
 	batch    int // reports a message at most
 	messages int
 	reports  map[string]int            // link messages by report
-	received map[[2]line.NodeName]bool // by report's receiver and sender: it was news
+	received map[[2]line.NodeName]bool // by report's receiver and sender: it was new
 }
 
 func newHerd(topo *topology.Topology, seed uint64, batch int) *herd {
@@ -142,7 +142,7 @@ func (h *herd) deliver(t testing.TB) bool {
 	return true
 }
 
-func (h *herd) settle(t testing.TB) {
+func (h *herd) deliverAll(t testing.TB) {
 	for h.deliver(t) {
 	}
 }
@@ -158,7 +158,7 @@ func (h *herd) equal(t testing.TB) map[line.ClientID]string {
 	return first
 }
 
-// One report costs exactly 2E − (N − 1) messages, whoever takes it and in whatever order messages arrive.
+// One report costs exactly 2E − (N − 1) messages, at whatever node it starts and in whatever order messages arrive.
 func TestFloodCost(t *testing.T) {
 	want := map[string]int{"alone": 0, "line": 6, "ring": 8, "star": 6, "mesh": 36, "campus": 8}
 	for shape, topo := range shapes(t) {
@@ -169,7 +169,7 @@ func TestFloodCost(t *testing.T) {
 			if !h.engines[at].Apply(r, Local) {
 				t.Fatal("a first report is not admitted")
 			}
-			h.settle(t)
+			h.deliverAll(t)
 			if h.messages != want[shape] || topo.FloodCost() != want[shape] {
 				t.Fatalf("%s, seed %d: %d messages, FloodCost %d, want %d", shape, seed, h.messages, topo.FloodCost(), want[shape])
 			}
@@ -180,7 +180,7 @@ func TestFloodCost(t *testing.T) {
 	}
 }
 
-// Many reports of few clients at many nodes, told while others still travel: all end equal, holding the greatest.
+// Many reports of few clients at many nodes, applied while others are in flight: all end equal, holding the greatest.
 func TestConvergence(t *testing.T) {
 	stale, conflated := 0, uint64(0)
 	for shape, topo := range shapes(t) {
@@ -254,7 +254,7 @@ func TestApplyAdmitsAndMerges(t *testing.T) {
 	}
 }
 
-// BenchmarkHear is what a newer report costs a node with a million clients and three links: to be heard, and to be popped
+// BenchmarkApply is what a newer report costs a node with a million clients and three links: to be applied, and to be popped
 // for each link, 64 at a time. In each round all clients report once, in the order in which they are kept, or shuffled, and another way each round. An
 // operation is 64 reports; making them is not counted in ns/report.
 func BenchmarkApply(b *testing.B) {
@@ -282,13 +282,13 @@ func benchmarkApply(b *testing.B, step func(round int) int) {
 	var batch [64]line.Report
 	var popped []line.Report
 	var spent time.Duration
-	hear := func(i int) {
+	apply := func(i int) {
 		for j := range batch {
 			batch[j] = next(i + j)
 		}
 		start := time.Now()
-		e.ApplyBatch(batch[:], Local, func(_ line.Report, news bool) {
-			if !news {
+		e.ApplyBatch(batch[:], Local, func(_ line.Report, changed bool) {
+			if !changed {
 				b.Fatal("not news")
 			}
 		})
@@ -298,13 +298,13 @@ func benchmarkApply(b *testing.B, step func(round int) int) {
 		spent += time.Since(start)
 	}
 	for i := 0; i < clients; i += len(batch) {
-		hear(i)
+		apply(i)
 	}
 	b.ReportAllocs()
 	spent = 0
 	i := clients
 	for ; b.Loop(); i += len(batch) {
-		hear(i)
+		apply(i)
 	}
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(i-clients), "ns/report")
 }
@@ -312,7 +312,7 @@ func benchmarkApply(b *testing.B, step func(round int) int) {
 // Links that stay keep what waits on them; what waited on others is gone, and a new one gets what comes from then on.
 func TestRelink(t *testing.T) {
 	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 2})
-	hear := func(client string) {
+	apply := func(client string) {
 		r, err := line.ParseReport("A +0.000000000 " + client + " +1+1 1")
 		if err != nil {
 			t.Fatal(err)
@@ -331,19 +331,19 @@ func TestRelink(t *testing.T) {
 		}
 		return clients
 	}
-	hear("1")
+	apply("1")
 	e.Relink(time.Time{}, star(t, "A", "C", "D"), 2)
-	hear("2")
+	apply("2")
 	if got, want := waiting(), map[line.NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("waiting %v, want %v", got, want)
 	}
 	e.Relink(time.Time{}, star(t, "A", "C", "B", "D"), 1)
-	hear("3")
+	apply("3")
 	if got, want := waiting(), map[line.NodeName][]string{"C": {"3"}, "B": {"3"}, "D": {"3"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("with a smaller limit, waiting %v, want %v", got, want)
 	}
 	e.Relink(time.Time{}, star(t, "A"), 1)
-	hear("4")
+	apply("4")
 	if got := e.Links(); len(got) != 0 {
 		t.Errorf("links %v", got)
 	}

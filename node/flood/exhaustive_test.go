@@ -17,7 +17,7 @@ import (
 
 var deep = flag.Bool("deep", false, "TestExhaustive looks at more states, for minutes")
 
-// All states are looked at that a small herd can get into: reports of one client that conflict are heard at any moment, each at another
+// All states are looked at that a small herd can get into: reports of one client that conflict are received at any moment, each at another
 // node; messages are late, as long as their way keeps its order, or lost; a link is cut, one way or both, at any moment, for 0 to 4
 // seconds; a node crashes, with and without a disk, while messages to it and of it are in flight. A second passes, with its heartbeats,
 // only when nothing is in flight.
@@ -29,7 +29,7 @@ var deep = flag.Bool("deep", false, "TestExhaustive looks at more states, for mi
 // It would catch: anything that a few faults in the least convenient order can make the engine forget for ever, a sync that never ends or
 // is never begun, a herd that never comes to rest, and a node that takes its own last start for a duplicate.
 //
-// What is told first is less than what go test ./... has time for; with -deep there is more.
+// The first of the two is less than what go test ./... has time for; with -deep there is more.
 func TestExhaustive(t *testing.T) {
 	line := graph(t, 3, [2]int{0, 1}, [2]int{1, 2})
 	triangle := graph(t, 3, [2]int{0, 1}, [2]int{1, 2}, [2]int{0, 2})
@@ -97,9 +97,9 @@ func (u spent) more(kind spent) spent { return u | kind&-kind<<(u&kind).count() 
 
 // exploration is the graph of states. They are numbered as they are found.
 //
-// What was spent is no part of what tells a state from others: one that could be got into for less, too, is the same, for all that can
+// What was spent is no part of what distinguishes a state from others: one that could be got into for less, too, is the same, for all that can
 // follow from it can follow from the other. Hence those for which least was spent are expanded first. How many states there are does not
-// depend on the order in which goroutines find them; it would if their keys did not tell all that decides what follows.
+// depend on the order in which goroutines find them; it would if their keys did not contain all that decides what follows.
 type exploration struct {
 	*testing.T
 	topo    *topology.Topology
@@ -133,12 +133,12 @@ func explore(t *testing.T, topo *topology.Topology, b bounds) *exploration {
 		a, b := slices.Index(topo.Nodes(), l[0]), slices.Index(topo.Nodes(), l[1])
 		x.ways = append(x.ways, [2]int{a, b}, [2]int{b, a})
 	}
-	// The first two are of one time; the third, which is the latest, is heard between them.
+	// The first two are of one time; the third, which is the latest, is received between them.
 	for i, at := range []string{"5", "6", "5.0"}[:b.reports] {
 		x.reports = append(x.reports, report(t, fmt.Sprintf("%s +0.000000000 k +1-1 %s", topo.Nodes()[i], at)))
 	}
 	w := newWorld(x)
-	x.first = w.initialState().settle()
+	x.first = w.initialState().deliverAll()
 	w.find(x.first, -1, action{})
 	for cost := range x.queues {
 		var workers sync.WaitGroup
@@ -222,7 +222,7 @@ func (w *world) checkSafety(s *state) bool {
 	return equal
 }
 
-// path tells how a state was found, the first one at the beginning.
+// path returns how a state was found, the first one at the beginning.
 func (x *exploration) path(id int32) (ids []int32) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -233,7 +233,7 @@ func (x *exploration) path(id int32) (ids []int32) {
 	return ids
 }
 
-// tell returns how a state was found as text.
+// describe returns how a state was found as text.
 func (x *exploration) describe(id int32) string {
 	var text strings.Builder
 	for _, id := range x.path(id)[1:] {

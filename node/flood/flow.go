@@ -7,7 +7,7 @@ import "slices"
 // What NATS holds for a slow receiver is stale when it arrives, and beyond some megabytes it is dropped: then heartbeats are late, and a
 // sync has to bring what was lost. So at most maxInFlight reports are in flight on a link, as far as the neighbour's heartbeats
 // acknowledge them; a neighbour that receives many sends heartbeats early. A neighbour that is down is sent reports as fast as the bus
-// takes them: it may receive them and only not be heard.
+// takes them: it may receive them although nothing of it is received.
 type flow struct {
 	sent         uint64         // reports sent
 	acknowledged uint64         // of these, received by the neighbour, or sent while it was down; at most sent

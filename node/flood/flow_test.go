@@ -10,13 +10,13 @@ import (
 )
 
 // What a neighbour has not taken yet keeps more from being sent, until it says that it has, which it does as soon as it has taken
-// much. When it is down nobody waits for it.
+// much. When it is down the sender does not wait for it.
 func TestFlow(t *testing.T) {
 	p := newNetwork(star(t, "A", "B"))
 	p.engines["A"].Links()[0].Queue.SetLimit(1 << 20)
 	p.pass(t, 3*time.Second)
 	a, b := p.link("A", "B"), p.link("B", "A")
-	hear := func(clients int) {
+	apply := func(clients int) {
 		for i := range clients {
 			p.engines["A"].Apply(at(t, fmt.Sprint("c", i), int(p.now.Unix())), Local)
 		}
@@ -33,12 +33,12 @@ func TestFlow(t *testing.T) {
 			}
 		}
 	}
-	hear(maxInFlight + 3*acknowledgeEvery)
+	apply(maxInFlight + 3*acknowledgeEvery)
 	sent, reports := next()
 	if reports != maxInFlight {
 		t.Fatalf("%d reports in flight, want %d", reports, maxInFlight)
 	}
-	told, taken := 0, 0
+	early, taken := 0, 0
 	for _, m := range sent {
 		if err := b.Receive(p.now, m, nil); err != nil {
 			t.Fatal(err)
@@ -48,27 +48,27 @@ func TestFlow(t *testing.T) {
 		if !b.Next(p.now, &beat) {
 			continue
 		}
-		told++
-		if beat.Kind != subject.Heartbeat || taken != told*acknowledgeEvery {
+		early++
+		if beat.Kind != subject.Heartbeat || taken != early*acknowledgeEvery {
 			t.Fatalf("message of kind %s when %d reports are taken", beat.Kind, taken)
 		}
 		if err := a.Receive(p.now, beat, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, reports := next(); told != maxInFlight/acknowledgeEvery || reports != 3*acknowledgeEvery {
-		t.Errorf("after %d early heartbeats %d reports are sent, want %d", told, reports, 3*acknowledgeEvery)
+	if _, reports := next(); early != maxInFlight/acknowledgeEvery || reports != 3*acknowledgeEvery {
+		t.Errorf("after %d early heartbeats %d reports are sent, want %d", early, reports, 3*acknowledgeEvery)
 	}
 
 	p.now = p.now.Add(silenceTimeout)
-	hear(2 * maxInFlight)
+	apply(2 * maxInFlight)
 	p.engines["A"].Tick(p.now)
 	if _, reports := next(); reports != 2*maxInFlight || len(a.flow.marks) != 0 {
 		t.Errorf("%d reports are sent to a neighbour that is down, want %d", reports, 2*maxInFlight)
 	}
 }
 
-// While heartbeats wait behind reports, these are the sign that the neighbour lives: the link stays up, the neighbour is told what was taken, and so
+// While heartbeats wait behind reports, these are the sign that the neighbour lives: the link stays up, the neighbour gets acknowledgements, and so
 // what is in flight stays bounded. They bring back no link that is down, and what an earlier start of the neighbour has sent is no sign.
 func TestReportsAreSignsOfLife(t *testing.T) {
 	p := newNetwork(star(t, "A", "B"))
@@ -112,7 +112,7 @@ func TestReportsAreSignsOfLife(t *testing.T) {
 	}
 }
 
-// Reports do not stand in for heartbeats for good: without these, nobody says what was taken, and more than some would never be sent.
+// Reports do not stand in for heartbeats for good: without heartbeats nothing is acknowledged, and reports beyond the limit would never be sent.
 func TestHeartbeatsMissing(t *testing.T) {
 	p := newNetwork(star(t, "A", "B"))
 	p.pass(t, 3*time.Second)

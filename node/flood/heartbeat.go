@@ -17,7 +17,7 @@ const (
 )
 
 // nextHeartbeat makes a heartbeat if one is due. It needs registry, queue and what was received at one moment, and no message of reports
-// in between: its caller sends each message before it asks for the next.
+// in between: its caller sends each message before it requests the next.
 func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	e := l.engine
 	e.mu.Lock()
@@ -27,7 +27,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	}
 	l.live.heartbeatSent, l.live.heartbeatDue, l.flow.unreported = now, now.Add(heartbeatInterval), 0
 	b := heartbeat{incarnation: e.config.Incarnation, retention: e.config.Retention, cutoff: e.cutoff, topologyPrint: e.topologyPrint}
-	if n := len(l.progress); n > 0 && l.live.alive && now.Sub(l.live.lastSign) < echoTimeout { // an older echo would ask the neighbour for a heartbeat at once
+	if n := len(l.progress); n > 0 && l.live.alive && now.Sub(l.live.lastSign) < echoTimeout { // an older echo would make the neighbour send a heartbeat at once
 		p := l.progress[n-1]
 		b.echo, b.acknowledged = p.incarnation, p.lastNumber
 	}

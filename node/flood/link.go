@@ -71,7 +71,7 @@ type Link struct {
 	counts      LinkCounts
 }
 
-// liveness is when the neighbour was heard from, and when it hears from this node.
+// liveness is when messages of the neighbour were received, and when it is sent heartbeats.
 type liveness struct {
 	incarnation   subject.Incarnation // of the neighbour's last heartbeat
 	lastHeartbeat time.Time           // when the last heartbeat was received
@@ -114,7 +114,7 @@ type comparison struct {
 	topologyNoticed    bool      // a notice said that the topologies differ
 	noticedPrints      [2]uint64 // fingerprints of this node's and the neighbour's topology at that notice
 	topologyNoticedAt  time.Time
-	retention          time.Duration // the neighbour's, if it is this node's or a notice told of it; −1: not known
+	retention          time.Duration // the neighbour's, if it is this node's or there was a notice of it; −1: not known
 	retentionNoticedAt time.Time
 }
 

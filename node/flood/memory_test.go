@@ -12,7 +12,7 @@ import (
 	"herd/node/line"
 )
 
-// BenchmarkMemory tells what a client costs, its ID and its share of the tree included, on the heap and, where the system says
+// BenchmarkMemory measures what a client costs, its ID and its share of the tree included, on the heap and, where the system says
 // so, of resident memory when all that is free has been given back. Each has reported four times, so that garbage lies between.
 func BenchmarkMemory(b *testing.B) {
 	for _, clients := range []int{100_000, 1_000_000} {
@@ -39,7 +39,7 @@ func used() int {
 	return int(m.HeapAlloc)
 }
 
-// resident returns the bytes of the process that are in memory, or 0 where nobody says.
+// resident returns the bytes of the process that are in memory, or 0 where the system does not say.
 func resident() int {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -19,7 +19,7 @@ const someRecord = "Hands,AQIDAAAAAAAAAAAAAAAAAA,1700000000000000000,7,3,0000000
 
 func recording(c *Config) { c.Version, c.Started = "v1.2.3", time.Unix(1_700_000_000, 0) }
 
-// What a node tells of itself is understood as it was meant.
+// A record is parsed to what it was made of.
 func TestRecordText(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	e := connected(Config{Name: "Hands", Incarnation: subject.Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), QueueLimit: 10, Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
@@ -32,10 +32,10 @@ func TestRecordText(t *testing.T) {
 		t.Errorf("%q, told as %q, want %q", r.text, r.encode(now.Add(1500*time.Microsecond)), want)
 	}
 	later := now.Add(time.Hour)
-	heard, err := parseRecord(later, "250,"+r.text)
+	parsed, err := parseRecord(later, "250,"+r.text)
 	r.Received, r.Created = later, later.Add(-250*time.Millisecond)
-	if err != nil || !reflect.DeepEqual(*heard, r) {
-		t.Errorf("%v: %+v is understood as %+v", err, r, heard)
+	if err != nil || !reflect.DeepEqual(*parsed, r) {
+		t.Errorf("%v: %+v is understood as %+v", err, r, parsed)
 	}
 }
 
@@ -53,14 +53,14 @@ func TestRecordOfMuch(t *testing.T) {
 	if len(r.text) > maxRecord || len(r.text) < maxRecord-40 || len(r.Links) != strings.Count(r.text, ":d") {
 		t.Errorf("%d bytes, %d links", len(r.text), len(r.Links))
 	}
-	if heard, err := parseRecord(time.Time{}, "0,"+r.text); err != nil || !slices.Equal(heard.Links, r.Links) {
-		t.Errorf("%v: %+v", err, heard)
+	if parsed, err := parseRecord(time.Time{}, "0,"+r.text); err != nil || !slices.Equal(parsed.Links, r.Links) {
+		t.Errorf("%v: %+v", err, parsed)
 	}
 }
 
 func FuzzRecord(f *testing.F) {
 	now := time.Unix(1_700_000_000, 0)
-	for told, sound := range map[string]bool{
+	for sent, sound := range map[string]bool{
 		"0," + someRecord:                    true,
 		"599999," + someRecord:               true,
 		"18446744073709551615," + someRecord: true, // old
@@ -88,18 +88,18 @@ func FuzzRecord(f *testing.F) {
 		"0," + strings.Replace(someRecord, "v1.2.3", "", 1):                                false,
 		"0," + strings.Replace(someRecord, "v1.2.3", strings.Repeat("v", maxVersion+1), 1): false,
 	} {
-		if _, err := parseRecord(now, told); (err == nil) != sound || err != nil && !errors.Is(err, ErrRecord) {
-			f.Errorf("%q: %v", told, err)
+		if _, err := parseRecord(now, sent); (err == nil) != sound || err != nil && !errors.Is(err, ErrRecord) {
+			f.Errorf("%q: %v", sent, err)
 		}
-		f.Add(told)
+		f.Add(sent)
 	}
-	f.Fuzz(func(t *testing.T, told string) {
-		r, err := parseRecord(now, told)
+	f.Fuzz(func(t *testing.T, sent string) {
+		r, err := parseRecord(now, sent)
 		if err != nil {
 			return
 		}
-		if _, text, _ := strings.Cut(told, ","); r.text != text || r.Created.After(now) || r.Time < 0 || r.Uptime < 0 || r.Clients < 0 {
-			t.Errorf("%q is understood as %+v", told, r)
+		if _, text, _ := strings.Cut(sent, ","); r.text != text || r.Created.After(now) || r.Time < 0 || r.Uptime < 0 || r.Clients < 0 {
+			t.Errorf("%q is understood as %+v", sent, r)
 		}
 		again, err := parseRecord(now, r.encode(now))
 		if err != nil || r.compare(again) != 0 || now.Sub(r.Created) < recordLife && !reflect.DeepEqual(again, r) {
@@ -108,7 +108,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// beats has a node hear a heartbeat of a neighbour, with these records.
+// receiveHeartbeat has a node receive a heartbeat of a neighbour, with these records.
 func (n *network) receiveHeartbeat(from, to line.NodeName, records ...string) error {
 	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].config.Incarnation, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
 	return n.link(to, from).Receive(n.now, Message{Kind: subject.Heartbeat, Payload: b.append(nil)}, nil)
@@ -171,14 +171,14 @@ func TestLastRecordWins(t *testing.T) {
 	}
 }
 
-// A link is told each record once, and not what it brought; who shows that it has an older one is told the later; who is new is told all.
+// Each record is sent over a link once, and not over the link that brought it; a neighbour that sends an older one is sent the later; a new one is sent all.
 func TestRecordsSentOnce(t *testing.T) {
 	n := newNetwork(star(t, "A", "B", "C"), recording)
 	a := n.engines["A"]
-	_ = n.receiveHeartbeat("B", "A") // so that it is no stranger
+	_ = n.receiveHeartbeat("B", "A") // so that its incarnation is known
 	_ = n.receiveHeartbeat("C", "A")
-	names := func(told []string) (names []string) {
-		for _, r := range told {
+	names := func(sent []string) (names []string) {
+		for _, r := range sent {
 			names = append(names, strings.Split(r, ",")[1])
 		}
 		return names
@@ -201,7 +201,7 @@ func TestRecordsSentOnce(t *testing.T) {
 	expect("C", "x")
 	expect("C")
 	_ = n.receiveHeartbeat("B", "A", "0,"+numbered("y", 1))
-	_ = n.receiveHeartbeat("C", "A", "0,"+numbered("y", 2)) // before it was told
+	_ = n.receiveHeartbeat("C", "A", "0,"+numbered("y", 2)) // before it was sent
 	expect("C")
 	expect("B", "y")
 	n.now = n.now.Add(recordEvery - 1)
@@ -240,16 +240,16 @@ func TestRecordBounds(t *testing.T) {
 	}
 	seen := make(map[string]int)
 	for beats := 0; len(seen) < maxRecordNodes+1; beats++ {
-		told := n.sentRecords(t, "A", "C")
-		if len(told) == 0 || len(told) > maxRecords || beats > 90 {
-			t.Fatalf("%d records in heartbeat %d, %d names so far", len(told), beats, len(seen))
+		sent := n.sentRecords(t, "A", "C")
+		if len(sent) == 0 || len(sent) > maxRecords || beats > 90 {
+			t.Fatalf("%d records in heartbeat %d, %d names so far", len(sent), beats, len(seen))
 		}
-		for _, r := range told {
+		for _, r := range sent {
 			seen[strings.Split(r, ",")[1]]++
 		}
-		// Those that were told are renewed at once, and do not come before others.
+		// Those that were sent are renewed at once, and do not come before others.
 		var again []string
-		for _, r := range told {
+		for _, r := range sent {
 			if f := strings.Split(r, ","); f[1] != "A" {
 				again = append(again, "0,"+numbered(f[1], 2+beats))
 			}
@@ -285,13 +285,13 @@ func TestLastTimeThereIs(t *testing.T) {
 	if own := n.engines["A"].Records(n.now)[0]; own.Incarnation != n.engines["A"].config.Incarnation || own.Version != "v1.2.3" {
 		t.Errorf("a node takes itself for %+v", own)
 	}
-	if told := n.sentRecords(t, "A", "B"); len(told) != 0 {
-		t.Errorf("told %q", told)
+	if sent := n.sentRecords(t, "A", "B"); len(sent) != 0 {
+		t.Errorf("told %q", sent)
 	}
 	n.now = n.now.Add(time.Second)
 	n.engines["A"].Tick(n.now)
-	if told := n.sentRecords(t, "A", "B"); len(told) != 1 || !strings.Contains(told[0], fmt.Sprint(",", n.now.UnixNano(), ",")) {
-		t.Errorf("told %q", told)
+	if sent := n.sentRecords(t, "A", "B"); len(sent) != 1 || !strings.Contains(sent[0], fmt.Sprint(",", n.now.UnixNano(), ",")) {
+		t.Errorf("told %q", sent)
 	}
 }
 
@@ -306,10 +306,10 @@ func TestCompared(t *testing.T) {
 	if s := a.Status(); n.now.Sub(s.DigestCompared) >= heartbeatInterval || !s.DigestEqual {
 		t.Errorf("%s ago, equal %v", n.now.Sub(s.DigestCompared), s.DigestEqual)
 	}
-	n.engines["A"].registry.Merge(at(t, "k", 1)) // which nobody was told
+	n.engines["A"].registry.Merge(at(t, "k", 1)) // which is sent to no neighbour
 	for a.Status().DigestEqual {
 		n.now = n.now.Add(time.Second / 4)
-		n.settle(t)
+		n.deliverAll(t)
 	}
 	if s := a.Status(); s.DigestCompared != n.now {
 		t.Errorf("compared %s ago", n.now.Sub(s.DigestCompared))

@@ -26,7 +26,7 @@ type Registry struct {
 // shard holds the clients whose ID's hash begins with one byte.
 type shard struct {
 	mu      sync.Mutex
-	reports []line.Report // one per client, in the order in which clients were first heard of; an index into it is a place
+	reports []line.Report // one per client, in the order of their first reports; an index into it is a place
 	index   index         // finds the place of a client
 	sum     digest        // of all reports
 	leaves  []leaf        // 16^levels of them, or none

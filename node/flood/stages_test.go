@@ -19,8 +19,8 @@ func twoRounds(clients int) (first, second []line.Report) {
 	return first[:clients], first[clients:]
 }
 
-// BenchmarkStages is what each stage of a report within the flood costs with 100,000 clients, of which each in turn has news, or for "new"
-// has never been heard of; BenchmarkHear is all of them together.
+// BenchmarkStages is what each stage of a report within the flood costs with 100,000 clients, of which each in turn has a newer report, or for "new"
+// has not reported before; BenchmarkApply is all of them together.
 func BenchmarkStages(b *testing.B) {
 	const clients = 100_000
 	first, second := twoRounds(clients)

@@ -102,11 +102,11 @@ func (w *world) way(node, i int) int {
 	return slices.Index(w.ways, [2]int{node, to})
 }
 
-// key returns what tells a state from all others that do something else from now on, with as much to spend. Times are told by their
+// key returns what distinguishes a state from all others that do something else from now on, with as much to spend. Times are told by their
 // distance from now, numbers of messages by that from the last one made, numbers of questions and incarnations likewise. The few bytes of
 // answers never have to wait, so what is paid for them does not count. When digests were last compared, or a heartbeat came, does not count either: it
 // would after half a minute, which nothing that may happen here takes, or the check fails. Nor does an earlier start of a neighbour, once
-// another was heard after it and nothing of it is in flight.
+// another was received after it and nothing of it is in flight.
 func (s *state) key() [16]byte {
 	w := s.world
 	b := w.buffer[:0]
@@ -212,7 +212,7 @@ func (s *state) key() [16]byte {
 		}
 	}
 	for way, wire := range s.inFlight {
-		asker, other := s.engines[w.ways[way][0]], s.engines[w.ways[way][1]]
+		requester, other := s.engines[w.ways[way][0]], s.engines[w.ways[way][1]]
 		for _, m := range wire {
 			small(int(m.Kind[0]) - 50)
 			switch m.Kind {
@@ -233,13 +233,13 @@ func (s *state) key() [16]byte {
 				b = binary.BigEndian.AppendUint64(b, h.digest)
 			case subject.Sync:
 				if m.Payload[0] == replyMessage {
-					asker = other
+					requester = other
 				}
 				id := binary.BigEndian.Uint64(m.Payload[1:])
-				if id>>32 != uint64(asker.incarnation[0])<<24|uint64(asker.incarnation[1])<<16 {
-					small(99) // a question of an earlier start, or the answer: whatever its number, nobody waits for it
+				if id>>32 != uint64(requester.incarnation[0])<<24|uint64(requester.incarnation[1])<<16 {
+					small(99) // a question of an earlier start, or the answer: whatever its number, no sync waits for it
 				} else {
-					small(int(int64(asker.lastRequest - id)))
+					small(int(int64(requester.lastRequest - id)))
 				}
 				b = append(append(b, m.Payload[0]), m.Payload[9:]...)
 			}

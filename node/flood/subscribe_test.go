@@ -24,21 +24,21 @@ func TestSubscribe(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got, want)
 		}
 	}
-	told := func(origin, client, time string) line.Report {
+	reportOf := func(origin, client, time string) line.Report {
 		r, err := line.ParseReport(fmt.Sprintf("%s +0.000000000 %s +1+2 %s", origin, client, time))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	e.Apply(told("A", "before", "1"), Local)
+	e.Apply(reportOf("A", "before", "1"), Local)
 	one, stopOne := e.Subscribe(100)
 	two, stopTwo := e.Subscribe(1)
-	e.Apply(told("A", "x", "2"), Local)
-	e.Apply(told("A", "x", "2"), Local) // no news
-	e.Apply(told("B", "x", "1"), "B")   // old
-	e.Apply(told("B", "y", "5"), "B")
-	e.Apply(told("A", "x", "3"), Local)
+	e.Apply(reportOf("A", "x", "2"), Local)
+	e.Apply(reportOf("A", "x", "2"), Local) // stale
+	e.Apply(reportOf("B", "x", "1"), "B")   // old
+	e.Apply(reportOf("B", "y", "5"), "B")
+	e.Apply(reportOf("A", "x", "3"), Local)
 	expect("one", one, "A +0.000000000 x +1+2 3", "B +0.000000000 y +1+2 5")
 	expect("two, where there is room for one", two, "A +0.000000000 x +1+2 3")
 	if n := two.Counts().Dropped; n != 2 {
@@ -46,25 +46,25 @@ func TestSubscribe(t *testing.T) {
 	}
 	stopOne()
 	stopOne()
-	e.Apply(told("A", "z", "1"), Local)
+	e.Apply(reportOf("A", "z", "1"), Local)
 	expect("one, stopped", one)
 	expect("two", two, "A +0.000000000 z +1+2 1")
 	stopTwo()
-	e.Apply(told("A", "z", "2"), Local)
+	e.Apply(reportOf("A", "z", "2"), Local)
 	expect("two, stopped", two)
 	if len(*e.subscribers.Load()) > 0 {
 		t.Error("there are subscribers")
 	}
 }
 
-// A follower that reads the registry once misses nothing, whatever is heard meanwhile.
+// A follower that reads the registry once misses nothing, whatever is applied meanwhile.
 func TestSubscriptionMissesNothing(t *testing.T) {
 	const clients, rounds, hearers = 50, 200, 4
 	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
 	begin := make(chan struct{})
-	var hearing sync.WaitGroup
+	var applying sync.WaitGroup
 	for h := range hearers {
-		hearing.Go(func() {
+		applying.Go(func() {
 			<-begin
 			for round := range rounds {
 				for c := range clients {
@@ -82,7 +82,7 @@ func TestSubscriptionMissesNothing(t *testing.T) {
 		known[r.Client()] = r
 		fromAll++
 	}
-	hearing.Wait()
+	applying.Wait()
 	for _, r := range q.Pop(nil, 1<<20, 1<<30) {
 		if held, ok := known[r.Client()]; !ok || r.Compare(held) > 0 {
 			known[r.Client()] = r

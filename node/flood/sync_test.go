@@ -21,7 +21,7 @@ type network struct {
 	topo      *topology.Topology
 	engines   map[line.NodeName]*Engine
 	inFlight  map[[2]line.NodeName][]Message // from, to
-	lose      func(from, to line.NodeName, m *Message) bool
+	drop      func(from, to line.NodeName, m *Message) bool
 	syncBytes map[line.NodeName]int // bytes of repair into each
 	notices   []Notice              // of all
 }
@@ -29,7 +29,7 @@ type network struct {
 func newNetwork(topo *topology.Topology, adjust ...func(*Config)) *network {
 	n := &network{
 		now: time.Unix(1_700_000_000, 0), topo: topo, engines: make(map[line.NodeName]*Engine),
-		inFlight: make(map[[2]line.NodeName][]Message), lose: func(line.NodeName, line.NodeName, *Message) bool { return false },
+		inFlight: make(map[[2]line.NodeName][]Message), drop: func(line.NodeName, line.NodeName, *Message) bool { return false },
 		syncBytes: make(map[line.NodeName]int),
 	}
 	for i, name := range topo.Nodes() {
@@ -55,7 +55,7 @@ func (n *network) start(name line.NodeName, i subject.Incarnation, adjust ...fun
 func (n *network) link(from, to line.NodeName) *Link { return linkTo(n.engines[from], to) }
 
 // settle carries messages until nothing more is to be said now.
-func (n *network) settle(t testing.TB) {
+func (n *network) deliverAll(t testing.TB) {
 	for busy := true; busy; {
 		busy = false
 		for _, from := range n.topo.Nodes() {
@@ -63,7 +63,7 @@ func (n *network) settle(t testing.TB) {
 				var m Message
 				for l.Next(n.now, &m) {
 					busy = true
-					if !n.lose(from, l.Peer, &m) {
+					if !n.drop(from, l.Peer, &m) {
 						n.inFlight[[2]line.NodeName{from, l.Peer}] = append(n.inFlight[[2]line.NodeName{from, l.Peer}], m)
 					}
 					m = Message{}
@@ -94,16 +94,16 @@ func (n *network) pass(t testing.TB, d time.Duration) {
 		for _, name := range n.topo.Nodes() {
 			n.engines[name].Tick(n.now)
 		}
-		n.settle(t)
+		n.deliverAll(t)
 	}
 }
 
 // cut makes everything vanish that goes to a node and comes from it.
 func (n *network) cut(node line.NodeName) {
-	n.lose = func(from, to line.NodeName, _ *Message) bool { return from == node || to == node }
+	n.drop = func(from, to line.NodeName, _ *Message) bool { return from == node || to == node }
 }
 
-func (n *network) heal() { n.lose = func(line.NodeName, line.NodeName, *Message) bool { return false } }
+func (n *network) heal() { n.drop = func(line.NodeName, line.NodeName, *Message) bool { return false } }
 
 // equal fails the test unless all nodes know the same; it returns that.
 func (n *network) equal(t testing.TB) map[line.ClientID]string {
@@ -144,7 +144,7 @@ func TestSyncBytes(t *testing.T) {
 				e.Registry().Merge(at(i, 1_520_023_934))
 			}
 		}
-		n.settle(t)
+		n.deliverAll(t)
 		n.pass(t, 2*time.Second)
 		all := uint64(0) // stale clients until now
 		for stale := 100; stale <= 10_000; stale *= 10 {

@@ -15,7 +15,7 @@ import (
 //	'?' id salt request…
 //	'!' id reply…          one for each request, in order, as far as there is room
 //
-// id is 8 bytes, chosen by the node that asks; salt is a byte. Numbers of more than a byte are big-endian, counts and lengths unsigned
+// id is 8 bytes, chosen by the node that sends the requests; salt is a byte. Numbers of more than a byte are big-endian, counts and lengths unsigned
 // varints (as in encoding/binary). A request is a byte, with its kind in the upper three bits and the branch's depth in the lower five,
 // and the branch's nibbles, two a byte.
 const (
@@ -35,28 +35,28 @@ type requestBatch struct {
 	requests []request
 }
 
-// request asks for what the neighbour holds in a branch.
+// request is for what the neighbour holds in a branch.
 type request struct {
 	kind    requestKind
 	branch  branch
-	digests []shortDigest // requestFetch: of the reports asked for
+	digests []shortDigest // requestFetch: of the requested reports
 	haves   []have        // requestFetch: what this node holds in the branch and the neighbour did not list, at most maxList
 }
 
 type requestKind uint8
 
 const (
-	// requestList asks for the short digests of a branch's reports. The reply is a list.
+	// requestList is for the short digests of a branch's reports. The reply is a list.
 	requestList requestKind = iota
-	// requestFetch asks for reports, except those older than what the asking node has. It is followed by the count of the short digests,
+	// requestFetch is for reports, except those older than what the requesting node has. It is followed by the count of the short digests,
 	// 4 bytes each, and the count of haves, 4 + 5 bytes each.
 	requestFetch
-	// requestFetchAll asks for all reports of a branch of which the asking node holds nothing.
+	// requestFetchAll is for all reports of a branch of which the requesting node holds nothing.
 	requestFetchAll
 	requestKinds
 )
 
-// have says of what time the report of a client is that the asking node has.
+// have is the time of the report that the requesting node has of a client.
 type have struct {
 	client uint32 // the lower 32 bits of the hash of the client's ID
 	time   uint64 // in 2²⁴ ns since 1970, 40 bits
@@ -148,7 +148,7 @@ func appendList(dst []byte, list []shortDigest) []byte {
 	return appendShortDigests(append(dst, byte(replyList)), list)
 }
 
-// appendReports appends as many reports as there is room for, up to limit bytes of dst, but at least one. Only reports that were asked for
+// appendReports appends as many reports as there is room for, up to limit bytes of dst, but at least one. Only requested reports
 // are appended, so the reply is partial exactly if some of them did not fit.
 func appendReports(dst []byte, reports []line.Report, limit int) (out []byte, complete bool) {
 	const overhead = 1 + 2*binary.MaxVarintLen16
@@ -351,7 +351,7 @@ func (g *Registry) shortDigests(b branch, salt uint8) (list []shortDigest) {
 	return list
 }
 
-// fetch returns the reports that a request asks for, but for those older than what the neighbour has.
+// fetch returns the requested reports, but for those older than what the neighbour has.
 func (g *Registry) fetch(q *request, salt uint8) (found []line.Report) {
 	g.each(q.branch, func(id uint64, r line.Report) {
 		if !slices.Contains(q.digests, shortDigestOf(digestOf(r), salt)) {

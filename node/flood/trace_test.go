@@ -21,7 +21,7 @@ func tracedReport(t *testing.T, client string, at int) line.Report {
 	return r
 }
 
-// A report keeps its trace as long as it waits, and loses it where a newer one takes its place, where it is no news, and where too many wait.
+// A report keeps its trace as long as it waits, and loses it where a newer one takes its place, where it is stale, and where too many wait.
 func TestTraced(t *testing.T) {
 	topo, err := topology.New([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"A", "C"}})
 	if err != nil {
@@ -40,7 +40,7 @@ func TestTraced(t *testing.T) {
 		}
 		return m
 	}
-	say := func(client string, at int, from line.NodeName, trace any) {
+	apply := func(client string, at int, from line.NodeName, trace any) {
 		r := tracedReport(t, client, at)
 		e.Trace(r, from, trace)(e.Apply(r, from))
 	}
@@ -51,16 +51,16 @@ func TestTraced(t *testing.T) {
 			t.Errorf("%d reports with %v, want %d with %v", len(m.Reports), m.Traced, reports, traced)
 		}
 	}
-	say("a", 1, Local, "a1")
-	say("b", 1, "B", "b1") // not back to B
-	say("c", 1, Local, "c1")
-	say("a", 1, "C", "again") // no news
+	apply("a", 1, Local, "a1")
+	apply("b", 1, "B", "b1") // not back to B
+	apply("c", 1, Local, "c1")
+	apply("a", 1, "C", "again") // stale
 	e.Apply(tracedReport(t, "c", 2), Local)
 	want(0, 2, Traced{0, "a1"})
 	want(1, 3, Traced{0, "a1"}, Traced{1, "b1"})
 
 	for i := range maxTraced + 1 {
-		say(fmt.Sprint("x", i), 1, Local, i)
+		apply(fmt.Sprint("x", i), 1, Local, i)
 	}
 	var all []Traced
 	for i := range maxTraced {

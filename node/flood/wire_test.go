@@ -50,7 +50,7 @@ func FuzzHeartbeat(f *testing.F) {
 	})
 }
 
-// A question is understood as it was asked.
+// A request is parsed to what it was made of.
 func TestRequests(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 2))
@@ -70,9 +70,9 @@ func TestRequests(t *testing.T) {
 			}
 			w.pending = append(w.pending, a)
 		}
-		asked := 0
+		requested := 0
 		for len(w.pending) > 0 {
-			asked++
+			requested++
 			payload := w.appendRequests(nil)
 			q, err := parseRequests(payload)
 			if err != nil || q.id != w.lastRequest || q.salt != w.salt || fmt.Sprint(q.requests) != fmt.Sprint(w.inFlight[w.lastRequest]) {
@@ -82,13 +82,13 @@ func TestRequests(t *testing.T) {
 				t.Errorf("seed %d: a question of %d bytes", seed, len(payload))
 			}
 		}
-		if asked != len(w.inFlight) {
-			t.Errorf("seed %d: %d questions, %d open", seed, asked, len(w.inFlight))
+		if requested != len(w.inFlight) {
+			t.Errorf("seed %d: %d questions, %d open", seed, requested, len(w.inFlight))
 		}
 	}
 }
 
-// Whatever bytes a neighbour sends as repair, nothing breaks, and only well-formed reports are heard.
+// Whatever bytes a neighbour sends as a sync, nothing breaks, and only well-formed reports are applied.
 func FuzzSync(f *testing.F) {
 	topo := star(f, "A", "B")
 	known := func(t *testing.T) *Engine {
@@ -103,14 +103,14 @@ func FuzzSync(f *testing.F) {
 	for i := range 100 {
 		other.Apply(at(f, fmt.Sprint("c", i), 2), Local)
 	}
-	asks := []request{
+	requests := []request{
 		{kind: requestList},
 		{kind: requestFetchAll, branch: branch{depth: 1}},
 		{kind: requestFetchAll, branch: branch{bits: 7 << 60, depth: 1}},
 		{kind: requestFetch, branch: branch{bits: 3 << 60, depth: 1}, digests: []shortDigest{1, 2}, haves: []have{{3, 4}}},
 		{kind: requestList, branch: branch{bits: 0xabc << 52, depth: 3}},
 	}
-	w := syncRun{inFlight: make(map[uint64][]request), pending: asks}
+	w := syncRun{inFlight: make(map[uint64][]request), pending: requests}
 	payload := w.appendRequests(nil)
 	f.Add(payload)
 	q, err := parseRequests(payload)
@@ -125,7 +125,7 @@ func FuzzSync(f *testing.F) {
 		e := known(t)
 		l := e.Links()[0]
 		now := time.Unix(2, 0)
-		e.sync = &syncRun{link: l, salt: 1, inFlight: map[uint64][]request{1: slices.Clone(asks)}, budget: unlimited, lastReply: now}
+		e.sync = &syncRun{link: l, salt: 1, inFlight: map[uint64][]request{1: slices.Clone(requests)}, budget: unlimited, lastReply: now}
 		err := l.Receive(now, Message{Kind: subject.Sync, Payload: payload}, nil)
 		var m Message
 		for l.Next(now, &m) {

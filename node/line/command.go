@@ -1,6 +1,6 @@
 package line
 
-// Verb says what a client's line asks for.
+// Verb is the kind of a client's line.
 type Verb uint8
 
 // The verbs of the client protocol. Invalid is every line that is none of the others.
@@ -13,7 +13,7 @@ const (
 const (
 	// MaxRadius is the largest radius of a WHATSAT, in kilometres.
 	MaxRadius = 50
-	// MaxBound is the largest number of places a WHATSAT may ask for.
+	// MaxBound is the largest number of places that a WHATSAT may request.
 	MaxBound = 20
 )
 

@@ -18,7 +18,7 @@ type Reader struct {
 	buf        []byte
 	start, end int  // what is read and not yet returned: buf[start:end]
 	skipping   bool // within the rest of a line that was too long
-	passed     int  // bytes of it passed over, less those that Excess has told of
+	passed     int  // bytes of it passed over, less those that Excess has returned
 }
 
 // NewReader returns a reader that uses buf, of at least [MinBuffer] bytes.

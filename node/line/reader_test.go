@@ -130,7 +130,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// What a line has too much is told once, in whole lines.
+// The excess of a line that is too long is returned once, in whole lines.
 func TestExcess(t *testing.T) {
 	r := NewReader(make([]byte, MinBuffer))
 	src := &chunks{data: []byte(strings.Repeat("x", MaxLine+3*MaxLine-1) + "\nshort\n" + strings.Repeat("x", 2*MaxLine) + "\n")}

@@ -20,7 +20,7 @@ import (
 	"strings"
 )
 
-// Report is what one server heard of one client, once: the text
+// Report is what one server received of one client at one moment: the text
 //
 //	<origin> <skew> <client> <±lat±lon> <time>
 //
@@ -140,7 +140,7 @@ func (r Report) Clone() Report {
 	return r
 }
 
-// AppendAt appends the line that tells a client of the report, with its LF.
+// AppendAt appends the line that answers a client with the report, with its LF.
 func (r Report) AppendAt(dst []byte) []byte {
 	dst = append(dst, "AT "...)
 	dst = append(dst, r.text...)

@@ -113,7 +113,7 @@ func (w *world) radius() float64 {
 	}
 }
 
-// An index finds what one finds who looks at all clients, whatever has come, moved and gone before.
+// An index finds what a search of all clients finds, whatever has come, moved and gone before.
 func TestNearestProperty(t *testing.T) {
 	exercised := make(map[string]int)
 	for seed := range uint64(60) {
@@ -237,8 +237,8 @@ func TestNearestNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkNearest asks for the ten clients nearest to a point within 50 km, a fifth of them anywhere and the others in 200 towns, and for the
-// same by looking at all. It tells the ratio, what the index takes for each client beside the report, and how long it takes to make.
+// BenchmarkNearest searches for the ten clients nearest to a point within 50 km, a fifth of them anywhere and the others in 200 towns, and for the
+// same by looking at all. It reports the ratio, what the index takes for each client beside the report, and how long it takes to make.
 func BenchmarkNearest(b *testing.B) {
 	for _, clients := range []int{100_000, 1_000_000} {
 		b.Run(strconv.Itoa(clients), func(b *testing.B) {

@@ -122,7 +122,7 @@ func checkReply(t *testing.T, c *sessiontest.Client, l, kind string, held map[li
 	}
 }
 
-// hold notes a report that the node was told: it holds the one with the latest time, the first of those with the same.
+// hold notes a report that the node received: it holds the one with the latest time, the first of those with the same.
 func hold(t *testing.T, held map[line.ClientID]line.Report, text string) {
 	t.Helper()
 	r, err := line.ParseReport(text)

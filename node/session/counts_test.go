@@ -12,7 +12,7 @@ import (
 	"herd/places"
 )
 
-// failingForSeven is a provider that fails when it is asked for seven places.
+// failingForSeven is a provider that fails when seven places are requested.
 type failingForSeven struct{ places.Finder }
 
 func (f failingForSeven) Find(ctx context.Context, q places.Query) (places.Answer, error) {

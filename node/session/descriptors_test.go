@@ -108,7 +108,7 @@ func plug(t *testing.T, free int) (unplug func()) {
 	return unplug
 }
 
-// Without descriptors, who comes is refused, who is there does not notice, and who comes later is let in.
+// Without descriptors, a new client is refused, those connected do not notice, and later clients are served.
 func TestDescriptorsUsedUp(t *testing.T) {
 	n := startTCP(t)
 	served := func(c *sessiontest.Client) {

@@ -35,7 +35,7 @@ func TestInputKeepsNoBuffer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	heard := func(what, want string, kept bool) {
+	received := func(what, want string, kept bool) {
 		t.Helper()
 		if err := in.fill(); err != nil {
 			t.Fatal(err)
@@ -51,13 +51,13 @@ func TestInputKeepsNoBuffer(t *testing.T) {
 		t.Error("a client that has said nothing has a buffer")
 	}
 	ours.Send("junk\n")
-	heard("after a line", "junk", false)
+	received("after a line", "junk", false)
 	ours.Send("ju")
-	heard("within a line", "", true)
+	received("within a line", "", true)
 	ours.Send("nk\n")
-	heard("after it", "junk", false)
+	received("after it", "junk", false)
 	ours.Send("ju")
-	heard("within another", "", true)
+	received("within another", "", true)
 	if err := ours.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

@@ -47,12 +47,12 @@ func TestIdleAndSlowClients(t *testing.T) {
 	})
 }
 
-// A session that rests goes on as if it had not: with lines, with what was asked before, and to the end of the node.
-func TestRest(t *testing.T) {
+// A session that parked resumes as if it had not: with lines, with lookups that it started before, and to the end of the node.
+func TestPark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newBlockingFinder()
 		n := startServer(t, o, func(c *config) { c.Limits.Places = time.Hour })
-		speaks, asks, stays := n.listener.Dial(t), n.listener.Dial(t), n.listener.Dial(t)
+		speaks, requests, stays := n.listener.Dial(t), n.listener.Dial(t), n.listener.Dial(t)
 		for i := range 3 {
 			go speaks.Send(fmt.Sprintf("IAMAT kiwi %s %d\n", place, 1+i))
 			if got := speaks.Line() + speaks.Line(); !strings.HasPrefix(got, "AT Goloman ") || !strings.HasSuffix(got, fmt.Sprintf(" %d\n\n", 1+i)) {
@@ -60,14 +60,14 @@ func TestRest(t *testing.T) {
 			}
 			<-time.After(2 * parkTime)
 		}
-		go asks.Send("WHATSAT kiwi 1 1\nju")
+		go requests.Send("WHATSAT kiwi 1 1\nju")
 		<-time.After(parkTime)
-		go asks.Send("nk\n")
+		go requests.Send("nk\n")
 		<-time.After(2 * parkTime)
 		close(o.answer)
 		var got strings.Builder
 		for !strings.HasSuffix(got.String(), "? junk\n") {
-			got.WriteString(asks.Line())
+			got.WriteString(requests.Line())
 		}
 		if !strings.HasSuffix(got.String(), "\n\n? junk\n") {
 			t.Errorf("a question and a line that rested get %q", got.String())
@@ -299,12 +299,12 @@ func TestLimitsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := startServer(t, newBlockingFinder())
 		first, second := n.listener.Dial(t), n.listener.Dial(t)
-		say := func(p *sessiontest.Client) string {
+		exchange := func(p *sessiontest.Client) string {
 			go p.Send("junk\n")
 			return p.Line()
 		}
-		say(first)
-		say(second)
+		exchange(first)
+		exchange(second)
 		synctest.Wait() // both wait for more
 		limits := defaultLimits
 		limits.Connections, limits.Rate, limits.Idle, limits.NewClients = 1, 2, time.Minute, 1
@@ -313,7 +313,7 @@ func TestLimitsChange(t *testing.T) {
 		if got := third.Line(); got != "EOF" {
 			t.Errorf("one more than may come gets %q", got)
 		}
-		say(first)
+		exchange(first)
 		if got := first.AwaitEnd(); got != time.Minute {
 			t.Errorf("an idle connection ends after %s", got)
 		}

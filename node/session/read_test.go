@@ -10,14 +10,14 @@ import (
 // What a client sends at once is applied together, and answered as if it came line by line.
 func TestOneRead(t *testing.T) {
 	iamat := func(client string, at int) string { return fmt.Sprintf("IAMAT %s %s %d\n", client, place, at) }
-	says := func(client string, at int) string {
+	report := func(client string, at int) string {
 		return fmt.Sprintf("AT Goloman +%d.000000000 %s %s %d\n", 946684800-at, client, place, at)
 	}
 	const nothing = "{\n  \"html_attributions\": [],\n  \"results\": [],\n  \"status\": \"ZERO_RESULTS\"\n}\n\n"
 	many, all := "", ""
 	for i := range 3 * maxBatch / 2 {
 		many += iamat("a", i)
-		all += says("a", i) + "\n"
+		all += report("a", i) + "\n"
 	}
 	for _, tt := range []struct {
 		name, sent, want string
@@ -25,17 +25,17 @@ func TestOneRead(t *testing.T) {
 	}{
 		{
 			name: "as it is at its place", sent: iamat("a", 0) + "WHATSAT a 0 0\n" + iamat("a", 1) + "junk\nWHATSAT a 0 0\nWHATSAT b 0 0\n" + iamat("b", 0),
-			want: says("a", 0) + "\n" + says("a", 0) + nothing + says("a", 1) + "\n? junk\n" + says("a", 1) + nothing + "? WHATSAT b 0 0\n" + says("b", 0) + "\n",
+			want: report("a", 0) + "\n" + report("a", 0) + nothing + report("a", 1) + "\n? junk\n" + report("a", 1) + nothing + "? WHATSAT b 0 0\n" + report("b", 0) + "\n",
 		},
-		{name: "old", sent: iamat("a", 1) + iamat("a", 0) + "WHATSAT a 0 0\n", want: says("a", 1) + "\n" + says("a", 0) + "\n" + says("a", 1) + nothing},
-		{name: "many", sent: many + "WHATSAT a 0 0\n", want: all + says("a", 3*maxBatch/2-1) + nothing},
+		{name: "old", sent: iamat("a", 1) + iamat("a", 0) + "WHATSAT a 0 0\n", want: report("a", 1) + "\n" + report("a", 0) + "\n" + report("a", 1) + nothing},
+		{name: "many", sent: many + "WHATSAT a 0 0\n", want: all + report("a", 3*maxBatch/2-1) + nothing},
 		{
 			name: "new clients", sent: iamat("a", 0) + iamat("a", 1) + iamat("b", 0) + iamat("c", 0) + iamat("b", 1) + iamat("a", 2),
-			want:   says("a", 0) + "\n" + says("a", 1) + "\n" + says("b", 0) + "\n? " + iamat("c", 0) + says("b", 1) + "\n" + says("a", 2) + "\n",
+			want:   report("a", 0) + "\n" + report("a", 1) + "\n" + report("b", 0) + "\n? " + iamat("c", 0) + report("b", 1) + "\n" + report("a", 2) + "\n",
 			adjust: func(c *config) { c.Limits.NewClients = 2 },
 		},
 		{
-			name: "rate", sent: iamat("a", 0) + iamat("b", 1) + iamat("c", 2), want: says("a", 0) + "\n" + says("b", 1) + "\n",
+			name: "rate", sent: iamat("a", 0) + iamat("b", 1) + iamat("c", 2), want: report("a", 0) + "\n" + report("b", 1) + "\n",
 			adjust: func(c *config) { c.Limits.Rate = 2 },
 		},
 	} {

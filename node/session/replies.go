@@ -132,7 +132,7 @@ func (r *replies) write() {
 		r.syncing = false
 		r.changed.Broadcast()
 		if r.err = err; err != nil {
-			_ = r.conn.Close() // the client must not be told
+			_ = r.conn.Close() // the client must not get the replies
 		}
 	}
 	if r.err == nil {
@@ -142,7 +142,7 @@ func (r *replies) write() {
 		}
 		_ = r.conn.SetWriteDeadline(until) // if it fails, so does Write
 		if _, r.err = r.conn.Write(*out); r.err != nil {
-			_ = r.conn.Close() // so that nobody reads on for a client that cannot be answered
+			_ = r.conn.Close() // so that nothing more is read of a client that cannot be answered
 		}
 		_ = r.conn.SetWriteDeadline(time.Time{}) // it was for these replies, not for what TLS itself writes
 	}
@@ -152,7 +152,7 @@ func (r *replies) write() {
 	}
 }
 
-// acknowledges reports whether one of these replies, each of which starts a line, tells the client that a report was received.
+// acknowledges reports whether one of these replies, each of which starts a line, acknowledges a report.
 func acknowledges(replies []byte) bool {
 	return bytes.HasPrefix(replies, []byte("AT ")) || bytes.Contains(replies, []byte("\nAT "))
 }

@@ -161,7 +161,7 @@ func TestStopDuringHandshake(t *testing.T) {
 	})
 }
 
-// With certificates, a client reports only for who it is, asks for whom it likes, and introduces nobody it is not.
+// With certificates, a client reports only for the IDs in its certificate, queries any, and introduces no other.
 func TestOnlyOwnIDs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := sessiontest.NewCA(t, "CA", nil)
@@ -233,7 +233,7 @@ func TestCertificateExpires(t *testing.T) {
 			c.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\nhalf a li")
 			c.Line()
 			c.Line()
-			<-o.asked
+			<-o.queries
 			if got := idle.AwaitEnd(); got != time.Nanosecond {
 				t.Fatalf("an idle connection ends %s after that", got)
 			}

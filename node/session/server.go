@@ -115,7 +115,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		case !isOne(err, exhaustionErrors):
 			return err
 		}
-		// Accept with the reserved descriptor whoever waits, and close the connection, rather than let it hang. If the reserved descriptor can
+		// Accept the next client with the reserved descriptor, and close the connection, rather than let it hang. If the reserved descriptor can
 		// be acquired again, this client came only after others were free, and is served.
 		reserved.release()
 		if conn, err := s.config.Listener.Accept(); err == nil {

@@ -119,7 +119,7 @@ func startServer(t testing.TB, finder places.Finder, adjust ...func(*config)) *t
 	return s
 }
 
-// startTCP runs a server on TCP that asks the gazetteer.
+// startTCP runs a server on TCP with the gazetteer.
 func startTCP(t testing.TB, adjust ...func(*config)) *testServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -209,18 +209,18 @@ func tlsFiles(t testing.TB, server, clients *sessiontest.CA) TLSFiles {
 	return f
 }
 
-// blockingFinder is a Finder that answers when it is told to.
+// blockingFinder is a Finder that answers when answer is closed.
 type blockingFinder struct {
-	asked  chan places.Query
-	answer chan struct{} // one value lets one answer out; closing it lets out all
+	queries chan places.Query
+	answer  chan struct{} // one value lets one answer out; closing it lets out all
 }
 
 func newBlockingFinder() *blockingFinder {
-	return &blockingFinder{asked: make(chan places.Query, 100), answer: make(chan struct{})}
+	return &blockingFinder{queries: make(chan places.Query, 100), answer: make(chan struct{})}
 }
 
 func (f *blockingFinder) Find(ctx context.Context, q places.Query) (places.Answer, error) {
-	f.asked <- q
+	f.queries <- q
 	select {
 	case <-f.answer:
 		return places.Answer{Results: []places.Place{{Name: "here", Geometry: places.Geometry{Location: q.At}}}}, nil

@@ -151,7 +151,7 @@ func (s *session) serve(waited error) error {
 		waited = s.fill()
 	}
 	if errors.Is(waited, io.EOF) {
-		return s.answerRest(waited)
+		return s.answerLast(waited)
 	}
 	return s.silent(waited)
 }
@@ -176,7 +176,7 @@ func (s *session) answer() error {
 }
 
 // answerRest answers what the client has sent between its last LF and its end.
-func (s *session) answerRest(end error) error {
+func (s *session) answerLast(end error) error {
 	l, ok := s.input.Rest()
 	switch {
 	case !ok:
@@ -215,7 +215,7 @@ func (s *session) drain() {
 // finish waits until everything is answered, after serve has returned err. It returns why the session ends.
 func (s *session) finish(err error) error {
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.cancelLookups() // nobody is there to read the answers
+		s.cancelLookups() // the client does not read the answers
 	}
 	_ = s.apply() // if it fails, so does flush
 	s.lookups.running.Wait()

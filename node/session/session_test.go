@@ -82,8 +82,8 @@ func TestSlowWhatsAt(t *testing.T) {
 		if got := c.Line() + c.Line(); got != "AT Goloman +946684799.000000000 k "+place+" 1\n\n" {
 			t.Errorf("before the first answer: %q", got)
 		}
-		first, second := <-o.asked, <-o.asked
-		if first.Radius < second.Radius { // they are asked side by side
+		first, second := <-o.queries, <-o.queries
+		if first.Radius < second.Radius { // they are looked up at the same time
 			first, second = second, first
 		}
 		synctest.Wait()
@@ -132,15 +132,15 @@ func TestFlushedTogether(t *testing.T) {
 	})
 }
 
-// Who asks for a client that is gone is told to give up.
-func TestClientGoneWhileAsking(t *testing.T) {
+// A lookup for a client that is gone is cancelled.
+func TestClientGoneDuringLookup(t *testing.T) {
 	o := newBlockingFinder()
 	gone := make(chan error, 1)
 	n := startTCP(t, func(c *config) { c.Places, c.Limits.Places = watched{o, gone}, time.Hour })
 	c := sessiontest.Dial(t, n.address)
 	c.Send(example + "WHATSAT kiwi.cs.ucla.edu 10 5\n")
 	c.Paragraph()
-	<-o.asked
+	<-o.queries
 	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil { // closes with a reset
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestClientGoneWhileAsking(t *testing.T) {
 	}
 }
 
-// watched is a Finder that tells how finding ended.
+// watched is a Finder that reports how finding ended.
 type watched struct {
 	places.Finder
 	ended chan<- error
@@ -173,8 +173,8 @@ func TestAtMostSixteenOutstanding(t *testing.T) {
 		c.Line()
 		c.Line()
 		synctest.Wait()
-		if _, known := n.Registry().Get("late"); len(o.asked) != 16 || known {
-			t.Errorf("%d outstanding, want 16; a later line read: %v", len(o.asked), known)
+		if _, known := n.Registry().Get("late"); len(o.queries) != 16 || known {
+			t.Errorf("%d outstanding, want 16; a later line read: %v", len(o.queries), known)
 		}
 		o.answer <- struct{}{} // one of them, not necessarily the oldest: let all out
 		close(o.answer)
@@ -249,10 +249,10 @@ func TestProviderTimeout(t *testing.T) {
 func TestHalfClose(t *testing.T) {
 	n := startTCP(t)
 	c := sessiontest.Dial(t, n.address)
-	const asked = 50
-	c.Send(example + strings.Repeat("WHATSAT kiwi.cs.ucla.edu 10 1\n", asked) + "last line without LF")
+	const queries = 50
+	c.Send(example + strings.Repeat("WHATSAT kiwi.cs.ucla.edu 10 1\n", queries) + "last line without LF")
 	got := c.Rest()
-	if places := strings.Count(got, `"status": "OK"`); places != asked || !strings.HasSuffix(got, "}\n\n? last line without LF\n") {
+	if places := strings.Count(got, `"status": "OK"`); places != queries || !strings.HasSuffix(got, "}\n\n? last line without LF\n") {
 		t.Errorf("%d answers, the end of all: %q", places, got[max(0, len(got)-60):])
 	}
 }
@@ -281,7 +281,7 @@ func TestStopAnswersWhatWasRead(t *testing.T) {
 		c.Send("IAMAT k " + place + " 1\nWHATSAT k 10 5\njunk\nhalf a li")
 		c.Line()
 		c.Line()
-		<-o.asked
+		<-o.queries
 		stopped := make(chan struct{})
 		began := time.Now()
 		go func() {

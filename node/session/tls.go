@@ -31,7 +31,7 @@ const protocol = "herd"
 // TLSFiles names the PEM files of TLS on the client port.
 type TLSFiles struct {
 	Cert string // the server's certificate, then those between it and a CA that clients trust
-	Key  string // its private key, which nobody else may read
+	Key  string // its private key, which no other user may read
 	CA   string // the CAs that clients' certificates must come from; "": clients need none
 }
 
@@ -159,7 +159,7 @@ type tlsConn struct {
 	clients identities // the IDs for which it may report; nil: any
 }
 
-// wireConn is the connection below TLS. It tells an end that the peer has announced from one that anybody on the way can make, and
+// wireConn is the connection below TLS. It distinguishes an end that the peer has announced from one that anybody on the way can make, and
 // limits the time for what TLS itself writes: a client that changes its keys and reads no answer would block the session's reads.
 type wireConn struct {
 	net.Conn
@@ -237,7 +237,7 @@ func (s *session) handshake(ctx context.Context) error {
 			if limited.Err() != nil {
 				return "error", "not completed in " + within.String()
 			}
-			text := err.Error() // has names from certificates that nobody has verified
+			text := err.Error() // has names from certificates that are not verified
 			return "error", line.Printable(text[:min(len(text), maxLogged)])
 		})
 		return errLimit

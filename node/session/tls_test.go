@@ -61,7 +61,7 @@ func TestLoadTLSFaults(t *testing.T) {
 	}
 }
 
-// Who may not come in is told so, counted and logged, and the others do not notice.
+// A client that is refused gets the reason, is counted and logged, and the others do not notice.
 func TestHandshakeFails(t *testing.T) {
 	ca, busCA := sessiontest.NewCA(t, "client CA", nil), sessiontest.NewCA(t, "bus CA", nil)
 	server := serverTLS(t, ca, ca)
@@ -69,46 +69,46 @@ func TestHandshakeFails(t *testing.T) {
 		return []tls.Certificate{ca.Issue(t, []string{"kiwi"}, adjust...)}
 	}
 	for _, test := range []struct {
-		name      string
-		own       []tls.Certificate
-		adjust    func(*tls.Config)
-		says, log string // at the client, and in the log
+		name       string
+		own        []tls.Certificate
+		adjust     func(*tls.Config)
+		shown, log string // at the client, and in the log
 	}{
 		{
-			name: "no certificate",
-			says: "remote error: tls: certificate required", log: "tls: client didn't provide a certificate",
+			name:  "no certificate",
+			shown: "remote error: tls: certificate required", log: "tls: client didn't provide a certificate",
 		},
 		{
 			name: "no certificate, TLS 1.2", adjust: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
-			says: "remote error: tls: handshake failure", log: "tls: client didn't provide a certificate",
+			shown: "remote error: tls: handshake failure", log: "tls: client didn't provide a certificate",
 		},
 		{
 			name: "certificate of the bus", own: []tls.Certificate{busCA.Issue(t, []string{"kiwi"})},
-			says: "remote error: tls: unknown certificate authority",
-			log:  "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+			shown: "remote error: tls: unknown certificate authority",
+			log:   "tls: failed to verify certificate: x509: certificate signed by unknown authority",
 		},
 		{
 			name: "expired", own: issued(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) }),
-			says: "remote error: tls: expired certificate",
-			log:  "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time ",
+			shown: "remote error: tls: expired certificate",
+			log:   "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time ",
 		},
 		{
 			name: "not yet valid", own: issued(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }),
-			says: "remote error: tls: expired certificate",
-			log:  "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time ",
+			shown: "remote error: tls: expired certificate",
+			log:   "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time ",
 		},
 		{
 			name: "for servers only", own: issued(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
-			says: "remote error: tls: bad certificate",
-			log:  "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage",
+			shown: "remote error: tls: bad certificate",
+			log:   "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage",
 		},
 		{
 			name: "TLS 1.1", own: issued(), adjust: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 },
-			says: "remote error: tls: protocol version not supported", log: "tls: client offered only unsupported versions: [302 301]",
+			shown: "remote error: tls: protocol version not supported", log: "tls: client offered only unsupported versions: [302 301]",
 		},
 		{
 			name: "a browser", own: issued(), adjust: func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} },
-			says: "remote error: tls: no application protocol", log: `tls: client requested unsupported application protocols (["h2" "http/1.1"])`,
+			shown: "remote error: tls: no application protocol", log: `tls: client requested unsupported application protocols (["h2" "http/1.1"])`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -134,8 +134,8 @@ func TestHandshakeFails(t *testing.T) {
 				_ = conn.CloseWrite() // where the server does not refuse, it ends
 				_, err = io.ReadAll(conn)
 			}
-			if err == nil || err.Error() != test.says {
-				t.Errorf("the client is told %v, want %s", err, test.says)
+			if err == nil || err.Error() != test.shown {
+				t.Errorf("the client is told %v, want %s", err, test.shown)
 			}
 			if got := wire.Rest(); got != "" {
 				t.Errorf("then comes %q", got)

@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	askingConns    = 8
-	askingPipeline = 16
+	queryConns    = 8
+	queryPipeline = 16
 )
 
-// cities are places to ask about, of all continents.
+// cities are places to query, of all continents.
 var cities = []places.Point{
 	{Lat: 34.06893, Lng: -118.445127},
 	{Lat: 40.7128, Lng: -74.006},
@@ -46,48 +46,48 @@ var cities = []places.Point{
 	{Lat: -33.8688, Lng: 151.2093},
 }
 
-// asking is a generator of WHATSAT lines: connections that each send a batch, about clients of their own, and await all its replies.
-type asking struct {
+// queries is a generator of WHATSAT lines: connections that each send a batch, about clients of their own, and await all its replies.
+type queries struct {
 	conns   []net.Conn
 	batches [][]byte
 	replies []int // bytes in the replies to each batch
 	bodies  int   // bytes of JSON in all of them
 }
 
-// newAsking connects to a node, tells it where the clients are, each near a city, and asks once.
-func newAsking(b *testing.B, address string) *asking {
+// newQueries connects to a node, reports the clients, each near a city, and sends one batch.
+func newQueries(b *testing.B, address string) *queries {
 	b.Helper()
 	rng := rand.New(rand.NewPCG(7, 8))
-	l := new(asking)
-	for i := range askingConns {
+	l := new(queries)
+	for i := range queryConns {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = c.Close() })
 		var reports, batch strings.Builder
-		for j := range askingPipeline {
+		for j := range queryPipeline {
 			at := cities[(i+j)%len(cities)]
 			at.Lat, at.Lng = at.Lat+0.02*rng.NormFloat64(), at.Lng+0.02*rng.NormFloat64()
 			fmt.Fprintf(&reports, "IAMAT c%d-%02d %+.6f%+.6f 1520000000.918963997\n", i, j, at.Lat, at.Lng)
 			fmt.Fprintf(&batch, "WHATSAT c%d-%02d 10 5\n", i, j)
 		}
-		told := len(l.ask(b, c, reports.String()))
-		answered := len(l.ask(b, c, batch.String()))
+		sent := len(l.send(b, c, reports.String()))
+		answered := len(l.send(b, c, batch.String()))
 		l.conns, l.batches, l.replies = append(l.conns, c), append(l.batches, []byte(batch.String())), append(l.replies, answered)
-		l.bodies += answered - told - askingPipeline // an answer to WHATSAT is one to IAMAT, with JSON and a line feed more
+		l.bodies += answered - sent - queryPipeline // an answer to WHATSAT is one to IAMAT, with JSON and a line feed more
 	}
 	return l
 }
 
-// ask sends a batch of lines and returns the replies.
-func (l *asking) ask(b *testing.B, c net.Conn, batch string) (replies []byte) {
+// send sends a batch of lines and returns the replies.
+func (l *queries) send(b *testing.B, c net.Conn, batch string) (replies []byte) {
 	b.Helper()
 	if _, err := io.WriteString(c, batch); err != nil {
 		b.Fatal(err)
 	}
 	in := make([]byte, 64<<10)
-	for bytes.Count(replies, []byte("\n\n")) < askingPipeline {
+	for bytes.Count(replies, []byte("\n\n")) < queryPipeline {
 		n, err := c.Read(in)
 		if err != nil {
 			b.Fatal(err)
@@ -98,7 +98,7 @@ func (l *asking) ask(b *testing.B, c net.Conn, batch string) (replies []byte) {
 }
 
 // round sends so many batches on every connection and returns how long it took until all replies had come.
-func (l *asking) round(b *testing.B, batches int) time.Duration {
+func (l *queries) round(b *testing.B, batches int) time.Duration {
 	began := time.Now()
 	var conns sync.WaitGroup
 	for i, c := range l.conns {
@@ -122,7 +122,7 @@ func (l *asking) round(b *testing.B, batches int) time.Duration {
 	return time.Since(began)
 }
 
-// BenchmarkWhatsAt compares a node that asks the gazetteer with one that has the same bytes, as many on average, ready for every
+// BenchmarkWhatsAt compares a node that searches the gazetteer with one that has the same bytes, as many on average, ready for every
 // question, round by round: replies a second over loopback, eight connections with 16 questions each on the way, 10 km and
 // five places. The log is as by default, in a file, or at warn. An operation is a round of 640 questions to each node, and
 // found/ready the median of all rounds.
@@ -137,7 +137,7 @@ func BenchmarkWhatsAt(b *testing.B) {
 	measured := places.Measure("gazetteer", finder, new(places.Counters).Watch)
 	for _, level := range []string{"info", "warn"} {
 		b.Run("log="+level, func(b *testing.B) {
-			serve := func(ready []byte) *asking {
+			serve := func(ready []byte) *queries {
 				log := zap.NewProductionConfig()
 				log.Encoding, log.Sampling, log.OutputPaths = "console", nil, []string{filepath.Join(b.TempDir(), "log")}
 				if err := log.Level.UnmarshalText([]byte(level)); err != nil {
@@ -153,10 +153,10 @@ func BenchmarkWhatsAt(b *testing.B) {
 						c.Nearby = func(context.Context, places.Query) ([]byte, string, int) { return ready, places.OK, 5 }
 					}
 				})
-				return newAsking(b, s.address)
+				return newQueries(b, s.address)
 			}
 			found := serve(nil)
-			ready := serve(bytes.Repeat([]byte("x"), found.bodies/(askingConns*askingPipeline)))
+			ready := serve(bytes.Repeat([]byte("x"), found.bodies/(queryConns*queryPipeline)))
 			const batches = 5
 			var foundTime, readyTime time.Duration
 			var ratios []float64
@@ -166,11 +166,11 @@ func BenchmarkWhatsAt(b *testing.B) {
 				ratios = append(ratios, r.Seconds()/f.Seconds())
 			}
 			slices.Sort(ratios)
-			replies := float64(len(ratios) * batches * askingPipeline * askingConns)
+			replies := float64(len(ratios) * batches * queryPipeline * queryConns)
 			b.ReportMetric(replies/foundTime.Seconds(), "found/s")
 			b.ReportMetric(replies/readyTime.Seconds(), "ready/s")
 			b.ReportMetric(ratios[len(ratios)/2], "found/ready")
-			b.ReportMetric(float64(found.bodies)/(askingConns*askingPipeline), "B/answer")
+			b.ReportMetric(float64(found.bodies)/(queryConns*queryPipeline), "B/answer")
 		})
 	}
 }

@@ -135,7 +135,7 @@ type nearestClients struct {
 	unsubscribe func()
 	buffer      []line.Report // for the next swap of changed
 	cutoff      int64         // up to which the index has been cleared
-	asked       time.Time
+	lastQuery   time.Time
 	timer       *time.Timer
 }
 
@@ -146,7 +146,7 @@ func (n *nearestClients) find(at places.Point, radius float64, limit int) []near
 	if n.index == nil || !n.update() {
 		n.build()
 	}
-	n.asked = time.Now()
+	n.lastQuery = time.Now()
 	if n.timer == nil {
 		n.timer = time.AfterFunc(indexTime, n.expire)
 	}
@@ -195,7 +195,7 @@ func (n *nearestClients) expire() {
 	if n.timer == nil {
 		return
 	}
-	if left := indexTime - time.Since(n.asked); left > 0 {
+	if left := indexTime - time.Since(n.lastQuery); left > 0 {
 		n.timer.Reset(left)
 		return
 	}

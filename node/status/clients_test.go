@@ -22,7 +22,7 @@ import (
 
 func (s *engineSource) Cutoff() int64 { return s.Engine.Cutoff() }
 
-// nearest asks a server, and looks at all that its node knows.
+// nearest queries a server, and compares with all that its node holds.
 func nearest(t *testing.T, server *Server, lat, lon, radius float64, limit int) (got, want []string) {
 	t.Helper()
 	exact := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) } // without an exponent
@@ -66,7 +66,7 @@ func somewhere(t testing.TB, client string, second int) line.Report {
 	return r
 }
 
-// What is near is exact at the time of the question, however the registry changes, and costs nothing when nobody asks.
+// What is near is exact at the time of the question, however the registry changes, and costs nothing without queries.
 func TestNear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newEngineSource(t)
@@ -173,7 +173,7 @@ func TestNearConcurrently(t *testing.T) {
 	}
 }
 
-// A client is found by its ID, byte for byte, and questions that make no sense are told so.
+// A client is found by its ID, byte for byte, and malformed queries are refused.
 func TestClients(t *testing.T) {
 	s := newEngineSource(t)
 	server := New(Config{Source: s})

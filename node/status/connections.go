@@ -26,7 +26,7 @@ type connection struct {
 type connectionKey struct{}
 
 // pool keeps the connections of a server to a number. A new one is always accepted, and closes the oldest that is not a stream: so a client
-// that holds many keeps nobody from polling the health, and polling closes no stream. There are fewer streams than connections, so one
+// that holds many does not keep others from polling the health, and polling closes no stream. There are fewer streams than connections, so one
 // can always be closed.
 type pool struct {
 	limit int

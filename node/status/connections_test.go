@@ -48,7 +48,7 @@ func dial(t *testing.T, address string) *testConn {
 	return &testConn{c, bufio.NewReader(c)}
 }
 
-// get asks, and returns the code of the answer, or 0 if the testConn is ended.
+// get sends a request, and returns the code of the answer, or 0 if the testConn is ended.
 func (c *testConn) get(t *testing.T, path string) int {
 	t.Helper()
 	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -63,7 +63,7 @@ func (c *testConn) get(t *testing.T, path string) int {
 	return r.StatusCode
 }
 
-// Who holds many connections keeps nobody from asking how a node is, and ends no stream; streams are bounded, and end with the server.
+// A client that holds many connections does not keep others from the health, and ends no stream; streams are bounded, and end with the server.
 func TestPool(t *testing.T) {
 	s := New(Config{Source: &fixedSource{health: &Health{}}})
 	s.mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {

@@ -191,7 +191,7 @@ func cookie(r *http.Request, value string, age int) *http.Cookie {
 }
 
 // seal makes the value of a session: its end, and a MAC of that with the token as key. So a session holds at all nodes with that token, whose
-// cookies a browser does not tell apart when they differ by port alone, and outlasts restarts; another token ends it.
+// cookies a browser does not distinguish when they differ by port alone, and outlasts restarts; another token ends it.
 func (s *Server) seal(end time.Time) string {
 	text := strconv.FormatInt(end.Unix(), 10)
 	return text + "." + base64.RawURLEncoding.EncodeToString(s.mac(text))

@@ -85,7 +85,7 @@ func TestAuthorized(t *testing.T) {
 	}
 }
 
-// A page of another site gets nothing done, whether its browser tells of it or not.
+// A page of another site gets nothing done, whether its browser announces it or not.
 func TestCrossSite(t *testing.T) {
 	for _, c := range []struct {
 		name, method string

@@ -31,7 +31,7 @@ type Watch struct {
 
 // viewer is the reader of a stream.
 type viewer struct {
-	client  line.ClientID // whose path it follows; "": nobody's
+	client  line.ClientID // whose path it follows; "": none
 	chunks  chan [][]byte // the events of a tick each; several viewers share their bytes
 	leftOut leftOut       // since the last chunk; of the hub's goroutine
 }

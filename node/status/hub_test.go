@@ -181,7 +181,7 @@ func TestDroppedChanges(t *testing.T) {
 	})
 }
 
-// A viewer who takes nothing delays nobody, and is told what it missed and how everything is then.
+// A viewer that reads nothing delays no other, and is sent what it missed and a snapshot.
 func TestSlowViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newEngineSource(t)
@@ -218,7 +218,7 @@ func TestSlowViewer(t *testing.T) {
 	})
 }
 
-// Whoever comes and goes leaves nothing behind. The bubble would notice a goroutine.
+// Viewers that join and leave leave nothing behind. The bubble would notice a goroutine.
 func TestComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, observing := newEngineSource(t), 0
@@ -233,7 +233,7 @@ func TestComeAndGo(t *testing.T) {
 			v := newViewer(line.ClientID(fmt.Sprint(i % 3)))
 			server.hub.join(v)
 			if i%2 == 0 {
-				server.hub.join(newViewer("x")) // and is in no hurry
+				server.hub.join(newViewer("x")) // which reads nothing yet
 			}
 			synctest.Wait()
 			if s.watch == nil || s.subscriptions != 1 || observing != 1 {
@@ -298,7 +298,7 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// Whatever bytes an ID has, what is told is JSON that tells them all.
+// Whatever bytes an ID has, events are JSON that contains them all.
 func TestHostileIDs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := []string{

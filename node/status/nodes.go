@@ -56,7 +56,7 @@ type GraphNode struct {
 // graphColumns are the columns of the layout's grid, of which a link takes two.
 const graphColumns = 11
 
-// graphCache is the graph of the last topology asked for, since the layout of a large one takes a second.
+// graphCache is the graph of the last topology that was requested, since the layout of a large one takes a second.
 type graphCache struct {
 	mu       sync.Mutex
 	topology *topology.Topology

@@ -156,7 +156,7 @@ func TestAnswersAsDocumented(t *testing.T) {
 	server := New(Config{Source: source, Admit: newController(), Node: "A", Herd: "h"})
 	address, _ := serve(t, server)
 	guarded, _ := serve(t, New(Config{Source: source, Admit: newController(), Token: token}))
-	ask := func(address, method, path, query string, body io.Reader, adjust ...func(*http.Request)) {
+	request := func(address, method, path, query string, body io.Reader, adjust ...func(*http.Request)) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -188,12 +188,12 @@ func TestAnswersAsDocumented(t *testing.T) {
 		real := strings.Replace(path, "{id}", "a", 1)
 		for method := range operations {
 			method = strings.ToUpper(method)
-			ask(address, method, real, "", nil)
-			ask(guarded, method, real, "", nil)
-			ask(address, method, real, "?none=1&limit=0&client=%20", nil)
-			ask(address, method, real, "", nil, header("Sec-Fetch-Site", "cross-site"))
-			ask(address, method, real, "", nil, func(r *http.Request) { r.Host = "evil.example" })
-			// A method that is not taken is told as an answer to those that are.
+			request(address, method, real, "", nil)
+			request(guarded, method, real, "", nil)
+			request(address, method, real, "?none=1&limit=0&client=%20", nil)
+			request(address, method, real, "", nil, header("Sec-Fetch-Site", "cross-site"))
+			request(address, method, real, "", nil, func(r *http.Request) { r.Host = "evil.example" })
+			// A method that is not allowed is answered with those that are.
 			r, _ := http.NewRequestWithContext(t.Context(), "DELETE", "http://"+address+real, nil)
 			answer, err := http.DefaultClient.Do(r)
 			if err != nil {
@@ -205,18 +205,18 @@ func TestAnswersAsDocumented(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"?near=34,-118", "?near=34,-118&radius=0&limit=1", "?near=%2B34.5,-118.25&radius=1.5"} {
-		ask(address, "GET", "/api/v1/clients", query, nil)
+		request(address, "GET", "/api/v1/clients", query, nil)
 	}
-	ask(address, "GET", "/api/v1/clients/k%FF%2F..", "", nil)
-	ask(address, "GET", "/api/v1/clients/unknown", "", nil)
-	ask(address, "GET", "/api/v1/map", "", nil)
-	ask(address, "POST", "/api/v1/reports", "", strings.NewReader(strings.Repeat("x", maxReports+1)))
+	request(address, "GET", "/api/v1/clients/k%FF%2F..", "", nil)
+	request(address, "GET", "/api/v1/clients/unknown", "", nil)
+	request(address, "GET", "/api/v1/map", "", nil)
+	request(address, "POST", "/api/v1/reports", "", strings.NewReader(strings.Repeat("x", maxReports+1)))
 	source.health.Ready = true
-	ask(address, "GET", "/readyz", "", nil)
+	request(address, "GET", "/readyz", "", nil)
 	server.pool.mu.Lock()
 	server.pool.streams += maxStreams
 	server.pool.mu.Unlock()
-	ask(address, "GET", "/api/v1/events", "", nil)
+	request(address, "GET", "/api/v1/events", "", nil)
 	source.counting = make(chan struct{})
 	var scraping sync.WaitGroup
 	for range maxScrapes {
@@ -235,7 +235,7 @@ func TestAnswersAsDocumented(t *testing.T) {
 	scraping.Wait()
 	for _, err := range []error{ErrCertificates, errors.New("too many clients are connected")} {
 		source.serveClient = func(context.Context, net.Conn) error { return err }
-		ask(address, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
+		request(address, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
 	}
 	w := answer(server, "POST", "/api/v1/reports", at("127.0.0.1:1")) // where nothing can be both read and written
 	d.check(t, "POST", "/api/v1/reports", w.Result(), w.Body.Bytes())
@@ -246,7 +246,7 @@ func TestAnswersAsDocumented(t *testing.T) {
 		<-ctx.Done()
 		return errors.New("the node ends")
 	}
-	ask(ended, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
+	request(ended, "POST", "/api/v1/reports", "", strings.NewReader("x\n"))
 	if got, want := slices.Sorted(maps.Keys(d.seen)), d.codes(); !slices.Equal(got, want) {
 		for _, w := range want {
 			if !d.seen[w] {
@@ -256,7 +256,7 @@ func TestAnswersAsDocumented(t *testing.T) {
 	}
 }
 
-// What programs can ask for is in the document, and nothing else.
+// The document has the routes for programs, and no others.
 func TestRoutesAsDocumented(t *testing.T) {
 	var routes, documented []string
 	for _, p := range New(Config{Source: newFullSource(t)}).mux.patterns {

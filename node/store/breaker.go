@@ -10,7 +10,7 @@ import (
 )
 
 // breaker is the file system that an engine works on. It trips with the first change that fails: from then on nothing is changed any more,
-// and the engine is told that all went well, since an error would make it end the process.
+// and the engine is left to believe that all went well, since an error would make it end the process.
 type breaker struct {
 	vfs.FS
 	failed chan struct{} // closed when the breaker trips

@@ -14,7 +14,7 @@ import (
 	"herd/node/line"
 )
 
-// history is what a store was told: how often each client was written, and how far that is known to be on disk.
+// history is what was written to a store: how often each client was written, and how far that is known to be on disk.
 type history struct {
 	mu             sync.Mutex
 	tried, written map[int]int

@@ -144,7 +144,7 @@ func TestDamage(t *testing.T) {
 		text := sound[name]
 		damaged := maps.Clone(sound)
 		delete(damaged, name)
-		if kind(name) != ".log" { // without it nothing tells that there was one
+		if kind(name) != ".log" { // without it nothing shows that there was one
 			try(name, "taken away", damaged)
 		}
 		for i := range min(len(text), 16) {

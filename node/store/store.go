@@ -6,7 +6,7 @@
 // # When the disk fails
 //
 // The engine beneath ends the process when it cannot write. So it works through a breaker (breaker.go): after the first error nothing is
-// changed on the disk any more, while the engine is told that all went well and is closed. The files are then those of a crash
+// changed on the disk any more, while the engine is left to believe that all went well and is closed. The files are then those of a crash
 // at that moment. [Store.Failed] is closed, every Write returns the error, and [Store.Reopen] tries anew.
 //
 // # What is damaged

@@ -193,7 +193,7 @@ func (s *search) price(n int) (cost int) {
 	return cost
 }
 
-// turn tells on which side of the line from a to b a point is: > 0, < 0, or 0 if on it.
+// turn returns on which side of the line from a to b a point is: > 0, < 0, or 0 if on it.
 func turn(a, b, p Point) int {
 	return (b.Column-a.Column)*(p.Row-a.Row) - (b.Row-a.Row)*(p.Column-a.Column)
 }

@@ -14,7 +14,7 @@ import (
 	"herd/node/line"
 )
 
-// Topology is the graph of a herd: which servers talk to which. It is connected and does not change.
+// Topology is the graph of a herd: which servers are neighbours. It is connected and does not change.
 type Topology struct {
 	nodes      []line.NodeName
 	links      [][2]line.NodeName
@@ -90,7 +90,7 @@ func (t *Topology) Nodes() []line.NodeName { return t.nodes }
 // Links returns the links, in the order they were given in.
 func (t *Topology) Links() [][2]line.NodeName { return t.links }
 
-// Neighbours returns whom a server talks to, in the order of the links.
+// Neighbours returns the neighbours of a server, in the order of the links.
 func (t *Topology) Neighbours(n line.NodeName) []line.NodeName { return t.neighbours[n] }
 
 // Has reports whether n is a server of the herd.
@@ -99,7 +99,7 @@ func (t *Topology) Has(n line.NodeName) bool {
 	return ok
 }
 
-// FloodCost returns how many messages tell one report to every server when the herd is idle: 2E − (N − 1).
+// FloodCost returns how many messages it takes to send one report to every server when the herd is idle: 2E − (N − 1).
 func (t *Topology) FloodCost() int { return 2*len(t.links) - (len(t.nodes) - 1) }
 
 // Text returns the links as one word, A:B,A:C and so on: each with its ends, and all of them, in alphabetical order, and a node

@@ -80,7 +80,7 @@ func TestBusyHerd(t *testing.T) {
 				h.run(5*time.Second + time.Duration(i)*time.Second/rate)
 				h.nodes[h.rng.IntN(len(h.nodes))].move(t, h.rng.IntN(10_000))
 			}
-			if _, equal := h.settle(time.Millisecond, time.Second); !equal {
+			if _, equal := h.converge(time.Millisecond, time.Second); !equal {
 				t.Error("not equal after all was said")
 			}
 			reports, repair := h.counts.reportBytes-before.reportBytes, h.counts.syncBytes-before.syncBytes

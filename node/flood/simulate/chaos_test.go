@@ -23,7 +23,7 @@ var (
 
 // Whatever happens to a herd, when it is over all nodes know the same, and nothing is lost that had to survive.
 //
-// Let a report be admitted when Hear returned true for it at an edge. A node is bound to it from when its registry held it, or a greater
+// Let a report be admitted when Apply returned true for it at an edge. A node is bound to it from when its registry held it, or a greater
 // one of its client, until the node crashes without a disk, or less than its disk's promise later. A report must survive if at the end
 // any node is bound to it. The theorem: all registries end equal to the merge of a set S with
 //
@@ -31,12 +31,12 @@ var (
 //
 // A registry R is the merge of such an S if and only if, for each client, what R holds is admitted (S may then be what is admitted
 // and not greater than R's), and not less than the greatest that must survive (else that is not in S, for S has no greater
-// than R's). A report that is less than that one is in S or not, and nobody can tell: it was superseded. So two comparisons
+// than R's). A report that is less than that one is in S or not, which cannot be known: it was superseded. So two comparisons
 // for each client decide. Without crashes every node is bound to all that it admitted, and R is the merge of all that is admitted.
 //
 // When they have been for some seconds, each node knows how each other is, though clocks differ and are set between two starts.
 //
-// That the registries end equal is asked for 15 s after the last fault, though delays are up to 0.3 s a way, and syncs that were
+// That the registries end equal is checked 15 s after the last fault, though delays are up to 0.3 s a way, and syncs that were
 // in flight may first have to be abandoned.
 //
 // A seed that failed is run alone by: go test ./node/flood/simulate -run Chaos -seed N -v
@@ -129,7 +129,7 @@ func newChaos(seed uint64) *chaos {
 		limit = 1 + rng.IntN(4)
 	}
 	c.herd = newHerd(seed, settings{topology: topology, queueLimit: limit, records: true, onNotice: c.notice, changed: c.bind})
-	c.received = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever its disk was told of it
+	c.received = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever of it was written to its disk
 	for _, w := range c.ways {
 		w.delay = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond}[rng.IntN(3)]
 		if rng.IntN(2) == 0 {
@@ -191,7 +191,7 @@ func (c *chaos) run() error {
 	}
 	c.herd.run(span)
 	c.heal()
-	took, equal := c.settle(50*time.Millisecond, limit)
+	took, equal := c.converge(50*time.Millisecond, limit)
 	c.slowest = max(c.slowest, took)
 	c.countHerd()
 	if !equal {
@@ -247,7 +247,7 @@ func (c *chaos) reportAt(n *node, client int) {
 	if !n.awake() {
 		return
 	}
-	// Times of one second differ by less than a float64 can tell, or are equal, but written otherwise.
+	// Times of one second differ by less than a float64 can express, or are equal, but written otherwise.
 	at := fmt.Sprintf("%d.91896399%d", 1_520_000_000+c.now/time.Second+time.Duration(c.rng.IntN(2)), c.rng.IntN(10))
 	switch c.rng.IntN(4) {
 	case 0:

@@ -8,20 +8,20 @@ import (
 	"herd/node/line"
 )
 
-// Two nodes with one name stop nobody: what is reported at any of the others reaches everybody at once, what is reported at one of the
-// duplicates everybody else, and the other duplicate by repair. Both duplicates and all their neighbours notice, tell it every minute, and sync no more
+// Two nodes with one name do not stop the others: what is reported at any of the others reaches everybody at once, what is reported at one of the
+// duplicates everybody else, and the other duplicate by a sync. Both duplicates and all their neighbours notice, log it every minute, and sync no more
 // than every 30 s. A minute after one of them has gone everything is as ever.
-func TestTwins(t *testing.T) {
+func TestDuplicateNames(t *testing.T) {
 	skipRacing(t)
-	type told struct {
+	type sign struct {
 		node int
 		peer line.NodeName
 		what flood.NoticeKind
 	}
-	times := make(map[told][]time.Duration)
+	times := make(map[sign][]time.Duration)
 	var h *herd
 	notice := func(n *node, what flood.Notice) {
-		where := told{n.index, what.Peer, what.Kind}
+		where := sign{n.index, what.Peer, what.Kind}
 		times[where] = append(times[where], h.now)
 	}
 	const first, second = 1, 5 // both are Hands, between Goloman, 0, and Wilkes, 4
@@ -45,16 +45,16 @@ func TestTwins(t *testing.T) {
 		}
 	}
 	speak(alone+minutes*time.Minute, true)
-	// What a duplicate was told reaches the other by repair only, so they are equal only for moments.
+	// What is reported at a duplicate reaches the other by a sync only, so they are equal only for moments.
 	h.run(h.now + 100*time.Second)
 	if !h.equal() {
 		t.Error("the duplicates did not stop, and not all are equal")
 	}
 	speak(h.now+time.Minute, false)
-	if took, equal := h.settle(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond {
+	if took, equal := h.converge(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond {
 		t.Errorf("what is reported at others: equal %v after %s", equal, took)
 	}
-	for _, where := range []told{
+	for _, where := range []sign{
 		{first, "Goloman", flood.DuplicateName},
 		{second, "Goloman", flood.DuplicateName},
 		{first, "Wilkes", flood.DuplicateName},
@@ -68,11 +68,11 @@ func TestTwins(t *testing.T) {
 		}
 		for i := 1; i < len(at); i++ {
 			if at[i]-at[i-1] < time.Minute {
-				t.Errorf("%+v at %v: told more often than every minute", where, at)
+				t.Errorf("%+v at %v: noticed more often than every minute", where, at)
 			}
 		}
 	}
-	walked := 0
+	syncs := 0
 	for where, at := range times {
 		if duplicate := where.what == flood.DuplicateName || where.what == flood.DuplicateNeighbourName; duplicate && (where.node == 2 || where.node == 3) {
 			t.Errorf("%+v at %v: a false alarm", where, at)
@@ -82,13 +82,13 @@ func TestTwins(t *testing.T) {
 		}
 		for i := 1; i < len(at); i++ {
 			if at[i-1] > alone+10*time.Second {
-				if walked++; at[i]-at[i-1] < 29*time.Second {
+				if syncs++; at[i]-at[i-1] < 29*time.Second {
 					t.Errorf("syncs at %d over the link to %s, %s and %s", where.node, where.peer, at[i-1], at[i])
 				}
 			}
 		}
 	}
-	if walked == 0 {
+	if syncs == 0 {
 		t.Error("no syncs")
 	}
 	h.nodes[second].crash()
@@ -96,7 +96,7 @@ func TestTwins(t *testing.T) {
 	h.run(h.now + 70*time.Second)
 	clear(times)
 	speak(h.now+time.Minute, true)
-	if took, equal := h.settle(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond || len(times) > 0 {
+	if took, equal := h.converge(5*time.Millisecond, time.Second); !equal || took > 50*time.Millisecond || len(times) > 0 {
 		t.Errorf("alone again: equal %v after %s; %v", equal, took, times)
 	}
 }

@@ -160,7 +160,7 @@ func (t *tally) missing() (missing []string) {
 	return slices.DeleteFunc(wanted, func(what string) bool { return t.n[what] > 0 })
 }
 
-// notice counts what an engine tells.
+// notice counts the notices of an engine.
 func (c *chaos) notice(n *node, what flood.Notice) {
 	c.log("%s %s %+v", c.now, n.name, what)
 	switch what.Kind {

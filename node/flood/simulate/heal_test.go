@@ -11,7 +11,7 @@ import (
 )
 
 // In a herd that is too busy for digests ever to be compared, what is lost is repaired all the same, and soon: gaps, links that return and
-// nodes that begin anew each ask for a sync, and one that is abandoned starts again.
+// nodes that start anew each need a sync, and one that is abandoned starts again.
 func TestLossInBusyHerd(t *testing.T) {
 	skipRacing(t)
 	const goloman, wilkes, holiday, welsh = 0, 4, 2, 3
@@ -72,19 +72,19 @@ func TestLossInBusyHerd(t *testing.T) {
 		}
 		speak(10 * time.Second)
 		tt.fault(h, speak)
-		said := slices.Clone(admitted)
+		before := slices.Clone(admitted)
 		h.nodes[goloman].storage = nil
 		speak(tt.within)
 		missing := 0
 		for _, n := range h.nodes {
-			for _, r := range said {
+			for _, r := range before {
 				if _, ok := n.engine.Registry().Get(r.Client()); !ok && r.Received() < n.wall().Add(-tt.within).UnixNano() {
 					missing++
 				}
 			}
 		}
 		if missing > 2 { // of what Goloman did not write in its last millisecond
-			t.Errorf("%s: %d of %d reports are missing at a node %s later", tt.name, missing, len(said), tt.within)
+			t.Errorf("%s: %d of %d reports are missing at a node %s later", tt.name, missing, len(before), tt.within)
 		}
 		if compared > 0 {
 			t.Errorf("%s: digests were compared %d times, so that it proves nothing", tt.name, compared)
@@ -120,7 +120,7 @@ func TestHealInTime(t *testing.T) {
 				h.run(h.now + 10*time.Microsecond)
 				h.nodes[i%len(h.nodes)].move(t, i)
 			}
-			if _, equal := h.settle(time.Millisecond, time.Second); !equal {
+			if _, equal := h.converge(time.Millisecond, time.Second); !equal {
 				t.Fatal("not equal before")
 			}
 			h.run(h.now + 3*time.Second)
@@ -145,7 +145,7 @@ func TestHealInTime(t *testing.T) {
 			if lost {
 				h.nodes[welsh].connect()
 			}
-			took, equal := h.settle(10*time.Millisecond, 10*time.Second)
+			took, equal := h.converge(10*time.Millisecond, 10*time.Second)
 			bytes := h.counts.syncBytes - before.syncBytes
 			t.Logf("%s, connection lost %v: %s, %d bytes of repair", tt.name, lost, took, bytes)
 			if !equal || took > 2*time.Second {

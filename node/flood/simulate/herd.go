@@ -47,8 +47,8 @@ type settings struct {
 	apart      bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them
 	workers    int  // that run nodes at the same time then, so that what they call must be safe for that; 0: as many as there are processors
 
-	changed  func(n *node, r line.Report)                  // the registry of n holds r now
-	received func(n, from *node, r line.Report, news bool) // in a message of reports
+	changed  func(n *node, r line.Report)                   // the registry of n holds r now
+	received func(n, from *node, r line.Report, isNew bool) // in a message of reports
 	onNotice func(n *node, what flood.Notice)
 	onSend   func(n *node, r line.Report) // in a message to a neighbour
 }
@@ -190,7 +190,7 @@ func (h *herd) equal() bool {
 }
 
 // settle runs until all nodes know the same, looking every step, at most for limit. It returns how long that took.
-func (h *herd) settle(step, limit time.Duration) (took time.Duration, equal bool) {
+func (h *herd) converge(step, limit time.Duration) (took time.Duration, equal bool) {
 	begin := h.now
 	for !h.equal() {
 		if h.now-begin >= limit {

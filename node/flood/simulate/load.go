@@ -143,7 +143,7 @@ func (l *load) run(ctx context.Context) (Result, error) {
 		w.loss = 0
 	}
 	l.herd.run(healed)
-	took, equal := l.settle(quantum, convergenceLimit)
+	took, equal := l.converge(quantum, convergenceLimit)
 	l.collect()
 	return l.result(before, took, equal), nil
 }
@@ -222,8 +222,8 @@ func (l *load) index(r line.Report) int {
 }
 
 // noteReceived counts over how many links a report came to a server.
-func (l *load) noteReceived(n, from *node, r line.Report, news bool) {
-	if !news {
+func (l *load) noteReceived(n, from *node, r line.Report, isNew bool) {
+	if !isNew {
 		return
 	}
 	i := l.index(r)

@@ -33,7 +33,7 @@ type node struct {
 	inbox     []*parcel // while stalled
 	sender    *node     // of the message that is being received
 	changed   bool      // the message is not one of reports, or a report of it changed the registry
-	applied   func(r line.Report, news bool)
+	applied   func(r line.Report, isNew bool)
 }
 
 // storage keeps what a node holds when the node crashes. Only tests have one.
@@ -68,10 +68,10 @@ func (n *node) start() {
 			h.onNotice(n, what)
 		}
 	}
-	n.applied = func(r line.Report, news bool) {
-		n.changed = n.changed || news
+	n.applied = func(r line.Report, isNew bool) {
+		n.changed = n.changed || isNew
 		if h.received != nil {
-			h.received(n, n.sender, r, news)
+			h.received(n, n.sender, r, isNew)
 		}
 	}
 	n.engine = flood.NewEngine(c)

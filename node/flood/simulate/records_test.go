@@ -61,13 +61,13 @@ func (h *herd) recorded() error {
 func recordingCampus(t *testing.T, seed uint64) *herd {
 	h := newHerd(seed, settings{topology: campus(t), queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: true})
 	for i, n := range h.nodes {
-		n.clock = time.Duration(i-2) * 20 * time.Minute // which nobody minds
+		n.clock = time.Duration(i-2) * 20 * time.Minute // which does no harm
 		h.at(time.Duration(i)*130*time.Millisecond, nil, call(n.start))
 	}
 	return h
 }
 
-// A node tells how it is every 5 s, all others know it a heartbeat a hop later: three hops are the most of the campus. How old that is
+// A node sends its record every 5 s, all others have it a heartbeat a hop later: three hops are the most of the campus. How old that is
 // everybody knows to the time that messages are on their way.
 func TestRecords(t *testing.T) {
 	skipRacing(t)
@@ -115,7 +115,7 @@ func TestRecords(t *testing.T) {
 }
 
 // Where a herd is cut in two, records of the other side grow old and are forgotten, those of one's own are renewed; links that were
-// cut are down in them. After the heal all is told again.
+// cut are down in them. After the heal all are sent again.
 func TestRecordsOfACutHerd(t *testing.T) {
 	h := recordingCampus(t, 2)
 	h.run(20 * time.Second)
@@ -164,7 +164,7 @@ func TestRecordsOfACutHerd(t *testing.T) {
 }
 
 // A node that starts again is known by its new start within 5 s and a heartbeat a hop, though its clock was set back by an hour; one that does
-// not is forgotten after 10 minutes, by all at about one time, and by nobody brought back though links come and go.
+// not is forgotten after 10 minutes, by all at about one time, and never brought back though links come and go.
 func TestRecordsOfARestart(t *testing.T) {
 	h := recordingCampus(t, 3)
 	h.run(20 * time.Second)
@@ -173,7 +173,7 @@ func TestRecordsOfARestart(t *testing.T) {
 	h.run(h.now + 10*time.Second)
 	welsh.clock -= time.Hour
 	welsh.start()
-	h.run(h.now + 5*time.Second + 4*(time.Second+10*time.Millisecond)) // there is a hop more: it has to hear of its earlier start
+	h.run(h.now + 5*time.Second + 4*(time.Second+10*time.Millisecond)) // there is a hop more: it has to receive the record of its earlier start
 	for _, n := range h.nodes {
 		if r := n.known(welsh); r.Incarnation != welsh.engine.Incarnation() {
 			t.Errorf("%s knows an earlier start of Welsh: %+v", n.name, r)
@@ -201,7 +201,7 @@ func TestRecordsOfARestart(t *testing.T) {
 	}
 }
 
-// Two nodes under one name each tell how they are every 5 s: they do not answer each other. Elsewhere the one is shown that told it last,
+// Two nodes under one name each send their record every 5 s: they do not answer each other. Elsewhere the one is shown that sent it last,
 // and each knows itself.
 func TestRecordsOfDuplicates(t *testing.T) {
 	h := newHerd(4, settings{

@@ -70,7 +70,7 @@ func TestRetention(t *testing.T) {
 				}
 			}
 			h.run(h.now + 3*time.Second)
-			oldest := h.nodes[0].time().Add(2*spread + step - retention).UnixNano() // what nobody may have forgotten
+			oldest := h.nodes[0].time().Add(2*spread + step - retention).UnixNano() // what no node may have forgotten
 			want := heldSince(h.nodes[0], oldest)
 			for _, n := range h.nodes {
 				if got := heldSince(n, oldest); !maps.Equal(got, want) || len(got) < 4*45 || len(got) > 4*60 {

@@ -110,7 +110,7 @@ func regular(rng *rand.Rand, nodes, degree int) [][2]int {
 
 func link(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
 
-// exchange rids links of those from a node to itself, and of those that are there twice. It gives up, rarely, when that takes long.
+// exchange rids links of those from a node to itself, and of those that are there twice. It returns false, rarely, when that takes long.
 func exchange(rng *rand.Rand, links [][2]int, count map[[2]int]int) bool {
 	bad := func(l [2]int) bool { return l[0] == l[1] || count[l] > 1 }
 	for i := range links {

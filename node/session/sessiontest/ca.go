@@ -20,7 +20,7 @@ import (
 type CA struct {
 	cert  *x509.Certificate
 	key   *ecdsa.PrivateKey
-	chain [][]byte // of it, up to but without the CA that nobody issued
+	chain [][]byte // of it, up to but without the root CA
 }
 
 // NewCA returns a CA with a certificate of issuer or, without one, of its own. It lasts ten years.

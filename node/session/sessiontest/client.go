@@ -105,7 +105,7 @@ func (c *Client) Send(text string) {
 	}
 }
 
-// CloseWrite tells the server that nothing more comes.
+// CloseWrite ends what the client sends.
 func (c *Client) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 // Line returns the next line with its LF, or the error that came instead.

@@ -124,8 +124,8 @@ func TestFollow(t *testing.T) {
 	b.until(`document.querySelector("#client .time").textContent === "1520023934.918963997" && document.querySelector("#client .note").textContent === "Its path is shown from its next report on."`)
 	d.report("kiwi.cs.ucla.edu", 35, -118, stamp(time.Now()))
 	b.until(`document.querySelector("#client li.duplicate")?.textContent === "and 4 duplicates"`) // 8 in all: what a flood of the campus costs
-	if news := value[int](b, `document.querySelectorAll("#client li:not(.duplicate)").length`); news != 4 {
-		t.Errorf("%d transfers were new, want one to each other server", news)
+	if shown := value[int](b, `document.querySelectorAll("#client li:not(.duplicate)").length`); shown != 4 {
+		t.Errorf("%d transfers were new, want one to each other server", shown)
 	}
 	first := value[string](b, `document.querySelector("#client li .way").textContent`)
 	if first != "Welsh → Holiday" {

@@ -11,7 +11,7 @@ import (
 	"herd/node"
 )
 
-// Where a token is asked for, the page is behind a form; what runs there keeps to the same policy.
+// Where a token is needed, the page is behind a form; what runs there keeps to the same policy.
 func TestLogin(t *testing.T) {
 	h := newHerd(t, campus(t), func(c *node.Config) { c.Status.Token = "a token that nobody guesses" })
 	b := open(t, h.nodes["Hands"].url, wide)
@@ -26,7 +26,7 @@ func TestLogin(t *testing.T) {
 	b.until(`document.title === "Hands – log in"`)
 }
 
-// The policy is in force, and the tests would hear of what is against it.
+// The policy is in force, and the tests would notice a violation.
 func TestPolicy(t *testing.T) {
 	h := newHerd(t, campus(t))
 	b := open(t, h.nodes["Hands"].url, wide)

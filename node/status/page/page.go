@@ -22,7 +22,7 @@ const Outlines = "Country outlines from Natural Earth (naturalearthdata.com), pu
 //go:embed assets
 var assets embed.FS
 
-// types are what files are, by their suffix. The system is not asked: it may know others, or none.
+// types are what files are, by their suffix. They do not depend on the system, which may know others, or none.
 var types = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
@@ -77,7 +77,7 @@ func newFile(kind string, text []byte) file {
 	return f
 }
 
-// Handler serves the page at / and what it is made of at /assets/. A browser asks each time whether it has changed. The page has a
+// Handler serves the page at / and what it is made of at /assets/. A browser checks each time whether it has changed. The page has a
 // way to log out if one has to log in.
 func Handler(login bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -65,7 +65,7 @@ func TestNothingInline(t *testing.T) {
 	}
 }
 
-// Whatever the page asks for is there.
+// Whatever the page requests is there.
 func TestComplete(t *testing.T) {
 	for name, f := range files() {
 		for _, found := range regexp.MustCompile(`(?:from "\./|"assets/)([^"]+)"`).FindAllStringSubmatch(string(f.plain), -1) {
