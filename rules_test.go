@@ -3,6 +3,7 @@ package herd_test
 
 import (
 	"bytes"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -169,6 +170,62 @@ func TestFileLength(t *testing.T) {
 		if lines := bytes.Count(text, []byte("\n")); lines > longest {
 			t.Errorf("%s has %d lines, more than %d", path, lines, longest)
 		}
+	})
+}
+
+// replaced are words that had a meaning of their own in herd, with the word of the field that is used for it instead.
+var replaced = map[string]string{
+	"tell": "send", "tells": "sends", "told": "sent", "telling": "sending", "hear": "receive", "hears": "receives", "heard": "received",
+	"hearing": "receiving", "unheard": "never received", "emptied": "dropped", "milestone": "in-flight mark", "twin": "duplicate name",
+	"twins": "duplicate names", "stranger": "unknown", "strangers": "unknown", "guest": "connection", "guests": "connections", "crowd": "pool",
+	"patient": "slow, or probe target", "restless": "noPark", "hurry": "drain", "shake": "handshake", "fleet": "process", "walked": "synced",
+}
+
+// wordsOf finds the words of a name in camel case.
+var wordsOf = regexp.MustCompile(`[A-Z]?[a-z]+`)
+
+// Names are made of the words of the field.
+func TestVocabulary(t *testing.T) {
+	files := token.NewFileSet()
+	sources(t, func(path string, text []byte) {
+		file, err := parser.ParseFile(files, path, text, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(names ...*ast.Ident) {
+			for _, name := range names {
+				for _, word := range wordsOf.FindAllString(name.Name, -1) {
+					if instead, found := replaced[strings.ToLower(word)]; found {
+						t.Errorf("%s: %s: instead of %q write %q", files.Position(name.Pos()), name.Name, strings.ToLower(word), instead)
+					}
+				}
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				check(n.Name)
+			case *ast.TypeSpec:
+				check(n.Name)
+			case *ast.Field: // of structs and interfaces, parameters and results
+				check(n.Names...)
+			case *ast.ValueSpec:
+				check(n.Names...)
+			case *ast.AssignStmt:
+				for _, left := range n.Lhs {
+					if name, ok := left.(*ast.Ident); ok && n.Tok == token.DEFINE {
+						check(name)
+					}
+				}
+			case *ast.RangeStmt:
+				for _, left := range []ast.Expr{n.Key, n.Value} {
+					if name, ok := left.(*ast.Ident); ok && n.Tok == token.DEFINE {
+						check(name)
+					}
+				}
+			}
+			return true
+		})
 	})
 }
 

@@ -52,8 +52,8 @@ func FuzzMessage(f *testing.F) {
 		case kind != "propagate":
 			refused["message of unknown kind"] = 1
 		default:
-			for told := range strings.SplitSeq(strings.TrimSuffix(payload, "\n"), "\n") {
-				who, r, err := line.ParsePropagate(told)
+			for sent := range strings.SplitSeq(strings.TrimSuffix(payload, "\n"), "\n") {
+				who, r, err := line.ParsePropagate(sent)
 				switch {
 				case err != nil:
 					refused["malformed report"]++
