@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -97,9 +98,7 @@ func (p *program) readReports(in io.Reader, read *int) (map[line.ClientID]line.R
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read reports: %w", err)
 		}
-		if n := len(text); n > 0 && text[n-1] == '\n' {
-			text = text[:n-1]
-		}
+		text = bytes.TrimSuffix(text, []byte{'\n'})
 		r, wrong := line.ParseReport(string(text))
 		switch {
 		case long:

@@ -26,8 +26,8 @@ func (p *program) up() *cobra.Command {
 They run until the process gets SIGINT or SIGTERM. On SIGHUP, unless standard input is a terminal, it reloads its
 configuration and opens its log files anew; clients stay connected.
 
-The summary comes first, then the log. On a terminal the log has one line for each line of a client; with --log-level
-info it also has the replies and what servers send each other.`,
+The summary comes first, then the log. On a terminal the log has one line for each server that is ready and for each line
+of a client; with --log-level info it also has connections, replies, links and what servers send each other.`,
 		Example: `  herd up
   herd up --config configs/ring.yaml --log-level warn
   herd up --bus-url nats://nats.example:4222
@@ -94,11 +94,17 @@ func (p *program) run(c *cobra.Command, config *configs.Config, nodes []configs.
 
 // open opens all that nodes need, so that nothing runs when something is missing.
 func (p *program) open(c *cobra.Command, config *configs.Config, nodes []configs.Node) (*process.Process, error) {
-	chosen := slices.ContainsFunc(config.Values(), func(v configs.Value) bool { return v.Key == "log.level" && v.Source.Kind != "default" })
+	chosen := value(config, "log.level").Source.Kind != "default"
 	return process.Open(c.Context(), process.Config{
 		Config: config, Nodes: nodes, Reload: func() (*configs.Config, error) { return p.load(c) },
 		Version: ownVersion(), Stderr: p.stderr, Brief: terminal.Is(p.stderr) && config.Log.Dir == "" && !chosen, Procs: p.variable("GOMAXPROCS") != "",
 	})
+}
+
+// value returns the value of a key as it is shown, and where it comes from.
+func value(config *configs.Config, key string) configs.Value {
+	values := config.Values()
+	return values[slices.IndexFunc(values, func(v configs.Value) bool { return v.Key == key })]
 }
 
 // greet prints which nodes run where, and what to try.
@@ -132,10 +138,5 @@ func redacted(config *configs.Config, url string) string {
 	if url != config.Bus.URL {
 		return url // of the embedded server, which has none
 	}
-	for _, v := range config.Values() {
-		if v.Key == "bus.url" {
-			url = v.Value
-		}
-	}
-	return strings.TrimSpace(url)
+	return strings.TrimSpace(value(config, "bus.url").Value)
 }
