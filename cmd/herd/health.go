@@ -48,12 +48,7 @@ Servers that want a token tell more than that to who has it, in HERD_HTTP_TOKEN 
 			if err != nil {
 				return err
 			}
-			var targets []*probeTarget
-			if addr != "" {
-				targets, err = one(addr, names)
-			} else {
-				targets, err = probeTargets(config, names)
-			}
+			targets, err := probeTargets(config, addr, names)
 			if err != nil {
 				return err
 			}
@@ -75,20 +70,18 @@ type probeTarget struct {
 	err     error // why it sent none
 }
 
-// one is the server at an address.
-func one(addr string, names []string) ([]*probeTarget, error) {
-	if len(names) > 0 {
-		return nil, &usageError{errors.New("--addr is instead of names; give one or the other")}
+// probeTargets are the server at an address, or the nodes with these names or, when there are neither, all that have an address for HTTP.
+func probeTargets(config *configs.Config, addr string, names []string) ([]*probeTarget, error) {
+	if addr != "" {
+		address, err := process.Reach(addr)
+		switch {
+		case len(names) > 0:
+			return nil, &usageError{errors.New("--addr is instead of names; give one or the other")}
+		case err != nil:
+			return nil, &usageError{fmt.Errorf("--addr: %w", err)}
+		}
+		return []*probeTarget{{address: address}}, nil
 	}
-	address, err := process.Reach(addr)
-	if err != nil {
-		return nil, &usageError{fmt.Errorf("--addr: %w", err)}
-	}
-	return []*probeTarget{{address: address}}, nil
-}
-
-// probeTargets are the nodes with these names or, when there are none, all that have an address for HTTP.
-func probeTargets(config *configs.Config, names []string) ([]*probeTarget, error) {
 	if len(names) == 0 {
 		for _, n := range config.Nodes {
 			if n.HTTP != "" {

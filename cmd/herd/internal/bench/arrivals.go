@@ -133,15 +133,7 @@ func (a *Arrivals) fail(err error) {
 
 // samples reports whether the reports of a client are measured.
 func (a *Arrivals) samples(client []byte) bool {
-	if len(client) < a.digits {
-		return false
-	}
-	for _, digit := range client[len(client)-a.digits:] {
-		if digit != '0' {
-			return false
-		}
-	}
-	return true
+	return len(client) >= a.digits && len(bytes.Trim(client[len(client)-a.digits:], "0")) == 0
 }
 
 // Acknowledged notes a report that was answered. It is for [Config.Acknowledged].

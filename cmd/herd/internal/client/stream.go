@@ -98,17 +98,15 @@ func (s *stream) put(ctx context.Context, out *bufio.Writer, l []byte) error {
 	if fields == 0 {
 		return nil
 	}
-	select {
-	case s.unanswered <- struct{}{}:
-	default:
+	if len(s.unanswered) == cap(s.unanswered) {
 		if err := out.Flush(); err != nil {
 			return s.Failure(err)
 		}
-		select {
-		case s.unanswered <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	}
+	select {
+	case s.unanswered <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	text := append(append(out.AvailableBuffer(), "IAMAT "...), l...)
 	if fields == 2 {
