@@ -12,21 +12,21 @@ import (
 	"herd/bus/subject"
 )
 
-// network lies between nodes and a bus of any kind: each route from one node to another has a latency, and can be cut, held,
+// network lies between nodes and a bus of any kind: each direction from one node to another has a latency, and can be cut, held,
 // stalled, and made to drop, duplicate or change messages; nodes can be disconnected. So the same faults happen on every bus.
 type network struct {
-	mu      sync.Mutex
-	routes  map[[2]string]*route
-	sockets map[string]*socket // by label of a node, since two nodes may have one name
+	mu         sync.Mutex
+	directions map[[2]string]*direction
+	sockets    map[string]*socket // by label of a node, since two nodes may have one name
 
 	started time.Time     // when the record of what is sent starts
 	sent    []sentMessage // all that was published
 }
 
-// route is the way from one node to another. The bus gets its messages in the order in which they were published.
-type route struct {
+// direction is one direction of a link. The bus gets its messages in the order in which they were published.
+type direction struct {
 	mu         sync.Mutex
-	minLatency time.Duration // different for each route, so that little happens at the same instant
+	minLatency time.Duration // different for each direction, so that little happens at the same instant
 	latency    time.Duration // of now
 
 	passed     int // messages so far: each takes another microsecond, so that none arrives just when an answer to one before it is due
@@ -55,7 +55,7 @@ type socket struct {
 }
 
 func newNetwork() *network {
-	return &network{started: time.Now(), routes: make(map[[2]string]*route), sockets: make(map[string]*socket)}
+	return &network{started: time.Now(), directions: make(map[[2]string]*direction), sockets: make(map[string]*socket)}
 }
 
 // record keeps what is published, now.
@@ -73,20 +73,20 @@ func (n *network) recorded() []sentMessage {
 	return slices.Clone(n.sent)
 }
 
-// addRoute adds a route.
-func (n *network) addRoute(from, to string) {
+// addDirection adds a direction.
+func (n *network) addDirection(from, to string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	minLatency := time.Millisecond + time.Duration(len(n.routes))*17*time.Microsecond
-	n.routes[[2]string{from, to}] = &route{
+	minLatency := time.Millisecond + time.Duration(len(n.directions))*17*time.Microsecond
+	n.directions[[2]string{from, to}] = &direction{
 		minLatency: minLatency, latency: minLatency, drops: make(map[subject.Kind]int), duplicated: make(map[subject.Kind]bool), count: make(map[subject.Kind]int),
 	}
 }
 
-// on changes a route, and reports whether there is one.
-func (n *network) on(from, to string, change func(*route)) bool {
+// on changes a direction, and reports whether there is one.
+func (n *network) on(from, to string, change func(*direction)) bool {
 	n.mu.Lock()
-	one := n.routes[[2]string{from, to}]
+	one := n.directions[[2]string{from, to}]
 	n.mu.Unlock()
 	if one == nil {
 		return false
@@ -160,7 +160,7 @@ func (d networkDialer) Dial(ctx context.Context, h bus.Handler) (bus.Conn, error
 	return networkConn{c, handler}, nil
 }
 
-// networkHandler receives the messages for one connection, and delivers each when the latency of its route has passed.
+// networkHandler receives the messages for one connection, and delivers each when the latency of its direction has passed.
 type networkHandler struct {
 	bus.Handler
 	networkDialer
@@ -179,7 +179,7 @@ func (c networkConn) Close() {
 }
 
 func (h networkHandler) Receive(m bus.Message) {
-	h.network.on(m.From, h.name, func(r *route) {
+	h.network.on(m.From, h.name, func(r *direction) {
 		r.inFlight = append(r.inFlight, inFlightMessage{m, h, r.hold})
 		r.passed++
 		if !r.hold {
@@ -190,10 +190,10 @@ func (h networkHandler) Receive(m bus.Message) {
 
 func (c networkConn) Publish(to string, m bus.Message) error {
 	c.network.mu.Lock()
-	w := c.network.routes[[2]string{c.name, to}]
+	w := c.network.directions[[2]string{c.name, to}]
 	c.network.mu.Unlock()
 	if w == nil {
-		return errors.New("no route to " + to)
+		return errors.New("no link to " + to)
 	}
 	w.mu.Lock()
 	stall := w.stall
@@ -226,7 +226,7 @@ func (c networkConn) Publish(to string, m bus.Message) error {
 }
 
 // changed returns a heartbeat as it is to arrive.
-func (r *route) changed(payload []byte) []byte {
+func (r *direction) changed(payload []byte) []byte {
 	text := string(payload)
 	if r.edit != nil {
 		text = r.edit.Replace(text)
@@ -235,7 +235,7 @@ func (r *route) changed(payload []byte) []byte {
 }
 
 // arrive delivers the first message, unless its connection was closed.
-func (r *route) arrive() {
+func (r *direction) arrive() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.inFlight[0]
@@ -248,7 +248,7 @@ func (r *route) arrive() {
 }
 
 // release delivers what was held.
-func (r *route) release() {
+func (r *direction) release() {
 	r.hold = false
 	for i := range r.inFlight {
 		if r.inFlight[i].held {

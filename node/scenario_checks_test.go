@@ -69,7 +69,7 @@ var outputs = map[string]func(s *scenario, words []string) string{
 	"atmost":   (*scenario).showLimit,    // A>B FIELD NUMBER: the same, where it has no exact value
 	"refused":  (*scenario).showRefused,  // [NODE …]
 	"log":      (*scenario).showLog,      // [NODE …] [troubles] [times|distinct]: what is new, without the routine
-	"messages": (*scenario).showMessages, // [ROUTE …] [KIND …]: published since last printed
+	"messages": (*scenario).showMessages, // [DIRECTION …] [KIND …]: published since last printed
 	"nothing":  (*scenario).skip,         // skips the messages and log entries so far
 }
 
@@ -309,16 +309,16 @@ func (s *scenario) showLog(words []string) string {
 func (s *scenario) showMessages(words []string) string {
 	kinds := []subject.Kind{subject.Propagate, subject.Heartbeat, subject.Sync}
 	isKind := func(w string) bool { return slices.Contains(kinds, subject.Kind(w)) }
-	routes := slices.DeleteFunc(slices.Clone(words), isKind)
-	if len(routes) == 0 {
+	directions := slices.DeleteFunc(slices.Clone(words), isKind)
+	if len(directions) == 0 {
 		for i, a := range s.names {
 			for _, b := range s.names[:i] {
-				routes = append(routes, string(a)+"-"+string(b))
+				directions = append(directions, string(a)+"-"+string(b))
 			}
 		}
 	}
 	all := make(map[subject.Kind]int)
-	s.on(routes, func(w *route) {
+	s.on(directions, func(w *direction) {
 		for kind, n := range w.count {
 			all[kind] += n
 		}

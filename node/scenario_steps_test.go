@@ -50,17 +50,17 @@ var steps = map[string]func(s *scenario, words []string) string{
 	"stop":       (*scenario).stop,        // NODE …: it drains
 	"kill":       (*scenario).kill,        // NODE …: it does not
 	"relink":     (*scenario).relink,      // NODE A-B …: it has this topology, now or when it starts
-	"cut":        (*scenario).cut,         // ROUTE …: A-B in both directions, A>B in one
-	"heal":       (*scenario).heal,        // ROUTE …
-	"delay":      (*scenario).delay,       // ROUTE TIME: more than it takes anyway
-	"drop":       (*scenario).drop,        // ROUTE KIND NUMBER: of the next ones; or all, or 0
-	"duplicate":  (*scenario).duplicate,   // ROUTE KIND
-	"hold":       (*scenario).hold,        // ROUTE …
-	"release":    (*scenario).release,     // ROUTE …
-	"stall":      (*scenario).stall,       // ROUTE …: publishing on it does not return
-	"resume":     (*scenario).resume,      // ROUTE …
-	"replace":    (*scenario).replace,     // ROUTE OLD NEW: in heartbeats
-	"append":     (*scenario).append,      // ROUTE TEXT …: to heartbeats
+	"cut":        (*scenario).cut,         // DIRECTION …: A-B in both directions, A>B in one
+	"heal":       (*scenario).heal,        // DIRECTION …
+	"delay":      (*scenario).delay,       // DIRECTION TIME: more than it takes anyway
+	"drop":       (*scenario).drop,        // DIRECTION KIND NUMBER: of the next ones; or all, or 0
+	"duplicate":  (*scenario).duplicate,   // DIRECTION KIND
+	"hold":       (*scenario).hold,        // DIRECTION …
+	"release":    (*scenario).release,     // DIRECTION …
+	"stall":      (*scenario).stall,       // DIRECTION …: publishing on it does not return
+	"resume":     (*scenario).resume,      // DIRECTION …
+	"replace":    (*scenario).replace,     // DIRECTION OLD NEW: in heartbeats
+	"append":     (*scenario).append,      // DIRECTION TEXT …: to heartbeats
 	"disconnect": (*scenario).disconnect,  // NODE …
 	"reconnect":  (*scenario).reconnect,   // NODE …
 	"iamat":      (*scenario).iamat,       // NODE CLIENT TIME [POSITION]; CLIENT*N is CLIENT1 to CLIENTN
@@ -81,8 +81,8 @@ func (s *scenario) step(words []string) string {
 func (s *scenario) addNodes(names []string) string {
 	for _, n := range names {
 		for _, other := range s.names {
-			s.network.addRoute(n, string(other))
-			s.network.addRoute(string(other), n)
+			s.network.addDirection(n, string(other))
+			s.network.addDirection(string(other), n)
 		}
 		s.names = append(s.names, line.NodeName(n))
 		s.add(&scenarioNode{label: n, name: line.NodeName(n)})
@@ -223,37 +223,39 @@ func (s *scenario) reconnect(labels []string) string {
 	return ""
 }
 
-// on changes routes: A>B is one, A-B is two.
-func (s *scenario) on(words []string, change func(*route)) string {
+// on changes directions of links: A>B is one, A-B is two.
+func (s *scenario) on(words []string, change func(*direction)) string {
 	for _, w := range words {
 		from, to, one := strings.Cut(w, ">")
 		if !one {
 			from, to, _ = strings.Cut(w, "-")
 		}
 		if !s.network.on(from, to, change) || !one && !s.network.on(to, from, change) {
-			s.Fatalf("%q is not a route", w)
+			s.Fatalf("%q is not a direction", w)
 		}
 	}
 	return ""
 }
 
-func (s *scenario) cut(routes []string) string { return s.on(routes, func(w *route) { w.cut = true }) }
-
-func (s *scenario) heal(routes []string) string {
-	return s.on(routes, func(w *route) { w.cut = false })
+func (s *scenario) cut(directions []string) string {
+	return s.on(directions, func(w *direction) { w.cut = true })
 }
 
-func (s *scenario) hold(routes []string) string {
-	return s.on(routes, func(w *route) { w.hold = true })
+func (s *scenario) heal(directions []string) string {
+	return s.on(directions, func(w *direction) { w.cut = false })
 }
 
-func (s *scenario) release(routes []string) string {
-	return s.on(routes, (*route).release)
+func (s *scenario) hold(directions []string) string {
+	return s.on(directions, func(w *direction) { w.hold = true })
+}
+
+func (s *scenario) release(directions []string) string {
+	return s.on(directions, (*direction).release)
 }
 
 func (s *scenario) delay(words []string) string {
 	more := s.duration(words[1])
-	return s.on(words[:1], func(w *route) { w.latency = w.minLatency + more })
+	return s.on(words[:1], func(w *direction) { w.latency = w.minLatency + more })
 }
 
 func (s *scenario) drop(words []string) string {
@@ -261,30 +263,30 @@ func (s *scenario) drop(words []string) string {
 	if words[2] != "all" {
 		number = s.number(words[2])
 	}
-	return s.on(words[:1], func(w *route) { w.drops[subject.Kind(words[1])] = number })
+	return s.on(words[:1], func(w *direction) { w.drops[subject.Kind(words[1])] = number })
 }
 
 func (s *scenario) duplicate(words []string) string {
-	return s.on(words[:1], func(w *route) { w.duplicated[subject.Kind(words[1])] = true })
+	return s.on(words[:1], func(w *direction) { w.duplicated[subject.Kind(words[1])] = true })
 }
 
-func (s *scenario) stall(routes []string) string {
-	return s.on(routes, func(w *route) { w.stall = make(chan struct{}) })
+func (s *scenario) stall(directions []string) string {
+	return s.on(directions, func(w *direction) { w.stall = make(chan struct{}) })
 }
 
-func (s *scenario) resume(routes []string) string {
-	return s.on(routes, func(w *route) {
+func (s *scenario) resume(directions []string) string {
+	return s.on(directions, func(w *direction) {
 		close(w.stall)
 		w.stall = nil
 	})
 }
 
 func (s *scenario) replace(words []string) string {
-	return s.on(words[:1], func(w *route) { w.edit = strings.NewReplacer(words[1], words[2]) })
+	return s.on(words[:1], func(w *direction) { w.edit = strings.NewReplacer(words[1], words[2]) })
 }
 
 func (s *scenario) append(words []string) string {
-	return s.on(words[:1], func(w *route) { w.more = " " + strings.Join(words[1:], " ") })
+	return s.on(words[:1], func(w *direction) { w.more = " " + strings.Join(words[1:], " ") })
 }
 
 // iamat prints the replies that refuse a line.

@@ -68,7 +68,7 @@ func TestBusyHerd(t *testing.T) {
 			}
 			w := make(countSyncs)
 			h := newHerd(1, settings{topology: campus(t), queueLimit: 1 << 16, onNotice: w.notice})
-			for i, each := range h.ways {
+			for i, each := range h.directions {
 				each.delay, each.pace = delays[i%len(delays)], pace
 			}
 			h.start()

@@ -130,7 +130,7 @@ func newChaos(seed uint64) *chaos {
 	}
 	c.herd = newHerd(seed, settings{topology: topology, queueLimit: limit, records: true, onNotice: c.notice, changed: c.bind})
 	c.received = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever of it was written to its disk
-	for _, w := range c.ways {
+	for _, w := range c.directions {
 		w.delay = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond}[rng.IntN(3)]
 		if rng.IntN(2) == 0 {
 			w.jitter = 100 * time.Millisecond
@@ -274,7 +274,7 @@ func (c *chaos) reportAt(n *node, client int) {
 
 // heal ends all faults.
 func (c *chaos) heal() {
-	for _, w := range c.ways {
+	for _, w := range c.directions {
 		w.cut, w.loss, w.doubling, w.pace = false, 0, 0, 0
 	}
 	for _, n := range c.nodes {

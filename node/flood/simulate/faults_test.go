@@ -21,23 +21,23 @@ var faults = []fault{
 	{"crash without a disk", func(c *chaos) func() { return c.fail(false) }},
 	{"crash with a disk", func(c *chaos) func() { return c.fail(true) }},
 	{"cut", func(c *chaos) func() {
-		w := c.anyWay()
-		back := c.way(w.to.index, w.from.index)
+		w := c.anyDirection()
+		back := c.direction(w.to.index, w.from.index)
 		w.cut, back.cut = true, true
 		return func() { w.cut, back.cut = false, false }
 	}},
 	{"cut of one way", func(c *chaos) func() {
-		w := c.anyWay()
+		w := c.anyDirection()
 		w.cut = true
 		return func() { w.cut = false }
 	}},
 	{"partition", func(c *chaos) func() {
-		var cut []*way
+		var cut []*direction
 		side := make([]bool, len(c.nodes))
 		for i := range side {
 			side[i] = c.rng.IntN(2) == 0
 		}
-		for _, w := range c.ways {
+		for _, w := range c.directions {
 			if side[w.from.index] != side[w.to.index] {
 				w.cut = true
 				cut = append(cut, w)
@@ -50,27 +50,27 @@ var faults = []fault{
 		}
 	}},
 	{"loss", func(c *chaos) func() {
-		w := c.anyWay()
+		w := c.anyDirection()
 		w.loss = []float64{0.02, 0.3, 0.9}[c.rng.IntN(3)]
 		return func() { w.loss = 0 }
 	}},
 	{"loss everywhere", func(c *chaos) func() {
-		for _, w := range c.ways {
+		for _, w := range c.directions {
 			w.loss = 0.1
 		}
 		return func() {
-			for _, w := range c.ways {
+			for _, w := range c.directions {
 				w.loss = 0
 			}
 		}
 	}},
 	{"doubling", func(c *chaos) func() {
-		w := c.anyWay()
+		w := c.anyDirection()
 		w.doubling = 0.5
 		return func() { w.doubling = 0 }
 	}},
 	{"slow sender", func(c *chaos) func() {
-		w := c.anyWay()
+		w := c.anyDirection()
 		w.pace = []time.Duration{time.Millisecond, 100 * time.Millisecond, 1500 * time.Millisecond}[c.rng.IntN(3)]
 		return func() { w.pace = 0 }
 	}},
@@ -101,8 +101,8 @@ var faults = []fault{
 	}},
 }
 
-func (c *chaos) anyWay() *way   { return c.ways[c.rng.IntN(len(c.ways))] }
-func (c *chaos) anyNode() *node { return c.nodes[c.rng.IntN(len(c.nodes))] }
+func (c *chaos) anyDirection() *direction { return c.directions[c.rng.IntN(len(c.directions))] }
+func (c *chaos) anyNode() *node           { return c.nodes[c.rng.IntN(len(c.nodes))] }
 
 // fail has a node crash, and start again later.
 func (c *chaos) fail(withDisk bool) func() {

@@ -21,17 +21,17 @@ func TestLossInBusyHerd(t *testing.T) {
 		within time.Duration
 	}{
 		{"all is lost for a moment", func(h *herd, speak func(d time.Duration)) {
-			ways := []*way{h.way(holiday, welsh), h.way(welsh, holiday), h.way(wilkes, holiday)}
-			for _, w := range ways {
+			directions := []*direction{h.direction(holiday, welsh), h.direction(welsh, holiday), h.direction(wilkes, holiday)}
+			for _, w := range directions {
 				w.loss = 1
 			}
 			speak(30 * time.Millisecond)
-			for _, w := range ways {
+			for _, w := range directions {
 				w.loss = 0
 			}
 		}, 2 * time.Second},
 		{"answers are lost for longer than a sync waits", func(h *herd, speak func(d time.Duration)) {
-			w := h.way(holiday, welsh)
+			w := h.direction(holiday, welsh)
 			w.loss = 1
 			speak(30 * time.Millisecond)
 			w.loss, w.loses = 0, func(m *flood.Message) bool { return m.Kind == subject.Sync }
@@ -40,13 +40,13 @@ func TestLossInBusyHerd(t *testing.T) {
 		}, 5 * time.Second},
 		{"a node ends before others know what is on its disk", func(h *herd, speak func(d time.Duration)) {
 			n := h.nodes[goloman]
-			for _, ways := range n.ways {
-				ways[0].cut = true
+			for _, directions := range n.directions {
+				directions[0].cut = true
 			}
 			speak(50 * time.Millisecond)
 			n.crash()
-			for _, ways := range n.ways {
-				ways[0].cut = false
+			for _, directions := range n.directions {
+				directions[0].cut = false
 			}
 			speak(time.Second)
 			n.start()
@@ -125,7 +125,7 @@ func TestHealInTime(t *testing.T) {
 			}
 			h.run(h.now + 3*time.Second)
 			const welsh, holiday = 3, 2 // behind a bridge
-			away := []*way{h.way(welsh, holiday), h.way(holiday, welsh)}
+			away := []*direction{h.direction(welsh, holiday), h.direction(holiday, welsh)}
 			before := h.counts
 			for _, w := range away {
 				w.cut = true

@@ -2,7 +2,7 @@
 // after the other, and all chance comes from one seed: the same seed gives the same run. A large herd without disks uses all processors:
 // while no message can arrive that is not on its way yet, nodes are run at the same time, to the same result.
 //
-// A way leads from one node to a neighbour. It delays messages, and may lose or double them, but keeps them in order; ways do
+// A direction of a link leads from one node to a neighbour. It delays messages, and may lose or double them, but keeps them in order; directions do
 // not wait for each other. A node's messages leave as soon as its engine wakes it, one message after the other.
 package simulate
 
@@ -22,25 +22,25 @@ import (
 // epoch is when a simulation begins.
 var epoch = time.Unix(1_700_000_000, 0).UTC()
 
-// herd is nodes, and the ways between them.
+// herd is nodes, and the directions of links between them.
 type herd struct {
 	settings
-	worker // which carries out what happens outside windows, and holds the time and all counts
-	rng    *rand.Rand
-	turn   uint64
-	agenda agenda
-	lane   lane // what arrives after the herd's delay
-	window window
-	nodes  []*node
-	ways   []*way
-	idle   sync.Pool // of parcels
+	worker     // which carries out what happens outside windows, and holds the time and all counts
+	rng        *rand.Rand
+	turn       uint64
+	agenda     agenda
+	lane       lane // what arrives after the herd's delay
+	window     window
+	nodes      []*node
+	directions []*direction
+	idle       sync.Pool // of parcels
 }
 
 // settings are what the nodes of a herd have in common, and who wants to know what happens.
 type settings struct {
 	topology   *topology.Topology
 	duplicates []line.NodeName // names that a second node has
-	delay      time.Duration   // of every way at first
+	delay      time.Duration   // of every direction at first
 	queueLimit int             // of queues
 	retention  time.Duration
 	records    bool // nodes make records of themselves
@@ -53,7 +53,7 @@ type settings struct {
 	onSend   func(n *node, r line.Report) // in a message to a neighbour
 }
 
-// counts is what went over all ways, and what became of it.
+// counts is what went over all directions, and what became of it.
 type counts struct {
 	messages       uint64 // of reports
 	reportBytes    uint64 // of their lines
@@ -95,30 +95,30 @@ func newHerd(seed uint64, s settings) *herd {
 	return h
 }
 
-// join makes the ways from a node to its neighbours. Where two nodes have one name, it makes one to each.
+// join makes the directions from a node to its neighbours. Where two nodes have one name, it makes one to each.
 func (h *herd) join(n *node) {
 	for _, peer := range h.topology.Neighbours(n.name) {
-		var ways []*way
+		var directions []*direction
 		for _, to := range h.nodes {
 			if to.name == peer {
-				w := &way{herd: h, from: n, to: to, delay: h.delay}
+				w := &direction{herd: h, from: n, to: to, delay: h.delay}
 				for i, back := range h.topology.Neighbours(peer) {
 					if back == n.name {
 						w.slot = i
 					}
 				}
-				ways = append(ways, w)
-				h.ways = append(h.ways, w)
+				directions = append(directions, w)
+				h.directions = append(h.directions, w)
 			}
 		}
-		n.ways = append(n.ways, ways)
+		n.directions = append(n.directions, directions)
 	}
 }
 
-// way returns the way from one node to another, by index.
-func (h *herd) way(from, to int) *way {
-	for _, ways := range h.nodes[from].ways {
-		for _, w := range ways {
+// direction returns the direction from one node to another, by index.
+func (h *herd) direction(from, to int) *direction {
+	for _, directions := range h.nodes[from].directions {
+		for _, w := range directions {
 			if w.to == h.nodes[to] {
 				return w
 			}

@@ -139,7 +139,7 @@ func (l *load) run(ctx context.Context) (Result, error) {
 	if err := l.report(ctx); err != nil {
 		return Result{}, err
 	}
-	for _, w := range l.ways {
+	for _, w := range l.directions {
 		w.loss = 0
 	}
 	l.herd.run(healed)
@@ -151,17 +151,17 @@ func (l *load) run(ctx context.Context) (Result, error) {
 // planFaults plans cuts, and returns when the last of them is healed, or the end of all reports.
 func (l *load) planFaults(end time.Duration) (healed time.Duration) {
 	healed = end
-	for _, w := range l.ways {
+	for _, w := range l.directions {
 		w.loss = l.Loss
 	}
-	cut := make(map[*way]int) // how often at a time
+	cut := make(map[*direction]int) // how often at a time
 	for range l.Cuts {
-		w := l.ways[l.rng.IntN(len(l.ways))]
-		back := l.way(w.to.index, w.from.index)
+		w := l.directions[l.rng.IntN(len(l.directions))]
+		back := l.direction(w.to.index, w.from.index)
 		begin := l.now + time.Duration(l.rng.Int64N(int64(end-l.now)))
 		until := begin + time.Second + time.Duration(l.rng.Int64N(int64(4*time.Second)))
 		healed = max(healed, until)
-		for _, each := range []*way{w, back} {
+		for _, each := range []*direction{w, back} {
 			l.at(begin, nil, call(func() {
 				cut[each]++
 				each.cut = true

@@ -11,12 +11,12 @@ import (
 
 // node is a server: the shell around an engine.
 type node struct {
-	herd    *herd
-	name    line.NodeName
-	index   int
-	ways    [][]*way // to the neighbours, in the order of the engine's links
-	storage storage  // or nil
-	clock   time.Duration
+	herd       *herd
+	name       line.NodeName
+	index      int
+	directions [][]*direction // to the neighbours, in the order of the engine's links
+	storage    storage        // or nil
+	clock      time.Duration
 
 	worker  *worker // that runs it
 	events  []event // in the present window
@@ -80,7 +80,7 @@ func (n *node) start() {
 	}
 	n.ports = nil
 	for i, l := range n.engine.Links() {
-		n.ports = append(n.ports, &port{node: n, link: l, ways: n.ways[i], due: -1})
+		n.ports = append(n.ports, &port{node: n, link: l, directions: n.directions[i], due: -1})
 	}
 	(&ticker{n, n.engine}).happen()
 	n.connect()
@@ -150,8 +150,8 @@ func (n *node) arrive(p *parcel) {
 
 // receive gives a message to the engine. Most reports change nothing; then no port has to be pumped.
 func (n *node) receive(p *parcel) {
-	n.sender, n.changed = p.way.from, p.m.Kind != subject.Propagate
-	if err := n.ports[p.way.slot].link.Receive(n.time(), p.m, n.applied); err != nil {
+	n.sender, n.changed = p.direction.from, p.m.Kind != subject.Propagate
+	if err := n.ports[p.direction.slot].link.Receive(n.time(), p.m, n.applied); err != nil {
 		panic(err) // engines understand each other
 	}
 }
@@ -184,10 +184,10 @@ func (n *node) pumpWoken() {
 
 // port is a node's end of a link while it runs: it sends what the link has to send.
 type port struct {
-	node *node
-	link *flood.Link
-	ways []*way        // to the neighbour; two where two have its name
-	due  time.Duration // when the next heartbeat is
+	node       *node
+	link       *flood.Link
+	directions []*direction  // to the neighbour; two where two have its name
+	due        time.Duration // when the next heartbeat is
 
 	busy bool // the last message is still being sent
 	gone bool // the node has crashed
@@ -221,10 +221,10 @@ func (p *port) pump() {
 	for p.link.Next(n.time(), &d.message) {
 		d.counts.count(n, &d.message)
 		n.herd.sentReports(n, &d.message)
-		for _, w := range p.ways {
+		for _, w := range p.directions {
 			w.send(&d.message)
 		}
-		if pace := p.ways[0].pace; pace > 0 {
+		if pace := p.directions[0].pace; pace > 0 {
 			p.busy = true
 			n.plan(d.now+pace, (*sentEvent)(p))
 			return

@@ -87,10 +87,10 @@ func TestRecords(t *testing.T) {
 					continue
 				}
 				r := n.known(of)
-				if way := [2]line.NodeName{n.name, of.name}; r.Time < last[way] {
+				if direction := [2]line.NodeName{n.name, of.name}; r.Time < last[direction] {
 					t.Fatalf("%s knew a later record of %s", n.name, of.name)
 				} else {
-					last[way] = r.Time
+					last[direction] = r.Time
 				}
 				if made[of.name] == nil {
 					made[of.name] = make(map[int64]bool)
@@ -121,7 +121,7 @@ func TestRecordsOfACutHerd(t *testing.T) {
 	h.run(20 * time.Second)
 	far := func(n *node) bool { return n.name == "Holiday" || n.name == "Welsh" }
 	cut := func(is bool) {
-		for _, w := range h.ways {
+		for _, w := range h.directions {
 			if far(w.from) != far(w.to) {
 				w.cut = is
 			}

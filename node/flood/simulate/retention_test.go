@@ -44,8 +44,8 @@ func TestRetention(t *testing.T) {
 			clear(w)
 			const welsh, holiday, wilkes = 3, 2, 4
 			if faults {
-				h.in(30*time.Second, func() { h.way(welsh, holiday).cut, h.way(holiday, welsh).cut = true, true })
-				h.in(88*time.Second, func() { h.way(welsh, holiday).cut, h.way(holiday, welsh).cut = false, false })
+				h.in(30*time.Second, func() { h.direction(welsh, holiday).cut, h.direction(holiday, welsh).cut = true, true })
+				h.in(88*time.Second, func() { h.direction(welsh, holiday).cut, h.direction(holiday, welsh).cut = false, false })
 				h.in(120*time.Second, h.nodes[wilkes].crash)
 				h.in(178*time.Second, h.nodes[wilkes].start)
 			}

@@ -8,8 +8,8 @@ import (
 	"herd/node/line"
 )
 
-// way is one direction of a link.
-type way struct {
+// direction is one direction of a link.
+type direction struct {
 	herd     *herd
 	from, to *node
 	slot     int // of the link among those of to
@@ -26,13 +26,13 @@ type way struct {
 
 // parcel is a message in flight.
 type parcel struct {
-	way *way
-	m   flood.Message
-	one [1]line.Report // most messages have one report: it is where the message is
+	direction *direction
+	m         flood.Message
+	one       [1]line.Report // most messages have one report: it is where the message is
 }
 
-// send puts a message on the way. Who calls may use its memory again.
-func (w *way) send(m *flood.Message) {
+// send sends a message. Who calls may use its memory again.
+func (w *direction) send(m *flood.Message) {
 	p, n := w.parcel(m), w.from
 	if n.worker == &w.herd.worker {
 		p.leave(n.worker.now)
@@ -42,13 +42,13 @@ func (w *way) send(m *flood.Message) {
 }
 
 // parcel returns a copy of a message with memory of its own.
-func (w *way) parcel(m *flood.Message) *parcel {
+func (w *direction) parcel(m *flood.Message) *parcel {
 	p, _ := w.herd.idle.Get().(*parcel)
 	if p == nil {
 		p = new(parcel)
 		p.m.Reports = p.one[:0]
 	}
-	p.way, p.m.Kind, p.m.Stamp = w, m.Kind, m.Stamp
+	p.direction, p.m.Kind, p.m.Stamp = w, m.Kind, m.Stamp
 	p.m.Reports = append(p.m.Reports[:0], m.Reports...)
 	p.m.Payload = append(p.m.Payload[:0], m.Payload...)
 	return p
@@ -56,7 +56,7 @@ func (w *way) parcel(m *flood.Message) *parcel {
 
 // leave decides what becomes of a parcel that was sent at a time.
 func (p *parcel) leave(sent time.Duration) {
-	w, h := p.way, p.way.herd
+	w, h := p.direction, p.direction.herd
 	switch {
 	case w.cut:
 		h.counts.cut++
@@ -74,7 +74,7 @@ func (p *parcel) leave(sent time.Duration) {
 
 // arriveAfter plans the arrival, after those of all that were sent before.
 func (p *parcel) arriveAfter(sent time.Duration) {
-	w, h := p.way, p.way.herd
+	w, h := p.direction, p.direction.herd
 	at := sent + w.delay
 	if w.jitter > 0 {
 		at += time.Duration(h.rng.Int64N(int64(w.jitter)))
@@ -88,7 +88,7 @@ func (p *parcel) arriveAfter(sent time.Duration) {
 }
 
 func (p *parcel) happen() {
-	if n := p.way.to; p.way.cut {
+	if n := p.direction.to; p.direction.cut {
 		n.worker.counts.cut++
 	} else {
 		n.arrive(p)
