@@ -178,7 +178,7 @@ func TestForgeriesAreRefused(t *testing.T) {
 	if err := <-k.troubles; !strings.Contains(err.Error(), "herd.propagate.Welsh.Goloman") {
 		t.Errorf("Welsh is told %v", err)
 	}
-	h.await("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another node's name"] == 1 })
+	h.await("Holiday refuses", func() bool { return h.nodes["Holiday"].Health().Refused["message in another's name"] == 1 })
 	for n, m := range h.nodes {
 		if m.Registry().Len() != 0 {
 			t.Errorf("%s believes a forger: %v", n, m.contents())

@@ -111,7 +111,7 @@ func TestBadMessages(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		want := map[string]uint64{"malformed report": 3, "message too large": 1, "message in another node's name": 1, "message of unknown kind": 1}
+		want := map[string]uint64{"malformed report": 3, "message too large": 1, "message in another's name": 1, "message of unknown kind": 1}
 		h := n.Health()
 		if !maps.Equal(h.Refused, want) || h.Clients != 1 || h.Links[0].ReportsReceived != 2 || h.Links[0].ReportsStale != 1 {
 			t.Errorf("counted %v, health %+v, want %v", h.Refused, h, want)
@@ -124,7 +124,7 @@ func TestBadMessages(t *testing.T) {
 		n.Fault(&bus.StampError{From: "Hands", Text: "_R_.x"})
 		n.Receive(bus.Message{Kind: subject.Propagate, From: "Stranger", Payload: []byte(good)})
 		want["messages came too fast"], want["not permitted by the bus"], want["malformed message"] = 1, 1, 1
-		want["message in another node's name"]++
+		want["message in another's name"]++
 		if got := n.Health().Refused; !maps.Equal(got, want) {
 			t.Errorf("counted %v, want %v", got, want)
 		}

@@ -40,7 +40,7 @@ func FuzzMessage(f *testing.F) {
 		refused, merged := make(map[string]uint64), flood.NewRegistry()
 		switch {
 		case from != "Hands" && from != "Holiday":
-			refused["message in another node's name"] = 1
+			refused["message in another's name"] = 1
 		case len(payload) > 64<<10:
 			refused["message too large"] = 1
 		case kind == "heartbeat" || kind == "sync":
@@ -58,7 +58,7 @@ func FuzzMessage(f *testing.F) {
 				case err != nil:
 					refused["malformed report"]++
 				case string(who) != from:
-					refused["message in another node's name"]++
+					refused["message in another's name"]++
 				default:
 					merged.Merge(r)
 				}
