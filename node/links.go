@@ -128,14 +128,10 @@ func (n *Node) lost(err error) {
 
 // Receive receives a message of a neighbour, for [bus.Handler].
 func (n *Node) Receive(m bus.Message) {
-	var l *link
-	for _, each := range n.links.all() {
-		if string(each.Peer) == m.From {
-			l = each
-		}
-	}
+	links := n.links.all()
+	i := slices.IndexFunc(links, func(l *link) bool { return string(l.Peer) == m.From })
 	switch {
-	case l == nil:
+	case i < 0:
 		n.admit.Refuse(admit.WrongSender, m.From)
 		return
 	case len(m.Payload) > maxMessage:
@@ -143,7 +139,7 @@ func (n *Node) Receive(m bus.Message) {
 		return
 	}
 	var err error
-	switch m.Kind {
+	switch l := links[i]; m.Kind {
 	case subject.Propagate:
 		n.reports(l, m)
 	case subject.Heartbeat, subject.Sync:

@@ -279,7 +279,7 @@ func (n *Node) clock(ctx context.Context) {
 		now := time.Now()
 		timer.Reset(n.engine.Tick(now).Sub(now))
 		switch waited := now.Sub(started); {
-		case n.links.state.Load() == connected && n.engine.CaughtUp(now):
+		case n.links.state.Load() == connected && len(n.engine.Behind(now)) == 0:
 			n.becomeReady("caught up")
 		case n.links.state.Load() != connected && waited >= readyTime:
 			n.becomeReady("without a bus")

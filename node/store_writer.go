@@ -33,7 +33,7 @@ type storeWriter struct {
 	log       *zap.Logger
 	engine    *flood.Engine
 	journal   *journal
-	requested chan struct{} // holds a value when somebody waits for the next batch
+	requested chan struct{} // holds a value when the next batch is to start at once
 
 	// Of the goroutine that writes.
 	compaction  compaction
@@ -143,7 +143,7 @@ func (w *storeWriter) pause(ctx context.Context, due <-chan time.Time) error {
 		case <-due:
 			return nil
 		case <-w.requested:
-			w.request()
+			signal(w.requested)
 			return nil
 		case <-w.journal.full:
 			if err := w.append(); err != nil {
@@ -164,9 +164,6 @@ func (w *storeWriter) append() error {
 	w.buffer = text
 	return w.compaction.append(text)
 }
-
-// request makes the next batch start at once.
-func (w *storeWriter) request() { signal(w.requested) }
 
 // writeBatch writes what waits; or the whole registry, if all is true or the journal has dropped something. After an error some of what
 // waited is neither in the store nor in the journal.
@@ -246,7 +243,7 @@ func (w *storeWriter) waitForSync() error {
 		return nil
 	}
 	for next := w.batchesStarted + 1; w.batchesSynced < next && w.fatal == nil; w.changed.Wait() {
-		w.request()
+		signal(w.requested)
 	}
 	return w.fatal
 }
@@ -294,7 +291,7 @@ func (w *storeWriter) watch(ctx context.Context) {
 		if time.Since(lastExpiry) >= expiryInterval && w.expired.Swap(false) {
 			lastExpiry = time.Now()
 			w.rewriteDue.Store(true)
-			w.request()
+			signal(w.requested)
 		}
 	}
 }

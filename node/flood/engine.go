@@ -284,9 +284,6 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// CaughtUp reports whether the node holds what every neighbour held that it can reach.
-func (e *Engine) CaughtUp(now time.Time) bool { return len(e.Behind(now)) == 0 }
-
 // Behind returns the links to neighbours that hold more, or may: those that are catching up, and those that are down but have not been
 // silent for long enough to count as away.
 func (e *Engine) Behind(now time.Time) (behind []*Link) {

@@ -52,9 +52,6 @@ func New(clients int) *Index {
 	}
 }
 
-// Len returns the number of clients.
-func (x *Index) Len() int { return len(x.ids) }
-
 // Put replaces the report of a client, or adds it.
 func (x *Index) Put(r line.Report) {
 	n, known := x.ids[r.Client()]
