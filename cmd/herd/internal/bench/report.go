@@ -88,21 +88,22 @@ func (r *Report) what() string {
 
 // failures says what went wrong.
 func (r *Report) failures() string {
-	text := fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%d refused, %d wrong", r.Refused, r.Wrong))
 	if r.Load.Rate > 0 {
-		text += fmt.Sprintf(", %d due but never sent", r.Unsent)
+		text.WriteString(fmt.Sprintf(", %d due but never sent", r.Unsent))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		text += ", " + terminal.Plural(r.Errors[kind], "connection") + " ended: " + kind
+		text.WriteString(", " + terminal.Plural(r.Errors[kind], "connection") + " ended: " + kind)
 	}
 	if r.First == nil {
-		return text
+		return text.String()
 	}
 	advice := ""
 	if r.Errors[ErrClosed]+r.Errors[ErrWrite] > 0 && !r.Load.TLS {
 		advice = "; is it to be spoken to over TLS, or did it hit a limit? see its log"
 	}
-	return text + fmt.Sprintf(" (%v%s)", r.First, advice)
+	return text.String() + fmt.Sprintf(" (%v%s)", r.First, advice)
 }
 
 // row is a distribution in words.
