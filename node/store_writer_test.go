@@ -33,6 +33,15 @@ type platter struct {
 	left  int // changes until one fails, if above 0
 }
 
+// ReuseForWrite does what that of MemFS does, without the read lock around it that Rename takes again: with both, a copy of the disk
+// that is wanted in between waits for ever, and so does Rename.
+func (p *platter) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := p.Rename(from, to); err != nil {
+		return nil, err
+	}
+	return p.OpenReadWrite(to, category)
+}
+
 func newPlatter() *platter { return &platter{MemFS: vfs.NewCrashableMem()} }
 
 // set has every sync take so long, and every change fail with that error, if it is one.
@@ -84,7 +93,7 @@ func openStore(t testing.TB, name line.NodeName, fs vfs.FS) *store.Store {
 // on has a node use the platter.
 func (p *platter) on(t testing.TB, always bool) func(*Config) {
 	return func(c *Config) {
-		c.Store, c.Always = openStore(t, c.Name, errorfs.Wrap(p.MemFS, p)), always
+		c.Store, c.Always = openStore(t, c.Name, errorfs.Wrap(p, p)), always
 	}
 }
 

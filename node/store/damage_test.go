@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"herd/node/line"
@@ -283,6 +284,28 @@ func TestTornWrite(t *testing.T) {
 		fs := disk(t, map[string][]byte{"000007.log": c.log})
 		if err := inspectLog(fs, "data/Goloman", "000007.log"); errors.Is(err, errDamaged) != c.damaged || !c.damaged && err != nil {
 			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+}
+
+// A manifest of which any byte is another is damaged, though the engine would take what follows for a torn write.
+func TestSeal(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	shut(t, open(t, small(fs)))
+	sound := files(t, fs)
+	manifest, err := atomicfs.ReadMarker(fs, dir, "manifest") // not one before it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sound[manifest]) < 100 {
+		t.Fatalf("manifest %q has %d bytes", manifest, len(sound[manifest]))
+	}
+	for at := range sound[manifest] {
+		damaged := maps.Clone(sound)
+		damaged[manifest] = bytes.Clone(sound[manifest])
+		damaged[manifest][at] ^= 1
+		if err := inspect(disk(t, damaged), dir); !errors.Is(err, errDamaged) {
+			t.Fatalf("byte %d of %s is another: %v", at, manifest, err)
 		}
 	}
 }
