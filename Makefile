@@ -71,7 +71,7 @@ attack:
 kill:
 	$(LAB) -run '^TestKill$$' -timeout 5m
 
-# What PERFORMANCE.md says of syncs, measured: five minutes.
+# What PERFORMANCE.md says of single parts, measured: ten minutes.
 numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestSyncBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood

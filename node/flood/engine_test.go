@@ -262,7 +262,7 @@ func BenchmarkApply(b *testing.B) {
 	b.Run("shuffled", func(b *testing.B) { benchmarkApply(b, func(round int) int { return 7919 + 998*round }) })
 }
 
-// benchmarkHear has the clients report with a step from one to the next, odd so that in each round all of them do.
+// benchmarkApply has the clients report with a step from one to the next, odd so that in each round all of them do.
 func benchmarkApply(b *testing.B, step func(round int) int) {
 	const clients = 1 << 20
 	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes"), QueueLimit: 65536})

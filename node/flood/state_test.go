@@ -75,7 +75,7 @@ func (f *frozenEngine) thaw(e *Engine) {
 	}
 }
 
-// forgetAll empties the registry of an engine that knows one client only.
+// removeAll empties the registry of an engine that knows one client only.
 func (g *Registry) removeAll() {
 	k := keyOf("k")
 	s := g.shard(k)

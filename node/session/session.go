@@ -175,7 +175,7 @@ func (s *session) answer() error {
 	}
 }
 
-// answerRest answers what the client has sent between its last LF and its end.
+// answerLast answers what the client has sent between its last LF and its end.
 func (s *session) answerLast(end error) error {
 	l, ok := s.input.Rest()
 	switch {

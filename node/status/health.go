@@ -65,7 +65,7 @@ type Store struct {
 type Link struct {
 	Peer                  string   `json:"peer"`
 	State                 string   `json:"state"`                             // "down", "catching up" or "up"
-	SilentSeconds         float64  `json:"silent_seconds"`                    // since the neighbour's last heartbeat, or since the node connected
+	SilentSeconds         float64  `json:"silent_seconds"`                    // since the neighbour's last sign of life, or since the node connected
 	DuplicateName         bool     `json:"duplicate_name,omitempty"`          // in the last minute two nodes used one name: the neighbour's or this node's
 	NeverReceived         bool     `json:"never_received,omitempty"`          // nothing has come from the neighbour since the node connected
 	Topology              string   `json:"topology,omitempty"`                // how the neighbour's differs from this node's; empty if it does not

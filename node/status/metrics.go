@@ -192,7 +192,7 @@ var nodeFigures = []figure[Health]{
 }
 
 var linkFigures = []figure[Link]{
-	gauge(ofLink("silent_seconds", "Since the neighbour's last heartbeat, or since the node connected."), func(l *Link) float64 { return l.SilentSeconds }),
+	gauge(ofLink("silent_seconds", "Since the neighbour's last sign of life, or since the node connected."), func(l *Link) float64 { return l.SilentSeconds }),
 	gauge(ofLink("never_received", "1 if nothing has come from the neighbour since the node connected."), func(l *Link) float64 { return truth(l.NeverReceived) }),
 	gauge(ofLink("duplicate_name", "1 if in the last minute two nodes used one name: the neighbour's or this node's."), func(l *Link) float64 { return truth(l.DuplicateName) }),
 	gauge(ofLink("topology_differs", "1 if the neighbour has another topology."), func(l *Link) float64 { return truth(l.Topology != "") }),
