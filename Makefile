@@ -7,7 +7,7 @@ LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzScan FuzzSync# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all check-links flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
 
 all: build lint test
 
@@ -89,6 +89,10 @@ mutants:
 
 # What .ci/run leaves out, in less than an hour: attacks (8 minutes), mutants (half an hour), and what documents say in numbers (10 minutes).
 check-all: attack mutants numbers
+
+# A shaped link between two network namespaces, as root, does to packets and to TCP what it is told.
+check-links:
+	$(LAB) -run '^(TestConditions|TestUplink)$$' -timeout 5m
 
 # The tests of each package many times, on one core with 1, 2 and 8 threads and with the race detector; interrupted, it goes on when started again.
 flakes:
