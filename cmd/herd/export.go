@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"herd/cmd/herd/internal/process"
@@ -120,19 +121,13 @@ func (p *program) exportTo(w io.Writer, s *store.Store) (n int, err error) {
 
 // exportFile writes a store to a file, which appears when it is complete.
 func (p *program) exportFile(path string, s *store.Store) (n int, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return 0, err
 	}
-	n, err = p.exportTo(f, s)
-	if err == nil {
-		err = f.Sync()
+	defer f.Cleanup() // does nothing after success
+	if n, err = p.exportTo(f, s); err != nil {
+		return n, err
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the error says more
-	}
-	return n, err
+	return n, f.CloseAtomicallyReplace()
 }
