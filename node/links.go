@@ -283,6 +283,8 @@ func (n *Node) notice(e flood.Notice) {
 		n.log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Duration)), zap.String("this node", keeps(n.retention)))
 	case flood.CutoffAhead:
 		n.admit.Refuse(admit.CutoffAhead, string(e.Peer), func() (string, any) { return "ahead", e.Duration })
+	case flood.OneSided:
+		n.log.Warn("this node's topology lacks a link that another node has to it", peer)
 	}
 	n.tick()
 }

@@ -48,6 +48,9 @@ func (n *Node) Health() status.Health {
 	for _, l := range n.links.all() {
 		h.Links = append(h.Links, l.health(n.started, time.Now()))
 	}
+	for _, name := range n.engine.OneSided() {
+		h.OneSided = append(h.OneSided, string(name))
+	}
 	return h
 }
 

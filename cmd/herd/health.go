@@ -191,6 +191,9 @@ func (t *probeTarget) row() string {
 			links[i] += fmt.Sprintf(" (%d queued)", l.QueueReports)
 		}
 	}
+	for _, name := range h.OneSided {
+		links = append(links, terminal.Legible(name)+" has a link that is lacking here")
+	}
 	bus := "bus " + terminal.Legible(h.Bus)
 	if h.Store != nil {
 		bus += "\tstore " + terminal.Legible(strings.TrimPrefix(h.Store.State, "store ")) // an error begins so as well

@@ -70,3 +70,36 @@ func TestDuplicateHerds(t *testing.T) {
 		t.Errorf("%d heartbeats in %d s of four nodes, want at most %d", notices, seconds, most)
 	}
 }
+
+// Heartbeats of a killed start that are received among those of the next start, for less than lateStart, are no duplicate; those of a node
+// that goes on are, from then on.
+func TestLateHeartbeats(t *testing.T) {
+	for _, tt := range []struct {
+		late time.Duration // for which heartbeats of the first start are received among those of the second
+		want int           // notices of each kind
+	}{{time.Second, 0}, {lateStart - time.Second, 0}, {lateStart + 2*time.Second, 1}} {
+		n := newNetwork(star(t, "A", "B"), recording)
+		n.pass(t, 5*time.Second)
+		killed := n.engines["B"]
+		var kept []Message
+		for i := range int(tt.late / time.Second) {
+			var m Message
+			if !linkTo(killed, "A").Next(n.now.Add(time.Duration(i+2)*time.Second), &m) || m.Kind != subject.Heartbeat {
+				t.Fatalf("%+v is no heartbeat", m)
+			}
+			kept = append(kept, m)
+		}
+		n.start("B", subject.Incarnation{9}, func(c *Config) { c.Version, c.Started = "v1", n.now })
+		for _, m := range kept {
+			n.pass(t, time.Second)
+			if err := n.link("A", "B").Receive(n.now, m, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.engines["A"].Apply(at(t, "k", 1), Local)
+		n.pass(t, 2*time.Second)
+		if got := n.count(DuplicateNeighbourName); got != tt.want || n.count(DuplicateName) != tt.want || len(n.equal(t)) != 1 {
+			t.Errorf("late for %s: %d notices of the neighbour's name, %d of the own", tt.late, got, n.count(DuplicateName))
+		}
+	}
+}

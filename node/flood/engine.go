@@ -59,8 +59,9 @@ type Engine struct {
 	lastRequest      uint64     // number of the last request message of any sync
 	repliesPaidUntil time.Time  // until then, replies that were sent have used up [replyRate]
 	topologyText     string
-	topologyPrint    uint64 // fingerprint of the topology
-	cutoff           int64  // everything received before it has been removed from the registry: nanoseconds since 1970, or keepAll
+	topologyPrint    uint64    // fingerprint of the topology
+	relinkedAt       time.Time // when the topology was last changed, or zero
+	cutoff           int64     // everything received before it has been removed from the registry: nanoseconds since 1970, or keepAll
 	records          map[line.NodeName]*Record
 	recordedAt       time.Time // when this node last made a record of itself for all
 }
@@ -95,7 +96,7 @@ func (e *Engine) Relink(now time.Time, t *topology.Topology, queueLimit int) {
 		links = append(links, kept)
 	}
 	e.links.Store(&links)
-	e.topologyText, e.topologyPrint = t.Text(), t.Fingerprint()
+	e.topologyText, e.topologyPrint, e.relinkedAt = t.Text(), t.Fingerprint(), now
 	if e.sync != nil && !slices.Contains(links, e.sync.link) {
 		e.sync = nil
 		e.startSync(now)
@@ -305,7 +306,7 @@ func (e *Engine) notify(n Notice) {
 
 // Notice is something that happened at an engine.
 type Notice struct {
-	Peer     line.NodeName // of the link, if the notice is about one
+	Peer     line.NodeName // of the link, if the notice is about one; OneSided: the node that has it
 	Kind     NoticeKind
 	Detail   string        // LinkDown, Synced, SyncAbandoned: why; OtherTopology: the differences, as far as they are known
 	Reports  int           // Expired: reports removed; MessagesMissing: messages; Synced: reports received
@@ -333,6 +334,7 @@ const (
 	SameTopology                             // the neighbour's topology is this node's again
 	OtherRetention                           // the neighbour keeps reports for another time
 	CutoffAhead                              // the neighbour removes reports that this node is to keep
+	OneSided                                 // a node has a link to this one, which lacks it
 )
 
 // Silent is the Detail of LinkDown when the neighbour fell silent; otherwise this node lost its connection to the bus.

@@ -144,47 +144,6 @@ func (l *Link) heartbeatSoon(now time.Time) {
 	l.Queue.signal()
 }
 
-// detectDuplicate notices when the neighbour's name, or this node's, belongs to two nodes: heartbeats of one incarnation come again after
-// those of another, or three heartbeats echo an incarnation that is not this node's.
-func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
-	e := l.engine
-	before := l.live.incarnation
-	l.live.incarnation = b.incarnation
-	if before != b.incarnation {
-		for i := range l.progress {
-			if p := &l.progress[i]; p.incarnation == b.incarnation && p.heartbeat {
-				l.noteDuplicate(now, DuplicateNeighbourName)
-				l.names.neighbourSign = now
-			}
-		}
-	}
-	if b.echo == (subject.Incarnation{}) || b.echo == e.config.Incarnation {
-		return
-	}
-	n := &l.names
-	if now.Sub(n.otherSince) > reminderInterval {
-		n.otherEchoes, n.otherSince = 0, now
-	}
-	if n.otherEchoes++; n.otherEchoes >= 3 && now.Sub(n.otherSince) > silenceTimeout { // a neighbour that still receives messages of this node's last start echoes it for less long
-		l.noteDuplicate(now, DuplicateName)
-	}
-}
-
-// noteDuplicate notes a sign that two nodes have one name.
-func (l *Link) noteDuplicate(now time.Time, kind NoticeKind) {
-	l.counts.DuplicateNameSigns++
-	l.names.lastSign = now
-	if l.names.noticed.IsZero() || now.Sub(l.names.noticed) >= reminderInterval {
-		l.names.noticed = now
-		l.engine.notify(Notice{Peer: l.Peer, Kind: kind})
-	}
-}
-
-// duplicateSuspected reports whether there was a sign of a duplicate name not long ago.
-func (l *Link) duplicateSuspected(now time.Time) bool {
-	return !l.names.lastSign.IsZero() && now.Sub(l.names.lastSign) < reminderInterval
-}
-
 // compareConfiguration compares how two neighbours are configured, and takes over the later cut-off.
 func (e *Engine) compareConfiguration(l *Link, now time.Time, b *heartbeat) {
 	e.compareTopology(l, now, b)

@@ -2,7 +2,6 @@ package flood
 
 import (
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -83,15 +82,6 @@ type liveness struct {
 	heartbeatDue  time.Time           // when the next one is
 }
 
-// duplicateNames is what hints that two nodes have one name: the neighbour's or this one's.
-type duplicateNames struct {
-	otherEchoes   int       // heartbeats that echo an incarnation which is not this node's, since otherSince
-	otherSince    time.Time // when the first of them was received
-	lastSign      time.Time // when a sign was last seen, of either name
-	neighbourSign time.Time // when one was last seen of the neighbour's name
-	noticed       time.Time // when a notice last said so
-}
-
 // syncSchedule is when reports are next to be fetched from the neighbour, and how the last comparisons with it ended.
 type syncSchedule struct {
 	scheduled   bool      // a sync starts as soon as the link is up, notBefore has come and no other sync runs
@@ -140,7 +130,7 @@ type LinkStatus struct {
 	NeverReceived  bool            // no heartbeat was received on this connection, though it is time
 	SameTopology   bool            // the neighbour is configured with this node's topology
 	Differences    string          // between the topologies, as far as they are known
-	Lacking        []line.NodeName // other neighbours whose topology lacks this link
+	Lacking        []line.NodeName // neighbours whose topology lacks this link, the peer included
 	DuplicateName  time.Time       // the last sign that two nodes have one name, the neighbour's or this one's; or zero
 	DigestCompared time.Time       // when digests were last compared, or zero: they can be compared only at some heartbeats
 	DigestEqual    bool            // whether they were equal then
@@ -186,18 +176,6 @@ func (l *Link) Status() LinkStatus {
 		DuplicateName: l.names.lastSign, DigestCompared: l.sync.digestCompared, DigestEqual: l.sync.digestEqual,
 		ReportsDuplicate: l.reportsDuplicate.Load(), LinkCounts: l.counts,
 	}
-}
-
-// lacking returns the other neighbours that are known to have a topology without this link.
-func (e *Engine) lacking(l *Link) (names []line.NodeName) {
-	this := topology.LinkText(e.config.Name, l.Peer)
-	for _, other := range e.Links() {
-		c := &other.config
-		if other != l && c.topologyDiffers && c.topologyText != "" && !slices.Contains(strings.Split(c.topologyText, ","), this) {
-			names = append(names, other.Peer)
-		}
-	}
-	return names
 }
 
 // checkSilence declares the link down, or notes that nothing was ever received, once the neighbour has been silent for long enough. It

@@ -183,6 +183,7 @@ func (e *Engine) makeRecord(now time.Time, s *snapshot) {
 
 // keepRecord replaces the record of a node. The new one is owed to every neighbour but the one that sent it.
 func (e *Engine) keepRecord(r *Record, from *Link) {
+	e.noticeOneSided(r, e.records[r.Name])
 	e.records[r.Name] = r
 	for _, l := range e.Links() {
 		l.oweRecord(r.Name, l != from)

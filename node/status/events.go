@@ -213,6 +213,8 @@ func describe(e flood.Notice) (kind, text string) {
 		return "other retention", fmt.Sprintf("the neighbour keeps reports for %s", e.Duration)
 	case flood.CutoffAhead:
 		return "cut-off ahead", fmt.Sprintf("the neighbour has forgotten what this node is to keep: %s ahead", e.Duration)
+	case flood.OneSided:
+		return "one-sided link", "that node has a link to this one, whose topology lacks it"
 	default:
 		return "other", e.Detail
 	}

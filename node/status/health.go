@@ -35,8 +35,9 @@ type Health struct {
 	Digest        string            `json:"digest"`   // 16 hexadecimal digits; equal for nodes that hold the same reports
 	Sessions      int               `json:"sessions"` // open connections of clients
 	Store         *Store            `json:"store,omitempty"`
-	Links         []Link            `json:"links"`   // one for each neighbour
-	Refused       map[string]uint64 `json:"refused"` // how often, by reason
+	Links         []Link            `json:"links"`               // one for each neighbour
+	OneSided      []string          `json:"one_sided,omitempty"` // nodes that have a link to this one, which its topology lacks
+	Refused       map[string]uint64 `json:"refused"`             // how often, by reason
 
 	Places map[string]Provider `json:"places,omitempty"` // shared by all nodes of the process, by provider
 }
@@ -69,7 +70,7 @@ type Link struct {
 	DuplicateName         bool     `json:"duplicate_name,omitempty"`          // in the last minute two nodes used one name: the neighbour's or this node's
 	NeverReceived         bool     `json:"never_received,omitempty"`          // nothing has come from the neighbour since the node connected
 	Topology              string   `json:"topology,omitempty"`                // how the neighbour's differs from this node's; empty if it does not
-	Lacking               []string `json:"lacking,omitempty"`                 // neighbours of this node that the peer's topology does not link with it
+	Lacking               []string `json:"lacking,omitempty"`                 // neighbours of this node whose topology lacks this link, the peer included
 	DigestComparedSeconds *float64 `json:"digest_compared_seconds,omitempty"` // since digests were last compared; nil if they never were
 	DigestEqual           *bool    `json:"digest_equal,omitempty"`            // the result of that comparison
 	QueueReports          int      `json:"queue_reports"`                     // waiting to be sent

@@ -139,7 +139,7 @@ func newFullSource(t *testing.T) *fullSource {
 		Links: []Link{{
 			Peer: "B", State: "down", DuplicateName: true, NeverReceived: true, Topology: "differs", Lacking: []string{"C"}, DigestComparedSeconds: new(float64(1)), DigestEqual: new(true), ReportsSent: 3,
 		}},
-		Refused: map[string]uint64{"x": 1}, Places: map[string]Provider{"gazetteer": {Statuses: map[string]uint64{"OK": 1}, Breaker: "open"}},
+		OneSided: []string{"D"}, Refused: map[string]uint64{"x": 1}, Places: map[string]Provider{"gazetteer": {Statuses: map[string]uint64{"OK": 1}, Breaker: "open"}},
 	}
 	f.serveClient = func(_ context.Context, c net.Conn) error {
 		_, err := io.Copy(c, c)

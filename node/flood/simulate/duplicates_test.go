@@ -9,8 +9,8 @@ import (
 )
 
 // Two nodes with one name do not stop the others: what is reported at any of the others reaches everybody at once, what is reported at one of the
-// duplicates everybody else, and the other duplicate by a sync. Both duplicates and all their neighbours notice, log it every minute, and sync no more
-// than every 30 s. A minute after one of them has gone everything is as ever.
+// duplicates everybody else, and the other duplicate by a sync. Both duplicates and all their neighbours notice within 35 s, log it every minute, and
+// sync no more than every 30 s from then on. A minute after one of them has gone everything is as ever.
 func TestDuplicateNames(t *testing.T) {
 	skipRacing(t)
 	type sign struct {
@@ -63,7 +63,7 @@ func TestDuplicateNames(t *testing.T) {
 		{4, "Hands", flood.DuplicateNeighbourName},
 	} {
 		at := times[where]
-		if len(at) < minutes || at[0] > alone+10*time.Second {
+		if len(at) < minutes || at[0] > alone+35*time.Second {
 			t.Errorf("%+v at %v: not told every minute, or late", where, at)
 		}
 		for i := 1; i < len(at); i++ {
@@ -81,7 +81,7 @@ func TestDuplicateNames(t *testing.T) {
 			continue
 		}
 		for i := 1; i < len(at); i++ {
-			if at[i-1] > alone+10*time.Second {
+			if at[i-1] > alone+35*time.Second {
 				if syncs++; at[i]-at[i-1] < 29*time.Second {
 					t.Errorf("syncs at %d over the link to %s, %s and %s", where.node, where.peer, at[i-1], at[i])
 				}

@@ -1,0 +1,75 @@
+package flood
+
+import (
+	"time"
+
+	"herd/bus/subject"
+)
+
+// duplicateNames is what hints that two nodes have one name: the neighbour's or this one's. A node that was killed and started again is
+// none, though what its last start sent may be received among the messages of the next one, since it waited in sockets and modems.
+type duplicateNames struct {
+	otherEchoes   int       // heartbeats that echo an incarnation which is not this node's, since otherSince
+	otherSince    time.Time // when the first of them was received
+	newestSince   time.Time // when a heartbeat of the neighbour's newest incarnation was first received
+	lastSign      time.Time // when a sign was last seen, of either name
+	neighbourSign time.Time // when an earlier incarnation of the neighbour was last received from again, late or as a duplicate
+	noticed       time.Time // when a notice last said so
+}
+
+// lateStart is how long after the first message of a node's start those of an earlier start may still be received.
+const lateStart = 30 * time.Second
+
+// detectDuplicate notices when the neighbour's name, or this node's, belongs to two nodes: heartbeats of an earlier incarnation are
+// received among those of the newest, or three heartbeats echo an incarnation that is not this node's. Neither counts before messages of
+// an earlier start can no longer be late.
+func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
+	e, n := l.engine, &l.names
+	before := l.live.incarnation
+	l.live.incarnation = b.incarnation
+	if before != b.incarnation {
+		if !l.receivedFrom(b.incarnation) {
+			n.newestSince = now
+		} else {
+			n.neighbourSign = now
+			if now.Sub(n.newestSince) >= lateStart {
+				l.noteDuplicate(now, DuplicateNeighbourName)
+			}
+		}
+	}
+	if b.echo == (subject.Incarnation{}) || b.echo == e.config.Incarnation {
+		return
+	}
+	if now.Sub(n.otherSince) > reminderInterval {
+		n.otherEchoes, n.otherSince = 0, now
+	}
+	n.otherEchoes++
+	if n.otherEchoes >= 3 && now.Sub(n.otherSince) > silenceTimeout && now.Sub(e.config.Started) >= lateStart {
+		l.noteDuplicate(now, DuplicateName)
+	}
+}
+
+// receivedFrom reports whether a heartbeat of an incarnation was received before.
+func (l *Link) receivedFrom(i subject.Incarnation) bool {
+	for _, p := range l.progress {
+		if p.incarnation == i && p.heartbeat {
+			return true
+		}
+	}
+	return false
+}
+
+// noteDuplicate notes a sign that two nodes have one name.
+func (l *Link) noteDuplicate(now time.Time, kind NoticeKind) {
+	l.counts.DuplicateNameSigns++
+	l.names.lastSign = now
+	if l.names.noticed.IsZero() || now.Sub(l.names.noticed) >= reminderInterval {
+		l.names.noticed = now
+		l.engine.notify(Notice{Peer: l.Peer, Kind: kind})
+	}
+}
+
+// duplicateSuspected reports whether there was a sign of a duplicate name not long ago.
+func (l *Link) duplicateSuspected(now time.Time) bool {
+	return !l.names.lastSign.IsZero() && now.Sub(l.names.lastSign) < reminderInterval
+}
