@@ -30,17 +30,19 @@ func contents(g *Registry) map[line.ClientID]string {
 	return held
 }
 
-// conflicting returns a random report that often collides with another in client, time, or both.
+// conflicting returns a random report that often collides with another in client, time, or both. Some are far ahead of their receipt, of
+// these some of a plausible one.
 func conflicting(t testing.TB, rng *rand.Rand) line.Report {
-	times := []string{"1", "1.0", "01.00", "1.0000000001", "2", "10", "9.5"}
+	times := []string{"1", "1.0", "01.00", "1.0000000001", "2", "10", "9.5", "1800000001", "1800000002.0", "3600000000", "3600000001"}
 	origins := []string{"A", "B", "a"}
-	return report(t, fmt.Sprintf("%s %+.9f c%d +1-%d %s", origins[rng.IntN(len(origins))], float64(rng.IntN(3)),
+	skew := []float64{0, 0, 0, -1_800_000_000}[rng.IntN(4)] + float64(rng.IntN(3))
+	return report(t, fmt.Sprintf("%s %+.9f c%d +1-%d %s", origins[rng.IntN(len(origins))], skew,
 		rng.IntN(3), rng.IntN(3), times[rng.IntN(len(times))]))
 }
 
 // The laws that let a herd converge: any order, any grouping, any repetition of the same reports gives the same.
 func TestMergeLaws(t *testing.T) {
-	ties := 0
+	ties, receipts := 0, 0
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		reports := make([]line.Report, 1+rng.IntN(12))
@@ -53,6 +55,9 @@ func TestMergeLaws(t *testing.T) {
 				ties++
 			}
 			greatest[r.Client()] = r.String()
+			if r.OrderNanos() != r.Nanos() {
+				receipts++
+			}
 		}
 
 		inOrder, shuffled, grouped := NewRegistry(), NewRegistry(), NewRegistry()
@@ -89,8 +94,8 @@ func TestMergeLaws(t *testing.T) {
 			}
 		}
 	}
-	if ties < 100 {
-		t.Errorf("only %d reports of the same time but another text: the order was hardly tried", ties)
+	if ties < 100 || receipts < 100 {
+		t.Errorf("only %d reports of the same time but another text, %d ordered by receipt: the order was hardly tried", ties, receipts)
 	}
 }
 
@@ -108,7 +113,13 @@ func TestAdmit(t *testing.T) {
 		{"B +9.000000000 k +2-2 5.00", false}, // the same time: the first stays, though merging would prefer this
 		{"A +0.000000000 k +1-1 4.999999999999", false},
 		{"A +0.000000000 k +1-1 5.000000000001", true},
-		{"A +0.000000000 K +1-1 1", true}, // another client
+		{"A +0.000000000 K +1-1 1", true},               // another client
+		{"A -90000.000000000 k +1-1 1800090000", true},  // is ordered by its receipt
+		{"A -90000.000000001 k +1-1 1800090000", false}, // received earlier
+		{"A -90001.000000000 k +1-1 1800090001", true},  // received at the same time: the client's time decides
+		{"A -90001.000000000 k +1-1 1800090001", false},
+		{"A +0.000000000 k +1-1 1800000000", false},
+		{"A +0.000000000 k +1-1 1800000000.000000000001", true},
 	}
 	g := NewRegistry()
 	for _, s := range steps {
@@ -119,13 +130,13 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("Admit(%q) changed what it refused to", s.text)
 		}
 	}
-	if r, ok := g.Get("k"); !ok || r.Time() != "5.000000000001" || g.Len() != 2 {
+	if r, ok := g.Get("k"); !ok || r.Time() != "1800000000.000000000001" || g.Len() != 2 {
 		t.Errorf("holds %q and %d clients", r, g.Len())
 	}
 	if _, ok := g.Get("nobody"); ok {
 		t.Error("knows a client that never reported")
 	}
-	if held, changed := g.Merge(report(t, "A +0.000000000 k +1-1 5")); changed || held.Time() != "5.000000000001" {
+	if held, changed := g.Merge(report(t, "A +0.000000000 k +1-1 5")); changed || held.Time() != "1800000000.000000000001" {
 		t.Errorf("merging an older report gives %q, %v", held, changed)
 	}
 }

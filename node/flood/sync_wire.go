@@ -56,13 +56,13 @@ const (
 	requestKinds
 )
 
-// have is the time of the report that the requesting node has of a client.
+// have is the order time of the report that the requesting node has of a client.
 type have struct {
 	client uint32 // the lower 32 bits of the hash of the client's ID
 	time   uint64 // in 2²⁴ ns since 1970, 40 bits
 }
 
-func haveOf(id uint64, r line.Report) have { return have{uint32(id), uint64(r.Nanos()) >> 24} }
+func haveOf(id uint64, r line.Report) have { return have{uint32(id), uint64(r.OrderNanos()) >> 24} }
 
 // reply is the reply to one request.
 type reply struct {

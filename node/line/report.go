@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"strings"
 )
 
@@ -99,40 +98,11 @@ func (r Report) Nanos() int64 {
 	return nanos
 }
 
-// Received returns when the origin took the report, by its own clock, in nanoseconds since 1970: time and skew together, or the
-// nearest int64.
-func (r Report) Received() int64 {
-	nanos, skew := r.Nanos(), parseSkew(r.Skew())
-	switch sum := nanos + skew; {
-	case skew > 0 && sum < nanos:
-		return math.MaxInt64
-	case skew < 0 && sum > nanos:
-		return math.MinInt64
-	default:
-		return sum
-	}
-}
-
 // Coordinates returns the position in degrees.
 func (r Report) Coordinates() (lat, lon float64) { return coordinates(r.Position()) }
 
 // IsZero reports whether r is no report.
 func (r Report) IsZero() bool { return r.text == "" }
-
-// Later reports whether the client's time in r is later than in o.
-func (r Report) Later(o Report) bool { return compareTime(r.Time(), o.Time()) > 0 }
-
-// Compare orders reports: by time as a number, then by origin, then by their text. It returns -1, 0 or +1, and 0
-// only for equal texts. The greatest report of a client is the one that a node holds.
-func (r Report) Compare(o Report) int {
-	if c := compareTime(r.Time(), o.Time()); c != 0 {
-		return c
-	}
-	if c := strings.Compare(string(r.Origin()), string(o.Origin())); c != 0 {
-		return c
-	}
-	return strings.Compare(r.text, o.text)
-}
 
 // Clone returns an equal report with memory of its own, to outlive the text it was parsed from.
 func (r Report) Clone() Report {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"math/big"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -83,24 +82,6 @@ func TestCompareTime(t *testing.T) {
 						t.Errorf("compareTime(%s, %s) = %d", a, b, got)
 					}
 				}
-			}
-		}
-	}
-}
-
-func TestCompare(t *testing.T) {
-	ordered := []string{
-		"Z +0.000000000 k +1-1 1",
-		"A +0.000000000 k +1-1 2.0",
-		"A +0.000000000 k +1-1 2.00", // the same instant and origin: the text decides
-		"A +0.000000001 k +1-1 2",
-		"B +0.000000000 k +1-1 2",
-		"A +0.000000000 k +1-1 2.0000000000001",
-	}
-	for i, a := range ordered {
-		for j, b := range ordered {
-			if got := mustReport(t, a).Compare(mustReport(t, b)); got != cmp.Compare(i, j) {
-				t.Errorf("Compare(%q, %q) = %d", a, b, got)
 			}
 		}
 	}
@@ -193,17 +174,6 @@ func BenchmarkParsePropagate(b *testing.B) {
 	for b.Loop() {
 		if _, _, err := ParsePropagate(s); err != nil {
 			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkCompare(b *testing.B) {
-	older := mustReport(b, example)
-	newer := mustReport(b, strings.Replace(example, "934.9", "935.1", 1))
-	flip := rand.N(2)
-	for b.Loop() {
-		if newer.Compare(older)+flip < 1 {
-			b.Fatal("wrong order")
 		}
 	}
 }

@@ -248,7 +248,12 @@ func (c *chaos) reportAt(n *node, client int) {
 		return
 	}
 	// Times of one second differ by less than a float64 can express, or are equal, but written otherwise.
-	at := fmt.Sprintf("%d.91896399%d", 1_520_000_000+c.now/time.Second+time.Duration(c.rng.IntN(2)), c.rng.IntN(10))
+	second := epoch.Unix() + int64(c.now/time.Second) + int64(c.rng.IntN(2))
+	if client == 3 && c.rng.IntN(2) == 0 {
+		second += 1e9 // so that the report is ordered by its receipt
+		c.n["reports that are far ahead"]++
+	}
+	at := fmt.Sprintf("%d.91896399%d", second, c.rng.IntN(10))
 	switch c.rng.IntN(4) {
 	case 0:
 		at += "0"

@@ -149,7 +149,7 @@ func (t *tally) text() string {
 // missing returns what was not exercised.
 func (t *tally) missing() (missing []string) {
 	wanted := []string{
-		"reports", "reports that are stale", "reports of one time", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
+		"reports", "reports that are stale", "reports of one time", "reports that are far ahead", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
 		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to a stalled node", "messages repeated",
 		"reports dropped", "reports conflated", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
 		"sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",

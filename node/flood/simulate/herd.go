@@ -19,8 +19,8 @@ import (
 	"herd/node/topology"
 )
 
-// epoch is when a simulation begins.
-var epoch = time.Unix(1_700_000_000, 0).UTC()
+// epoch is when a simulation begins: a time that a server's clock may plausibly show, see [line.FirstPlausible].
+var epoch = time.Unix(1_800_000_000, 0).UTC()
 
 // herd is nodes, and the directions of links between them.
 type herd struct {
