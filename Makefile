@@ -7,7 +7,7 @@ LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzScan FuzzSync# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all check-links flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all check-links check-links-quick flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
 
 all: build lint test
 
@@ -90,9 +90,19 @@ mutants:
 # What .ci/run leaves out, in less than an hour: attacks (8 minutes), mutants (half an hour), and what documents say in numbers (10 minutes).
 check-all: attack mutants numbers
 
-# A shaped link between two network namespaces, as root, does to packets and to TCP what it is told.
+REDIS := command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; }
+LINKS ?=# -cells '64k', -systems 'herd|redis', -cut 20s, -overload 0, -at-once 1, -congestion cubic, -write
+
+# Herds and Redis behind shaped links between two network namespaces, as root: what was seen to break, and links of many rates, round trips and
+# losses, of which it prints the table of PERFORMANCE.md. An hour on an idle machine; docs/design/testing.md says how one link is measured.
 check-links:
-	$(LAB) -run '^(TestConditions|TestUplink)$$' -timeout 5m
+	@$(REDIS)
+	$(LAB) -run '^(TestConditions|TestUplink|TestUplinkFaults|TestUplinkMatrix)$$' -timeout 90m $(LINKS)
+
+# A corner of that: two minutes.
+check-links-quick:
+	$(LAB) -run '^(TestConditions|TestUplink|TestUplinkMatrix)$$' -timeout 5m \
+	  -cells '^(64k 40ms 0%|256k 600ms 2%|9.6k 1200ms 0%)$$' -systems 'herd|restart' -cut 20s -overload 0 -at-once 3
 
 # The tests of each package many times, on one core with 1, 2 and 8 threads and with the race detector; interrupted, it goes on when started again.
 flakes:
@@ -112,7 +122,7 @@ PEERS ?=# -rows 'pipelined|five', -runs 7, -out FILE, -quick
 
 # Herd beside what people would use instead, with the same load: the table of PERFORMANCE.md, in a quarter of an hour on an idle machine.
 bench-peers:
-	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
+	@$(REDIS)
 	$(LAB) -run '^TestPeers$$' -timeout 60m $(PEERS)
 
 BEFORE ?=# another herd, to be compared with

@@ -6,6 +6,7 @@ package lab
 
 import (
 	"context"
+	"flag"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"herd/cmd/herd/internal/client"
 	"herd/configs"
@@ -30,6 +33,7 @@ const programVariable = "LAB_PROGRAM"
 var programs = map[string]func(){
 	"attackers":   attackers,
 	"bare-server": func() { serveBare(os.Args[1], parsed()) },
+	"nats-server": serveNATS,
 	"echo-server": func() { serveBare(os.Args[1], echoed) },
 }
 
@@ -78,4 +82,19 @@ func freeAddresses(t testing.TB, n int) (all []string) {
 func health(n configs.Node) status.Health {
 	h, _ := client.Health(context.Background(), n.HTTP, "")
 	return h
+}
+
+// serveNATS is a NATS server with the arguments of NATS's own program.
+func serveNATS() {
+	options, err := server.ConfigureOptions(flag.NewFlagSet("nats-server", flag.ExitOnError), os.Args[1:], nil, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	s, err := server.NewServer(options)
+	if err != nil {
+		panic(err)
+	}
+	s.ConfigureLogger()
+	s.Start()
+	s.WaitForShutdown()
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"sync"
 	"testing"
@@ -179,6 +180,11 @@ func openSite(address, peer string) (device *os.File, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("unshare: %w", err)
 	}
+	if *congestion != "" {
+		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte(*congestion), 0o644); err != nil {
+			return nil, err
+		}
+	}
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("/dev/net/tun: %w", err)
@@ -249,4 +255,47 @@ func (s *site) listen(address string) (listener net.Listener) {
 	}
 	s.t.Cleanup(func() { _ = listener.Close() })
 	return listener
+}
+
+// start starts a command in the site, which ends with the test or by the function that it returns. What it printed last is logged if the test fails.
+func (s *site) start(command *exec.Cmd) (kill func()) {
+	s.t.Helper()
+	output := &tail{}
+	command.Stdout, command.Stderr, command.SysProcAttr = output, output, endsWithTest
+	var err error
+	s.do(func() { err = command.Start() })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait() // it was killed
+	})
+	s.t.Cleanup(func() {
+		kill()
+		if s.t.Failed() {
+			s.t.Logf("%s printed last:\n%s", command, output)
+		}
+	})
+	return kill
+}
+
+// tail keeps the last 2 KiB that were written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-2<<10):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
 }
