@@ -16,6 +16,7 @@ import (
 	"herd/cmd/herd/internal/page"
 	"herd/cmd/herd/internal/terminal"
 	"herd/node/flood/simulate"
+	"herd/node/line"
 	"herd/node/topology"
 )
 
@@ -24,6 +25,9 @@ type simulation struct {
 	simulate.Config
 	shape         simulate.Shape
 	nodes, degree int
+	rtt           time.Duration
+	rate          bitRate
+	narrow        []string
 	asJSON        bool
 	html          string // name of a file
 }
@@ -37,9 +41,14 @@ func (p *program) topologySimulate() *cobra.Command {
 one of a shape. Clients report at random servers, while messages are lost and links are cut as the flags say; then all is whole again, and
 it is seen how long it takes until all servers know the same. Everything random comes from the seed: the same flags print the same.
 
+With --rate, each server's connection to its NATS server is so narrow, each way, or that of the servers of --narrow: all links of a
+server share it. A server waits with what it sends while 1 s of the rate and 16 KiB wait in its socket and modem; NATS closes the
+connection when what waits for a server would take 30 s.
+
 Regular gives every server --degree links, at random; scale-free gives each that comes --degree links, to those rather that have many.`,
 		Example: `  herd topology simulate
-  herd topology simulate --shape ring --nodes 50 --delay 5ms
+  herd topology simulate --shape ring --nodes 50 --rtt 10ms
+  herd topology simulate --rate 64k --rtt 600ms --narrow Welsh --clients 500 --every 10s
   herd topology simulate --shape regular --nodes 1000 --degree 4 --reports 10000
   herd topology simulate --shape scale-free --nodes 200 --degree 2 --loss 0.01 --cuts 20 --json
   herd topology simulate --loss 0.01 --cuts 2 --html simulation.html`,
@@ -50,9 +59,11 @@ Regular gives every server --degree links, at random; scale-free gives each that
 	f.IntVar(&s.nodes, "nodes", 100, "servers of a shape")
 	f.IntVar(&s.degree, "degree", 4, "links of each server, if regular; of each that comes, if scale-free")
 	f.IntVar(&s.Reports, "reports", 1000, "to be made")
-	f.IntVar(&s.Rate, "rate", 1000, "of reports a second, at all servers together")
-	f.IntVar(&s.Clients, "clients", 1000, "that make them")
-	f.DurationVar(&s.Delay, "delay", 10*time.Millisecond, "of a link, one way")
+	f.IntVar(&s.Clients, "clients", 1000, "that make them, each from server to server")
+	f.DurationVar(&s.Every, "every", time.Second, "a report of each client")
+	f.DurationVar(&s.rtt, "rtt", 20*time.Millisecond, "round trip of a link")
+	f.Var(&s.rate, "rate", "of a server's connection each way, in bit/s, such as 9600, 64k or 2M; without it there is no limit")
+	f.StringSliceVar(&s.narrow, "narrow", nil, "`SERVERS` to which --rate applies, separated by commas (default: all)")
 	f.Float64Var(&s.Loss, "loss", 0, "probability with which a message is lost, 0 to 1, until the last report")
 	f.IntVar(&s.Cuts, "cuts", 0, "of links at random, each for 1 to 5 s")
 	f.Uint64Var(&s.Seed, "seed", 1, "of all that is random")
@@ -69,7 +80,10 @@ func (p *program) simulate(c *cobra.Command, s *simulation) error {
 	if err != nil {
 		return err
 	}
-	s.Topology = topology
+	s.Topology, s.Delay, s.Rate = topology, s.rtt/2, int(s.rate)/8
+	if s.Narrow, err = s.narrowed(); err != nil {
+		return &usageError{err}
+	}
 	file, err := page.Create("--html", s.html)
 	if err != nil {
 		return err
@@ -101,9 +115,10 @@ func (s *simulation) check() error {
 	}{
 		{s.nodes >= 1, "--nodes is at least 1"},
 		{s.Reports >= 1, "--reports is at least 1"},
-		{s.Rate >= 1 && s.Rate <= int(time.Second), "--rate is 1 to 1000000000"},
 		{s.Clients >= 1, "--clients is at least 1"},
-		{s.Delay >= 0 && s.Delay <= time.Second, "--delay is 0s to 1s"},
+		{s.Every >= time.Duration(s.Clients) && s.Every <= 24*time.Hour, "--every is 1ns for each client to 24h"},
+		{s.rtt >= 0 && s.rtt <= 2*time.Second, "--rtt is 0s to 2s"},
+		{s.rate != 0 || len(s.narrow) == 0, "--narrow needs --rate"},
 		{s.Loss >= 0 && s.Loss <= 1, "--loss is 0 to 1"},
 		{s.Cuts >= 0, "--cuts is not negative"},
 	} {
@@ -135,6 +150,20 @@ func (p *program) simulated(c *cobra.Command, s *simulation) (*topology.Topology
 	return topology, nil
 }
 
+// narrowed returns the servers to which the rate applies.
+func (s *simulation) narrowed() (names []line.NodeName, err error) {
+	if len(s.narrow) == 0 {
+		return s.Topology.Nodes(), nil
+	}
+	for _, name := range s.narrow {
+		if !s.Topology.Has(line.NodeName(name)) {
+			return nil, fmt.Errorf("--narrow: no server is named %q", name)
+		}
+		names = append(names, line.NodeName(name))
+	}
+	return names, nil
+}
+
 // simulated puts a result in words.
 func simulated(r *simulate.Result) []byte {
 	var text bytes.Buffer
@@ -154,7 +183,20 @@ func simulated(r *simulate.Result) []byte {
 		row("not equal", ms(r.Convergence), "after the last report or fault")
 	}
 	row("sync", fmt.Sprint(r.SyncBytes), "bytes, next to %d of reports and %d of heartbeats, in %.1f s", r.ReportBytes, r.HeartbeatBytes, r.Simulated)
+	if u := r.Uplink; u != nil {
+		row("busiest", fmt.Sprintf("%.1f %%", 100*u.Busy), "of the time something passed %s, at %s; the longest that a message waited there: %.1f s",
+			where(u), bitRate(8*u.Rate), u.Waited)
+		row("closed", fmt.Sprint(u.Closed), "connections, by NATS, because too much waited for a server")
+	}
 	return terminal.Align(text.Bytes())
+}
+
+// where names one way of a server's connection.
+func where(u *simulate.Uplink) string {
+	if u.In {
+		return "into " + string(u.Node)
+	}
+	return "out of " + string(u.Node)
 }
 
 // card is a number on a page.
@@ -185,8 +227,12 @@ func (s *simulation) page(r *simulate.Result) ([]byte, error) {
 
 // faults says what was simulated.
 func (s *simulation) faults() string {
-	return fmt.Sprintf("%s of %s, %d a second; links of %s one way, %g %% of the messages lost, %s",
-		terminal.Plural(s.Reports, "report"), terminal.Plural(s.Clients, "client"), s.Rate, s.Delay, 100*s.Loss, terminal.Plural(s.Cuts, "cut"))
+	text := fmt.Sprintf("%s of %s, each every %s; round trips of %s, %g %% of the messages lost, %s",
+		terminal.Plural(s.Reports, "report"), terminal.Plural(s.Clients, "client"), s.Every, s.rtt, 100*s.Loss, terminal.Plural(s.Cuts, "cut"))
+	if s.rate > 0 {
+		text += fmt.Sprintf("; %s with connections of %s each way", terminal.Plural(len(s.Narrow), "server"), s.rate)
+	}
+	return text
 }
 
 func cards(r *simulate.Result) []card {

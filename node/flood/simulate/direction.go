@@ -20,21 +20,35 @@ type direction struct {
 	doubling float64 // probability
 	cut      bool
 	pace     time.Duration // from when a message leaves to when the next one may
+	late     time.Duration // by which what was sent over an earlier connection arrives after its time
 
-	last time.Duration // when what was sent last arrives
+	last       time.Duration // when what was sent last arrives
+	connection int           // of the node, by number
 }
 
 // parcel is a message in flight.
 type parcel struct {
-	direction *direction
-	m         flood.Message
-	one       [1]line.Report // most messages have one report: it is where the message is
+	direction  *direction
+	m          flood.Message
+	one        [1]line.Report // most messages have one report: it is where the message is
+	size       int            // on the wire
+	queued     time.Duration  // when it came to the pipe that it is in
+	connection int            // over which it was sent; −1: it is late already
 }
 
-// send sends a message. Who calls may use its memory again.
-func (w *direction) send(m *flood.Message) {
-	p, n := w.parcel(m), w.from
-	if n.worker == &w.herd.worker {
+// send sends a message of so many bytes on the wire. Who calls may use its memory again.
+func (w *direction) send(m *flood.Message, size int) {
+	p := w.parcel(m, size)
+	if n := w.from; n.out.unlimited() {
+		n.sent(p)
+	} else {
+		n.out.add(p)
+	}
+}
+
+// sent has a parcel leave the node's connection.
+func (n *node) sent(p *parcel) {
+	if n.worker == &n.herd.worker {
 		p.leave(n.worker.now)
 	} else {
 		n.planned = append(n.planned, event{at: n.worker.now, what: p})
@@ -42,13 +56,13 @@ func (w *direction) send(m *flood.Message) {
 }
 
 // parcel returns a copy of a message with memory of its own.
-func (w *direction) parcel(m *flood.Message) *parcel {
+func (w *direction) parcel(m *flood.Message, size int) *parcel {
 	p, _ := w.herd.idle.Get().(*parcel)
 	if p == nil {
 		p = new(parcel)
 		p.m.Reports = p.one[:0]
 	}
-	p.direction, p.m.Kind, p.m.Stamp = w, m.Kind, m.Stamp
+	p.direction, p.size, p.connection, p.m.Kind, p.m.Stamp = w, size, w.connection, m.Kind, m.Stamp
 	p.m.Reports = append(p.m.Reports[:0], m.Reports...)
 	p.m.Payload = append(p.m.Payload[:0], m.Payload...)
 	return p
@@ -68,7 +82,7 @@ func (p *parcel) leave(sent time.Duration) {
 	p.arriveAfter(sent)
 	if w.doubling > 0 && h.rng.Float64() < w.doubling {
 		h.counts.doubled++
-		w.parcel(&p.m).arriveAfter(sent)
+		w.parcel(&p.m, p.size).arriveAfter(sent)
 	}
 }
 
@@ -88,26 +102,35 @@ func (p *parcel) arriveAfter(sent time.Duration) {
 }
 
 func (p *parcel) happen() {
-	if n := p.direction.to; p.direction.cut {
+	w, n := p.direction, p.direction.to
+	switch {
+	case w.cut:
 		n.worker.counts.cut++
-	} else {
+	case w.late > 0 && p.connection >= 0 && p.connection != w.connection:
+		p.connection = -1
+		n.worker.counts.overtaken++
+		n.plan(n.worker.now+w.late, p)
+	case n.in.unlimited() || !n.connected:
 		n.arrive(p)
+	default:
+		n.in.add(p)
+		if n.in.overflows() {
+			n.closeConnection()
+		}
 	}
 }
 
-// count counts a message that is sent.
-func (c *counts) count(from *node, m *flood.Message) {
+// count counts a message that is sent, of so many bytes on the wire.
+func (c *counts) count(m *flood.Message, size int) {
 	switch m.Kind {
 	case subject.Propagate:
 		c.messages++
-		for _, r := range m.Reports {
-			c.reportBytes += uint64(len("PROPAGATE ") + len(from.name) + len(" \n") + len(r.String()))
-		}
+		c.reportBytes += uint64(size)
 	case subject.Sync:
 		c.syncs++
-		c.syncBytes += uint64(len(m.Payload))
+		c.syncBytes += uint64(size)
 	default:
 		c.heartbeats++
-		c.heartbeatBytes += uint64(len(m.Payload))
+		c.heartbeatBytes += uint64(size)
 	}
 }

@@ -80,16 +80,6 @@ func (n *node) crash() {
 	}
 }
 
-// disconnect is the loss of the connection to the bus.
-func (n *node) disconnect() {
-	if n.engine != nil && n.connected {
-		n.connected = false
-		n.inbox = nil
-		n.engine.Disconnect(n.time())
-		n.pumpWoken()
-	}
-}
-
 // stall stops the node until it resumes: it does nothing, and what arrives waits.
 func (n *node) stall() { n.stalled = n.engine != nil }
 

@@ -3,7 +3,8 @@
 // while no message can arrive that is not on its way yet, nodes are run at the same time, to the same result.
 //
 // A direction of a link leads from one node to a neighbour. It delays messages, and may lose or double them, but keeps them in order; directions do
-// not wait for each other. A node's messages leave as soon as its engine wakes it, one message after the other.
+// not wait for each other, unless the connection of a node to its NATS server has a rate: then all that the node sends waits for it, and all that
+// it receives. A node's messages leave as soon as its engine wakes it, one message after the other.
 package simulate
 
 import (
@@ -56,7 +57,7 @@ type settings struct {
 // counts is what went over all directions, and what became of it.
 type counts struct {
 	messages       uint64 // of reports
-	reportBytes    uint64 // of their lines
+	reportBytes    uint64 // of them, as all bytes here on the wire
 	syncs          uint64 // messages
 	syncBytes      uint64
 	heartbeats     uint64
@@ -66,6 +67,8 @@ type counts struct {
 	doubled        uint64
 	unreceived     uint64 // the node was not connected
 	waited         uint64 // for a stalled node
+	overtaken      uint64 // by messages of a later connection
+	closed         uint64 // connections, by a NATS server for which too much waited
 }
 
 func (c *counts) add(o *counts) {
@@ -80,6 +83,8 @@ func (c *counts) add(o *counts) {
 	c.doubled += o.doubled
 	c.unreceived += o.unreceived
 	c.waited += o.waited
+	c.overtaken += o.overtaken
+	c.closed += o.closed
 }
 
 // newHerd returns a herd whose nodes are not started.
@@ -87,7 +92,9 @@ func newHerd(seed uint64, s settings) *herd {
 	h := &herd{settings: s, rng: rand.New(rand.NewPCG(seed, 0x6865_7264))}
 	h.window.workers = make([]worker, cmp.Or(s.workers, runtime.GOMAXPROCS(0)))
 	for _, name := range slices.Concat(s.topology.Nodes(), s.duplicates) {
-		h.nodes = append(h.nodes, &node{herd: h, worker: &h.worker, name: name, index: len(h.nodes)})
+		n := &node{herd: h, worker: &h.worker, name: name, index: len(h.nodes)}
+		n.out, n.in = pipe{node: n, deliver: n.leftSocket}, pipe{node: n, deliver: n.arrive}
+		h.nodes = append(h.nodes, n)
 	}
 	for _, n := range h.nodes {
 		h.join(n)

@@ -18,11 +18,13 @@ import (
 type Config struct {
 	Topology *topology.Topology
 	Reports  int
-	Rate     int           // reports a second
 	Clients  int           // that move, each from server to server
+	Every    time.Duration // from one report of a client to its next, on average
 	Delay    time.Duration // of each link, one way
-	Loss     float64       // probability with which a message is lost, while there are reports
-	Cuts     int           // of links at random, for 1 to 5 s
+	Rate     int           // bytes a second, each way, of the connections of Narrow to their NATS servers; 0: no limit
+	Narrow   []line.NodeName
+	Loss     float64 // probability with which a message is lost, while there are reports
+	Cuts     int     // of links at random, for 1 to 5 s
 	Seed     uint64
 	Progress func(reports int) // is called now and then with how many were made; or nil
 	Detail   bool              // whether Result has a Detail
@@ -49,7 +51,8 @@ type Result struct {
 	SyncBytes         uint64  `json:"sync_bytes"`
 	HeartbeatBytes    uint64  `json:"heartbeat_bytes"`
 	Simulated         float64 `json:"simulated"`
-	Detail            *Detail `json:"-"` // nil unless Config.Detail
+	Uplink            *Uplink `json:"uplink,omitempty"` // the busiest; nil without Config.Rate
+	Detail            *Detail `json:"-"`                // nil unless Config.Detail
 }
 
 // Path is over how many links reports came to servers.
@@ -112,16 +115,25 @@ func Run(ctx context.Context, c Config) (Result, error) {
 }
 
 func newLoad(c Config) (*load, error) {
-	if c.Reports < 1 || c.Rate < 1 || c.Rate > int(time.Second) || c.Clients < 1 || c.Delay < 0 || c.Loss < 0 || c.Loss > 1 || c.Cuts < 0 {
-		return nil, errors.New("simulate: reports, rate and clients are at least 1, loss is from 0 to 1, nothing is negative")
+	if c.Reports < 1 || c.Clients < 1 || c.Every < time.Duration(c.Clients) || c.Delay < 0 || c.Rate < 0 ||
+		c.Loss < 0 || c.Loss > 1 || c.Cuts < 0 {
+		return nil, errors.New("simulate: reports and clients are at least 1, at most one a nanosecond, loss is from 0 to 1, nothing is negative")
 	}
-	l := &load{Config: c, every: time.Second / time.Duration(c.Rate), paths: make([]*path, c.Reports)}
-	s := settings{topology: c.Topology, queueLimit: 1 << 16, delay: c.Delay, received: l.noteReceived, apart: true, workers: c.workers}
+	l := &load{Config: c, every: c.Every / time.Duration(c.Clients), paths: make([]*path, c.Reports)}
+	s := settings{
+		topology: c.Topology, queueLimit: 1 << 16, delay: c.Delay, received: l.noteReceived, apart: true, workers: c.workers,
+		records: c.Rate > 0, // of thousands of nodes they cost more than all else
+	}
 	if c.Loss > 0 || c.Cuts > 0 {
 		s.changed = func(n *node, r line.Report) { l.noteKnown(n, l.index(r)) }
 	}
 	l.herd = newHerd(c.Seed, s)
 	l.accounts = make([]account, len(l.nodes))
+	for _, n := range l.nodes {
+		if slices.Contains(c.Narrow, n.name) {
+			n.out.rate, n.in.rate = c.Rate, c.Rate
+		}
+	}
 	if c.Detail {
 		l.withDetail()
 	}
@@ -301,6 +313,7 @@ func (l *load) result(before counts, took time.Duration, equal bool) Result {
 		Converged: equal, Convergence: took.Seconds(),
 		ReportBytes: now.reportBytes - before.reportBytes, SyncBytes: now.syncBytes - before.syncBytes,
 		HeartbeatBytes: now.heartbeatBytes - before.heartbeatBytes, Simulated: l.now.Seconds(), Detail: l.detail,
+		Uplink: l.busiest(),
 	}
 	if l.detail != nil {
 		l.detail.Hops = byLinks

@@ -29,7 +29,7 @@ func TestRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := Config{Topology: topo, Reports: 500, Rate: tt.rate, Clients: 50, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: 9}
+		c := Config{Topology: topo, Reports: 500, Clients: 50, Every: 50 * time.Second / time.Duration(tt.rate), Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: 9}
 		r, err := Run(t.Context(), c)
 		if err != nil || !r.Converged {
 			t.Fatalf("%s: %+v, %v", tt.shape, r, err)
@@ -60,10 +60,10 @@ func TestRun(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, Config{Topology: single, Reports: 1, Rate: 1, Clients: 1}); err == nil || errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, Config{Topology: single, Reports: 1, Clients: 1, Every: time.Second}); err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
-	if _, err := Run(t.Context(), Config{Topology: single, Reports: 1, Rate: 1}); err == nil {
+	if _, err := Run(t.Context(), Config{Topology: single, Reports: 1, Every: time.Second}); err == nil {
 		t.Error("without clients: no error")
 	}
 }
@@ -75,8 +75,10 @@ func TestWorkers(t *testing.T) {
 		degree int
 		loss   float64
 		cuts   int
+		rate   int
 	}{
 		{shape: Line},
+		{shape: Tree, rate: 100_000},
 		{shape: Star},
 		{shape: Regular, degree: 4},
 		{shape: Ring, cuts: 3},
@@ -94,7 +96,8 @@ func TestWorkers(t *testing.T) {
 			var results [2]Result
 			for i, hands := range []int{1, 4} {
 				l, err := newLoad(Config{
-					Topology: topo, Reports: 300, Rate: 1000, Clients: 50, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: seed, workers: hands,
+					Topology: topo, Reports: 300, Clients: 50, Every: 50 * time.Millisecond, Delay: 10 * time.Millisecond, Loss: tt.loss, Cuts: tt.cuts, Seed: seed, workers: hands,
+					Rate: tt.rate, Narrow: topo.Nodes()[:10],
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -102,11 +105,14 @@ func TestWorkers(t *testing.T) {
 				if results[i], err = l.run(t.Context()); err != nil || !results[i].Converged {
 					t.Errorf("%s, seed %d, %d hands: %+v, %v", tt.shape, seed, hands, results[i], err)
 				}
+				if u := results[i].Uplink; (u != nil) != (tt.rate > 0) || u != nil && (u.Busy < 0.1 || u.Busy > 1 || u.Waited == 0 || u.Closed > 0) {
+					t.Errorf("%s, seed %d: %+v", tt.shape, seed, u)
+				}
 				if l.window.workers[hands-1].end == 0 {
 					t.Errorf("%s: no more than one of %d hands had something to do", tt.shape, hands)
 				}
 			}
-			if results[0] != results[1] {
+			if !reflect.DeepEqual(results[0], results[1]) {
 				t.Errorf("%s, seed %d: %+v by one hand, %+v by four", tt.shape, seed, results[0], results[1])
 			}
 		}
@@ -151,7 +157,7 @@ func BenchmarkThousand(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		r, err := Run(b.Context(), Config{Topology: topo, Reports: 2000, Rate: 1000, Clients: 1000, Delay: 10 * time.Millisecond, Seed: 1})
+		r, err := Run(b.Context(), Config{Topology: topo, Reports: 2000, Clients: 1000, Every: time.Second, Delay: 10 * time.Millisecond, Seed: 1})
 		if err != nil || !r.Converged {
 			b.Fatal(r, err)
 		}
@@ -162,7 +168,7 @@ func BenchmarkThousand(b *testing.B) {
 func TestDetail(t *testing.T) {
 	skipRacing(t)
 	for _, loss := range []float64{0, 0.05} {
-		c := Config{Topology: campus(t), Reports: 500, Rate: 1000, Clients: 50, Delay: 10 * time.Millisecond, Loss: loss, Seed: 9}
+		c := Config{Topology: campus(t), Reports: 500, Clients: 50, Every: 50 * time.Millisecond, Delay: 10 * time.Millisecond, Loss: loss, Seed: 9}
 		plain, err := Run(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)

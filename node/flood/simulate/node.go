@@ -15,6 +15,7 @@ type node struct {
 	name       line.NodeName
 	index      int
 	directions [][]*direction // to the neighbours, in the order of the engine's links
+	out, in    pipe           // its connection
 	storage    storage        // or nil
 	clock      time.Duration
 
@@ -29,6 +30,8 @@ type node struct {
 	changes   *flood.Queue // of the registry
 	batch     []line.Report
 	connected bool
+	waits     bool // for room in its connection
+	turn      int  // the port that sends first when there is room
 	stalled   bool
 	inbox     []*parcel // while stalled
 	sender    *node     // of the message that is being received
@@ -45,6 +48,7 @@ type storage interface {
 // start starts the engine, with what its storage holds, and connects it.
 func (n *node) start() {
 	h := n.herd
+	n.waits = false
 	var i subject.Incarnation
 	binary.BigEndian.PutUint64(i[:8], h.rng.Uint64())
 	binary.BigEndian.PutUint64(i[8:], h.rng.Uint64())
@@ -92,6 +96,49 @@ func (n *node) connect() {
 		n.connected = true
 		n.engine.Connect(n.time())
 		n.pumpWoken()
+	}
+}
+
+// disconnect is the loss of the connection to the bus. What waits in the node's socket is still sent.
+func (n *node) disconnect() {
+	if n.engine != nil && n.connected {
+		n.connected = false
+		n.inbox = nil
+		n.in.drop()
+		n.engine.Disconnect(n.time())
+		n.pumpWoken()
+	}
+}
+
+// closeConnection has the NATS server close the connection, and the node dial again.
+func (n *node) closeConnection() {
+	n.worker.counts.closed++
+	n.disconnect()
+	n.plan(n.worker.now+redialTime, &redialEvent{n, n.engine})
+}
+
+// redialEvent happens when an engine has a connection again.
+type redialEvent struct {
+	node   *node
+	engine *flood.Engine
+}
+
+func (e *redialEvent) happen() {
+	if e.node.engine == e.engine {
+		e.node.connect()
+	}
+}
+
+// leftSocket has a parcel go on that has passed the way out, and what waited for its room be sent: each port in turn is the first.
+func (n *node) leftSocket(p *parcel) {
+	n.sent(p)
+	if !n.waits || n.out.full() || !n.awake() {
+		return
+	}
+	n.waits = false
+	n.turn++
+	for i := range n.ports {
+		n.ports[(n.turn+i)%len(n.ports)].pump()
 	}
 }
 
@@ -212,17 +259,31 @@ func (f *sentEvent) happen() {
 	}
 }
 
-// pump sends all messages that there are.
+// full reports whether there is no room in the node's connection, for which the node waits then.
+func (p *port) full() bool {
+	full := p.node.out.full()
+	p.node.waits = p.node.waits || full
+	return full
+}
+
+// next makes the next message in m, whose stamp may be that of another.
+func (p *port) next(m *flood.Message) bool {
+	m.Stamp = subject.Stamp{}
+	return p.link.Next(p.node.time(), m)
+}
+
+// pump sends all messages that there are, as far as there is room.
 func (p *port) pump() {
 	n, d := p.node, p.node.worker
 	if p.busy || !n.connected {
 		return
 	}
-	for p.link.Next(n.time(), &d.message) {
-		d.counts.count(n, &d.message)
+	for !p.full() && p.next(&d.message) {
+		size := wireSize(n.name, p.link.Peer, &d.message)
+		d.counts.count(&d.message, size)
 		n.herd.sentReports(n, &d.message)
 		for _, w := range p.directions {
-			w.send(&d.message)
+			w.send(&d.message, size)
 		}
 		if pace := p.directions[0].pace; pace > 0 {
 			p.busy = true
