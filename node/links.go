@@ -281,6 +281,8 @@ func (n *Node) notice(e flood.Notice) {
 		n.log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
 		n.log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Duration)), zap.String("this node", keeps(n.retention)))
+	case flood.CutoffBack:
+		n.log.Warn("clock was set back: neighbours send what was forgotten too early", zap.Duration("cut-off back by", e.Duration))
 	case flood.CutoffAhead:
 		n.admit.Refuse(admit.CutoffAhead, string(e.Peer), func() (string, any) { return "ahead", e.Duration })
 	case flood.OneSided:

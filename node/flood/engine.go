@@ -35,14 +35,15 @@ const Local line.NodeName = ""
 // Config is what an engine is made of.
 type Config struct {
 	Name        line.NodeName
-	Incarnation subject.Incarnation // differs for each start of the node
-	Topology    *topology.Topology  // at first; see [Engine.Relink]
-	QueueLimit  int                 // clients whose reports may wait on one link, at first
-	Retention   time.Duration       // how long reports are kept; 0: for ever
-	OnChange    func(line.Report)   // is called with each report that changes the registry, while the report's shard is locked; may be nil
-	OnNotice    func(Notice)        // is called with what happens, while the engine is locked: it must not call the engine; may be nil
-	Version     string              // of the program; "": the node makes no record of itself and only passes on those of others, see [Record]
-	Started     time.Time           // when the node was started
+	Incarnation subject.Incarnation           // differs for each start of the node
+	Topology    *topology.Topology            // at first; see [Engine.Relink]
+	QueueLimit  int                           // clients whose reports may wait on one link, at first
+	Retention   time.Duration                 // how long reports are kept; 0: for ever
+	OnChange    func(line.Report)             // is called with each report that changes the registry, while the report's shard is locked; may be nil
+	OnNotice    func(Notice)                  // is called with what happens, while the engine is locked: it must not call the engine; may be nil
+	Version     string                        // of the program; "": the node makes no record of itself and only passes on those of others, see [Record]
+	Started     time.Time                     // when the node was started
+	Wall        func(now time.Time) time.Time // what the node's clock shows at now, which may be set while now goes on; nil: now itself
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the syncs that repair what links lose.
@@ -244,7 +245,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	e.expireRecords(now)
 	next = now.Add(heartbeatInterval)
 	if e.config.Retention > 0 {
-		next = earlier(next, now.Add(cutoffStep(e.config.Retention)-sinceCutoffStep(now, e.config.Retention)))
+		next = earlier(next, now.Add(cutoffStep(e.config.Retention)-sinceCutoffStep(e.wall(now), e.config.Retention)))
 	}
 	if !e.connected {
 		return next
@@ -312,7 +313,7 @@ type Notice struct {
 	Reports  int           // Expired: reports removed; MessagesMissing: messages; Synced: reports received
 	New      int           // Synced: those of Reports that changed the registry
 	Bytes    int           // Synced: of replies
-	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; CutoffAhead: by how much
+	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; CutoffAhead, CutoffBack: by how much
 }
 
 // NoticeKind is what a notice is about.
@@ -334,6 +335,7 @@ const (
 	SameTopology                             // the neighbour's topology is this node's again
 	OtherRetention                           // the neighbour keeps reports for another time
 	CutoffAhead                              // the neighbour removes reports that this node is to keep
+	CutoffBack                               // the clock was set back, and with it the cut-off
 	OneSided                                 // a node has a link to this one, which lacks it
 )
 

@@ -157,10 +157,10 @@ func (e *Engine) compareConfiguration(l *Link, now time.Time, b *heartbeat) {
 	if b.cutoff == keepAll || b.cutoff <= e.registry.cutoff.Load() {
 		return
 	}
-	if e.config.Retention > 0 && b.cutoff <= cutoffAt(now, e.config.Retention)+2*int64(cutoffStep(e.config.Retention)) {
+	if e.config.Retention > 0 && b.cutoff <= e.ownCutoff(now)+e.cutoffTolerance() {
 		e.raiseCutoff(b.cutoff)
 	} else if e.config.Retention == b.retention { // with another retention, OtherRetention says why
-		e.notify(Notice{Peer: l.Peer, Kind: CutoffAhead, Duration: time.Duration(b.cutoff - cutoffAt(now, e.config.Retention))})
+		e.notify(Notice{Peer: l.Peer, Kind: CutoffAhead, Duration: time.Duration(b.cutoff - e.ownCutoff(now))})
 	}
 }
 

@@ -228,12 +228,10 @@ func sinceCutoffStep(now time.Time, retention time.Duration) time.Duration {
 	return time.Duration(((now.UnixNano()-int64(retention))%step + step) % step)
 }
 
-// expire raises the cut-off to what the clock says, and removes the reports older than the latest cut-off known.
+// expire moves the cut-off to where the clock says, and removes the reports older than the latest cut-off known.
 func (e *Engine) expire(now time.Time) {
 	e.mu.Lock()
-	if e.config.Retention > 0 {
-		e.raiseCutoff(cutoffAt(now, e.config.Retention))
-	}
+	e.moveCutoff(now)
 	done, target := e.cutoff, e.registry.cutoff.Load()
 	e.mu.Unlock()
 	if target == done {
@@ -248,7 +246,7 @@ func (e *Engine) expire(now time.Time) {
 	}
 }
 
-// raiseCutoff moves the cut-off forward, never back.
+// raiseCutoff moves the cut-off forward, not back.
 func (e *Engine) raiseCutoff(cutoff int64) {
 	e.registry.cutoff.Store(max(e.registry.cutoff.Load(), cutoff))
 }

@@ -211,6 +211,8 @@ func describe(e flood.Notice) (kind, text string) {
 		return "same topology", "the neighbour has the same topology"
 	case flood.OtherRetention:
 		return "other retention", fmt.Sprintf("the neighbour keeps reports for %s", e.Duration)
+	case flood.CutoffBack:
+		return "clock set back", fmt.Sprintf("the cut-off moves back by %s; what was forgotten too early is fetched", e.Duration)
 	case flood.CutoffAhead:
 		return "cut-off ahead", fmt.Sprintf("the neighbour has forgotten what this node is to keep: %s ahead", e.Duration)
 	case flood.OneSided:

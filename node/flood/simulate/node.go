@@ -59,6 +59,7 @@ func (n *node) start() {
 	}
 	c := flood.Config{
 		Name: n.name, Incarnation: i, Topology: h.topology, QueueLimit: h.queueLimit, Retention: h.retention,
+		Wall: func(time.Time) time.Time { return n.wall() },
 	}
 	if n.changes != nil {
 		c.OnChange = n.changes.Push
@@ -145,7 +146,7 @@ func (n *node) leftSocket(p *parcel) {
 // awake reports whether the node runs and does not stall.
 func (n *node) awake() bool { return n.engine != nil && !n.stalled }
 
-// time returns what the engine takes for the time. Its clock runs evenly, from wherever it was set to when the node started.
+// time returns what the engine takes for the time, which runs evenly from wherever the clock was set to when the node started.
 func (n *node) time() time.Time { return n.epoch.Add(n.worker.now) }
 
 // wall returns the time by the clock, which may have been set since.
