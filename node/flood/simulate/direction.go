@@ -82,7 +82,11 @@ func (p *parcel) leave(sent time.Duration) {
 	p.arriveAfter(sent)
 	if w.doubling > 0 && h.rng.Float64() < w.doubling {
 		h.counts.doubled++
-		w.parcel(&p.m, p.size).arriveAfter(sent)
+		again := w.parcel(&p.m, p.size)
+		if again.arriveAfter(sent); h.rng.IntN(2) == 0 {
+			again = w.parcel(&p.m, p.size) // the third arrives after later messages
+			h.at(w.last+time.Duration(h.rng.Int64N(int64(time.Second))), w.to, again)
+		}
 	}
 }
 

@@ -72,7 +72,9 @@ func (d *disk) load(g *flood.Registry) {
 func (n *node) crash() {
 	n.disconnect()
 	for _, p := range n.ports {
-		p.gone = true
+		if p != nil {
+			p.gone = true
+		}
 	}
 	n.engine, n.ports, n.stalled = nil, nil, false
 	if n.storage != nil {

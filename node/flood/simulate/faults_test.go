@@ -16,7 +16,16 @@ type fault struct {
 	begin func(c *chaos) (end func())
 }
 
-// faults are all there are; the first two lose memory.
+// allFaults returns all there are; the first two lose memory.
+func allFaults() []fault {
+	all := slices.Concat(faults, connectionFaults)
+	if narrow {
+		all = append(all, narrowFaults...)
+	}
+	return all
+}
+
+// faults are those of nodes, messages and directions.
 var faults = []fault{
 	{"crash without a disk", func(c *chaos) func() { return c.fail(false) }},
 	{"crash with a disk", func(c *chaos) func() { return c.fail(true) }},
@@ -95,10 +104,18 @@ var faults = []fault{
 		}
 	}},
 	{"clock set", func(c *chaos) func() {
-		n := c.anyNode()
-		n.clock += time.Duration(c.rng.Int64N(int64(2*time.Hour))) - time.Hour
+		if c.retention > 0 {
+			return nil
+		}
+		c.anyNode().clock = c.anyClock()
 		return func() {}
 	}},
+}
+
+// anyClock returns by how much a clock is wrong: up to an hour, or ten days.
+func (c *chaos) anyClock() time.Duration {
+	most := []time.Duration{time.Hour, 10 * 24 * time.Hour}[c.rng.IntN(2)]
+	return time.Duration(c.rng.Int64N(2*int64(most))) - most
 }
 
 func (c *chaos) anyDirection() *direction { return c.directions[c.rng.IntN(len(c.directions))] }
@@ -113,6 +130,9 @@ func (c *chaos) fail(withDisk bool) func() {
 	c.countNode(n)
 	c.crashes++
 	n.crash()
+	if c.rng.IntN(3) == 0 {
+		c.delayEarlier(n) // until after its next start, perhaps
+	}
 	for client, all := range c.bound[n.index] {
 		c.bound[n.index][client] = slices.DeleteFunc(all, func(b binding) bool {
 			return n.storage == nil || b.at+n.storage.(*disk).promise() >= c.now
@@ -152,9 +172,9 @@ func (t *tally) missing() (missing []string) {
 		"reports", "reports that are stale", "reports of one time", "reports that are far ahead", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
 		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to a stalled node", "messages repeated",
 		"reports dropped", "reports conflated", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
-		"sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",
+		"messages overtaken", "herds with retention", "reports expired", "sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",
 	}
-	for _, f := range faults {
+	for _, f := range allFaults() {
 		wanted = append(wanted, "fault: "+f.name)
 	}
 	return slices.DeleteFunc(wanted, func(what string) bool { return t.n[what] > 0 })
@@ -172,6 +192,8 @@ func (c *chaos) notice(n *node, what flood.Notice) {
 		c.n["reports synced and new"] += what.New
 	case flood.SyncAbandoned:
 		c.n["sync abandoned: "+what.Detail]++
+	case flood.Expired:
+		c.n["reports expired"] += what.Reports
 	case flood.LinkUp:
 		c.n["notice: link up"]++
 	case flood.LinkDown:
@@ -190,6 +212,8 @@ func (c *chaos) countHerd() {
 	c.n["messages cut off"] += int(c.counts.cut)
 	c.n["messages to nobody"] += int(c.counts.unreceived)
 	c.n["messages to a stalled node"] += int(c.counts.waited)
+	c.n["messages overtaken"] += int(c.counts.overtaken)
+	c.n["connections closed"] += int(c.counts.closed)
 	for _, n := range c.nodes {
 		c.countNode(n)
 	}
@@ -197,6 +221,9 @@ func (c *chaos) countHerd() {
 
 func (c *chaos) countNode(n *node) {
 	for _, p := range n.ports {
+		if p == nil {
+			continue
+		}
 		counts := p.link.Queue.Counts()
 		c.n["reports dropped"] += int(counts.Dropped)
 		c.n["reports conflated"] += int(counts.Conflated)

@@ -17,6 +17,7 @@ type node struct {
 	directions [][]*direction // to the neighbours, in the order of the engine's links
 	out, in    pipe           // its connection
 	storage    storage        // or nil
+	rate       int            // of its connection when no fault has made it narrower
 	clock      time.Duration
 
 	worker  *worker // that runs it
@@ -26,8 +27,8 @@ type node struct {
 	// What follows is of its present start.
 	engine    *flood.Engine // nil: it does not run
 	epoch     time.Time     // the clock's when the simulation began, which the engine knows
-	ports     []*port
-	changes   *flood.Queue // of the registry
+	ports     []*port       // to the neighbours; nil where the engine has no such link at present
+	changes   *flood.Queue  // of the registry
 	batch     []line.Report
 	connected bool
 	waits     bool // for room in its connection
@@ -199,7 +200,12 @@ func (n *node) arrive(p *parcel) {
 // receive gives a message to the engine. Most reports change nothing; then no port has to be pumped.
 func (n *node) receive(p *parcel) {
 	n.sender, n.changed = p.direction.from, p.m.Kind != subject.Propagate
-	if err := n.ports[p.direction.slot].link.Receive(n.time(), p.m, n.applied); err != nil {
+	port := n.ports[p.direction.slot]
+	if port == nil {
+		n.worker.counts.unreceived++
+		return
+	}
+	if err := port.link.Receive(n.time(), p.m, n.applied); err != nil {
 		panic(err) // engines understand each other
 	}
 }
@@ -210,6 +216,9 @@ func (n *node) pumpWoken() {
 		return
 	}
 	for _, p := range n.ports {
+		if p == nil {
+			continue
+		}
 		select {
 		case <-p.link.Queue.Wake():
 			p.pump()
@@ -275,6 +284,9 @@ func (p *port) next(m *flood.Message) bool {
 
 // pump sends all messages that there are, as far as there is room.
 func (p *port) pump() {
+	if p == nil {
+		return
+	}
 	n, d := p.node, p.node.worker
 	if p.busy || !n.connected {
 		return
