@@ -17,7 +17,7 @@ var (
 	cellsSystems = flag.String("systems", "", "only what matches this regular expression: herd, restart, leaf, redis")
 	cellsCut     = flag.Duration("cut", time.Minute, "how long links are cut")
 	cellsLoad    = flag.Duration("overload", 3*time.Minute, "how long links that are overloaded are; 0 for not at all")
-	cellsAtOnce  = flag.Int("at-once", 2, "how many links are measured at the same time, each with all systems")
+	linksAtOnce  = flag.Int("at-once", 2, "how many links are measured at the same time, each with all systems")
 	congestion   = flag.String("congestion", "", "congestion control of both sites, instead of the machine's")
 )
 
@@ -97,26 +97,38 @@ type cellFigures struct {
 func TestUplinkMatrix(t *testing.T) {
 	only, which := regexp.MustCompile(*cellsOnly), regexp.MustCompile(*cellsSystems)
 	program := buildHerd(t)
+	chosen := slices.DeleteFunc(slices.Clone(systems), func(s system) bool { return !which.MatchString(s.name) })
 	var all []*cellFigures
-	queue := make(chan *cellFigures, len(matrix()))
+	var tests []func()
 	for _, c := range matrix() {
 		if only.MatchString(c.String()) {
-			all = append(all, &cellFigures{cell: c, cuts: make(map[string]cutFigures), loads: make(map[string]loadFigures)})
-			queue <- all[len(all)-1]
+			figures := &cellFigures{cell: c, cuts: make(map[string]cutFigures), loads: make(map[string]loadFigures)}
+			all = append(all, figures)
+			tests = append(tests, func() {
+				t.Run(c.String(), func(t *testing.T) { figures.measure(t, program, chosen) })
+			})
 		}
 	}
+	atOnce(tests)
+	publishCells(t, all)
+}
+
+// atOnce calls functions in their order, as many at the same time as its flag says.
+func atOnce(calls []func()) {
+	queue := make(chan func(), len(calls))
+	for _, call := range calls {
+		queue <- call
+	}
 	close(queue)
-	chosen := slices.DeleteFunc(slices.Clone(systems), func(s system) bool { return !which.MatchString(s.name) })
-	var lanes sync.WaitGroup
-	for range *cellsAtOnce {
-		lanes.Go(func() {
-			for c := range queue {
-				t.Run(c.String(), func(t *testing.T) { c.measure(t, program, chosen) })
+	var running sync.WaitGroup
+	for range *linksAtOnce {
+		running.Go(func() {
+			for call := range queue {
+				call()
 			}
 		})
 	}
-	lanes.Wait()
-	publishCells(t, all)
+	running.Wait()
 }
 
 // measure measures all systems behind links of this kind, each behind one of its own.

@@ -7,12 +7,16 @@ import (
 	"time"
 )
 
-// What broke the first edition of herd, each with the time in which it has to be over.
+// narrow is a link without loss.
+func narrow(kbit float64, roundTrip time.Duration) conditions {
+	return conditions{rate: bits(kbit), queue: time.Second, delay: roundTrip / 2}
+}
+
+// What broke the first edition of herd, each with what is due.
 func TestUplinkFaults(t *testing.T) {
 	program := buildHerd(t)
-	narrow := func(kbit float64, roundTrip time.Duration) conditions {
-		return conditions{rate: bits(kbit), queue: time.Second, delay: roundTrip / 2}
-	}
+	var tests []func()
+	add := func(name string, test func(t *testing.T)) { tests = append(tests, func() { t.Run(name, test) }) }
 	for _, tt := range []struct {
 		name    string
 		link    conditions
@@ -25,7 +29,7 @@ func TestUplinkFaults(t *testing.T) {
 		{"cut of 256 kbit, 300 ms, 10,000 stale", narrow(256, 300*time.Millisecond), 10000, wanOptions{}},
 		{"cut of 64 kbit, 2,000 stale, leaf node", narrow(64, 40*time.Millisecond), 2000, wanOptions{leaf: true}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		add(tt.name, func(t *testing.T) {
 			rate, _ := tcpRate(t, tt.link)
 			l := link{tt.link, rate}
 			f := measureCut(t, newWAN(t, program, tt.options), l, tt.stale, 20*time.Second)
@@ -33,7 +37,7 @@ func TestUplinkFaults(t *testing.T) {
 			complain(t, f.judge(l, tt.options))
 		})
 	}
-	t.Run("overload, then silence", func(t *testing.T) {
+	add("overload, then silence", func(t *testing.T) {
 		way := narrow(64, 40*time.Millisecond)
 		rate, _ := tcpRate(t, way)
 		l, o := link{way, rate}, overload{clients: 498, perSecond: 100, length: 40 * time.Second, patience: time.Minute}
@@ -54,7 +58,7 @@ func TestUplinkFaults(t *testing.T) {
 		{"join at 400 ms with TLS", 400 * time.Millisecond, true},
 		{"join at 1,200 ms with TLS", 1200 * time.Millisecond, true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		add(tt.name, func(t *testing.T) {
 			w := newWAN(t, program, wanOptions{tls: tt.tls})
 			reportAll(t, w, 10)
 			w.shape(func(now *conditions) { now.delay = tt.roundTrip / 2 })
@@ -63,6 +67,7 @@ func TestUplinkFaults(t *testing.T) {
 			t.Logf("joined after %v", took.Round(10*time.Millisecond))
 		})
 	}
+	atOnce(tests)
 }
 
 // complain fails a test with faults.

@@ -36,11 +36,12 @@ links: [[Goloman, Hands], [Goloman, Holiday], [Goloman, Wilkes], [Hands, Wilkes]
 log: {level: warn}
 `
 
-// leafConfig is that of the NATS leaf node beside Welsh. Without ping_interval it would wait for minutes before it dials again.
+// leafConfig is that of the NATS leaf node beside Welsh. Without ping_interval it would notice a cut after minutes; its other two times are
+// a second unless they are set, which is too short for a round trip of 1,200 ms.
 const leafConfig = `listen: "127.0.0.1:4222"
 http: "` + monitorHTTP + `"
 ping_interval: "5s"
-leafnodes: {remotes: [{url: "nats://` + hubAddress + `:7422"}]}
+leafnodes: {remotes: [{url: "nats://` + hubAddress + `:7422", dial_timeout: "4s", first_info_timeout: "10s"}]}
 `
 
 const (
@@ -123,7 +124,7 @@ func (w *wan) natsConfig() string {
 	if !ok {
 		w.t.Fatalf("the configuration has no authorization:\n%s", text)
 	}
-	return open + "\nleafnodes: {listen: \"" + hubAddress + ":7422\"}\n"
+	return open + "\nleafnodes: {listen: \"" + hubAddress + ":7422\", authorization: {timeout: 15}}\n"
 }
 
 // startNATS starts a NATS server in a site.
