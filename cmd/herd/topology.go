@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,24 +26,35 @@ func (p *program) topology() *cobra.Command {
 
 func (p *program) topologyCheck() *cobra.Command {
 	var asJSON bool
+	var d demand
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Find the faults and weak points of the topology",
 		Long: `Check the servers and links of the configuration. Faults are errors: names given twice, links to nowhere, servers that
 no link joins to the rest. For a sound topology, see how far a report travels, what it costs, and which links and servers
-the herd cannot do without.`,
+the herd cannot do without.
+
+With --clients, see what each link carries, and each server's uplink, so that you can size one. The smaller number is what it takes to
+keep up: reports wait, and share messages. With the larger, none waits: each is sent at once. Clients are spread evenly over the servers.`,
 		Example: `  herd topology check
+  herd topology check --clients 500 --every 10s
   herd topology check --config configs/ring.yaml --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := d.check(c.Flags().Changed("every")); err != nil {
+				return &usageError{err}
+			}
 			config, err := p.load(c)
 			if err != nil {
 				return err
 			}
 			report := assess(config.Topology())
-			return p.show(asJSON, report, report.text())
+			report.Traffic = d.traffic(config.Topology())
+			return p.show(asJSON, report, append(report.text(), report.Traffic.text()...))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	c.Flags().IntVar(&d.clients, "clients", 0, "of the whole herd, for which to see what links carry")
+	c.Flags().DurationVar(&d.every, "every", 10*time.Second, "a report of each client")
 	return c
 }
 
@@ -54,6 +66,7 @@ type assessment struct {
 	Messages    int                `json:"messages"` // that bring one report to every server
 	Bridges     []topology.Loss    `json:"bridges"`
 	CutVertices []topology.Loss    `json:"cut_vertices"`
+	Traffic     *traffic           `json:"traffic,omitempty"`
 }
 
 func assess(t *topology.Topology) assessment {

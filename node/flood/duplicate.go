@@ -6,8 +6,9 @@ import (
 	"herd/bus/subject"
 )
 
-// duplicateNames is what hints that two nodes have one name: the neighbour's or this one's. A node that was killed and started again is
-// none, though what its last start sent may be received among the messages of the next one, since it waited in sockets and modems.
+// duplicateNames is what hints that two nodes have one name: the neighbour's or this one's. A node that was killed and started
+// again is none, though what its last start sent may be received among the messages of the next one, since it waited in sockets
+// and modems.
 type duplicateNames struct {
 	otherEchoes   int       // heartbeats that echo an incarnation which is not this node's, since otherSince
 	otherSince    time.Time // when the first of them was received
@@ -20,9 +21,9 @@ type duplicateNames struct {
 // lateStart is how long after the first message of a node's start those of an earlier start may still be received.
 const lateStart = 30 * time.Second
 
-// detectDuplicate notices when the neighbour's name, or this node's, belongs to two nodes: heartbeats of an earlier incarnation are
-// received among those of the newest, or three heartbeats echo an incarnation that is not this node's. Neither counts before messages of
-// an earlier start can no longer be late.
+// detectDuplicate notices when the neighbour's name, or this node's, belongs to two nodes: heartbeats of an earlier incarnation
+// are received among those of the newest, or three heartbeats echo an incarnation that is not this node's. Neither counts before
+// messages of an earlier start can no longer be late.
 func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
 	e, n := l.engine, &l.names
 	before := l.live.incarnation

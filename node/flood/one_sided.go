@@ -8,8 +8,8 @@ import (
 	"herd/node/topology"
 )
 
-// A link is one-sided if only one of its two nodes has it in its topology. The node that has it receives nothing over it. The node that
-// lacks it learns of it from the record of the other, which comes by way of others.
+// A link is one-sided if only one of its two nodes has it in its topology. The node that has it receives nothing over it. The
+// node that lacks it learns of it from the record of the other, which comes by way of others.
 
 // oneSidedGrace is how long after its start or a change of its topology a node leaves it to others to follow.
 const oneSidedGrace = 2 * recordEvery
@@ -29,7 +29,8 @@ func (e *Engine) OneSided() (names []line.NodeName) {
 
 // lacksLinkOf reports whether a record names a link to this node that this node lacks.
 func (e *Engine) lacksLinkOf(r *Record) bool {
-	return e.settled(r) && r.linksTo(e.config.Name) && !slices.ContainsFunc(e.Links(), func(l *Link) bool { return l.Peer == r.Name })
+	return e.settled(r) && r.linksTo(e.config.Name) &&
+		!slices.ContainsFunc(e.Links(), func(l *Link) bool { return l.Peer == r.Name })
 }
 
 // settled reports whether a record was made after the grace period.
@@ -51,8 +52,8 @@ func (r *Record) linksTo(name line.NodeName) bool {
 // complete reports whether the record names all links of its node: none was left out for want of room.
 func (r *Record) complete() bool { return len(r.text)+line.MaxName+len(",:u") <= maxRecord }
 
-// lacking returns the neighbours that are known to have a topology without this link: others by their topologies, if these differ from
-// this node's, and the peer by its record.
+// lacking returns the neighbours that are known to have a topology without this link: others by their topologies, if these differ
+// from this node's, and the peer by its record.
 func (e *Engine) lacking(l *Link) (names []line.NodeName) {
 	this := topology.LinkText(e.config.Name, l.Peer)
 	for _, other := range e.Links() {

@@ -13,12 +13,12 @@ type Loss struct {
 	CutOff []line.NodeName   `json:"cut_off"` // from most of the others
 }
 
-// Weak returns the bridges, links without which the herd falls in two, and the cut vertices, servers without which the others do, both in
-// the order they were given in. What is cut off is all that is outside the largest part that is left; of equal parts, outside the one whose
-// first server was given first.
+// Weak returns the bridges, links without which the herd falls in two, and the cut vertices, servers without which the others do,
+// both in the order they were given in. What is cut off is all that is outside the largest part that is left; of equal parts,
+// outside the one whose first server was given first.
 //
-// One depth-first search finds them: the part below a server hangs on it alone if no link leads from that part to a server found earlier
-// (Hopcroft and Tarjan, Communications of the ACM 16, 1973).
+// One depth-first search finds them: the part below a server hangs on it alone if no link leads from that part to a server found
+// earlier (Hopcroft and Tarjan, Communications of the ACM 16, 1973).
 func (t *Topology) Weak() (bridges, vertices []Loss) {
 	s := t.depthFirst()
 	number := t.numbers()
@@ -87,8 +87,8 @@ func (s *depthFirst) visit(i int) {
 // below returns server i and those below it.
 func (s *depthFirst) below(i int) []int { return s.order[s.found[i] : s.found[i]+s.size[i]] }
 
-// cutOff returns the servers outside the largest part, but for one server, or −1, in the order they were given in. The parts are what is
-// below some servers, and a rest of so many servers, which has the first server.
+// cutOff returns the servers outside the largest part, but for one server, or −1, in the order they were given in. The parts are
+// what is below some servers, and a rest of so many servers, which has the first server.
 func (s *depthFirst) cutOff(but int, parts []int, rest int) (others []line.NodeName) {
 	largest, most := -1, rest // −1: the rest
 	for _, p := range parts {

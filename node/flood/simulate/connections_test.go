@@ -58,7 +58,8 @@ func (c *chaos) delayEarlier(n *node) {
 	}
 }
 
-// relink removes a link that is no bridge and adds it again later, each at its two nodes at different moments, while messages are in flight.
+// relink removes a link that is no bridge and adds it again later, each at its two nodes at different moments, while messages are
+// in flight.
 func (c *chaos) relink() func() {
 	bridges, _ := c.topology.Weak()
 	links := slices.DeleteFunc(slices.Clone(c.topology.Links()), func(l [2]line.NodeName) bool {
@@ -68,9 +69,8 @@ func (c *chaos) relink() func() {
 		return nil
 	}
 	l := links[c.rng.IntN(len(links))]
-	without, err := topology.New(c.topology.Nodes(), slices.DeleteFunc(slices.Clone(c.topology.Links()), func(each [2]line.NodeName) bool {
-		return each == l
-	}))
+	others := slices.DeleteFunc(slices.Clone(c.topology.Links()), func(each [2]line.NodeName) bool { return each == l })
+	without, err := topology.New(c.topology.Nodes(), others)
 	if err != nil {
 		panic(err)
 	}

@@ -24,6 +24,7 @@ type direction struct {
 
 	last       time.Duration // when what was sent last arrives
 	connection int           // of the node, by number
+	carried    segments      // so far
 }
 
 // parcel is a message in flight.
@@ -38,6 +39,7 @@ type parcel struct {
 
 // send sends a message of so many bytes on the wire. Who calls may use its memory again.
 func (w *direction) send(m *flood.Message, size int) {
+	w.carried.add(size)
 	p := w.parcel(m, size)
 	if n := w.from; n.out.unlimited() {
 		n.sent(p)

@@ -9,12 +9,13 @@ import (
 	"herd/node/line"
 )
 
-// pipe is one way of a node's connection to its NATS server. All links of the node share it, and bytes wait in it behind one another,
-// in the sender's socket, the modem, or the server's buffer for a slow reader: TCP keeps their order and loses none of them.
+// pipe is one way of a node's connection to its NATS server. All links of the node share it, and bytes wait in it behind one
+// another, in the sender's socket, the modem, or the server's buffer for a slow reader: TCP keeps their order and loses none of
+// them.
 //
-// On the way out the node waits while the pipe is full, as a write to a socket does, so what its links still owe can be replaced. On the
-// way in nobody waits, for a NATS server serves others: it closes a connection for which more waits than it is configured to keep, and
-// the node has to dial again. All that waited is lost then.
+// On the way out the node waits while the pipe is full, as a write to a socket does, so what its links still owe can be replaced.
+// On the way in nobody waits, for a NATS server serves others: it closes a connection for which more waits than it is configured
+// to keep, and the node has to dial again. All that waited is lost then.
 type pipe struct {
 	node    *node
 	deliver func(p *parcel) // is called with what has passed

@@ -80,8 +80,9 @@ func TestPipe(t *testing.T) {
 	p.add(10)
 	p.run(p.now + time.Second)
 	want := []string{"100 at 100ms", "200 at 300ms", "1000 at 2s", "500 at 2s", "50 at 4.5s", "10 at 4.7s"}
-	if !slices.Equal(p.passed, want) || p.bytes != 0 || p.counts.lost != 2 || p.longest != 1850*time.Millisecond || p.busy != 2600*time.Millisecond {
-		t.Errorf("passed %q, %d bytes left, %d lost, the longest %s, busy for %s", p.passed, p.bytes, p.counts.lost, p.longest, p.busy)
+	if !slices.Equal(p.passed, want) || p.bytes != 0 || p.counts.lost != 2 ||
+		p.longest != 1850*time.Millisecond || p.busy != 2600*time.Millisecond {
+		t.Errorf("passed %q, %d bytes left, %d lost, at most for %s, busy for %s", p.passed, p.bytes, p.counts.lost, p.longest, p.busy)
 	}
 }
 
@@ -101,8 +102,8 @@ func narrowStar(t *testing.T, rate, clients int) *herd {
 	return h
 }
 
-// A node keeps what its connection has no room for, so that it can be replaced, and its links share the rate equally. What arrives is what
-// the rate lets through.
+// A node keeps what its connection has no room for, so that it can be replaced, and its links share the rate equally. What
+// arrives is what the rate lets through.
 func TestSharedRate(t *testing.T) {
 	skipRacing(t)
 	const rate, clients, seconds = 8000, 2000, 20

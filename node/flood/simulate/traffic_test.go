@@ -1,0 +1,92 @@
+package simulate
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"herd/node/line"
+	"herd/node/topology"
+)
+
+// What links are said to carry is what they do: a bridge exactly as much when each report goes alone, another link no more,
+// whichever way is the slowest, and as much if it is itself.
+func TestCarries(t *testing.T) {
+	skipRacing(t)
+	const clients, seconds = 200, 60
+	every := 10 * time.Second
+	tail, err := topology.New([]line.NodeName{"a", "b", "c", "d", "e", "f"}, [][2]line.NodeName{ // a ring, and two behind it
+		{"a", "b"}, {"b", "c"}, {"d", "c"}, {"d", "a"}, {"e", "a"}, {"e", "f"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, topo := range map[string]*topology.Topology{"campus": campus(t), "tail": tail} {
+		said := Carries(topo, clients, every)
+		for _, l := range topo.Links() { // which is slow
+			got := carriedBy(topo, clients, seconds, every, func(w *direction) bool { return isOf(w, l) })
+			for _, c := range said.Links {
+				bytes := got(func(w *direction) bool { return w.from.name == c.From && w.to.name == c.To })
+				bridge := c.Reports < clients/every.Seconds()
+				slow := l == [2]line.NodeName{c.From, c.To} || l == [2]line.NodeName{c.To, c.From}
+				if bytes > 1.03*c.Most || (bridge || slow) && bytes < 0.9*c.Most || c.Idle > c.Least || c.Least > c.Most {
+					t.Errorf("%s, slow %v: %.0f bytes/s, bridge %v: %+v", name, l, bytes, bridge, c)
+				}
+			}
+		}
+		for _, u := range said.Uplinks { // which is slow
+			got := carriedBy(topo, clients, seconds, every, func(w *direction) bool {
+				return w.from.name == u.Node || w.to.name == u.Node
+			})
+			out := got(func(w *direction) bool { return w.from.name == u.Node })
+			in := got(func(w *direction) bool { return w.to.name == u.Node })
+			if out > 1.03*u.Out.Most || out < 0.8*u.Out.Most || in > 1.03*u.In.Most || in < 0.6*u.In.Most {
+				t.Errorf("%s: slow uplink: out %.0f, in %.0f bytes/s: %+v", name, out, in, u)
+			}
+		}
+	}
+	for _, c := range Carries(tail, 60, time.Minute).Links {
+		want := map[string]float64{"ea": 1. / 3, "ae": 2. / 3, "fe": 1. / 6, "ef": 5. / 6}[string(c.From+c.To)]
+		if want == 0 {
+			want = 1
+		}
+		if math.Abs(c.Reports-want) > 1e-9 {
+			t.Errorf("%s→%s carries %v reports a second, want %v", c.From, c.To, c.Reports, want)
+		}
+	}
+}
+
+func isOf(w *direction, l [2]line.NodeName) bool {
+	return l == [2]line.NodeName{w.from.name, w.to.name} || l == [2]line.NodeName{w.to.name, w.from.name}
+}
+
+// carriedBy runs a herd in which some directions are slow, and returns what sums the bytes a second of directions.
+func carriedBy(
+	topo *topology.Topology, clients, seconds int, every time.Duration, slow func(*direction) bool,
+) func(of func(*direction) bool) float64 {
+	h := newHerd(1, settings{topology: topo, queueLimit: 1 << 16, delay: 5 * time.Millisecond, records: true})
+	for _, w := range h.directions {
+		if slow(w) {
+			w.delay = 400 * time.Millisecond
+		}
+	}
+	h.start()
+	h.run(warmUp)
+	for _, w := range h.directions {
+		w.carried = segments{}
+	}
+	for i := range clients * seconds * int(time.Second) / int(every) {
+		n := h.nodes[i%len(h.nodes)]
+		c := typical(i%clients, n.wall())
+		n.report(&c)
+		h.run(h.now + every/time.Duration(clients))
+	}
+	return func(of func(*direction) bool) (sum float64) {
+		for _, w := range h.directions {
+			if of(w) {
+				sum += w.sent(h.direction(w.to.index, w.from.index)) / float64(seconds)
+			}
+		}
+		return sum
+	}
+}
