@@ -52,9 +52,14 @@ func TestMain(m *testing.M) {
 // endsWithTest has a process end when the test does without a word, as at its time-out.
 var endsWithTest = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
+var herdFile = flag.String("herd", "", "drive this herd, built of another commit, instead of the one of this tree")
+
 // buildHerd returns the path of the program, as a user builds it.
 func buildHerd(t *testing.T) string {
 	t.Helper()
+	if *herdFile != "" {
+		return *herdFile
+	}
 	path := filepath.Join(t.TempDir(), "herd")
 	build := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/herd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

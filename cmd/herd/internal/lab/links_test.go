@@ -99,6 +99,9 @@ func measureCut(t *testing.T, r replica, l link, stale int, length time.Duration
 		w.restart()
 	}
 	time.Sleep(time.Until(cutAt.Add(length)))
+	if r.equal() {
+		t.Fatal("equal during the cut")
+	}
 	returned, packets, payload := time.Now(), r.bytes(), int64(0)
 	if herd {
 		payload = w.payload()
@@ -186,6 +189,7 @@ func measureLoad(t *testing.T, r replica, o overload) (f loadFigures) {
 	}
 	began, applied := time.Now(), r.applied()
 	stop := load(t, r, o.clients, o.perSecond)
+	defer stop()
 	var ages []time.Duration
 	for next := o.length / 3; next < o.length; next += 5 * time.Second {
 		time.Sleep(time.Until(began.Add(next)))

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -105,10 +106,10 @@ func load(t *testing.T, r replica, clients int, perSecond float64) (stop func())
 			}
 		}
 	}()
-	return func() {
+	return sync.OnceFunc(func() {
 		close(end)
 		<-ended
-	}
+	})
 }
 
 func (u *uplink) shape(change func(*conditions)) { u.set(change) }
