@@ -9,7 +9,7 @@
 //
 // # Blocking and ownership
 //
-// Publish copies its payload and never waits for a neighbour. A [Handler] is called from one goroutine per neighbour; while
+// Publish copies its payload and never waits for a neighbour; it waits for the bus when a MiB of what was published is not sent yet. A [Handler] is called from one goroutine per neighbour; while
 // it runs, that neighbour's messages wait in a bounded queue. After Close has returned it is not called any more.
 package bus
 
@@ -46,9 +46,11 @@ type Handler interface {
 // What can go wrong on a connection.
 var (
 	ErrRefused = errors.New("bus: not permitted")                        // the bus does not let this node do that
+	ErrServer  = errors.New("bus: error of the NATS server")             // another error that the server reports, such as a limit that was reached
 	ErrOverrun = errors.New("bus: messages lost to a receiver too slow") // a neighbour's messages outran the Handler
 	ErrClosed  = errors.New("bus: connection closed")
-	ErrSilent  = errors.New("bus: connection silent")
+	ErrSilent  = fmt.Errorf("bus: connection silent for %s", silence)
+	ErrBlocked = fmt.Errorf("bus: the server has taken nothing for %s", blockTime)
 
 	ErrNotStarted = errors.New("bus: embedded NATS server")
 )
@@ -78,8 +80,17 @@ type Conn interface {
 	Subscribe(ctx context.Context, neighbours []string) error
 
 	// Publish sends a message to a neighbour. An error means that the connection is of no more use; no error does not mean that
-	// the message arrives.
+	// the message arrives: of one with more than MaxPayload the Handler's Fault is called.
 	Publish(to string, m Message) error
+
+	// Writable returns when a message that is published now is sent at once, as far as this side knows.
+	Writable(ctx context.Context) error
+
+	// MaxPayload is the most bytes in the payload of a message.
+	MaxPayload() int
+
+	// Silence yields true when the connection has given no sign of life for 3.5 s, and false when it has given one again.
+	Silence() <-chan bool
 
 	// Flush returns when the bus has all that was published.
 	Flush(ctx context.Context) error
@@ -95,49 +106,94 @@ type Conn interface {
 const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 500 * time.Millisecond
-	lasting    = time.Second // after a connection that lasted so long the pauses are short again
-	flushTime  = 500 * time.Millisecond
+	lasting    = time.Second     // after a connection that lasted so long the pauses are short again
+	flushTime  = 2 * time.Second // in which the bus takes what a node that stops has published
 )
 
-// Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns,
-// after a random pause of at most 50 ms at first and 500 ms in the end. First start, restart and reconnection are the same. The
-// context of serve ends with the connection. Before each pause but the last, Run calls lost with the reason why there is no
-// connection: what serve returned, or else the connection's own error.
+// Run keeps one node connected until ctx ends: it dials, calls serve with the connection, and dials again when serve returns. First start,
+// restart and reconnection are the same. The context of serve ends with the connection.
+//
+// Between two dials is a random pause of at most 50 ms at first and 500 ms in the end, less the time that a dial took in vain.
+//
+// Beside a connection that is silent Run dials another one. If the first gives a sign of life before the other is ready, it stays; else it
+// is closed, and serve is called with the other one.
+//
+// Run calls lost with the reason why there is no connection, before each pause but the last: what serve returned, or else the connection's
+// own error; and with [ErrSilent] when a connection falls silent, and with nil when that one stays.
 func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn) error, lost func(error)) {
-	ceiling := minBackoff
-	for ctx.Err() == nil {
-		began := time.Now()
-		c, err := d.Dial(ctx, h)
-		if err == nil {
-			err = hold(ctx, c, serve)
+	k := keeper{dialer: d, handler: h, serve: serve, lost: lost}
+	var c Conn
+	for {
+		if c == nil {
+			c = k.dial(ctx, lost)
 		}
-		if ctx.Err() != nil {
+		if c == nil {
 			return
 		}
-		lost(err)
-		if time.Since(began) >= lasting && c != nil {
-			ceiling = minBackoff
+		began := time.Now()
+		next, err := k.hold(ctx, c)
+		if ctx.Err() != nil {
+			if next != nil {
+				next.Close()
+			}
+			return
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(rand.N(ceiling)):
+		if time.Since(began) >= lasting {
+			k.ceiling = minBackoff
 		}
-		ceiling = min(2*ceiling, maxBackoff)
+		if c = next; c == nil {
+			lost(err)
+			k.pause(ctx, 0)
+		}
 	}
 }
 
-// hold serves a connection to its end, and returns why it ended.
-func hold(ctx context.Context, c Conn, serve func(context.Context, Conn) error) error {
+// keeper keeps one node connected.
+type keeper struct {
+	dialer  Dialer
+	handler Handler
+	serve   func(context.Context, Conn) error
+	lost    func(error)
+	ceiling time.Duration // of the next pause
+}
+
+// dial dials until there is a connection, and calls failed before each pause. It returns nil when ctx has ended.
+func (k *keeper) dial(ctx context.Context, failed func(error)) Conn {
+	for ctx.Err() == nil {
+		began := time.Now()
+		c, err := k.dialer.Dial(ctx, k.handler)
+		if err == nil {
+			return c
+		}
+		if ctx.Err() == nil {
+			failed(err)
+			k.pause(ctx, time.Since(began))
+		}
+	}
+	return nil
+}
+
+// pause waits for a random time, of which some has passed already.
+func (k *keeper) pause(ctx context.Context, passed time.Duration) {
+	k.ceiling = min(max(k.ceiling, minBackoff), maxBackoff)
+	select {
+	case <-ctx.Done():
+	case <-time.After(rand.N(k.ceiling) - passed):
+	}
+	k.ceiling *= 2
+}
+
+// hold serves a connection to its end. It returns the connection that takes its place, or nil and why it ended.
+func (k *keeper) hold(ctx context.Context, c Conn) (next Conn, err error) {
 	serving, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		defer stop()
-		select {
-		case <-c.Done():
-		case <-serving.Done():
+		if next = k.successor(serving, c); next != nil {
+			c.Close() // before serve ends: a Publish may wait for it
 		}
 	})
-	err := serve(serving, c)
+	err = k.serve(serving, c)
 	stop()
 	watch.Wait()
 	if ctx.Err() != nil {
@@ -147,8 +203,53 @@ func hold(ctx context.Context, c Conn, serve func(context.Context, Conn) error) 
 		_ = c.Flush(last) // if it fails, the connection was lost, which does not matter to a node that stops
 	}
 	c.Close() // before Err: what failed first may have been a Publish
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.Err()
 	}
-	return c.Err()
+	return next, err
+}
+
+// successor waits for the end of a connection or of ctx, and returns nil; or it returns the connection that is to take its place because
+// it was ready while the first one was silent.
+func (k *keeper) successor(ctx context.Context, c Conn) Conn {
+	for {
+		select {
+		case <-c.Done():
+			return nil
+		case <-ctx.Done():
+			return nil
+		case silent := <-c.Silence():
+			if !silent {
+				continue
+			}
+		}
+		k.lost(ErrSilent)
+		next, stays := k.beside(ctx, c)
+		if !stays {
+			return next
+		}
+		k.lost(nil)
+	}
+}
+
+// beside dials beside a connection that is silent. It returns the other connection, or true if the silent one stays, or neither if it or
+// ctx has ended.
+func (k *keeper) beside(ctx context.Context, c Conn) (next Conn, stays bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	ready := make(chan Conn, 1)
+	go func() { ready <- k.dial(ctx, func(error) {}) }()
+	select {
+	case next = <-ready:
+		cancel()
+		return next, false
+	case <-c.Done():
+	case <-c.Silence():
+		stays = true
+	case <-ctx.Done():
+	}
+	cancel()
+	if other := <-ready; other != nil {
+		other.Close()
+	}
+	return nil, stays
 }

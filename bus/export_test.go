@@ -18,6 +18,7 @@ const (
 	StartTime  = startTime
 	SynTime    = synTime
 	MaxBackoff = maxBackoff
+	BlockTime  = blockTime
 )
 
 // Options are what a node shows the server when it connects.
@@ -50,8 +51,7 @@ func Inner(c Conn) *nats.Conn { return c.(*natsConn).nc }
 
 // LastRead returns when a connection last read something.
 func LastRead(c Conn) time.Time {
-	w := c.(*natsConn).wire
-	return w.began.Add(time.Duration(w.read.Load()))
+	return c.(*natsConn).wire.lastRead()
 }
 
 // CloseBefore publishes the first message of a neighbour, and ends the connection as Close does, when NATS has taken the message from
@@ -70,3 +70,6 @@ func CloseBefore(t testing.TB, c Conn, neighbour string, publish func()) {
 	}
 	n.closed = true
 }
+
+// Send writes to the server past the NATS connection.
+func Send(c Conn, text string) { _, _ = c.(*natsConn).wire.Write([]byte(text)) }

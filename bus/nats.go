@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,14 +17,16 @@ import (
 )
 
 const (
-	dialTime    = time.Second
-	synTime     = 250 * time.Millisecond // between two attempts within dialTime
-	confirmTime = 2 * time.Second        // in which the server has to confirm a subscription
-	writeTime   = 2 * time.Second        // a write that takes longer ends the connection; by default nats.go waits for a minute
+	confirmTime = 15 * time.Second // in which the server has to confirm subscriptions
+	blockTime   = 30 * time.Second // a connection on which data wait for so long, of which nothing is sent, is closed
 	pingTime    = time.Second
-	silence     = 3500 * time.Millisecond // a connection on which no byte arrives for so long, pongs included, is closed
+	maxPings    = 60                      // unanswered ones after which the server counts as gone, even if other bytes come
+	silence     = 3500 * time.Millisecond // a connection is silent that has given no sign of life for so long
+	sampleTime  = 250 * time.Millisecond  // between two looks for signs of life
 
 	maxPendingBytes = 32 << 20 // as MaxPending
+	minPayload      = 4 << 10  // that a server must take in one message
+	traceRoom       = 64       // bytes of a message with a trace, besides payload and trace
 )
 
 // MaxPending is how many messages of one neighbour wait for a Handler. Beyond it the newest are dropped: [ErrOverrun].
@@ -48,49 +49,49 @@ func (d *NATS) Identify(c *keys.Credentials) { d.credentials.Store(c) }
 
 // Dial connects.
 func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
-	c := &natsConn{
-		herd: d.Herd, node: d.Node, handler: h, subscriptions: make(map[string]*nats.Subscription), done: make(chan struct{}),
+	a := &access{
+		url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect, name: "herd " + d.Herd + " node " + d.Node, fault: h.Fault,
 	}
-	err := c.connect(ctx, &dialer{url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect}, "node "+d.Node, h.Fault)
+	c, err := a.first(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.herd, c.node, c.handler = d.Herd, d.Node, h
+	if max := c.MaxPayload(); max < minPayload {
+		err = fmt.Errorf("%w: %s takes messages of at most %d bytes, and herd needs %d: raise its max_payload", ErrServer, redact(c.nc.ConnectedUrl()), max, minPayload)
+	}
+	if version := c.nc.ConnectedServerVersion(); olderThan(version, OldestServer) {
+		h.Fault(&VersionError{version})
+	}
 	if err == nil && d.service != nil {
 		err = c.answer(d.service)
 	}
 	if err != nil {
+		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// Subscribe subscribes to each neighbour, and has the server confirm that.
+// Subscribe asks the server for all subscriptions at once, and waits once.
 func (c *natsConn) Subscribe(ctx context.Context, neighbours []string) error {
+	var missing []wanted
+	c.mu.Lock()
 	for peer, sub := range c.subscriptions {
 		if !slices.Contains(neighbours, peer) {
-			if err := sub.Unsubscribe(); err != nil {
-				return fmt.Errorf("bus: unsubscribe from %s: %w", peer, err)
-			}
-			delete(c.subscriptions, peer)
+			_ = c.drop(peer, sub) // it fails only on a connection that has ended
 		}
 	}
-	var refused error
 	for _, peer := range neighbours {
-		if c.subscriptions[peer] != nil {
-			continue
-		}
-		// One by one: a refusal is no reply, and only its time and text say what was refused.
-		sub, err := c.subscribe(ctx, subject.Of(c.herd, subject.Any, peer, c.node), func(m *nats.Msg) { c.receive(peer, m) })
-		switch {
-		case err == nil:
-			c.subscriptions[peer] = sub
-		case errors.Is(err, ErrRefused):
-			refused = err
-		default:
-			return err
+		if c.subscriptions[peer] == nil {
+			missing = append(missing, wanted{peer, subject.Of(c.herd, subject.Any, peer, c.node), func(m *nats.Msg) { c.receive(peer, m) }})
 		}
 	}
-	if len(c.subscriptions) == 0 {
-		return refused
+	c.mu.Unlock()
+	if len(missing) == 0 {
+		return nil
 	}
-	return nil
+	return c.subscribe(ctx, missing)
 }
 
 func (c *natsConn) receive(peer string, m *nats.Msg) {
@@ -119,67 +120,26 @@ func message(kind subject.Kind, from string, m *nats.Msg) (msg Message, err erro
 	return msg, err
 }
 
-// reportFault calls fault with an asynchronous error, but not with those that end the connection: Err returns these.
-func reportFault(fault func(error), sub *nats.Subscription, err error) {
-	switch {
-	case errors.Is(err, nats.ErrPermissionViolation):
-		fault(fmt.Errorf("%w: %w", ErrRefused, err))
-	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
-		dropped, _ := sub.Dropped()
-		fault(fmt.Errorf("%w: %d on %s so far", ErrOverrun, dropped, sub.Subject))
-	}
-}
-
 // natsConn is a connection to a NATS server that does not reconnect by itself.
 type natsConn struct {
-	herd, node    string
-	handler       Handler                       // nil: an observer's connection
-	subscriptions map[string]*nats.Subscription // by neighbour
-	nc            *nats.Conn
-	wire          *wire
-	done          chan struct{}
-	watch         sync.WaitGroup // of the goroutine that watches the wire
+	herd, node string
+	handler    Handler // nil: an observer's connection
+	fault      func(error)
+	nc         *nats.Conn
+	wire       *wire
+	done       chan struct{}
+	silence    chan bool // one slot: whether the connection is silent, after that changed
+	tasks      sync.WaitGroup
+
+	mu            sync.Mutex
+	subscriptions map[string]*nats.Subscription // by neighbour; without those that the server refused
+	order         []string                      // their neighbours, in the order in which the server was asked
+	refusal       error                         // of the last subscription that was refused
+	noted         map[error]bool                // while Subscribe waits: errors of the server
+	another       chan struct{}                 // one slot: there is another one
 
 	receiving sync.RWMutex // read-locked while a message is received
 	closed    bool         // guarded by receiving: no more messages are received
-}
-
-// connect dials as who; fault is called with what goes wrong later.
-func (c *natsConn) connect(ctx context.Context, dial *dialer, who string, fault func(error)) error {
-	dial.ctx = ctx
-	if dial.connect == nil {
-		dial.connect = overNetwork
-	}
-	options := []nats.Option{
-		nats.Name("herd " + c.herd + " " + who),
-		nats.NoReconnect(),
-		nats.SkipHostLookup(), // the dialer does that, in limited time
-		nats.SetCustomDialer(dial),
-		nats.Timeout(dialTime),
-		nats.FlusherTimeout(writeTime),
-		nats.ReconnectOnFlusherError(), // as it does not reconnect, it closes
-		nats.PingInterval(pingTime),
-		nats.MaxPingsOutstanding(int(silence/pingTime) + 1), // more than the wire allows, which closes the connection earlier
-		nats.ClosedHandler(func(*nats.Conn) { close(c.done) }),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { reportFault(fault, sub, err) }),
-	}
-	if dial.server != nil {
-		options = append(options, nats.InProcessServer(dial))
-	}
-	options = append(options, credentialOptions(dial.credentials)...)
-	nc, err := nats.Connect(dial.url, options...)
-	if errors.Is(err, nats.ErrNoServers) && dial.failed != nil {
-		err = dial.failed // which has the reason
-	}
-	switch {
-	case errors.Is(err, nats.ErrAuthorization):
-		return fmt.Errorf("%w: connect to %s: %w", ErrRefused, dial.place(), err)
-	case err != nil:
-		return fmt.Errorf("bus: connect to %s: %w", dial.place(), err)
-	}
-	c.nc, c.wire = nc, dial.wire
-	c.watch.Go(func() { c.wire.watch(c.done) })
-	return nil
 }
 
 // credentialOptions give credentials, which may be nil, to a connection.
@@ -199,35 +159,6 @@ func credentialOptions(c *keys.Credentials) (options []nats.Option) {
 	return options
 }
 
-// subscribe calls receive with each message on a subject until the connection ends. It returns when the server has confirmed that.
-func (c *natsConn) subscribe(ctx context.Context, on string, receive func(*nats.Msg)) (*nats.Subscription, error) {
-	before := c.nc.LastError()
-	sub, err := c.nc.Subscribe(on, func(m *nats.Msg) {
-		c.receiving.RLock()
-		defer c.receiving.RUnlock()
-		if !c.closed {
-			receive(m)
-		}
-	})
-	if err == nil {
-		err = sub.SetPendingLimits(MaxPending, maxPendingBytes)
-	}
-	ctx, cancel := context.WithTimeout(ctx, confirmTime)
-	defer cancel()
-	if err == nil {
-		err = c.nc.FlushWithContext(ctx)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("bus: subscribe to %s: %w", on, err)
-	}
-	last := c.nc.LastError()
-	if last != before && errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(on)) {
-		_ = sub.Unsubscribe() // the server has none
-		return nil, fmt.Errorf("%w: %w", ErrRefused, last)
-	}
-	return sub, nil
-}
-
 // Publish sends the stamp as the subject to reply on, which has no subscriber, because a header costs more. A stamp begins with the
 // 22 characters of an incarnation, so it is none of the short tokens that NATS keeps for itself there, such as _R_. The few messages
 // with a trace have a header.
@@ -236,18 +167,32 @@ func (c *natsConn) Publish(to string, m Message) error {
 	if m.Stamp != (subject.Stamp{}) {
 		msg.Reply = string(m.Stamp.Append(make([]byte, 0, 43)))
 	}
-	if m.Trace != "" {
+	if m.Trace != "" && len(m.Payload)+len(m.Trace)+traceRoom <= c.MaxPayload() {
 		msg.Header = nats.Header{traceHeader: {m.Trace}}
 	}
-	if err := c.nc.PublishMsg(&msg); err != nil {
+	if size, most := len(m.Payload), c.MaxPayload(); size > most {
+		c.fault(fmt.Errorf("%w: a message of %d bytes to %s is not sent: the server's max_payload is %d", ErrServer, size, to, most))
+		return nil
+	}
+	err := c.wire.await(context.Background(), maxUnsent) // the end of the connection ends it too
+	if err == nil {
+		err = c.nc.PublishMsg(&msg)
+	}
+	if err != nil {
 		return fmt.Errorf("bus: publish to %s: %w", to, err)
 	}
 	return nil
 }
 
+func (c *natsConn) Writable(ctx context.Context) error { return c.wire.await(ctx, 0) }
+
+func (c *natsConn) MaxPayload() int { return int(min(c.nc.MaxPayload(), math.MaxInt32)) }
+
 func (c *natsConn) Flush(ctx context.Context) error { return c.nc.FlushWithContext(ctx) }
 
 func (c *natsConn) Done() <-chan struct{} { return c.done }
+
+func (c *natsConn) Silence() <-chan bool { return c.silence }
 
 func (c *natsConn) Err() error {
 	select {
@@ -255,11 +200,14 @@ func (c *natsConn) Err() error {
 	default:
 		return nil
 	}
-	if c.wire.silent.Load() {
-		return fmt.Errorf("%w for %s", ErrSilent, silence)
+	switch err := c.wire.failure(); {
+	case errors.Is(err, ErrBlocked):
+		return err
+	case err != nil:
+		return fmt.Errorf("bus: %w", err)
 	}
 	if err := c.nc.LastError(); err != nil {
-		return fmt.Errorf("bus: %w", err)
+		return serverError(err)
 	}
 	return ErrClosed
 }
@@ -267,8 +215,41 @@ func (c *natsConn) Err() error {
 func (c *natsConn) Close() {
 	c.nc.Close()
 	<-c.done
-	c.watch.Wait()
+	c.tasks.Wait()
 	c.receiving.Lock()
 	c.closed = true
 	c.receiving.Unlock()
+}
+
+// watch reports when the connection falls silent and when it is no longer, and closes it when what is sent stays for too long.
+func (c *natsConn) watch() {
+	s, silent := signs{wire: c.wire}, false
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		last, blocked := s.look(now)
+		if is := now.Sub(last) >= silence; is != silent {
+			silent = is
+			select {
+			case <-c.silence: // which nobody has learned of
+			default:
+				c.silence <- silent
+			}
+		}
+		if blocked >= blockTime && !silent {
+			_ = c.wire.fail(ErrBlocked)
+			return
+		}
+		if next := last.Add(silence).Sub(now); next > 0 && next < sampleTime {
+			timer.Reset(next)
+		} else {
+			timer.Reset(sampleTime)
+		}
+	}
 }

@@ -8,10 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"herd/bus"
 	"herd/bus/bustest"
@@ -187,132 +184,6 @@ func TestSlowObserver(t *testing.T) {
 	for _, c := range conns.Conns {
 		if c.Stalls != 0 {
 			t.Errorf("%s was stalled %d times for the observer's sake", c.Name, c.Stalls)
-		}
-	}
-}
-
-// mute is a connection whose other side can fall silent, as behind a cable that is cut: nothing arrives, writes
-// block when what the system buffers is full, no error.
-type mute struct {
-	net.Conn
-	cut    *atomic.Bool
-	closed chan struct{}
-}
-
-func (m *mute) Read(p []byte) (int, error) {
-	n, err := m.Conn.Read(p)
-	if m.cut.Load() {
-		<-m.closed
-		return 0, net.ErrClosed
-	}
-	return n, err
-}
-
-func (m *mute) Write(p []byte) (int, error) {
-	if m.cut.Load() {
-		<-m.closed
-		return 0, net.ErrClosed
-	}
-	return m.Conn.Write(p)
-}
-
-func (m *mute) Close() error {
-	select {
-	case <-m.closed:
-		return nil
-	default:
-		close(m.closed)
-		return m.Conn.Close()
-	}
-}
-
-type muting struct {
-	nats.InProcessConnProvider
-	cut *atomic.Bool
-}
-
-func (p muting) InProcessConn() (net.Conn, error) {
-	c, err := p.InProcessConnProvider.InProcessConn()
-	return &mute{c, p.cut, make(chan struct{})}, err
-}
-
-// A cut without a word is noticed 3.5 s after the last byte, which on an idle connection is less than a second before the cut.
-func TestSilentCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := startServer(t, "")
-		d := s.Dialer("Goloman")
-		var cut atomic.Bool
-		d.Through(func(p nats.InProcessConnProvider) nats.InProcessConnProvider { return muting{p, &cut} })
-		c := bustest.Dial(t, bustest.OnCampus(d, "Goloman"), bustest.NewInbox())
-		<-time.After(time.Minute)
-		select {
-		case <-c.Done():
-			t.Fatalf("an idle connection ends: %v", c.Err())
-		default:
-		}
-		cut.Store(true)
-		last := bus.LastRead(c)
-		if quiet := time.Since(last); quiet > bus.PingTime {
-			t.Errorf("an idle connection is quiet for %s", quiet)
-		}
-		<-c.Done()
-		if got := time.Since(last); got != bus.Silence || !errors.Is(c.Err(), bus.ErrSilent) {
-			t.Errorf("noticed %s after the last byte: %v", got, c.Err())
-		}
-	})
-}
-
-// stalling is a connection whose other side can stop reading while it still writes.
-type stalling struct {
-	net.Conn
-	stalled *atomic.Bool
-	nowhere net.Conn // a pipe without a reader
-}
-
-func (s *stalling) Write(p []byte) (int, error) {
-	if s.stalled.Load() {
-		return s.nowhere.Write(p)
-	}
-	return s.Conn.Write(p)
-}
-
-func (s *stalling) SetWriteDeadline(t time.Time) error {
-	return errors.Join(s.Conn.SetWriteDeadline(t), s.nowhere.SetWriteDeadline(t))
-}
-
-type stallingProvider struct {
-	nats.InProcessConnProvider
-	stalled *atomic.Bool
-}
-
-func (p stallingProvider) InProcessConn() (net.Conn, error) {
-	c, err := p.InProcessConnProvider.InProcessConn()
-	nowhere, _ := net.Pipe()
-	return &stalling{c, p.stalled, nowhere}, err
-}
-
-// A server that sends but does not read is never silent; it is noticed 2 s after the first write that blocks. This takes real time:
-// fake time stands still while goroutines wait for the mutex that the write holds.
-func TestBlockedWrite(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, "")
-	d := s.Dialer("Hands")
-	var stalled atomic.Bool
-	d.Through(func(p nats.InProcessConnProvider) nats.InProcessConnProvider { return stallingProvider{p, &stalled} })
-	hands := bustest.Dial(t, bustest.OnCampus(d, "Hands"), bustest.NewInbox())
-	goloman := bustest.Dial(t, bustest.OnCampus(s.Dialer("Goloman"), "Goloman"), bustest.NewInbox())
-	stalled.Store(true)
-	bustest.Publish(t, hands, subject.Propagate, "Goloman", "blocked")
-	tick := time.NewTicker(300 * time.Millisecond)
-	defer tick.Stop()
-	for late := time.After(30 * time.Second); ; {
-		select {
-		case <-hands.Done():
-			return
-		case <-late:
-			t.Fatal("not noticed in 30 s")
-		case <-tick.C:
-			bustest.Publish(t, goloman, subject.Propagate, "Hands", "not silent")
 		}
 	}
 }

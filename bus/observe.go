@@ -69,19 +69,22 @@ func (o *Observer) message(m *nats.Msg) {
 
 // Run observes until ctx or the connection ends. It returns nil only when ctx has ended.
 func (o *Observer) Run(ctx context.Context) error {
-	c := &natsConn{herd: o.Herd, done: make(chan struct{})}
-	if err := c.connect(ctx, &dialer{url: o.URL, server: o.server, credentials: o.Credentials}, "observer", o.Fault); err != nil {
+	a := &access{url: o.URL, server: o.server, credentials: o.Credentials, name: "herd " + o.Herd + " observer", fault: o.Fault}
+	c, err := a.first(ctx)
+	if err != nil {
 		return err
 	}
 	defer c.Close()
 	on := subject.Of(o.Herd, o.Kind, cmp.Or(o.From, subject.Any), cmp.Or(o.To, subject.Any))
-	if _, err := c.subscribe(ctx, on, o.message); err != nil {
+	if err := c.subscribe(ctx, []wanted{{"", on, o.message}}); err != nil {
 		return err
 	}
 	o.Ready()
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-c.silence:
+		return ErrSilent
 	case <-c.done:
 		return c.Err()
 	}

@@ -133,6 +133,8 @@ func (b *brittle) Dial(context.Context, bus.Handler) (bus.Conn, error) {
 
 func (b *brittle) Done() <-chan struct{} { return b.done }
 
+func (b *brittle) Silence() <-chan bool { return nil }
+
 func (b *brittle) Err() error {
 	select {
 	case <-b.done:

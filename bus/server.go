@@ -81,7 +81,9 @@ func (s *Server) options(neighbours map[string][]string) (*server.Options, error
 		NoFastProducerStall: true, // a slow subscriber must not delay publishers, who have other subscribers too
 		MaxPayload:          256 << 10,
 		MaxPending:          16 << 20,
-		WriteDeadline:       2 * time.Second,
+		WriteDeadline:       30 * time.Second,
+		WriteTimeout:        server.WriteTimeoutPolicyRetry, // a slow reader that still reads stays
+		AuthTimeout:         handshakeTime.Seconds(),
 	}
 	if s.config.Listen != "" {
 		host, port, err := net.SplitHostPort(s.config.Listen)

@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -40,7 +42,7 @@ func TestLookupAgain(t *testing.T) {
 	})
 }
 
-// Someone who does not answer is dialled four times within a second; a refusal ends that at once, and so does an answer: one connection
+// Someone who does not answer is dialled eight times within six seconds; a refusal ends that at once, and so does an answer: one connection
 // counts, the others are closed.
 func TestDialAgain(t *testing.T) {
 	refused := errors.New("refused")
@@ -49,10 +51,10 @@ func TestDialAgain(t *testing.T) {
 		with          error
 		begun, closed int64
 	}{
-		"nobody":  {dialTime, context.DeadlineExceeded, 4, 0},
+		"nobody":  {dialTime, context.DeadlineExceeded, 8, 0},
 		"refused": {time.Millisecond, refused, 1, 0},
 		"near":    {time.Millisecond, nil, 1, 0},
-		"far":     {600 * time.Millisecond, nil, 3, 2},
+		"far":     {2 * time.Second, nil, 3, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -89,21 +91,76 @@ func (c *counted) Close() error {
 	return nil
 }
 
-// A write that blocks in a cut ends when the cut is noticed.
-func TestSilentCutEndsWrite(t *testing.T) {
+// A write never waits. What the other side does not take is written as soon as it does, in order; the end of the wire ends what waits.
+func TestWriteDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe() // theirs has no reader
-		defer theirs.Close()
-		w := newWire(ours)
-		written := make(chan error)
-		go func() {
-			_, err := w.Write([]byte("x"))
-			written <- err
-		}()
-		began := time.Now()
-		w.watch(nil)
-		if err := <-written; err == nil || time.Since(began) != silence || !w.silent.Load() {
-			t.Errorf("after %s the write ended with %v", time.Since(began), err)
+		ours, theirs := net.Pipe()
+		w := newWire(ours, 0)
+		var want []byte
+		for i := range 3 * writeChunk {
+			want = append(want, byte(i), byte(i>>8))
+			if n, err := w.Write(want[2*i:]); n != 2 || err != nil {
+				t.Fatal(n, err)
+			}
 		}
+		expired, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.await(expired, len(want)-1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with %d bytes waiting: %v", len(want), err)
+		}
+		if err := w.await(t.Context(), len(want)); err != nil {
+			t.Error(err)
+		}
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(theirs, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read something else than what was written: %v", err)
+		}
+		if err := w.await(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.Write(want); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		_ = w.Close()
+		if _, err := w.Write(want); !errors.Is(err, net.ErrClosed) || !errors.Is(w.await(t.Context(), 0), net.ErrClosed) || w.failure() != nil {
+			t.Errorf("after the end: %v, failed for %v", err, w.failure())
+		}
+	})
+}
+
+// A wire gives signs of life when something is read, and while something waits when some of it is taken.
+func TestSigns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		w := newWire(ours, 0)
+		s := signs{wire: w}
+		began := time.Now()
+		expect := func(what string, last, blocked time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			if at, since := s.look(time.Now()); at.Sub(began) != last || since != blocked {
+				t.Errorf("%s: last sign after %s, blocked for %s; want %s and %s", what, at.Sub(began), since, last, blocked)
+			}
+		}
+		pass := func() { time.Sleep(time.Second) }
+		pass()
+		expect("nothing", 0, 0)
+		go func() { _, _ = theirs.Write([]byte("x")) }()
+		_, _ = w.Read(make([]byte, 1))
+		pass()
+		expect("a byte was read a second ago", time.Second, 0)
+		_, _ = w.Write(make([]byte, 2*writeChunk))
+		pass()
+		expect("nothing is taken", time.Second, time.Second)
+		pass()
+		_, _ = io.ReadFull(theirs, make([]byte, writeChunk))
+		synctest.Wait()
+		pass()
+		expect("a part was taken a second ago", 4*time.Second, time.Second)
+		_, _ = io.ReadFull(theirs, make([]byte, writeChunk))
+		pass()
+		expect("all was taken", 5*time.Second, 0)
 	})
 }

@@ -78,6 +78,7 @@ type linkSet struct {
 // State of a connection to the bus; another one says why there is none.
 const (
 	connected    = "connected"
+	silent       = "silent"       // there is one without a sign of life, and another one is being dialled
 	disconnected = "disconnected" // there was one
 )
 
@@ -116,8 +117,23 @@ func (n *Node) Relink(topology *topology.Topology) {
 }
 
 // lost keeps and logs why there is no connection to the bus: at once when there was one, else when the reason has changed, at most once
-// a minute.
+// a minute. What the server told is counted as well. Without an error the connection is no longer silent.
 func (n *Node) lost(err error) {
+	if err == nil {
+		if n.links.state.CompareAndSwap(silent, connected) {
+			n.log.Info("bus no longer silent")
+		}
+		return
+	}
+	if errors.Is(err, bus.ErrRefused) || errors.Is(err, bus.ErrServer) {
+		n.Fault(err)
+	}
+	if errors.Is(err, bus.ErrSilent) {
+		if n.links.state.CompareAndSwap(connected, silent) {
+			n.log.Warn("bus silent, dialling another connection")
+		}
+		return
+	}
 	why := strings.TrimPrefix(err.Error(), "bus: ")
 	before := n.links.state.Swap(why)
 	if before == disconnected || before != why && time.Since(n.links.logged) >= time.Minute {
@@ -222,9 +238,16 @@ func (n *Node) Fault(err error) {
 		n.admit.Refuse(admit.MalformedMessage, stamp.From, func() (string, any) { return "stamp", line.Printable(stamp.Text) })
 		return
 	}
+	if old, ok := errors.AsType[*bus.VersionError](err); ok {
+		n.log.Warn("NATS server is older than herd supports", zap.String("version", line.Printable(old.Version)), zap.String("oldest", bus.OldestServer))
+		return
+	}
 	why := admit.Overrun
-	if errors.Is(err, bus.ErrRefused) {
+	switch {
+	case errors.Is(err, bus.ErrRefused):
 		why = admit.NotPermitted
+	case errors.Is(err, bus.ErrServer):
+		why = admit.BusError
 	}
 	n.admit.Refuse(why, "bus", func() (string, any) { return "error", err })
 }

@@ -194,6 +194,16 @@ func (m *Memory) send(d direction, msg bus.Message, due time.Time) {
 	}
 }
 
+// maxPayload is the default of NATS servers.
+const maxPayload = 1 << 20
+
+func (c *memoryConn) Writable(context.Context) error { return c.Err() }
+
+func (c *memoryConn) MaxPayload() int { return maxPayload }
+
+// Silence yields nothing: a node that is cut off is disconnected.
+func (c *memoryConn) Silence() <-chan bool { return nil }
+
 func (c *memoryConn) Flush(context.Context) error { return c.Err() }
 
 func (c *memoryConn) Done() <-chan struct{} { return c.done }

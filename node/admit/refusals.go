@@ -32,6 +32,7 @@ const (
 	MalformedReport
 	MessageTooLarge
 	NotPermitted
+	BusError
 	Overrun
 	MalformedMessage
 	UnknownVersion
@@ -65,6 +66,7 @@ var reasons = [...]string{
 	MalformedReport:    "malformed report",
 	MessageTooLarge:    "message too large",
 	NotPermitted:       "not permitted by the bus",
+	BusError:           "error of the bus",
 	Overrun:            "messages came too fast",
 	MalformedMessage:   "malformed message",
 	UnknownVersion:     "message of unknown version",

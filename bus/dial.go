@@ -1,0 +1,261 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"herd/bus/keys"
+)
+
+const (
+	dialTime      = 6 * time.Second        // in which a server has to accept a TCP connection
+	synTime       = 750 * time.Millisecond // between two attempts within dialTime
+	handshakeTime = 15 * time.Second       // for TLS and NATS on a TCP connection that was accepted
+	minPatience   = time.Second            // with a handshake in which no byte comes, before another connection is begun beside it
+	maxPatience   = 4 * time.Second
+	maxAttempts   = 4 // that run at a time
+)
+
+// connect is how one connection is made over the network: [net.Dialer.DialContext].
+type connect func(ctx context.Context, network, address string) (net.Conn, error)
+
+// overNetwork connects with a resolver of its own. In a common resolver, concurrent lookups of one name share the query, and a lookup
+// that starts after all others have timed out still waits for that query: 10 s if it was lost.
+func overNetwork(ctx context.Context, network, address string) (net.Conn, error) {
+	own := &net.Resolver{PreferGo: net.DefaultResolver.PreferGo, Dial: net.DefaultResolver.Dial}
+	return (&net.Dialer{Resolver: own}).DialContext(ctx, network, address)
+}
+
+// again connects. While there is no answer it starts another attempt every synTime, beside the earlier ones: the system itself repeats a
+// first packet that was lost after one second and after three. The first answer counts.
+func (dial connect) again(ctx context.Context, network, address string) (net.Conn, error) {
+	type answer struct {
+		conn net.Conn
+		err  error
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	answers := make(chan answer, dialTime/synTime)
+	var attempts sync.WaitGroup
+	defer func() {
+		cancel()
+		attempts.Wait()
+		close(answers)
+		for late := range answers {
+			if late.err == nil {
+				_ = late.conn.Close()
+			}
+		}
+	}()
+	repeat := time.NewTicker(synTime)
+	defer repeat.Stop()
+	for left := cap(answers); ; left-- {
+		if left > 0 {
+			attempts.Go(func() {
+				c, err := dial(ctx, network, address)
+				answers <- answer{c, err}
+			})
+		}
+		select {
+		case first := <-answers:
+			return first.conn, first.err
+		case <-repeat.C:
+		}
+	}
+}
+
+// access is how to connect to one of the servers of a bus.
+type access struct {
+	url         string                     // of one or more servers, separated by commas
+	server      nats.InProcessConnProvider // instead of url
+	credentials *keys.Credentials          // nil: none
+	connect     connect                    // nil: over the network
+	name        string                     // which the server shows
+	fault       func(error)                // is called with what goes wrong on the connection
+}
+
+// ended is how an attempt to connect ended.
+type ended struct {
+	dialer *dialer
+	conn   *natsConn
+	err    error
+}
+
+// first connects to one server after the other, in random order. When nothing came from a server for some time it begins with the next
+// beside, or with the same one anew, since a connection that was made just before a link was cut may be dead. The first one that is
+// ready counts. The error is the last, after each server has had its turn.
+func (a *access) first(ctx context.Context) (*natsConn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	results := make(chan ended, maxAttempts)
+	var attempts sync.WaitGroup
+	defer func() {
+		cancel()
+		attempts.Wait()
+		close(results)
+		for late := range results {
+			if late.err == nil {
+				late.conn.Close()
+			}
+		}
+	}()
+	servers := strings.Split(a.url, ",")
+	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
+	var running []*dialer
+	begun := 0
+	begin := func() {
+		d := &dialer{access: a, url: strings.TrimSpace(servers[begun%len(servers)]), ctx: ctx, began: time.Now(), alone: len(servers) == 1}
+		running = append(running, d)
+		begun++
+		attempts.Go(func() {
+			c, err := d.handshake()
+			results <- ended{d, c, err}
+		})
+	}
+	begin()
+	look := time.NewTicker(sampleTime)
+	defer look.Stop()
+	for failed := 0; ; {
+		select {
+		case one := <-results:
+			if one.err == nil {
+				return one.conn, nil
+			}
+			running = slices.DeleteFunc(running, func(d *dialer) bool { return d == one.dialer })
+			switch failed++; {
+			case len(running) > 0:
+			case failed >= len(servers) || ctx.Err() != nil:
+				return nil, one.err
+			default:
+				begin()
+			}
+		case now := <-look.C:
+			if len(running) < maxAttempts && !slices.ContainsFunc(running, func(d *dialer) bool { return d.due().After(now) }) {
+				begin()
+			}
+		}
+	}
+}
+
+// dialer makes one connection.
+type dialer struct {
+	*access
+	url   string // of the server
+	alone bool   // there is no other server
+	ctx   context.Context
+	began time.Time
+
+	wire   atomic.Pointer[wire] // once the TCP connection is there
+	failed error                // why there is none
+}
+
+// due returns when another connection is to be begun beside this one.
+func (d *dialer) due() time.Time {
+	w := d.wire.Load()
+	switch {
+	case w != nil:
+		return w.lastRead().Add(min(max(3*w.took, minPatience), maxPatience))
+	case d.alone:
+		return d.began.Add(dialTime + synTime) // it repeats its attempts itself
+	default:
+		return d.began.Add(minPatience)
+	}
+}
+
+// place is the address for errors.
+func (d *dialer) place() string {
+	if d.server != nil {
+		return "the embedded NATS server"
+	}
+	return redact(d.url)
+}
+
+// Dial connects over the network, for nats.CustomDialer.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	dial, began := d.connect, time.Now()
+	if dial == nil {
+		dial = overNetwork
+	}
+	c, err := dial.again(d.ctx, network, address)
+	if err != nil {
+		d.failed = err
+		return nil, err
+	}
+	return d.keep(c, time.Since(began)), nil
+}
+
+// InProcessConn connects within the process, for nats.InProcessServer.
+func (d *dialer) InProcessConn() (net.Conn, error) {
+	c, err := d.server.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return d.keep(c, 0), nil
+}
+
+// keep returns the wire of a connection. When ctx ends before the handshake does, the wire is closed.
+func (d *dialer) keep(c net.Conn, took time.Duration) *wire {
+	w := newWire(c, took)
+	d.wire.Store(w)
+	w.abort = context.AfterFunc(d.ctx, func() { _ = w.Close() })
+	return w
+}
+
+// handshake connects.
+func (d *dialer) handshake() (*natsConn, error) {
+	c := &natsConn{
+		fault: d.fault, done: make(chan struct{}), silence: make(chan bool, 1),
+		subscriptions: make(map[string]*nats.Subscription), another: make(chan struct{}, 1),
+	}
+	options := []nats.Option{
+		nats.Name(d.name),
+		nats.NoReconnect(),
+		nats.SkipHostLookup(), // the dialer does that, in limited time
+		nats.SetCustomDialer(d),
+		nats.Timeout(handshakeTime),
+		nats.FlusherTimeout(0), // no write waits: see wire
+		nats.PingInterval(pingTime),
+		nats.MaxPingsOutstanding(maxPings),
+		nats.ClosedHandler(func(*nats.Conn) { close(c.done) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { c.failed(sub, err) }),
+	}
+	if d.server != nil {
+		options = append(options, nats.InProcessServer(d))
+	}
+	options = append(options, credentialOptions(d.credentials)...)
+	nc, err := nats.Connect(d.url, options...)
+	if errors.Is(err, nats.ErrNoServers) && d.failed != nil {
+		err = d.failed // which has the reason
+	}
+	if w := d.wire.Load(); err == nil && !w.abort() {
+		nc.Close()
+		err = d.ctx.Err()
+	}
+	if err != nil {
+		return nil, serverError(fmt.Errorf("connect to %s: %w", d.place(), err))
+	}
+	c.nc, c.wire = nc, d.wire.Load()
+	c.tasks.Go(c.watch)
+	return c, nil
+}
+
+// redact takes user and password out of the URLs of servers.
+func redact(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, s := range list {
+		if u, err := url.Parse(strings.TrimSpace(s)); err == nil && u.User != nil {
+			u.User = nil
+			list[i] = u.String()
+		}
+	}
+	return strings.Join(list, ",")
+}
