@@ -61,6 +61,7 @@ func (b *busSession) start() error {
 	if err := b.subscribe(n.links.all()); err != nil {
 		return err
 	}
+	n.engine.LimitMessages(b.conn.MaxPayload())
 	n.engine.Connect(time.Now())
 	b.sendTo(n.links.all())
 	n.links.session = b
@@ -133,7 +134,7 @@ func (b *busSession) send(ctx context.Context, l *link) {
 	defer due.Stop()
 	var m flood.Message
 	var payload []byte
-	for ctx.Err() == nil {
+	for b.conn.Writable(ctx) == nil && ctx.Err() == nil { // what waits in the link meanwhile can still be replaced by something newer
 		l.sending.Store(true)
 		if !l.Next(time.Now(), &m) {
 			l.sending.Store(false)

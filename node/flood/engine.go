@@ -52,6 +52,7 @@ type Engine struct {
 	registry    *Registry
 	links       atomic.Pointer[[]*Link]
 	subscribers atomic.Pointer[[]*Queue] // the list never changes, another one takes its place
+	maxMessage  atomic.Int64             // bytes of a message, see [Engine.LimitMessages]
 
 	mu               sync.Mutex // guards what follows and most of each link; taken before the locks of the registry and of queues
 	connected        bool       // to the bus
@@ -74,6 +75,7 @@ func NewEngine(c Config) *Engine {
 		e.lastRequest = e.lastRequest<<8 | uint64(b)
 	}
 	e.lastRequest <<= 32
+	e.LimitMessages(maxText)
 	e.links.Store(new([]*Link))
 	e.subscribers.Store(new([]*Queue))
 	e.Relink(time.Time{}, c.Topology, c.QueueLimit)

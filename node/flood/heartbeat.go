@@ -31,7 +31,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 		p := l.progress[n-1]
 		b.echo, b.acknowledged = p.incarnation, p.lastNumber
 	}
-	if l.config.topologyDiffers && len(e.topologyText) <= maxText {
+	if l.config.topologyDiffers && len(e.topologyText) <= e.messageLimit()/2 { // records may take a fourth
 		b.topologyText = e.topologyText
 	}
 	s := e.snapshot(l)

@@ -17,7 +17,8 @@ const (
 	lateHeartbeat     = 30 * time.Second          // reports are signs of life for so long after the last heartbeat
 	reminderInterval  = time.Minute               // between two notices of one difference; also how long a sign of a duplicate name counts
 
-	maxText      = 32 << 10 // bytes of a message of reports, line overhead included; a single report may have more
+	maxText      = 32 << 10 // bytes of a message, line overhead included, unless the bus takes less; a single report may have more
+	expectedLine = maxText / MaxReports
 	lineOverhead = len("PROPAGATE ") + line.MaxName + len(" \n")
 
 	maxIncarnations = 4 // of a neighbour that are remembered
@@ -234,7 +235,9 @@ func (l *Link) nextReports(m *Message) bool {
 		return false
 	}
 	m.Kind = subject.Propagate
-	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, MaxReports, maxText-MaxReports*lineOverhead)
+	limit := l.engine.messageLimit()
+	most := min(MaxReports, limit/expectedLine)
+	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, most, limit-most*lineOverhead)
 	m.Stamp.Incarnation = l.engine.config.Incarnation
 	if len(m.Reports) == 0 {
 		return false

@@ -212,14 +212,16 @@ func (l *Link) oweAllRecords() {
 
 // nextRecords returns records for a heartbeat, those first that have waited longest, and removes them from those owed.
 func (l *Link) nextRecords(now time.Time) (texts []string) {
-	size, done := 0, 0
+	size, done, most := 0, 0, min(maxRecordText, l.engine.messageLimit()/4)
 	for _, name := range l.recordsOwed {
 		if r := l.engine.records[name]; r != nil && now.Sub(r.Created) < recordLife {
 			text := r.encode(now)
-			if size += len(text); size > maxRecordText || len(texts) == maxRecords {
-				break
+			if len(text) <= most { // else the bus has no room for it
+				if size += len(text); size > most || len(texts) == maxRecords {
+					break
+				}
+				texts = append(texts, text)
 			}
-			texts = append(texts, text)
 		}
 		done++
 	}

@@ -15,15 +15,15 @@ import (
 // At most maxOpenRequests request messages wait for replies, each of which has less than the 64 KiB that a message may have: at most 1 MiB
 // is in flight.
 const (
-	unlimited        = -1                // the budget of a sync that ends only when everything was compared
-	idleSyncInterval = 30 * time.Second  // a sync runs after so long without a comparison
-	idleSyncBytes    = 32 << 10          // its budget
-	retryDelay       = time.Second       // between abandoning a sync and the next one on the link
-	replyTimeout     = 2 * time.Second   // a sync without a reply for so long is abandoned
-	syncTurn         = 10 * time.Second  // after so long a sync makes room for those of other links, and starts anew after them
-	maxOpenRequests  = 16                // request messages without a reply
-	manyHeld         = 1 << 14           // clients held of a branch, above which fetching all that is listed costs less than comparing
-	replyBytesAhead  = maxReplyBytes / 2 // bytes of replies that a request message is made for
+	unlimited        = -1               // the budget of a sync that ends only when everything was compared
+	idleSyncInterval = 30 * time.Second // a sync runs after so long without a comparison
+	idleSyncBytes    = 32 << 10         // its budget
+	retryDelay       = time.Second      // between abandoning a sync and the next one on the link
+	replyTimeout     = 2 * time.Second  // a sync without a reply for so long is abandoned
+	syncTurn         = 10 * time.Second // after so long a sync makes room for those of other links, and starts anew after them
+	maxOpenRequests  = 16               // request messages without a reply
+	manyHeld         = 1 << 14          // clients held of a branch, above which fetching all that is listed costs less than comparing
+	replyBytesAhead  = maxText / 2      // bytes of replies that a request message is made for
 )
 
 // syncRun is one sync.
@@ -148,12 +148,12 @@ func (run *syncRun) maySend() bool {
 // done reports whether a reply was received to every request.
 func (run *syncRun) done() bool { return len(run.pending) == 0 && len(run.inFlight) == 0 }
 
-// appendRequests appends the next request message.
-func (run *syncRun) appendRequests(dst []byte) []byte {
+// appendRequests appends the next request message, of at most so many bytes.
+func (run *syncRun) appendRequests(dst []byte, limit int) []byte {
 	run.lastRequest++
 	dst = beginRequests(dst, run.lastRequest, run.salt)
 	first, expected := len(run.pending), 0
-	for first > 0 && expected < replyBytesAhead && len(run.pending)-first < maxRequests {
+	for first > 0 && expected < limit/2 && len(dst)+maxRequest <= limit && len(run.pending)-first < maxRequests {
 		first--
 		dst = run.pending[first].append(dst)
 		expected += run.pending[first].expectedReply()
@@ -173,7 +173,7 @@ func (l *Link) nextSync(now time.Time, m *Message) bool {
 	e.mu.Lock()
 	if run := e.sync; run != nil && run.link == l && run.maySend() {
 		defer e.mu.Unlock()
-		m.Payload = run.appendRequests(m.Payload)
+		m.Payload = run.appendRequests(m.Payload, e.messageLimit())
 		e.lastRequest = run.lastRequest
 		l.counts.SyncSentBytes += uint64(len(m.Payload))
 		return true
@@ -186,7 +186,7 @@ func (l *Link) nextSync(now time.Time, m *Message) bool {
 	l.requests = slices.Delete(l.requests, 0, 1)
 	e.mu.Unlock()
 
-	m.Payload = e.registry.appendReplies(m.Payload, &batch) // takes long, compared with all else: the engine is not locked
+	m.Payload = e.registry.appendReplies(m.Payload, &batch, e.messageLimit()) // takes long, compared with all else: the engine is not locked
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l.counts.SyncSentBytes += uint64(len(m.Payload))

@@ -289,24 +289,22 @@ func (s *scanner) reply(text string) (r reply) {
 }
 
 const (
-	maxReplyBytes = 32 << 10 // a reply message is filled up to so many bytes
-
 	// A node sends at most replyRate bytes of replies a second to all its neighbours, so that its clients do not notice them. It may send
 	// what replyBurst allows in advance, 512 KiB, so that few stale clients are repaired at once.
 	replyRate  = 8 << 20
 	replyBurst = time.Second / 16
 )
 
-// appendReplies appends the reply message to a request message. There is always room for one reply, or for a part of it; the neighbour
+// appendReplies appends the reply message to a request message, filled up to so many bytes. There is always room for one reply, or for a part of it; the neighbour
 // repeats the requests for which there was no room.
-func (g *Registry) appendReplies(dst []byte, batch *requestBatch) []byte {
+func (g *Registry) appendReplies(dst []byte, batch *requestBatch, limit int) []byte {
 	dst = beginReplies(dst, batch.id)
 	for i := range batch.requests {
-		if i > 0 && len(dst) > maxReplyBytes-1-6*fanout {
+		if i > 0 && len(dst) > limit-1-6*fanout {
 			break
 		}
 		var complete bool
-		if dst, complete = g.appendReply(dst, &batch.requests[i], batch.salt); !complete {
+		if dst, complete = g.appendReply(dst, &batch.requests[i], batch.salt, limit); !complete {
 			break
 		}
 	}
@@ -314,7 +312,7 @@ func (g *Registry) appendReplies(dst []byte, batch *requestBatch) []byte {
 }
 
 // appendReply appends the reply to one request, and reports whether there was room for all of it.
-func (g *Registry) appendReply(dst []byte, q *request, salt uint8) (out []byte, complete bool) {
+func (g *Registry) appendReply(dst []byte, q *request, salt uint8, limit int) (out []byte, complete bool) {
 	if _, clients := g.digest(q.branch); clients > maxList && q.branch.depth < maxDepth {
 		children := g.childDigests(q.branch, salt)
 		return appendChildren(dst, &children), true
@@ -325,9 +323,9 @@ func (g *Registry) appendReply(dst []byte, q *request, salt uint8) (out []byte, 
 	case requestFetchAll:
 		var held []line.Report
 		g.each(q.branch, func(_ uint64, r line.Report) { held = append(held, r) })
-		return appendReports(dst, held, maxReplyBytes)
+		return appendReports(dst, held, limit)
 	default:
-		return appendReports(dst, g.fetch(q, salt), maxReplyBytes)
+		return appendReports(dst, g.fetch(q, salt), limit)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestRequests(t *testing.T) {
 		requested := 0
 		for len(w.pending) > 0 {
 			requested++
-			payload := w.appendRequests(nil)
+			payload := w.appendRequests(nil, maxText)
 			q, err := parseRequests(payload)
 			if err != nil || q.id != w.lastRequest || q.salt != w.salt || fmt.Sprint(q.requests) != fmt.Sprint(w.inFlight[w.lastRequest]) {
 				t.Fatalf("seed %d: %v: asked %v, understood %+v", seed, err, w.inFlight[w.lastRequest], q)
@@ -111,13 +111,13 @@ func FuzzSync(f *testing.F) {
 		{kind: requestList, branch: branch{bits: 0xabc << 52, depth: 3}},
 	}
 	w := syncRun{inFlight: make(map[uint64][]request), pending: requests}
-	payload := w.appendRequests(nil)
+	payload := w.appendRequests(nil, maxText)
 	f.Add(payload)
 	q, err := parseRequests(payload)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(other.registry.appendReplies(nil, &q))
+	f.Add(other.registry.appendReplies(nil, &q, maxText))
 	f.Add([]byte("?"))
 	f.Add([]byte("!"))
 	f.Add([]byte{})
