@@ -29,7 +29,9 @@ type direction struct {
 	minLatency time.Duration // different for each direction, so that little happens at the same instant
 	latency    time.Duration // of now
 
-	passed     int // messages so far: each takes another microsecond, so that none arrives just when an answer to one before it is due
+	passed     int       // messages so far: each takes another microsecond, so that none arrives just when an answer to one before it is due
+	rate       int       // bytes a second that pass, one message behind the other; 0: no limit
+	free       time.Time // when all has passed that was published
 	cut        bool
 	hold       bool
 	drops      map[subject.Kind]int // how many of the next ones; -1 is all
@@ -183,9 +185,36 @@ func (h networkHandler) Receive(m bus.Message) {
 		r.inFlight = append(r.inFlight, inFlightMessage{m, h, r.hold})
 		r.passed++
 		if !r.hold {
-			time.AfterFunc(r.latency+time.Duration(r.passed%101)*time.Microsecond, r.arrive)
+			time.AfterFunc(r.latency+r.pass(len(m.Payload))+time.Duration(r.passed%101)*time.Microsecond, r.arrive)
 		}
 	})
+}
+
+const (
+	lineBytes  = 60       // of NATS's line before a payload, or some more
+	socketRoom = 16 << 10 // bytes that may be on their way before publishing waits
+)
+
+// pass returns when a payload has passed, after all before it, at the rate of the direction.
+func (r *direction) pass(payload int) time.Duration {
+	if r.rate == 0 {
+		return 0
+	}
+	if now := time.Now(); r.free.Before(now) {
+		r.free = now
+	}
+	r.free = r.free.Add(time.Duration(lineBytes+payload) * time.Second / time.Duration(r.rate))
+	return time.Until(r.free)
+}
+
+// room returns how long it takes until there is room for another message.
+func (r *direction) room() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rate == 0 {
+		return 0
+	}
+	return max(0, time.Until(r.free)) - socketRoom*time.Second/time.Duration(r.rate)
 }
 
 func (c networkConn) Publish(to string, m bus.Message) error {
@@ -203,6 +232,10 @@ func (c networkConn) Publish(to string, m bus.Message) error {
 		case <-stall:
 		case <-c.Done():
 		}
+	}
+	select {
+	case <-time.After(w.room()):
+	case <-c.Done():
 	}
 	c.network.record(sentMessage{from: c.name, to: to, kind: m.Kind, stamp: m.Stamp, payload: string(m.Payload)})
 	w.mu.Lock()

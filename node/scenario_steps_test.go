@@ -53,6 +53,7 @@ var steps = map[string]func(s *scenario, words []string) string{
 	"cut":        (*scenario).cut,         // DIRECTION …: A-B in both directions, A>B in one
 	"heal":       (*scenario).heal,        // DIRECTION …
 	"delay":      (*scenario).delay,       // DIRECTION TIME: more than it takes anyway
+	"rate":       (*scenario).rate,        // DIRECTION BYTES: a second; 0: no limit
 	"drop":       (*scenario).drop,        // DIRECTION KIND NUMBER: of the next ones; or all, or 0
 	"duplicate":  (*scenario).duplicate,   // DIRECTION KIND
 	"hold":       (*scenario).hold,        // DIRECTION …
@@ -256,6 +257,11 @@ func (s *scenario) release(directions []string) string {
 func (s *scenario) delay(words []string) string {
 	more := s.duration(words[1])
 	return s.on(words[:1], func(w *direction) { w.latency = w.minLatency + more })
+}
+
+func (s *scenario) rate(words []string) string {
+	bytes := s.number(words[1])
+	return s.on(words[:1], func(w *direction) { w.rate = bytes })
 }
 
 func (s *scenario) drop(words []string) string {
