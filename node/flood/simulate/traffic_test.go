@@ -90,3 +90,15 @@ func carriedBy(
 		return sum
 	}
 }
+
+// A message takes the header of each segment, and in the other direction an acknowledgement of every other one.
+func TestSegments(t *testing.T) {
+	var there, back direction
+	for _, size := range []int{100, 1448, 1449, 5000} {
+		there.carried.add(size)
+	}
+	back.carried.add(10)
+	if there.carried != (segments{7997, 8, 5}) || there.sent(&back) != 7997+52*(8+1) || back.sent(&there) != 10+52*(1+5) {
+		t.Errorf("%+v takes %v there and %v back", there.carried, there.sent(&back), back.sent(&there))
+	}
+}
