@@ -91,7 +91,7 @@ mutants:
 check-all: attack mutants numbers
 
 REDIS := command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; }
-LINKS ?=# -cells '64k', -systems 'herd|redis', -cut 20s, -overload 0, -at-once 1, -congestion cubic, -write
+LINKS ?=# -cells '64k', -systems 'herd|redis', -cut 20s, -overload 0, -at-once 1, -congestion reno, -write
 
 # Herds and Redis behind shaped links between two network namespaces, as root: what was seen to break, and links of many rates, round trips and
 # losses, of which it prints the table of PERFORMANCE.md. An hour on an idle machine; docs/design/testing.md says how one link is measured.

@@ -18,7 +18,7 @@ var (
 	cellsCut     = flag.Duration("cut", time.Minute, "how long links are cut")
 	cellsLoad    = flag.Duration("overload", 3*time.Minute, "how long links that are overloaded are; 0 for not at all")
 	linksAtOnce  = flag.Int("at-once", 2, "how many links are measured at the same time, each with all systems")
-	congestion   = flag.String("congestion", "", "congestion control of both sites, instead of the machine's")
+	congestion   = flag.String("congestion", "", "congestion control of both sites instead of the machine's, one of /proc/sys/net/ipv4/tcp_allowed_congestion_control")
 )
 
 // cell is a link of the matrix.

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -169,7 +170,7 @@ func newSite(t *testing.T, address, peer string) *site {
 	var err error
 	s.do(func() { s.device, err = openSite(address, peer) })
 	if err != nil {
-		t.Fatalf("a network of its own, which needs root and /dev/net/tun: %v", err)
+		t.Fatalf("a network of its own, which only root can make: %v", err)
 	}
 	t.Cleanup(func() { _ = s.device.Close() })
 	return s
@@ -182,7 +183,8 @@ func openSite(address, peer string) (device *os.File, err error) {
 	}
 	if *congestion != "" {
 		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte(*congestion), 0o644); err != nil {
-			return nil, err
+			allowed, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+			return nil, fmt.Errorf("congestion control %q, where %q are allowed: %w", *congestion, bytes.TrimSpace(allowed), err)
 		}
 	}
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
