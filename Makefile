@@ -7,7 +7,7 @@ LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzScan FuzzSync# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all check-links check-links-quick flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all check-links check-nats check-links-quick flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
 
 all: build lint test
 
@@ -99,7 +99,11 @@ check-links:
 	@$(REDIS)
 	$(LAB) -run '^(TestConditions|TestUplink|TestUplinkFaults|TestUplinkMatrix)$$' -timeout 90m $(LINKS)
 
-# A corner of that: two minutes.
+# Five servers on NATS servers of ten versions, joined in several ways; prints the table of docs/closed-bus.md. Five minutes, and the module proxy.
+check-nats:
+	$(LAB) -run '^TestNATSVersions$$' -timeout 20m
+
+# A corner of check-links: two minutes.
 check-links-quick:
 	$(LAB) -run '^(TestConditions|TestUplink|TestUplinkMatrix)$$' -timeout 5m \
 	  -cells '^(64k 40ms 0%|256k 600ms 2%|9.6k 1200ms 0%)$$' -systems 'herd|restart' -cut 20s -overload 0 -at-once 3

@@ -253,10 +253,7 @@ func TestPermissionsOfInclude(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	observer, err := keys.ObserverPublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	observer := p.ObserverName()
 	dir := t.TempDir()
 	own := filepath.Join(dir, "own.conf")
 	err = errors.Join(os.WriteFile(filepath.Join(dir, "herd.conf"), text, 0o600), os.WriteFile(own, fmt.Appendf(nil, `

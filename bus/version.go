@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// OldestServer is the oldest version of the NATS server with which herd is tested, and that takes the configurations which herd makes.
+// OldestServer is the oldest version of the NATS server on which herd is tested, and that takes the configurations that herd makes.
 const OldestServer = "2.5.0"
 
 // VersionError says that a NATS server is older than [OldestServer].

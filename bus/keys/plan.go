@@ -150,10 +150,12 @@ func (k Keyring) users(p Plan) (users []user, observer string, err error) {
 			subject.ForNode(p.Herd, node, neighbours, p.Micro))
 	}
 	if p.Observer != "" {
-		if observer, err = ObserverPublicKey(); err != nil {
-			return nil, "", err
+		may := subject.ForObserver(p.Herd, p.Observer)
+		add("observers: receive "+string(p.Observer)+", publish nothing", ObserverUser, "", may)
+		if p.Mode == Nkeys {
+			observer = p.ObserverName()
+			users[len(users)-1].Identity = fmt.Sprintf("user: %q, password: %q # protects nothing, though the server warns of it: who shows nothing is this user", observer, ObserverUser)
 		}
-		add("observers: receive "+string(p.Observer)+", publish nothing", ObserverUser, observer, subject.ForObserver(p.Herd, p.Observer))
 	}
 	if p.Micro {
 		public, err := publicKey(p, k.QueryKey)
@@ -165,7 +167,11 @@ func (k Keyring) users(p Plan) (users []user, observer string, err error) {
 	return users, observer, nil
 }
 
-// ObserverPublicKey is the nkey of the user that stands for connections without a key. It is a hash, so that it has no known seed with which
+// ObserverName is the user that stands for connections without a key at a NATS server that herd does not embed: before 2.10 that cannot
+// be an nkey. It has the name of the herd because a server has each name once, whatever accounts it has.
+func (p *Plan) ObserverName() string { return ObserverUser + "-" + p.Herd }
+
+// ObserverPublicKey is the nkey of the user that stands for connections without a key at the embedded server. It is a hash, so that it has no known seed with which
 // one could connect, and is the same on every server.
 func ObserverPublicKey() (string, error) {
 	sum := sha256.Sum256([]byte("observer of a herd"))
@@ -200,9 +206,6 @@ func (k Keyring) render(p Plan, form, name, password string) ([]byte, error) {
 		if files, err = filepath.Abs(k.server(name)); err != nil {
 			return nil, err
 		}
-	}
-	if p.Mode == MTLS {
-		observer = "" // has a name instead
 	}
 	var text bytes.Buffer
 	err = configTemplate.ExecuteTemplate(&text, form, map[string]any{
