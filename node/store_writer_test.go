@@ -319,3 +319,22 @@ func TestExpiredWhileAway(t *testing.T) {
 		}
 	})
 }
+
+// A store without work does not lag, however long ago it had some; what waits is late from then on.
+func TestIdleStoreDoesNotLag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, apply := newTestWriter(t)
+		lag := func() time.Duration { return time.Duration(w.health().LagSeconds * float64(time.Second)) }
+		w.setIdle(true)
+		time.Sleep(time.Hour)
+		apply(1, 1) // the writer has not noticed it yet
+		if got := w.health(); got.LagSeconds != 0 || got.State != storeOK || got.WaitingReports != 1 {
+			t.Errorf("a moment after an idle hour: %+v", got)
+		}
+		w.setIdle(false)
+		time.Sleep(maxStoreLag + time.Second)
+		if got := w.health(); lag() != maxStoreLag+time.Second || got.State != storeBehind {
+			t.Errorf("%s after work came: %+v", maxStoreLag+time.Second, got)
+		}
+	})
+}
