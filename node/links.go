@@ -47,6 +47,9 @@ func (l *link) health(started, now time.Time) status.Link {
 		MessagesMissing: s.MessagesMissing, MessagesRepeated: s.MessagesRepeated, Syncs: s.Syncs, SyncsAbandoned: s.SyncsAbandoned, SyncReports: s.SyncReports, SyncReportsNew: s.SyncReportsNew,
 		SyncReceivedBytes: s.SyncReceivedBytes, SyncSentBytes: s.SyncSentBytes, SyncRequestsDropped: s.SyncRequestsDropped, DuplicateNameSigns: s.DuplicateNameSigns,
 	}
+	if s.ClockKnown {
+		h.ClockOffsetSeconds = new(s.ClockOffset.Seconds())
+	}
 	if !s.DigestCompared.IsZero() {
 		h.DigestComparedSeconds, h.DigestEqual = new(now.Sub(s.DigestCompared).Seconds()), &s.DigestEqual
 	}
@@ -304,6 +307,14 @@ func (n *Node) notice(e flood.Notice) {
 		n.log.Info("neighbour has the same topology", peer)
 	case flood.OtherRetention:
 		n.log.Error("neighbour keeps reports for another time", peer, zap.String("it", keeps(e.Duration)), zap.String("this node", keeps(n.retention)))
+	case flood.ClockDiffers:
+		n.log.Error("clock of neighbour differs from that of this node: set both, by NTP for example", peer, zap.String("node", string(n.name)), zap.Duration("ahead", e.Duration))
+	case flood.ClockAgrees:
+		n.log.Info("clock of neighbour is that of this node again", peer)
+	case flood.ClockBehind:
+		n.log.Error("the clock of this node is behind those of its neighbours, or was never set: set it, by NTP for example", zap.Duration("behind", e.Duration))
+	case flood.ReceiptsAhead:
+		n.admit.Refuse(admit.ReceiptAhead, e.Detail)
 	case flood.CutoffBack:
 		n.log.Warn("clock was set back: neighbours send what was forgotten too early", zap.Duration("cut-off back by", e.Duration))
 	case flood.CutoffAhead:

@@ -49,7 +49,7 @@ const (
 	drainTime = time.Second     // for links to send what is queued when the node stops
 )
 
-// Config is what a node is made of. All but HTTP, TLS, Providers, Store, Tracer and Version is required.
+// Config is what a node is made of. All but HTTP, TLS, Providers, Store, Tracer, Version and Wall is required.
 type Config struct {
 	HerdName  string // shown over HTTP
 	Name      line.NodeName
@@ -68,7 +68,8 @@ type Config struct {
 	CatchUp   time.Duration    // after it, the node is ready even if it has not caught up with its neighbours
 	Tracer    *trace.Tracer    // or nil
 	Log       *zap.Logger
-	Version   string // of the program, shown at all nodes
+	Version   string                        // of the program, shown at all nodes
+	Wall      func(now time.Time) time.Time // what the clock shows at now, see [flood.Config]; nil: now itself
 }
 
 // Node is one server. Make it with New and run it once.
@@ -113,7 +114,7 @@ func New(c Config) *Node {
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
 		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, QueueLimit: c.Limits.Queue, Retention: c.Retention,
-		OnNotice: n.notice, Version: cmp.Or(c.Version, "-"), Started: n.started,
+		OnNotice: n.notice, Version: cmp.Or(c.Version, "-"), Started: n.started, Wall: c.Wall,
 	}
 	sessions := session.Config{
 		Node: c.Name, Listener: c.Listener, Admit: n.admit, Log: c.Log,
@@ -139,7 +140,7 @@ func New(c Config) *Node {
 		n.tracing = trace.NewEngine(n.engine, c.Tracer)
 		sessions.Apply = n.tracing.ApplyBatch
 	}
-	sessions.Lookup, sessions.ObserveLag = n.engine.Registry().Get, n.clientLag.Observe
+	sessions.Judged, sessions.Lookup, sessions.ObserveLag = n.engine.Judged, n.engine.Registry().Get, n.clientLag.Observe
 	n.sessions = session.New(sessions, c.TLS)
 	if c.HTTP != nil {
 		errors, _ := zap.NewStdLogAt(c.Log, zap.WarnLevel) // which fails for no level that there is

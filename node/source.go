@@ -24,14 +24,15 @@ func (n *Node) Health() status.Health {
 	digest, clients := n.engine.Registry().Digest()
 	sessions, _ := n.admit.Connections()
 	h := status.Health{
-		Node:          string(n.name),
-		Bus:           n.links.state.Load().(string),
-		UptimeSeconds: time.Since(n.started).Seconds(),
-		Clients:       clients,
-		Digest:        fmt.Sprintf("%016x", digest),
-		Sessions:      sessions,
-		Links:         []status.Link{},
-		Refused:       n.admit.Counts(),
+		Node:                   string(n.name),
+		Bus:                    n.links.state.Load().(string),
+		UptimeSeconds:          time.Since(n.started).Seconds(),
+		Clients:                clients,
+		Digest:                 fmt.Sprintf("%016x", digest),
+		Sessions:               sessions,
+		ClockCorrectionSeconds: n.engine.ClockCorrection(time.Now()).Seconds(),
+		Links:                  []status.Link{},
+		Refused:                n.admit.Counts(),
 	}
 	select {
 	case <-n.ready:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -187,6 +188,8 @@ func (t *probeTarget) row() string {
 			links[i] += " (other topology)"
 		case l.DuplicateName:
 			links[i] += " (duplicate name)"
+		case l.ClockOffsetSeconds != nil && math.Abs(*l.ClockOffsetSeconds) > 10:
+			links[i] += fmt.Sprintf(" (its clock %+.0f s)", *l.ClockOffsetSeconds)
 		case l.QueueReports > 0:
 			links[i] += fmt.Sprintf(" (%d queued)", l.QueueReports)
 		}

@@ -10,7 +10,7 @@ import (
 // Reason says why something was refused, dropped or closed.
 type Reason int
 
-// Reasons. Those up to NoDescriptors are about clients, those up to CutoffAhead about neighbours and the bus, the others about HTTP.
+// Reasons. Those up to NoDescriptors are about clients, those up to ReceiptAhead about neighbours and the bus, the others about HTTP.
 const (
 	InvalidLine Reason = iota
 	LineTooLong
@@ -39,6 +39,7 @@ const (
 	RefusedRecord
 	MessagesMissing
 	CutoffAhead
+	ReceiptAhead
 	WrongToken
 	WrongHost
 	CrossSite
@@ -73,6 +74,7 @@ var reasons = [...]string{
 	RefusedRecord:      "record of a node refused",
 	MessagesMissing:    "messages missing",
 	CutoffAhead:        "cut-off too far ahead",
+	ReceiptAhead:       "receipt too far ahead",
 	WrongToken:         "wrong token",
 	WrongHost:          "unknown host name",
 	CrossSite:          "request of another site's page",

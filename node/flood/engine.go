@@ -35,15 +35,17 @@ const Local line.NodeName = ""
 // Config is what an engine is made of.
 type Config struct {
 	Name        line.NodeName
-	Incarnation subject.Incarnation           // differs for each start of the node
-	Topology    *topology.Topology            // at first; see [Engine.Relink]
-	QueueLimit  int                           // clients whose reports may wait on one link, at first
-	Retention   time.Duration                 // how long reports are kept; 0: for ever
-	OnChange    func(line.Report)             // is called with each report that changes the registry, while the report's shard is locked; may be nil
-	OnNotice    func(Notice)                  // is called with what happens, while the engine is locked: it must not call the engine; may be nil
-	Version     string                        // of the program; "": the node makes no record of itself and only passes on those of others, see [Record]
-	Started     time.Time                     // when the node was started
-	Wall        func(now time.Time) time.Time // what the node's clock shows at now, which may be set while now goes on; nil: now itself
+	Incarnation subject.Incarnation // differs for each start of the node
+	Topology    *topology.Topology  // at first; see [Engine.Relink]
+	QueueLimit  int                 // clients whose reports may wait on one link, at first
+	Retention   time.Duration       // how long reports are kept; 0: for ever
+	OnChange    func(line.Report)   // is called with each report that changes the registry, while the report's shard is locked; may be nil
+	OnNotice    func(Notice)        // is called with what happens, while the engine is locked: it must not call the engine; may be nil
+	Version     string              // of the program; "": the node makes no record of itself and only passes on those of others, see [Record]
+	Started     time.Time           // when the node was started
+
+	// Wall returns what the node's clock shows at now, which may be set while now goes on. Nil: now itself.
+	Wall func(now time.Time) time.Time
 }
 
 // Engine is the flood at one node: a registry, a link to each neighbour, and the syncs that repair what links lose.
@@ -66,6 +68,7 @@ type Engine struct {
 	cutoff           int64     // everything received before it has been removed from the registry: nanoseconds since 1970, or keepAll
 	records          map[line.NodeName]*Record
 	recordedAt       time.Time // when this node last made a record of itself for all
+	clock            engineClock
 }
 
 // NewEngine returns the engine of a node that knows nothing yet and is not connected.
@@ -146,6 +149,7 @@ func (e *Engine) apply(k key, r line.Report, from line.NodeName) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if from != Local && e.registry.expired(r) {
+		e.noteRefused(r)
 		return false // tested with the shard locked, or the report could come in after its shard was cleared of expired ones
 	}
 	if from == Local {
@@ -247,7 +251,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	e.expireRecords(now)
 	next = now.Add(heartbeatInterval)
 	if e.config.Retention > 0 {
-		next = earlier(next, now.Add(cutoffStep(e.config.Retention)-sinceCutoffStep(e.wall(now), e.config.Retention)))
+		next = earlier(next, now.Add(cutoffStep(e.config.Retention)-sinceCutoffStep(e.Judged(now), e.config.Retention)))
 	}
 	if !e.connected {
 		return next
@@ -311,11 +315,11 @@ func (e *Engine) notify(n Notice) {
 type Notice struct {
 	Peer     line.NodeName // of the link, if the notice is about one; OneSided: the node that has it
 	Kind     NoticeKind
-	Detail   string        // LinkDown, Synced, SyncAbandoned: why; OtherTopology: the differences, as far as they are known
+	Detail   string        // LinkDown, Synced, SyncAbandoned: why; OtherTopology: the differences, as far as known; ReceiptsAhead: the origin
 	Reports  int           // Expired: reports removed; MessagesMissing: messages; Synced: reports received
 	New      int           // Synced: those of Reports that changed the registry
 	Bytes    int           // Synced: of replies
-	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; CutoffAhead, CutoffBack: by how much
+	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; of clocks and cut-offs: by how much
 }
 
 // NoticeKind is what a notice is about.
@@ -338,6 +342,10 @@ const (
 	OtherRetention                           // the neighbour keeps reports for another time
 	CutoffAhead                              // the neighbour removes reports that this node is to keep
 	CutoffBack                               // the clock was set back, and with it the cut-off
+	ClockDiffers                             // the neighbour's clock differs from this node's
+	ClockAgrees                              // the neighbour's clock is this node's again
+	ClockBehind                              // this node's clock is behind those of its neighbours by more than the retention, or was never set
+	ReceiptsAhead                            // reports were refused whose receipt is later than the judged clock permits
 	OneSided                                 // a node has a link to this one, which lacks it
 )
 

@@ -26,7 +26,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 		return false
 	}
 	l.live.heartbeatSent, l.live.heartbeatDue, l.flow.unreported = now, now.Add(heartbeatInterval), 0
-	b := heartbeat{incarnation: e.config.Incarnation, retention: e.config.Retention, cutoff: e.cutoff, topologyPrint: e.topologyPrint}
+	b := heartbeat{incarnation: e.config.Incarnation, retention: e.config.Retention, cutoff: e.cutoff, topologyPrint: e.topologyPrint, clock: l.readClock(now)}
 	if n := len(l.progress); n > 0 && l.live.alive && now.Sub(l.live.lastSign) < echoTimeout { // an older echo would make the neighbour send a heartbeat at once
 		p := l.progress[n-1]
 		b.echo, b.acknowledged = p.incarnation, p.lastNumber
@@ -147,6 +147,7 @@ func (l *Link) heartbeatSoon(now time.Time) {
 // compareConfiguration compares how two neighbours are configured, and takes over the later cut-off.
 func (e *Engine) compareConfiguration(l *Link, now time.Time, b *heartbeat) {
 	e.compareTopology(l, now, b)
+	e.compareClocks(l, now, b.clock)
 	switch {
 	case b.retention == e.config.Retention:
 		l.config.retention = b.retention
@@ -198,10 +199,11 @@ type heartbeat struct {
 	digest        digest              // of the registry, 16 hexadecimal digits; only if comparable
 	clients       int                 // in the registry
 	retention     time.Duration
-	cutoff        int64    // reports received before it are removed: nanoseconds since 1970, or keepAll
-	topologyPrint uint64   // fingerprint of the configured topology, 16 hexadecimal digits
-	topologyText  string   // links=…: the links of that topology, for a neighbour that has another
-	records       []string // record=…, each: how a node is, see [Record]
+	cutoff        int64        // reports received before it are removed: nanoseconds since 1970, or keepAll
+	topologyPrint uint64       // fingerprint of the configured topology, 16 hexadecimal digits
+	topologyText  string       // links=…: the links of that topology, for a neighbour that has another
+	clock         clockReading // clock=…
+	records       []string     // record=…, each: how a node is, see [Record]
 }
 
 const wireVersion = "1"
@@ -223,6 +225,9 @@ func (b *heartbeat) append(dst []byte) []byte {
 		b.acknowledged, digest, b.clients, b.retention, cutoff, b.topologyPrint)
 	if b.topologyText != "" {
 		dst = append(append(dst, " links="...), b.topologyText...)
+	}
+	if b.clock.shows > 0 {
+		dst = b.clock.append(append(dst, " clock="...))
 	}
 	for _, r := range b.records {
 		dst = append(append(dst, " record="...), r...)
@@ -275,6 +280,10 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 	for more := range strings.SplitSeq(strings.Join(f[9:], ""), " ") {
 		if links, ok := strings.CutPrefix(more, "links="); ok && len(links) <= maxText {
 			b.topologyText = links
+		} else if clock, ok := strings.CutPrefix(more, "clock="); ok {
+			if b.clock, err = parseClock(clock); err != nil {
+				return heartbeat{}, err
+			}
 		} else if record, ok := strings.CutPrefix(more, "record="); ok {
 			b.records = append(b.records, record)
 		}

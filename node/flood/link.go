@@ -67,6 +67,7 @@ type Link struct {
 	sync        syncSchedule
 	requests    []requestBatch // of the neighbour, waiting for replies: at most maxOpenRequests
 	config      comparison
+	clock       neighbourClock
 	recordsOwed []line.NodeName // nodes whose records are to be sent, the one that waits longest first
 	counts      LinkCounts
 }
@@ -135,6 +136,8 @@ type LinkStatus struct {
 	DuplicateName  time.Time       // the last sign that two nodes have one name, the neighbour's or this one's; or zero
 	DigestCompared time.Time       // when digests were last compared, or zero: they can be compared only at some heartbeats
 	DigestEqual    bool            // whether they were equal then
+	ClockKnown     bool            // the neighbour said what its clock shows
+	ClockOffset    time.Duration   // by how much it was ahead of this node's when it last did
 	// ReportsDuplicate counts reports in messages of reports that equal what was held.
 	ReportsDuplicate uint64
 	LinkCounts
@@ -174,6 +177,7 @@ func (l *Link) Status() LinkStatus {
 	return LinkStatus{
 		State: l.state(), SilentSince: l.live.lastSign, NeverReceived: l.live.neverReceived,
 		SameTopology: !l.config.topologyDiffers, Differences: topology.Differences(e.topologyText, l.config.topologyText), Lacking: e.lacking(l),
+		ClockKnown: !l.clock.received.IsZero(), ClockOffset: time.Duration(l.clock.offset+l.clock.roundTrip/2) * time.Millisecond,
 		DuplicateName: l.names.lastSign, DigestCompared: l.sync.digestCompared, DigestEqual: l.sync.digestEqual,
 		ReportsDuplicate: l.reportsDuplicate.Load(), LinkCounts: l.counts,
 	}

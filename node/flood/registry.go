@@ -21,6 +21,7 @@ const Shards = 1 << (4 * shardLevels)
 type Registry struct {
 	shards [Shards]shard
 	cutoff atomic.Int64 // reports received before it are not merged: nanoseconds since 1970, or keepAll
+	limit  atomic.Int64 // nor are those received after it, which is not possible
 }
 
 // shard holds the clients whose ID's hash begins with one byte.
@@ -47,6 +48,7 @@ func keyOf(id line.ClientID) key { return key{hash(id), idHash(id)} }
 func NewRegistry() *Registry {
 	g := new(Registry)
 	g.cutoff.Store(keepAll)
+	g.limit.Store(math.MaxInt64)
 	return g
 }
 
@@ -231,10 +233,12 @@ func sinceCutoffStep(now time.Time, retention time.Duration) time.Duration {
 // expire moves the cut-off to where the clock says, and removes the reports older than the latest cut-off known.
 func (e *Engine) expire(now time.Time) {
 	e.mu.Lock()
+	e.judgeClock(now)
 	e.moveCutoff(now)
-	done, target := e.cutoff, e.registry.cutoff.Load()
+	done, target, purge := e.cutoff, e.registry.cutoff.Load(), e.clock.purge
+	e.clock.purge = false
 	e.mu.Unlock()
-	if target == done {
+	if target == done && !purge {
 		return
 	}
 	n := e.registry.expire(target)
@@ -258,27 +262,27 @@ func (e *Engine) Cutoff() int64 {
 	return e.cutoff
 }
 
-// expired reports whether a report is older than what is kept.
+// expired reports whether a report is older than what is kept, or was received later than is possible.
 func (g *Registry) expired(r line.Report) bool {
 	cutoff := g.cutoff.Load()
-	return cutoff != keepAll && r.Received() < cutoff
+	return cutoff != keepAll && r.Received() < cutoff || r.ReceivedAfter(g.limit.Load())
 }
 
-// expire removes the reports received before the cut-off, and returns how many.
+// expire removes the reports received before the cut-off or after the limit, and returns how many.
 func (g *Registry) expire(cutoff int64) int {
-	n := 0
+	n, limit := 0, g.limit.Load()
 	for i := range g.shards {
-		n += g.shards[i].expire(cutoff)
+		n += g.shards[i].expire(func(r line.Report) bool { return r.Received() < cutoff || r.ReceivedAfter(limit) })
 	}
 	return n
 }
 
-func (s *shard) expire(cutoff int64) int {
+func (s *shard) expire(expired func(line.Report) bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var kept []line.Report
 	for i, r := range s.reports {
-		switch old := r.Received() < cutoff; {
+		switch old := expired(r); {
 		case old && kept == nil:
 			kept = append(make([]line.Report, 0, len(s.reports)), s.reports[:i]...)
 		case !old && kept != nil:

@@ -18,12 +18,13 @@ const maxAhead = 24 * 60 * 60 * nano
 //  3. the origin,
 //  4. the text.
 //
-// The order time is the client's time, unless that is more than 24 h later than a plausible receipt: then it is the receipt. So a client
-// whose clock is years ahead and is then set right is ordered after what it reported before within a day, and a server whose clock was
-// never set changes no order. Times are compared as decimal numbers with all their digits. All four are in the text, so that every node
-// finds the same order, which is total.
+// The order time is the client's time, unless that is more than 24 h later than a plausible receipt: then it is the receipt.
+// So a client whose clock is years ahead and is then set right is ordered after what it reported before within a day, and a
+// server whose clock was never set changes no order. Times are compared as decimal numbers with all their digits. All four are
+// in the text, so that every node finds the same order, which is total.
 
-// Compare returns -1, 0 or +1 in that order, and 0 only for equal texts. The greatest report of a client is the one that a node holds.
+// Compare returns -1, 0 or +1 in that order, and 0 only for equal texts. The greatest report of a client is the one that a
+// node holds.
 func (r Report) Compare(o Report) int {
 	if r.maybeAhead() || o.maybeAhead() {
 		if c := r.compareOrder(o); c != 0 {
@@ -78,14 +79,31 @@ func (r Report) OrderNanos() int64 {
 	return r.Nanos()
 }
 
-// Received returns when the origin received the report by its own clock, in nanoseconds since 1970 or the nearest int64. If that clock was
-// not set, a later time of the client's counts instead.
+// Received returns when the origin received the report by its own clock, in nanoseconds since 1970 or the nearest int64. If
+// that clock was not set, a later time of the client's counts instead.
 func (r Report) Received() int64 {
 	receipt := r.receipt()
 	if receipt < FirstPlausible {
 		return max(receipt, r.Nanos())
 	}
 	return receipt
+}
+
+// ReceivedAfter reports whether [Report.Received] is later than a time, in nanoseconds since 1970.
+func (r Report) ReceivedAfter(nanos int64) bool {
+	const most = 10_000 // seconds of a skew that is no longer than this one
+	if nanos == math.MaxInt64 || int(r.client-r.skew) <= len("-9999.000000000 ") && r.seconds() < nanos/nano-most-1 {
+		return false
+	}
+	return r.Received() > nanos
+}
+
+// seconds returns the whole seconds of the client's time.
+func (r Report) seconds() (n int64) {
+	for i := int(r.time); i < len(r.text) && r.text[i] != '.'; i++ {
+		n = n*10 + int64(r.text[i]-'0')
+	}
+	return n
 }
 
 // receipt returns the origin's clock when it received the report: the client's time and the skew together, or the nearest int64.

@@ -71,7 +71,8 @@ func (k orderKey) compare(o orderKey) int {
 	return cmp.Or(k.compareTimes(o), strings.Compare(k.origin, o.origin), strings.Compare(k.text, o.text))
 }
 
-// randomReport returns a report whose receipt and time are near a few instants, so that they are often equal, a day apart, or not plausible.
+// randomReport returns a report whose receipt and time are near a few instants, so that they are often equal, a day apart, or
+// not plausible.
 func randomReport(t testing.TB, rng *rand.Rand) Report {
 	instants := []int64{0, 5, 1_735_689_600, 1_735_776_000, 1_800_000_000, 1_800_086_400, 9_000_000_000}
 	near := func() int64 { return instants[rng.IntN(len(instants))]*nano + int64(rng.IntN(3)) - 1 }
@@ -203,5 +204,29 @@ func BenchmarkCompare(b *testing.B) {
 		if newer.Compare(older)+flip < 1 {
 			b.Fatal("wrong order")
 		}
+	}
+}
+
+// Received is compared without being computed where the skew is short.
+func TestReceivedAfter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	after := 0
+	for range 20_000 {
+		r := randomReport(t, rng)
+		bound := r.Received() + []int64{-1, 0, 1, 10_000 * nano, -10_000 * nano, rng.Int64() - r.Received()}[rng.IntN(6)]
+		if got := r.ReceivedAfter(bound); got != (r.Received() > bound) {
+			t.Fatalf("%q, received at %d, is received after %d: %v", r, r.Received(), bound, got)
+		} else if got {
+			after++
+		}
+	}
+	for _, skew := range []string{"-9999.999999999", "+9999.999999999", "+0.000000000", "-0000.000000001"} {
+		r := mustReport(t, "A "+skew+" k +1-1 1800000000")
+		if r.ReceivedAfter(r.Received()) || !r.ReceivedAfter(r.Received()-1) {
+			t.Errorf("%q", r)
+		}
+	}
+	if after < 1000 {
+		t.Errorf("only %d are", after)
 	}
 }

@@ -52,9 +52,8 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 	if b.reports == nil {
 		b.reports = batches.Get().(*[]line.Report)
 	}
-	now := b.received.UnixNano()
-	b.counts.lag = time.Duration(now - c.Nanos)
-	*b.reports = append(*b.reports, line.NewReport(s.server.config.Node, now, c))
+	b.counts.lag = time.Duration(b.stamp - c.Nanos)
+	*b.reports = append(*b.reports, line.NewReport(s.server.config.Node, b.stamp, c))
 	if len(*b.reports) < maxBatch {
 		return nil
 	}
@@ -63,17 +62,17 @@ func (s *session) iAmAt(l []byte, c *line.Command) error {
 
 // mayReport applies the limits that hold for a report.
 func (s *session) mayReport(c *line.Command) (why admit.Reason, ok bool) {
-	limits, now := s.limits(), s.batch.received
+	limits := s.limits()
 	switch {
 	case !s.client.tls.mayReport(c.Client):
 		return admit.WrongClient, false
-	case limits.Future > 0 && c.Nanos-now.UnixNano() > int64(limits.Future):
+	case limits.Future > 0 && c.Nanos-s.batch.stamp > int64(limits.Future):
 		return admit.TooFarAhead, false
 	case limits.NewClients == 0 || s.knows(c):
 		return 0, true
 	}
 	_ = s.apply() // a line before this one may have introduced the client; if this fails, so does what follows
-	return admit.TooManyNewClients, s.knows(c) || s.server.config.Admit.MayIntroduce(s.client.address, now)
+	return admit.TooManyNewClients, s.knows(c) || s.server.config.Admit.MayIntroduce(s.client.address, s.batch.received)
 }
 
 func (s *session) knows(c *line.Command) bool {

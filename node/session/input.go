@@ -142,6 +142,7 @@ func (s *session) fill() error {
 	}
 	err := s.input.fill()
 	s.batch.received = time.Now()
+	s.batch.stamp = s.server.config.Judged(s.batch.received).UnixNano()
 	return err
 }
 

@@ -31,7 +31,7 @@ import (
 	"herd/places"
 )
 
-// Config is what a server of clients needs of its node. Only WaitForSync may be nil.
+// Config is what a server of clients needs of its node. Only WaitForSync and Judged may be nil.
 type Config struct {
 	Node     line.NodeName // origin of what clients report here
 	Listener net.Listener  // Serve closes it
@@ -40,6 +40,8 @@ type Config struct {
 
 	// Apply applies reports received at now, and calls applied with each of them, in order, and with whether it changed what the node holds.
 	Apply func(reports []line.Report, now time.Time, applied func(r line.Report, new bool))
+	// Judged returns what the node's clock shows at now, by which receipts are stamped and limits.future is judged. Nil: now itself.
+	Judged func(now time.Time) time.Time
 	// Lookup returns the report that the node holds of a client.
 	Lookup func(client line.ClientID) (r line.Report, known bool)
 	// WaitForSync returns when everything applied before is on disk, or why it never will be. Nil: clients need not wait for that.
@@ -67,6 +69,9 @@ type Server struct {
 // New returns a server that speaks TLS with those who connect to its listener, or plain TCP if t is nil.
 func New(c Config, t *TLS) *Server {
 	s := &Server{config: c}
+	if c.Judged == nil {
+		s.config.Judged = func(now time.Time) time.Time { return now }
+	}
 	s.tls.Store(t)
 	return s
 }

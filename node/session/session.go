@@ -49,6 +49,7 @@ type client struct {
 // batch holds what was read together and is not yet applied and counted.
 type batch struct {
 	received time.Time      // when the lines that are being answered were read
+	stamp    int64          // the same by the judged clock, in nanoseconds since 1970
 	reports  *[]line.Report // lent by a pool, at most maxBatch; nil: none
 	counts   counts
 	scratch  []byte // for one reply at a time

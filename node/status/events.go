@@ -211,6 +211,14 @@ func describe(e flood.Notice) (kind, text string) {
 		return "same topology", "the neighbour has the same topology"
 	case flood.OtherRetention:
 		return "other retention", fmt.Sprintf("the neighbour keeps reports for %s", e.Duration)
+	case flood.ClockDiffers:
+		return "other clock", fmt.Sprintf("the neighbour's clock is ahead of this node's by %s", e.Duration)
+	case flood.ClockAgrees:
+		return "same clock", "the neighbour's clock is this node's again"
+	case flood.ClockBehind:
+		return "clock behind", fmt.Sprintf("this node's clock is behind those of its neighbours by %s", e.Duration)
+	case flood.ReceiptsAhead:
+		return "receipt ahead", "reports were refused that " + e.Detail + " received more than a day ahead of the time"
 	case flood.CutoffBack:
 		return "clock set back", fmt.Sprintf("the cut-off moves back by %s; what was forgotten too early is fetched", e.Duration)
 	case flood.CutoffAhead:

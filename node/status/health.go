@@ -26,18 +26,19 @@ func (s *Server) addHealth() {
 // Health is how a node is at one moment. Counters count from its start. A number has the name that it has at /metrics, there after
 // herd_, herd_link_, herd_store_ or herd_places_, and before _total if it is a counter.
 type Health struct {
-	Node          string            `json:"node"`
-	Ready         bool              `json:"ready"`             // it has caught up with its neighbours; once true it stays true, also while links are down
-	Missing       []string          `json:"missing,omitempty"` // what it waits for before it is ready
-	Bus           string            `json:"bus"`               // "connected", or why not
-	UptimeSeconds float64           `json:"uptime_seconds"`
-	Clients       int               `json:"clients"`  // whose last report is held
-	Digest        string            `json:"digest"`   // 16 hexadecimal digits; equal for nodes that hold the same reports
-	Sessions      int               `json:"sessions"` // open connections of clients
-	Store         *Store            `json:"store,omitempty"`
-	Links         []Link            `json:"links"`               // one for each neighbour
-	OneSided      []string          `json:"one_sided,omitempty"` // nodes that have a link to this one, which its topology lacks
-	Refused       map[string]uint64 `json:"refused"`             // how often, by reason
+	Node                   string            `json:"node"`
+	Ready                  bool              `json:"ready"`             // it has caught up with its neighbours; once true it stays true, also while links are down
+	Missing                []string          `json:"missing,omitempty"` // what it waits for before it is ready
+	Bus                    string            `json:"bus"`               // "connected", or why not
+	UptimeSeconds          float64           `json:"uptime_seconds"`
+	Clients                int               `json:"clients"`                  // whose last report is held
+	Digest                 string            `json:"digest"`                   // 16 hexadecimal digits; equal for nodes that hold the same reports
+	Sessions               int               `json:"sessions"`                 // open connections of clients
+	ClockCorrectionSeconds float64           `json:"clock_correction_seconds"` // by which receipts are stamped ahead of the node's own clock, which is wrong; 0 if it is not
+	Store                  *Store            `json:"store,omitempty"`
+	Links                  []Link            `json:"links"`               // one for each neighbour
+	OneSided               []string          `json:"one_sided,omitempty"` // nodes that have a link to this one, which its topology lacks
+	Refused                map[string]uint64 `json:"refused"`             // how often, by reason
 
 	Places map[string]Provider `json:"places,omitempty"` // shared by all nodes of the process, by provider
 }
@@ -73,6 +74,7 @@ type Link struct {
 	Lacking               []string `json:"lacking,omitempty"`                 // neighbours of this node whose topology lacks this link, the peer included
 	DigestComparedSeconds *float64 `json:"digest_compared_seconds,omitempty"` // since digests were last compared; nil if they never were
 	DigestEqual           *bool    `json:"digest_equal,omitempty"`            // the result of that comparison
+	ClockOffsetSeconds    *float64 `json:"clock_offset_seconds,omitempty"`    // the neighbour's clock less this node's, as of its last heartbeat; nil if it never said
 	QueueReports          int      `json:"queue_reports"`                     // waiting to be sent
 	ReportsSent           uint64   `json:"reports_sent"`
 	MessagesSent          uint64   `json:"messages_sent"` // that carried them

@@ -58,6 +58,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- f.metric(l, h.Node, l.Peer)
 		}
 		states(out, linkState, l.State, []string{"down", "catching up", "up"}, h.Node, l.Peer)
+		if l.ClockOffsetSeconds != nil {
+			out <- clockFigure.metric(l, h.Node, l.Peer)
+		}
 		if l.DigestComparedSeconds != nil && l.DigestEqual != nil {
 			for _, f := range digestFigures {
 				out <- f.metric(l, h.Node, l.Peer)
@@ -188,6 +191,7 @@ var nodeFigures = []figure[Health]{
 	gauge(ofNode("bus_connected", "1 while the node is connected to the bus."), func(h *Health) float64 { return truth(h.Bus == "connected") }),
 	gauge(ofNode("uptime_seconds", "Since the node started."), func(h *Health) float64 { return h.UptimeSeconds }),
 	gauge(ofNode("clients", "Clients whose last report is held."), func(h *Health) float64 { return float64(h.Clients) }),
+	gauge(ofNode("clock_correction_seconds", "By which receipts are stamped ahead of the node's own clock, which most neighbours say is wrong by more than an hour; 0 if it is not."), func(h *Health) float64 { return h.ClockCorrectionSeconds }),
 	gauge(ofNode("sessions", "Open connections of clients."), func(h *Health) float64 { return float64(h.Sessions) }),
 }
 
@@ -215,6 +219,9 @@ var linkFigures = []figure[Link]{
 	sum(ofLink("sync_requests_dropped_total", "Requests of the neighbour that were dropped because too many waited."), func(l *Link) uint64 { return l.SyncRequestsDropped }),
 	sum(ofLink("duplicate_name_signs_total", "Signs that two nodes use one name: the neighbour's or this node's."), func(l *Link) uint64 { return l.DuplicateNameSigns }),
 }
+
+// clockFigure exists once the neighbour has said what its clock shows.
+var clockFigure = gauge(ofLink("clock_offset_seconds", "The neighbour's clock less this node's, as of its last heartbeat; half the round trip is taken into account."), func(l *Link) float64 { return *l.ClockOffsetSeconds })
 
 // digestFigures exist once digests have been compared.
 var digestFigures = []figure[Link]{

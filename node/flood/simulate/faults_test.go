@@ -172,7 +172,7 @@ func (t *tally) missing() (missing []string) {
 		"reports", "reports that are stale", "reports of one time", "reports that are far ahead", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
 		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to a stalled node", "messages repeated",
 		"reports dropped", "reports conflated", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
-		"messages overtaken", "herds with retention", "reports expired", "sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",
+		"messages overtaken", "herds with retention", "reports expired", "reports whose receipt was not possible", "herds that promise all they admitted", "sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",
 	}
 	for _, f := range allFaults() {
 		wanted = append(wanted, "fault: "+f.name)
@@ -193,7 +193,12 @@ func (c *chaos) notice(n *node, what flood.Notice) {
 	case flood.SyncAbandoned:
 		c.n["sync abandoned: "+what.Detail]++
 	case flood.Expired:
-		c.n["reports expired"] += what.Reports
+		if c.retention > 0 {
+			c.n["reports expired"] += what.Reports
+			return
+		}
+		c.n["reports whose receipt was not possible"] += what.Reports
+		c.purged = true
 	case flood.LinkUp:
 		c.n["notice: link up"]++
 	case flood.LinkDown:

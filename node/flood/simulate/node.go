@@ -174,7 +174,7 @@ func (t *ticker) happen() {
 
 // report makes a client report to the node, and returns the report and whether it was admitted.
 func (n *node) report(c *line.Command) (line.Report, bool) {
-	r := line.NewReport(n.name, n.wall().UnixNano(), c)
+	r := line.NewReport(n.name, n.engine.Judged(n.time()).UnixNano(), c)
 	admitted := n.engine.Apply(r, flood.Local)
 	n.pumpWoken()
 	return r, admitted
