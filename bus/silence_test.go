@@ -137,10 +137,10 @@ func TestSecondConnection(t *testing.T) {
 				close(open)
 				var first atomic.Pointer[chan struct{}]
 				first.Store(&open)
-				dials := 0
+				var dials atomic.Int32
 				d := s.Dialer("Hands")
 				d.Over("nats://192.0.2.1:4222", func(ctx context.Context, _, _ string) (net.Conn, error) {
-					if dials++; dials == 1 {
+					if dials.Add(1) == 1 {
 						c, err := s.Inner().InProcessConn()
 						return &held{Conn: c, gate: &first, closed: make(chan struct{})}, err
 					}
@@ -172,11 +172,12 @@ func TestSecondConnection(t *testing.T) {
 				<-time.After(max(min(test.firstAfter, test.secondAfter), time.Second) + time.Second)
 				bustest.Publish(t, bustest.Dial(t, bustest.OnCampus(s.Dialer("Wilkes"), "Wilkes"), bustest.NewInbox()), subject.Propagate, "Hands", "1")
 				<-time.After(time.Second)
-				if served := 1 + len(conns); served != test.served || c.Err() == nil != (served == 1) || len(inbox.Messages) != 1 || !slices.Equal(lost, test.lost) {
-					t.Errorf("served %d times, the first connection has %v, %d messages, lost for %.300v", served, c.Err(), len(inbox.Messages), lost)
-				}
+				why := c.Err()
 				cancel()
 				<-ended
+				if served := 1 + len(conns); served != test.served || why == nil != (served == 1) || len(inbox.Messages) != 1 || !slices.Equal(lost, test.lost) {
+					t.Errorf("served %d times, the first connection has %v, %d messages, lost for %.300v", served, why, len(inbox.Messages), lost)
+				}
 			})
 		})
 	}
