@@ -65,8 +65,10 @@ func (l link) due(lines int) time.Duration {
 	return time.Duration(times*float64(lines)/l.tcp*float64(time.Second)) + 3*time.Second + 5*2*l.delay
 }
 
-// lineSize is how many bytes a report has as a PROPAGATE line while its skew is below ten seconds.
-const lineSize = 89
+const (
+	lineHead = "PROPAGATE Holiday " // with which it begins
+	lineSize = 107                  // bytes of a report as a line to Welsh while its skew is below ten seconds
+)
 
 // cutFigures are what was measured when a link returned after a cut.
 type cutFigures struct {
@@ -90,7 +92,7 @@ func measureCut(t *testing.T, r replica, l link, stale int, length time.Duration
 	cutAt := time.Now()
 	r.shape(func(now *conditions) { *now = l.conditions; now.cut = true })
 	time.Sleep(length / 3)
-	f.lines = reportAll(t, r, stale)
+	f.lines = stale*len(lineHead) + reportAll(t, r, stale)
 	w, herd := r.(*wan)
 	if !herd {
 		f.lines = stale * lineSize // what a herd would send

@@ -53,7 +53,7 @@ func age(text string, now time.Time) time.Duration {
 }
 
 // reportAll has so many clients report once, and returns how many bytes the replies had after what they all begin with: for
-// herd, the bytes of the reports as PROPAGATE lines.
+// herd, the bytes of the reports.
 func reportAll(t *testing.T, r replica, clients int) (size int) {
 	t.Helper()
 	conn := r.connect()
