@@ -22,6 +22,7 @@ const (
 	dialTime      = 6 * time.Second        // in which a server has to accept a TCP connection
 	synTime       = 750 * time.Millisecond // between two attempts within dialTime
 	handshakeTime = 15 * time.Second       // for TLS and NATS on a TCP connection that was accepted
+	muteTime      = 6 * time.Second        // in which the first byte has to come over it
 	minPatience   = time.Second            // with a handshake in which no byte comes, before another connection is begun beside it
 	maxPatience   = 4 * time.Second
 	maxAttempts   = 4 // that run at a time
@@ -132,6 +133,8 @@ func (a *access) first(ctx context.Context) (*natsConn, error) {
 			}
 			running = slices.DeleteFunc(running, func(d *dialer) bool { return d == one.dialer })
 			switch failed++; {
+			case one.dialer.mute.Load() && failed >= len(servers) && !slices.ContainsFunc(running, (*dialer).responded):
+				return nil, one.err // those that were begun beside it have not been waited for as long, but wait for the same
 			case len(running) > 0:
 			case failed >= len(servers) || ctx.Err() != nil:
 				return nil, one.err
@@ -156,6 +159,13 @@ type dialer struct {
 
 	wire   atomic.Pointer[wire] // once the TCP connection is there
 	failed error                // why there is none
+	mute   atomic.Bool          // nothing came over it for muteTime
+}
+
+// responded reports whether anything has come from the server.
+func (d *dialer) responded() bool {
+	w := d.wire.Load()
+	return w != nil && w.read.Load() > 0
 }
 
 // due returns when another connection is to be begun beside this one.
@@ -206,7 +216,18 @@ func (d *dialer) InProcessConn() (net.Conn, error) {
 func (d *dialer) keep(c net.Conn, took time.Duration) *wire {
 	w := newWire(c, took)
 	d.wire.Store(w)
-	w.abort = context.AfterFunc(d.ctx, func() { _ = w.Close() })
+	end := func() { _ = w.Close() }
+	ended := context.AfterFunc(d.ctx, end)
+	mute := time.AfterFunc(muteTime, func() {
+		if w.read.Load() == 0 {
+			d.mute.Store(true)
+			end()
+		}
+	})
+	w.abort = func() bool {
+		mute.Stop()
+		return ended()
+	}
 	return w
 }
 
@@ -233,7 +254,10 @@ func (d *dialer) handshake() (*natsConn, error) {
 	}
 	options = append(options, credentialOptions(d.credentials)...)
 	nc, err := nats.Connect(d.url, options...)
-	if errors.Is(err, nats.ErrNoServers) && d.failed != nil {
+	switch {
+	case err != nil && d.mute.Load():
+		err = fmt.Errorf("nothing came from it in %s", muteTime)
+	case errors.Is(err, nats.ErrNoServers) && d.failed != nil:
 		err = d.failed // which has the reason
 	}
 	if w := d.wire.Load(); err == nil && !w.abort() {

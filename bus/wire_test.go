@@ -164,3 +164,31 @@ func TestSigns(t *testing.T) {
 		expect("all was taken", 5*time.Second, 0)
 	})
 }
+
+// What accepts connections and says nothing, such as another program at the port, is given up after six seconds, with a clear error.
+func TestMuteServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun, closed atomic.Int64
+		mute := func(context.Context, string, string) (net.Conn, error) {
+			begun.Add(1)
+			here, there := net.Pipe()
+			go func() {
+				_, _ = io.Copy(io.Discard, there) // until it is closed
+				closed.Add(1)
+			}()
+			return here, nil
+		}
+		began := time.Now()
+		c, err := (&access{url: "nats://192.0.2.1:4222", connect: mute, fault: func(error) {}}).first(t.Context())
+		if took := time.Since(began); c != nil || err == nil || took != muteTime {
+			t.Fatalf("after %s: %v, %v", took, c, err)
+		}
+		if got, want := err.Error(), "bus: connect to nats://192.0.2.1:4222: nothing came from it in 6s"; got != want {
+			t.Errorf("error %q, want %q", got, want)
+		}
+		synctest.Wait()
+		if begun.Load() != maxAttempts || closed.Load() != maxAttempts {
+			t.Errorf("%d connections begun, %d closed, want %d", begun.Load(), closed.Load(), maxAttempts)
+		}
+	})
+}
