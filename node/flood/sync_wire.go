@@ -295,12 +295,15 @@ const (
 	replyBurst = time.Second / 16
 )
 
+// maxListReply is the most bytes of a reply without reports: a list.
+const maxListReply = 1 + binary.MaxVarintLen16 + 4*maxList
+
 // appendReplies appends the reply message to a request message, filled up to so many bytes. There is always room for one reply, or for a part of it; the neighbour
 // repeats the requests for which there was no room.
 func (g *Registry) appendReplies(dst []byte, batch *requestBatch, limit int) []byte {
 	dst = beginReplies(dst, batch.id)
 	for i := range batch.requests {
-		if i > 0 && len(dst) > limit-1-6*fanout {
+		if i > 0 && len(dst) > limit-maxListReply {
 			break
 		}
 		var complete bool

@@ -153,3 +153,30 @@ func FuzzSync(f *testing.F) {
 		}
 	})
 }
+
+// A reply message never has more bytes than the bus takes, whatever was requested: children, lists, or reports that are not too long.
+func TestRepliesFit(t *testing.T) {
+	g := NewRegistry()
+	for i := range 14_000 {
+		g.Merge(at(t, fmt.Sprint("c", i), 1))
+	}
+	longest := 0
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		batch := requestBatch{id: 1}
+		for range 100 {
+			b := branch{depth: uint8(rng.IntN(4))}
+			b.bits = rng.Uint64() &^ (^uint64(0) >> (4 * b.depth))
+			batch.requests = append(batch.requests, request{kind: []requestKind{requestList, requestFetchAll}[rng.IntN(2)], branch: b})
+		}
+		limit := 4096 + rng.IntN(1000)
+		got := len(g.appendReplies(nil, &batch, limit))
+		if got > limit {
+			t.Fatalf("seed %d: %d bytes, want at most %d", seed, got, limit)
+		}
+		longest = max(longest, got-limit)
+	}
+	if longest < -300 {
+		t.Errorf("the longest has %d bytes less than it may: there was room", -longest)
+	}
+}
