@@ -75,22 +75,23 @@ var natsJoined = []natsServers{
 // of them, with each version of the NATS server, and warn of a version that is too old.
 func TestNATSVersions(t *testing.T) {
 	herd := buildHerd(t)
-	table := "| NATS server |"
+	var table strings.Builder
+	table.WriteString("| NATS server |")
 	for _, s := range natsJoined {
-		table += " " + s.name + " |"
+		table.WriteString(" " + s.name + " |")
 	}
-	table += "\n|---|" + strings.Repeat("---|", len(natsJoined)) + "\n"
+	table.WriteString("\n|---|" + strings.Repeat("---|", len(natsJoined)) + "\n")
 	for _, version := range natsVersions {
 		server := installNATS(t, version)
-		table += "| " + version + " |"
+		table.WriteString("| " + version + " |")
 		for _, s := range natsJoined {
 			result := "–"
 			t.Run(version+" "+s.name, func(t *testing.T) { result = runOnNATS(t, herd, server, version, s) })
-			table += " " + result + " |"
+			table.WriteString(" " + result + " |")
 		}
-		table += "\n"
+		table.WriteString("\n")
 	}
-	t.Log("\n" + table)
+	t.Log("\n" + table.String())
 }
 
 // installNATS returns the path of a NATS server.

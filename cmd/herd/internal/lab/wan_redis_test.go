@@ -83,7 +83,7 @@ func (r *redisPair) query(s *site, command ...string) []string {
 
 // resp returns a command in Redis's protocol.
 func resp(command ...string) string {
-	text := []byte(fmt.Sprintf("*%d\r\n", len(command)))
+	text := fmt.Appendf(nil, "*%d\r\n", len(command))
 	for _, c := range command {
 		text = appendBulk(text, c)
 	}
