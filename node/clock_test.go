@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,9 +21,9 @@ func TestClockNeverSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bustest.NewMemory()
 		right := func(now time.Time) time.Time { return now.Add(30 * 365 * 24 * time.Hour) } // from 2000 on
-		isSet := false
+		var isSet atomic.Bool
 		unset := func(now time.Time) time.Time {
-			if isSet {
+			if isSet.Load() {
 				return right(now)
 			}
 			return now.Add(-30 * 365 * 24 * time.Hour)
@@ -49,7 +50,7 @@ func TestClockNeverSet(t *testing.T) {
 		if offset == nil || *offset != apart || correction != apart {
 			t.Errorf("offset %v, correction %v, want both to be %v", offset, correction, apart)
 		}
-		isSet = true
+		isSet.Store(true)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		got = append(got, send("kea", time.Second))
