@@ -152,19 +152,7 @@ func startLimited(t *testing.T, limit func(*server.Options)) *server.Server {
 	t.Helper()
 	options := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true}
 	limit(options)
-	s, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(bus.StartTime) {
-		t.Fatal("the server is not ready")
-	}
-	return s
+	return start(t, options)
 }
 
 // A subscription that exceeds the limit of the server is reported with its subject, each time that it is tried; the others stay.

@@ -46,6 +46,12 @@ func startFrom(t testing.TB, path string, adjust ...func(*server.Options)) *serv
 	for _, a := range adjust {
 		a(options)
 	}
+	return start(t, options)
+}
+
+// start starts a NATS server, which ends with the test.
+func start(t testing.TB, options *server.Options) *server.Server {
+	t.Helper()
 	s, err := server.NewServer(options)
 	if err != nil {
 		t.Fatal(err)

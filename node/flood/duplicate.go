@@ -1,6 +1,7 @@
 package flood
 
 import (
+	"slices"
 	"time"
 
 	"herd/bus/subject"
@@ -52,12 +53,7 @@ func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
 
 // receivedFrom reports whether a heartbeat of an incarnation was received before.
 func (l *Link) receivedFrom(i subject.Incarnation) bool {
-	for _, p := range l.progress {
-		if p.incarnation == i && p.heartbeat {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.progress, func(p progress) bool { return p.incarnation == i && p.heartbeat })
 }
 
 // noteDuplicate notes a sign that two nodes have one name.
