@@ -30,16 +30,19 @@ func (l errorLog) Errorf(format string, v ...any) {
 	}
 }
 
+// patience is for what is quick, on a machine that may be busy.
+const patience = 30 * time.Second
+
 // eventually polls a server until something holds.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(30 * time.Second); !is(); {
+	for late := time.After(patience); !is(); {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }
@@ -110,7 +113,7 @@ func TestCluster(t *testing.T) {
 			}
 			rogue.Start()
 			t.Cleanup(rogue.Shutdown)
-			if !rogue.ReadyForConnections(bus.StartTime) {
+			if !rogue.ReadyForConnections(patience) {
 				t.Fatal("the rogue server is not ready")
 			}
 			for refused := ""; !strings.Contains(refused, test.refusal); {

@@ -15,7 +15,6 @@ import (
 const (
 	PingTime   = pingTime
 	Silence    = silence
-	StartTime  = startTime
 	SynTime    = synTime
 	MaxBackoff = maxBackoff
 	BlockTime  = blockTime

@@ -162,7 +162,7 @@ func TestOtherSubjects(t *testing.T) {
 	}
 	s.Start()
 	t.Cleanup(s.Shutdown)
-	if !s.ReadyForConnections(bus.StartTime) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("the server is not ready")
 	}
 	h := bustest.NewInbox()

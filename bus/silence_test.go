@@ -64,23 +64,37 @@ func (p muting) InProcessConn() (net.Conn, error) {
 	return &mute{c, p.cut, make(chan struct{})}, err
 }
 
-// A cut without a word is noticed 3.5 s after the last byte, which on an idle connection is less than a second before the cut. The
-// connection does not end.
+// A cut without a word is noticed 3.5 s after the last byte that came, which is less than a second before the cut, idle and while much is
+// published. The connection does not end.
 func TestSilentCut(t *testing.T) {
+	for name, publishers := range map[string]int{"idle": 0, "load": 4} {
+		t.Run(name, func(t *testing.T) { testSilentCut(t, publishers) })
+	}
+}
+
+func testSilentCut(t *testing.T, publishers int) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, "")
 		d := s.Dialer("Goloman")
 		var cut atomic.Bool
 		d.Through(func(p nats.InProcessConnProvider) nats.InProcessConnProvider { return muting{p, &cut} })
 		c := bustest.Dial(t, bustest.OnCampus(d, "Goloman"), bustest.NewInbox())
-		<-time.After(time.Minute)
+		for range publishers {
+			go func() {
+				payload := make([]byte, 120)
+				for c.Publish("Hands", bus.Message{Kind: subject.Propagate, Stamp: bustest.SampleStamp, Payload: payload}) == nil {
+					<-time.After(time.Millisecond)
+				}
+			}()
+		}
+		<-time.After(20*time.Second + 700*time.Millisecond)
 		if err := c.Err(); err != nil || len(c.Silence()) > 0 {
-			t.Fatalf("an idle connection is silent, or has ended: %v", err)
+			t.Fatalf("a good connection is silent, or has ended: %v", err)
 		}
 		cut.Store(true)
 		last := bus.LastRead(c)
 		if quiet := time.Since(last); quiet > bus.PingTime {
-			t.Errorf("an idle connection is quiet for %s", quiet)
+			t.Errorf("the connection is quiet for %s", quiet)
 		}
 		if !<-c.Silence() || time.Since(last) != bus.Silence {
 			t.Errorf("noticed %s after the last byte", time.Since(last))
