@@ -165,7 +165,7 @@ func credentialOptions(c *keys.Credentials) (options []nats.Option) {
 func (c *natsConn) Publish(to string, m Message) error {
 	msg := nats.Msg{Subject: subject.Of(c.herd, m.Kind, c.node, to), Data: m.Payload}
 	if m.Stamp != (subject.Stamp{}) {
-		msg.Reply = string(m.Stamp.Append(make([]byte, 0, 43)))
+		msg.Reply = string(m.Stamp.Append(make([]byte, 0, 44)))
 	}
 	if m.Trace != "" && len(m.Payload)+len(m.Trace)+traceRoom <= c.MaxPayload() {
 		msg.Header = nats.Header{traceHeader: {m.Trace}}

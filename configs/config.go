@@ -130,7 +130,7 @@ type Store struct {
 	Mode string `yaml:"mode" is:"mode" help:"sync reports to disk: interval or always"`
 }
 
-// Limits protect a node from its clients, and its memory from slow links and from clients that are gone. 0 means no limit, except for Queue.
+// Limits protect a node from its clients, and its memory from slow links and from clients that are gone. 0 means no limit.
 type Limits struct {
 	Future time.Duration `yaml:"future" live:"true" help:"how far a report's time may be ahead, 0: any"`
 	Idle   time.Duration `yaml:"idle" live:"true" help:"time without a line from a client, 0: unlimited"`
@@ -146,9 +146,6 @@ type Limits struct {
 	Retention time.Duration `yaml:"retention" help:"age at which a report is forgotten, 0: never"`
 	// CatchUp is how long a node that starts may take to sync with its neighbours before it is ready nevertheless.
 	CatchUp time.Duration `yaml:"catch_up" help:"time to sync before a starting node is ready"`
-	// Queue is the greatest number of reports queued on one link. Beyond that the queue is dropped, and a sync brings the neighbour what it
-	// lacks. At least 1.
-	Queue int `yaml:"queue" live:"true" is:"positive" help:"reports queued on a link, at least 1"`
 }
 
 // HTTP says what the HTTP address of a node serves, and to whom. The token is not part of it: see [Config.HTTPToken].

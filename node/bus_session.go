@@ -141,16 +141,17 @@ func (b *busSession) send(ctx context.Context, l *link) {
 			signal(n.links.idle)
 			due.Reset(time.Until(l.Due()))
 			select {
-			case <-l.Queue.Wake():
+			case <-l.Wake():
 			case <-due.C:
 			case <-ctx.Done():
 			}
 			continue
 		}
 		message := bus.Message{Kind: m.Kind, Payload: m.Payload}
+		message.Stamp = m.Stamp
 		if m.Kind == subject.Propagate {
 			payload = appendReports(payload[:0], n.name, m.Reports)
-			message.Stamp, message.Payload = m.Stamp, payload
+			message.Payload = payload
 		}
 		if err := b.publish(l, &m, message); err != nil {
 			l.sending.Store(false)

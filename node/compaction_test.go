@@ -26,7 +26,7 @@ func newTestWriter(t *testing.T) (w *storeWriter, fs *vfs.MemFS, apply func(clie
 		}
 	})
 	changes := newJournal()
-	e := flood.NewEngine(flood.Config{Name: "Goloman", Topology: starTopology(t, "Goloman"), QueueLimit: 1, OnChange: changes.push})
+	e := flood.NewEngine(flood.Config{Name: "Goloman", Topology: starTopology(t, "Goloman"), OnChange: changes.push})
 	apply = func(client, n int) {
 		r, err := line.ParseReport(fmt.Sprintf("Goloman +0.000000000 client-%d +34.068930-118.445127 %d", client, n))
 		if err != nil {

@@ -28,7 +28,7 @@ import (
 var world = sync.OnceValue(gazetteer.Open)
 
 var defaultLimits = admit.Limits{
-	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Queue: 65536, Places: 2 * time.Second,
+	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Places: 2 * time.Second,
 }
 
 func newTopology(t testing.TB, links ...[2]line.NodeName) *topology.Topology {

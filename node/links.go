@@ -33,22 +33,29 @@ type link struct {
 }
 
 // pending reports whether there is something that has not been sent.
-func (l *link) pending() bool { return l.sending.Load() || l.Queue.Len() > 0 }
+func (l *link) pending() bool { return l.sending.Load() || l.Owes() }
 
 func (l *link) health(started, now time.Time) status.Link {
-	counts, s := l.Queue.Counts(), l.Status()
+	s := l.Status()
+	owed, conflated := l.Owed()
 	if s.SilentSince.Before(started) {
 		s.SilentSince = started // there was no connection yet
 	}
 	h := status.Link{
-		Peer: string(l.Peer), State: s.State.String(), SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, QueueReports: l.Queue.Len(),
+		Peer: string(l.Peer), State: s.State.String(), SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, ReportsOwed: owed, InFlightBytes: s.InFlight, WindowBytes: s.Window,
 		ReportsSent: l.reportsSent.Load(), MessagesSent: l.messagesSent.Load(), ReportsReceived: l.reportsReceived.Load(), ReportsStale: l.reportsStale.Load(), ReportsDuplicate: s.ReportsDuplicate,
-		ReportsConflated: counts.Conflated, ReportsDropped: counts.Dropped,
+		ReportsConflated: conflated, ReportsRetransmitted: s.Retransmitted,
 		MessagesMissing: s.MessagesMissing, MessagesRepeated: s.MessagesRepeated, Syncs: s.Syncs, SyncsAbandoned: s.SyncsAbandoned, SyncReports: s.SyncReports, SyncReportsNew: s.SyncReportsNew,
 		SyncReceivedBytes: s.SyncReceivedBytes, SyncSentBytes: s.SyncSentBytes, SyncRequestsDropped: s.SyncRequestsDropped, DuplicateNameSigns: s.DuplicateNameSigns,
 	}
 	if s.ClockKnown {
 		h.ClockOffsetSeconds = new(s.ClockOffset.Seconds())
+	}
+	if s.RoundTrip > 0 {
+		h.RoundTripSeconds = new(s.RoundTrip.Seconds())
+	}
+	if s.Drain > 0 {
+		h.DrainBytesPerSecond = &s.Drain
 	}
 	if !s.DigestCompared.IsZero() {
 		h.DigestComparedSeconds, h.DigestEqual = new(now.Sub(s.DigestCompared).Seconds()), &s.DigestEqual
@@ -88,13 +95,12 @@ const (
 // all returns the links.
 func (s *linkSet) all() []*link { return *s.current.Load() }
 
-// Relink gives the node the neighbours of a topology instead of those it has. Links that stay go on without a gap; what is queued for a
-// neighbour that is none any more is dropped.
+// Relink gives the node the neighbours of a topology instead of those it has. Links that stay go on without a gap.
 func (n *Node) Relink(topology *topology.Topology) {
 	n.links.mu.Lock()
 	defer n.links.mu.Unlock()
 	before := n.links.all()
-	n.engine.Relink(time.Now(), topology, n.admit.Limits().Queue)
+	n.engine.Relink(time.Now(), topology)
 	n.links.topology.Store(topology)
 	after := make([]*link, 0, len(before))
 	for _, l := range n.engine.Links() {
@@ -165,7 +171,7 @@ func (n *Node) Receive(m bus.Message) {
 		if m.Kind == subject.Heartbeat && n.log.Core().Enabled(zap.DebugLevel) {
 			n.log.Debug("received", zap.String("from", m.From), zap.String("line", line.Printable(m.Payload)))
 		}
-		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Payload: m.Payload}, nil)
+		err = l.Receive(time.Now(), flood.Message{Kind: m.Kind, Stamp: m.Stamp, Payload: m.Payload}, nil)
 	default:
 		n.admit.Refuse(admit.UnknownKind, m.From, func() (string, any) { return "kind", line.Printable(string(m.Kind)) })
 	}

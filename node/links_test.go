@@ -48,7 +48,7 @@ func TestBusAway(t *testing.T) {
 		if got := c.Line(); !strings.HasPrefix(got, "AT Goloman ") {
 			t.Errorf("cut off it answers %q", got)
 		}
-		if h := n.Health(); !h.Ready || h.Bus != "connect Goloman: disconnected" || h.Links[0].QueueReports != 0 || h.Links[0].ReportsDropped != 1 {
+		if h := n.Health(); !h.Ready || h.Bus != "connect Goloman: disconnected" || h.Links[0].ReportsOwed != 1 {
 			t.Errorf("health %+v", h)
 		}
 		<-time.After(time.Minute)
@@ -58,7 +58,7 @@ func TestBusAway(t *testing.T) {
 		m.Reconnect("Goloman")
 		<-time.After(time.Second)
 		synctest.Wait()
-		if h := n.Health(); hands.Registry().Len() != 1 || h.Bus != "connected" || h.Links[0].QueueReports != 0 {
+		if h := n.Health(); hands.Registry().Len() != 1 || h.Bus != "connected" || h.Links[0].ReportsOwed != 0 {
 			t.Errorf("health %+v", h)
 		}
 	})

@@ -113,7 +113,7 @@ func New(c Config) *Node {
 	var incarnation subject.Incarnation
 	_, _ = rand.Read(incarnation[:]) // which never fails
 	engine := flood.Config{
-		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, QueueLimit: c.Limits.Queue, Retention: c.Retention,
+		Name: c.Name, Incarnation: incarnation, Topology: c.Topology, Retention: c.Retention,
 		OnNotice: n.notice, Version: cmp.Or(c.Version, "-"), Started: n.started, Wall: c.Wall,
 	}
 	sessions := session.Config{
@@ -171,9 +171,6 @@ func logRefusals(log *zap.Logger) admit.Log {
 // because there may be fewer.
 func (n *Node) SetLimits(limits admit.Limits) {
 	n.admit.SetLimits(limits)
-	for _, l := range n.links.all() {
-		l.Queue.SetLimit(limits.Queue)
-	}
 }
 
 // SetTLS has new connections use t, see [session.Server.SetTLS].

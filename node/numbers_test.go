@@ -165,7 +165,7 @@ func TestStalledNeighbour(t *testing.T) {
 		quantile(before, 0.5), quantile(before, 0.99), quantile(after, 0.5), quantile(after, 0.99),
 		float64(quantile(after, 0.5))/float64(quantile(before, 0.5)), float64(quantile(after, 0.99))/float64(quantile(before, 0.99)))
 	for _, l := range n.Health().Links {
-		t.Logf("%s: %d queued, %d conflated, %d emptied", l.Peer, l.QueueReports, l.ReportsConflated, l.ReportsDropped)
+		t.Logf("%s: %d owed, %d bytes in flight, %d conflated", l.Peer, l.ReportsOwed, l.InFlightBytes, l.ReportsConflated)
 	}
 	t.Logf("the other neighbour heard %d of %d", came.others.Load(), flooding)
 	if float64(quantile(after, 0.5)) > 2*float64(quantile(before, 0.5)) {

@@ -171,8 +171,6 @@ func (s *scenario) start(words []string) string {
 				c.CatchUp = s.duration(value)
 			case key == "retention":
 				c.Retention = s.duration(value)
-			case key == "queue":
-				c.Limits.Queue = s.number(value)
 			default:
 				s.Fatalf("%q is not an option of a node", w)
 			}

@@ -268,7 +268,7 @@ func TestRestart(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if l := second.Health().Links[0]; l.ReportsSent != 0 || l.QueueReports != 0 {
+		if l := second.Health().Links[0]; l.ReportsSent != 0 || l.ReportsOwed != 0 {
 			t.Errorf("told %+v", l)
 		}
 		if got := report(t, second.listener.Dial(t), "kiwi", 6); got == want {

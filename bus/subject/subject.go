@@ -57,23 +57,29 @@ func ParseIncarnation(s string) (i Incarnation, err error) {
 	return i, nil
 }
 
-// Stamp numbers the messages of reports that one incarnation of a node sends over one link: 1, 2, 3 … A number that is skipped
-// stands for reports that did not leave or did not arrive. The zero Stamp is none.
+// Stamp numbers the messages of reports and of syncs that one incarnation of a node sends over one link: 1, 2, 3 … A number that the
+// receiver does not get belongs to a message that was lost. The zero Stamp is none.
 type Stamp struct {
 	Incarnation Incarnation
 	Number      uint64
+	Asks        bool // for an acknowledgement at once
 }
 
 var errStamp = errors.New("not a stamp")
 
-// Append appends the stamp's text, <incarnation>.<number>.
+// Append appends the stamp's text, <incarnation>.<number>, with a ? after it if it asks for an acknowledgement.
 func (s Stamp) Append(dst []byte) []byte {
 	dst = base64.RawURLEncoding.AppendEncode(dst, s.Incarnation[:])
-	return strconv.AppendUint(append(dst, '.'), s.Number, 10)
+	dst = strconv.AppendUint(append(dst, '.'), s.Number, 10)
+	if s.Asks {
+		dst = append(dst, '?')
+	}
+	return dst
 }
 
-// ParseStamp accepts what Append makes of any stamp but the zero one, and nothing else.
+// ParseStamp accepts what Append makes of any stamp with a number, and nothing else.
 func ParseStamp(text string) (Stamp, error) {
+	text, asks := strings.CutSuffix(text, "?")
 	name, digits, _ := strings.Cut(text, ".")
 	i, err := ParseIncarnation(name)
 	if err != nil {
@@ -83,5 +89,5 @@ func ParseStamp(text string) (Stamp, error) {
 	if err != nil || n == 0 || digits[0] == '+' || digits[0] == '0' {
 		return Stamp{}, errStamp
 	}
-	return Stamp{i, n}, nil
+	return Stamp{i, n, asks}, nil
 }

@@ -190,8 +190,8 @@ func (t *probeTarget) row() string {
 			links[i] += " (duplicate name)"
 		case l.ClockOffsetSeconds != nil && math.Abs(*l.ClockOffsetSeconds) > 10:
 			links[i] += fmt.Sprintf(" (its clock %+.0f s)", *l.ClockOffsetSeconds)
-		case l.QueueReports > 0:
-			links[i] += fmt.Sprintf(" (%d queued)", l.QueueReports)
+		case l.ReportsOwed > 0:
+			links[i] += fmt.Sprintf(" (%d owed)", l.ReportsOwed)
 		}
 	}
 	for _, name := range h.OneSided {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Queue and Places.
+// Limits bound what clients, providers and neighbours can cost. A zero means no limit, but for Places.
 type Limits struct {
 	Future      time.Duration // that a client's time may be ahead of the node's clock
 	Idle        time.Duration // for which a client may be silent between two lines
@@ -20,7 +20,6 @@ type Limits struct {
 	PerAddress  int           // open at a time, of one address
 	Rate        int           // lines a second on one connection
 	NewClients  int           // client IDs unknown so far that one address may introduce in a minute
-	Queue       int           // clients whose reports may wait on one link
 	Places      time.Duration // for a provider of places to answer
 }
 

@@ -59,7 +59,7 @@ func newWorld(x *exploration) *world {
 	w := &world{exploration: x}
 	for i, name := range x.topo.Nodes() {
 		w.configs = append(w.configs, Config{
-			Name: name, Incarnation: subject.Incarnation{byte(i + 1), 1}, Topology: x.topo, QueueLimit: 10,
+			Name: name, Incarnation: subject.Incarnation{byte(i + 1), 1}, Topology: x.topo,
 			OnNotice: func(n Notice) {
 				if n.Kind == DuplicateName || n.Kind == DuplicateNeighbourName {
 					w.fail("%s takes somebody for a duplicate: %+v", name, n)
@@ -230,7 +230,7 @@ func (s *state) do(a action) *state {
 func (s *state) step(node int, do func(e *Engine)) {
 	e := s.world.scratch[node]
 	before := s.engines[node]
-	before.thaw(e)
+	before.thaw(e, s.now)
 	do(e)
 	s.send(node, e)
 	s.engines[node] = freeze(e)

@@ -18,7 +18,7 @@ func TestApplyBatch(t *testing.T) {
 	var disks [2][]line.Report
 	made := func(disk *[]line.Report) *Engine {
 		return connected(Config{
-			Name: "A", Topology: star(t, "A", "B", "C", "D"), QueueLimit: 300, OnChange: func(r line.Report) { *disk = append(*disk, r) },
+			Name: "A", Topology: star(t, "A", "B", "C", "D"), OnChange: func(r line.Report) { *disk = append(*disk, r) },
 		})
 	}
 	together, single := made(&disks[0]), made(&disks[1])
@@ -53,15 +53,16 @@ func TestApplyBatch(t *testing.T) {
 		}
 		if random.IntN(5) == 0 {
 			for i, l := range together.Links() {
-				if got, want := l.Queue.Pop(nil, 64, maxText), single.Links()[i].Queue.Pop(nil, 64, maxText); !slices.Equal(got, want) {
+				if got, want := l.pop(64), single.Links()[i].pop(64); !slices.Equal(got, want) {
 					t.Fatalf("%s is told %v, want %v", l.Peer, got, want)
 				}
 			}
 		}
 	}
 	for i, l := range together.Links() {
-		if got, want := l.Queue.Counts(), single.Links()[i].Queue.Counts(); got != want || got.Conflated == 0 || got.Dropped == 0 {
-			t.Errorf("%s: %+v, want %+v and none 0", l.Peer, got, want)
+		got, conflated := l.Owed()
+		if want, n := single.Links()[i].Owed(); got != want || conflated != n || n == 0 {
+			t.Errorf("%s: %d owed, %d conflated, want %d, %d, which is not 0", l.Peer, got, conflated, want, n)
 		}
 	}
 	if got, want := disks[0], disks[1]; !reflect.DeepEqual(got, want) {
@@ -79,7 +80,7 @@ func TestApplyBatch(t *testing.T) {
 // Many may be taking reports in at the same time, of the same clients, while the registry grows and is looked through.
 func TestApplyBatchConcurrently(t *testing.T) {
 	const batches, clients = 200, 5000
-	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 100})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C")})
 	var all sync.WaitGroup
 	for from := range 4 {
 		all.Go(func() {
@@ -90,7 +91,7 @@ func TestApplyBatchConcurrently(t *testing.T) {
 					batch = append(batch, report(t, fmt.Sprintf("A +0.000000000 client%d +1-1 %d", random.IntN(clients), 1000*at)))
 				}
 				e.ApplyBatch(batch, []line.NodeName{Local, "B", "C"}[from%3], nil)
-				e.registry.expire(int64(at) * 500e9)
+				e.registry.expire(int64(at)*500e9, func(int, int) {})
 			}
 		})
 	}

@@ -233,6 +233,7 @@ func (e *Engine) compareClocks(l *Link, now time.Time, r clockReading) {
 	if r.measured {
 		c.roundTrip = min(max(0, -c.offset-r.offset), mostRoundTrip.Milliseconds())
 	}
+	l.ledger.window.estimate(time.Duration(c.roundTrip) * time.Millisecond)
 	shows := r.shows + c.roundTrip/2
 	changed := c.received.IsZero() || abs(shows-c.now(now)) > noticedOffset.Milliseconds() || r.agrees != c.agrees
 	c.received, c.shows, c.agrees = now, shows, r.agrees

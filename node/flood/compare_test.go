@@ -32,9 +32,9 @@ func TestAcknowledgedWhenApplied(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return h.acknowledged
+		return h.received.last
 	}
-	before, changed := processed(), 0
+	before, changed := processed(), 0 // a heartbeat that is not short
 	err := b.Receive(p.now, m, func(line.Report, bool) {
 		changed++
 		if got := processed(); got != before {

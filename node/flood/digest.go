@@ -61,10 +61,10 @@ func (s *shard) leafOf(id uint64) *leaf {
 	return &s.leaves[id<<(4*shardLevels)>>(64-4*s.levels)]
 }
 
-// addToLeaf adds the client at place, the last one of the shard, to its leaf.
+// addToLeaf adds the client at place, whose report is in no sum yet, to its leaf.
 func (s *shard) addToLeaf(id uint64, place int) {
-	if len(s.reports) > leafClients*len(s.leaves) {
-		s.split()
+	if s.clients() > leafClients*len(s.leaves) {
+		s.split(place)
 	}
 	s.link(s.leafOf(id), place)
 }
@@ -76,31 +76,54 @@ func (s *shard) link(l *leaf, place int) {
 	l.first = uint32(place) + 1
 }
 
-// split makes sixteen times as many leaves, or the first one. All reports but the last are added to them.
-func (s *shard) split() {
+// split makes sixteen times as many leaves, or the first one. All clients but the one at place are added to them.
+func (s *shard) split(but int) {
 	if len(s.leaves) > 0 {
 		s.levels++
 	}
 	s.leaves = make([]leaf, 1<<(4*s.levels))
-	added := len(s.reports) - 1
-	for place, r := range s.reports[:added] {
+	for place, r := range s.reports {
+		if place == but || r.IsZero() {
+			continue
+		}
 		l := s.leafOf(idHash(r.Client()))
 		l.sum += digestOf(r)
 		s.link(l, place)
 	}
 }
 
-// each calls visit with the reports of this shard that are in a branch, and with the hash of their clients' IDs.
-func (s *shard) each(b branch, visit func(id uint64, r line.Report)) {
+// filter removes the reports of a leaf that are to go, calls gone with their places, and returns how many they are.
+func (s *shard) filter(l *leaf, toGo func(line.Report) bool, gone func(place int)) (n int) {
+	for at := &l.first; *at != 0; {
+		place := *at - 1
+		r := s.reports[place]
+		if !toGo(r) {
+			at = &s.next[place]
+			continue
+		}
+		*at = s.next[place]
+		l.count--
+		l.sum -= digestOf(r)
+		s.sum -= digestOf(r)
+		s.index.remove(hash(r.Client()), int(place))
+		s.reports[place], s.next[place] = line.Report{}, 0
+		s.free = append(s.free, place)
+		gone(int(place))
+		n++
+	}
+	return n
+}
+
+// each calls visit with the places of the clients of this shard that are in a branch, and with the hash of their IDs.
+func (s *shard) each(b branch, visit func(id uint64, place int)) {
 	if len(s.leaves) == 0 {
 		return
 	}
 	first, last := b.span(shardLevels, s.levels)
 	for _, l := range s.leaves[first:last] {
 		for at := l.first; at != 0; at = s.next[at-1] {
-			r := s.reports[at-1]
-			if id := idHash(r.Client()); b.contains(id) {
-				visit(id, r)
+			if id := idHash(s.reports[at-1].Client()); b.contains(id) {
+				visit(id, int(at-1))
 			}
 		}
 	}
@@ -112,8 +135,8 @@ func (s *shard) digest(b branch) (sum digest, count int) {
 		return 0, 0
 	}
 	if b.depth > shardLevels+s.levels {
-		s.each(b, func(_ uint64, r line.Report) {
-			sum += digestOf(r)
+		s.each(b, func(_ uint64, place int) {
+			sum += digestOf(s.reports[place])
 			count++
 		})
 		return sum, count
@@ -138,7 +161,7 @@ func (g *Registry) digest(b branch) (sum digest, count int) {
 	for i := range shards {
 		s := &shards[i]
 		s.mu.Lock()
-		shardSum, shardCount := s.sum, len(s.reports)
+		shardSum, shardCount := s.sum, s.clients()
 		if b.depth > shardLevels {
 			shardSum, shardCount = s.digest(b)
 		}
@@ -150,24 +173,53 @@ func (g *Registry) digest(b branch) (sum digest, count int) {
 
 // each calls visit with the reports of a branch, and with the hash of their clients' IDs. One shard is locked at a time.
 func (g *Registry) each(b branch, visit func(id uint64, r line.Report)) {
-	shards := g.shardsOf(b)
-	for i := range shards {
-		s := &shards[i]
+	g.eachPlace(b, func(_, _ int, r line.Report) { visit(idHash(r.Client()), r) })
+}
+
+// eachPlace calls visit with the reports of a branch and the places of their clients. One shard is locked at a time, while visit runs.
+func (g *Registry) eachPlace(b branch, visit func(shard, place int, r line.Report)) {
+	first, last := b.span(0, shardLevels)
+	for i := first; i < last; i++ {
+		s := &g.shards[i]
 		s.mu.Lock()
-		s.each(b, visit)
+		s.each(b, func(_ uint64, place int) { visit(i, place, s.reports[place]) })
 		s.mu.Unlock()
 	}
 }
 
-// shortDigest stands for a report in the list of those of a branch: 32 bits of its digest. The salt of a sync selects which bits, so that
-// two reports which look the same in one sync do not in the next. The same goes for the digests of children.
-type shortDigest uint32
-
-func shortDigestOf(d digest, salt uint8) shortDigest {
-	return shortDigest(bits.RotateLeft64(d, int(salt)))
+// part is the digest and the number of the clients of a branch.
+type part struct {
+	sum   digest
+	count int
 }
 
-// childDigestOf shortens the digest of a child to the 48 bits that are sent.
-func childDigestOf(d digest, salt uint8) digest {
-	return bits.RotateLeft64(d, int(salt)) & (1<<48 - 1)
+// children returns the parts of a branch. Where they are parts of a leaf, its clients are gone through once.
+func (g *Registry) children(b branch) (parts [fanout]part) {
+	s := &g.shards[b.bits>>(64-4*shardLevels)]
+	s.mu.Lock()
+	inLeaf := b.depth >= shardLevels+s.levels
+	if inLeaf {
+		s.each(b, func(id uint64, place int) {
+			p := &parts[id>>(60-4*b.depth)%fanout]
+			p.sum += digestOf(s.reports[place])
+			p.count++
+		})
+	}
+	s.mu.Unlock()
+	if !inLeaf {
+		for i := range parts {
+			parts[i].sum, parts[i].count = g.digest(b.child(i))
+		}
+	}
+	return parts
+}
+
+// shortDigest stands for a report in the list of those of a branch, or for a child of it: 24 bits of its digest. The salt of a sync selects
+// which bits, so that what looks the same in one sync does not in the next.
+type shortDigest uint32
+
+const shortBytes = 3 // of a short digest
+
+func shortDigestOf(d digest, salt uint8) shortDigest {
+	return shortDigest(bits.RotateLeft64(d, int(salt)) & (1<<(8*shortBytes) - 1))
 }

@@ -63,7 +63,7 @@ func TestDigestTree(t *testing.T) {
 	}
 	check()
 	before := g.Len()
-	forgotten := g.expire(3_000_000_000)
+	forgotten := g.expire(3_000_000_000, func(int, int) {})
 	for r := range g.All() {
 		if r.Received() < 3_000_000_000 {
 			t.Errorf("holds %q", r)

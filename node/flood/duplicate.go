@@ -39,7 +39,7 @@ func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
 			}
 		}
 	}
-	if b.echo == (subject.Incarnation{}) || b.echo == e.config.Incarnation {
+	if b.received.of == (subject.Incarnation{}) || b.received.of == l.incarnation {
 		return
 	}
 	if now.Sub(n.otherSince) > reminderInterval {

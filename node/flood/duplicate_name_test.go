@@ -38,7 +38,7 @@ func TestDuplicateHerds(t *testing.T) {
 		if i >= 2 {
 			name = "B"
 		}
-		e := NewEngine(Config{Name: name, Incarnation: subject.Incarnation{i + 1}, Topology: topology, QueueLimit: 10})
+		e := NewEngine(Config{Name: name, Incarnation: subject.Incarnation{i + 1}, Topology: topology})
 		e.Connect(now)
 		if i < 2 {
 			as = append(as, e.Links()[0])

@@ -37,7 +37,6 @@ type Config struct {
 	Name        line.NodeName
 	Incarnation subject.Incarnation // differs for each start of the node
 	Topology    *topology.Topology  // at first; see [Engine.Relink]
-	QueueLimit  int                 // clients whose reports may wait on one link, at first
 	Retention   time.Duration       // how long reports are kept; 0: for ever
 	OnChange    func(line.Report)   // is called with each report that changes the registry, while the report's shard is locked; may be nil
 	OnNotice    func(Notice)        // is called with what happens, while the engine is locked: it must not call the engine; may be nil
@@ -58,9 +57,8 @@ type Engine struct {
 
 	mu               sync.Mutex // guards what follows and most of each link; taken before the locks of the registry and of queues
 	connected        bool       // to the bus
-	sync             *syncRun   // the sync that brings reports into this node, or nil
 	syncs            uint64     // number of syncs started so far
-	lastRequest      uint64     // number of the last request message of any sync
+	relinks          uint32     // how often the links were changed
 	repliesPaidUntil time.Time  // until then, replies that were sent have used up [replyRate]
 	topologyText     string
 	topologyPrint    uint64    // fingerprint of the topology
@@ -74,45 +72,52 @@ type Engine struct {
 // NewEngine returns the engine of a node that knows nothing yet and is not connected.
 func NewEngine(c Config) *Engine {
 	e := &Engine{config: c, registry: NewRegistry(), cutoff: keepAll, records: make(map[line.NodeName]*Record)}
-	for _, b := range c.Incarnation[:4] { // so that no request has the number of one of an earlier start
-		e.lastRequest = e.lastRequest<<8 | uint64(b)
-	}
-	e.lastRequest <<= 32
 	e.LimitMessages(maxText)
 	e.links.Store(new([]*Link))
 	e.subscribers.Store(new([]*Queue))
-	e.Relink(time.Time{}, c.Topology, c.QueueLimit)
+	e.Relink(time.Time{}, c.Topology)
 	return e
 }
 
-// Relink gives the engine the neighbours of a topology, and no others. Links that stay keep what waits on them. Relink must not be
-// called concurrently with itself.
-func (e *Engine) Relink(now time.Time, t *topology.Topology, queueLimit int) {
+// Relink gives the engine the neighbours of a topology, and no others. Links that stay keep what they owe. Relink must not be called
+// concurrently with itself.
+func (e *Engine) Relink(now time.Time, t *topology.Topology) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var links []*Link
 	for _, peer := range t.Neighbours(e.config.Name) {
-		i := slices.IndexFunc(e.Links(), func(l *Link) bool { return l.Peer == peer })
-		if i < 0 {
-			links = append(links, newLink(e, peer, now, queueLimit))
-			continue
+		if i := slices.IndexFunc(e.Links(), func(l *Link) bool { return l.Peer == peer }); i >= 0 {
+			links = append(links, e.Links()[i])
+		} else {
+			links = append(links, newLink(e, peer, now))
 		}
-		kept := e.Links()[i]
-		kept.Queue.SetLimit(queueLimit)
-		links = append(links, kept)
 	}
 	e.links.Store(&links)
+	e.relinks++
 	e.topologyText, e.topologyPrint, e.relinkedAt = t.Text(), t.Fingerprint(), now
-	if e.sync != nil && !slices.Contains(links, e.sync.link) {
-		e.sync = nil
-		e.startSync(now)
-	}
+	e.startSync(now)
 }
 
 // Apply admits a report from [Local] if its time is later than that of the report held, and merges a report from a neighbour (see
-// [Registry.Merge]). If that changed the registry, the report waits on the link to every neighbour but from, and Apply returns true.
+// [Registry.Merge]). If that changed the registry, the report is owed to every neighbour but from, and Apply returns true.
 func (e *Engine) Apply(r line.Report, from line.NodeName) bool {
-	return e.apply(keyOf(r.Client()), r, from)
+	return e.apply(keyOf(r.Client()), r, e.source(from))
+}
+
+// source is where reports come from.
+type source struct {
+	link    *Link // nil: from a client of this node
+	present bool  // they are of the neighbour as it runs now, which holds them
+}
+
+// source returns the neighbour of a name as it runs now, or the node's own clients for [Local].
+func (e *Engine) source(from line.NodeName) source {
+	for _, l := range e.Links() {
+		if l.Peer == from {
+			return source{l, true}
+		}
+	}
+	return source{}
 }
 
 // batchSize is how many reports are looked for at a time: more bring nothing, and the first-level cache has room for these.
@@ -123,6 +128,10 @@ const batchSize = 32
 //
 // For many clients in random order it takes half as long as Apply, since the memory that all of them need is fetched at the same time.
 func (e *Engine) ApplyBatch(reports []line.Report, from line.NodeName, applied func(r line.Report, changed bool)) {
+	e.applyBatch(reports, e.source(from), applied)
+}
+
+func (e *Engine) applyBatch(reports []line.Report, from source, applied func(r line.Report, changed bool)) {
 	var keys [batchSize]key
 	for len(reports) > 0 {
 		batch := reports[:min(len(reports), batchSize)]
@@ -142,30 +151,37 @@ func (e *Engine) ApplyBatch(reports []line.Report, from line.NodeName, applied f
 	}
 }
 
-// apply keeps the shard locked until the report waits in all queues, so that [Engine.snapshot] sees registry and queues at one moment.
-func (e *Engine) apply(k key, r line.Report, from line.NodeName) bool {
-	changed, given := false, r
-	s := e.registry.shard(k)
+// apply keeps the shard locked until the report is owed to all neighbours, so that [Engine.snapshot] sees registry and ledgers at one
+// moment.
+func (e *Engine) apply(k key, r line.Report, from source) bool {
+	changed, given, place := false, r, -1
+	shard := k.shard()
+	s := &e.registry.shards[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if from != Local && e.registry.expired(r) {
+	if from.link != nil && e.registry.expired(r) {
 		e.noteRefused(r)
 		return false // tested with the shard locked, or the report could come in after its shard was cleared of expired ones
 	}
-	if from == Local {
-		changed = s.admit(k, r)
+	if from.link == nil {
+		place, changed = s.admit(k, r)
 	} else {
-		r, changed = s.merge(k, r)
+		r, place, changed = s.merge(k, r)
 	}
 	if !changed {
-		if from != Local && r == given {
-			e.noteDuplicateReport(from)
+		if from.link != nil && r == given {
+			from.link.known++
+			if from.present && from.link.ledger.behind.Load() {
+				from.link.ledger.settle(shard, place)
+			}
 		}
 		return false
 	}
 	for _, l := range e.Links() {
-		if l.Peer != from {
-			l.Queue.push(k.hash, r)
+		if l == from.link && from.present {
+			l.ledger.settle(shard, place)
+		} else {
+			l.ledger.owe(shard, place)
 		}
 	}
 	if e.config.OnChange != nil {
@@ -175,16 +191,6 @@ func (e *Engine) apply(k key, r line.Report, from line.NodeName) bool {
 		q.push(k.hash, r)
 	}
 	return true
-}
-
-// noteDuplicateReport counts a report of a neighbour that equals the one held. It is called only by the goroutine that receives from
-// that neighbour.
-func (e *Engine) noteDuplicateReport(from line.NodeName) {
-	for _, l := range e.Links() {
-		if l.Peer == from {
-			l.known++
-		}
-	}
 }
 
 // Subscribe returns a queue that gets every report that changes the registry from now on, until stop is called. What waits there is
@@ -217,32 +223,28 @@ func (e *Engine) Incarnation() subject.Incarnation { return e.config.Incarnation
 // Links returns the links to the neighbours, in the order of the topology.
 func (e *Engine) Links() []*Link { return *e.links.Load() }
 
-// Connect starts sending to the neighbours what is applied from now on.
+// Connect starts sending to the neighbours.
 func (e *Engine) Connect(now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.connected = true
 	for _, l := range e.Links() {
 		l.reset(now)
-		l.Queue.setOpen(true)
-		l.Queue.signal()
+		l.ledger.signal()
 	}
 }
 
-// Disconnect declares all links down and drops what waits on them, which syncs bring to the neighbours later.
+// Disconnect declares all links down. What the neighbours may lack is sent when they are back.
 func (e *Engine) Disconnect(now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.connected = false
-	e.abandonSync(now, "connection lost")
 	for _, l := range e.Links() {
-		l.Queue.setOpen(false)
 		e.linkDown(l, "connection lost")
-		l.requests = nil
 	}
 }
 
-// Tick does what is due: it declares silent links down, abandons a sync that gets no replies, starts the next one, and removes expired
+// Tick does what is due: it declares silent links down, abandons syncs that get no replies, starts the next one, and removes expired
 // reports and records. It is to be called at the time that it returns, or earlier.
 func (e *Engine) Tick(now time.Time) (next time.Time) {
 	e.expire(now)
@@ -258,21 +260,7 @@ func (e *Engine) Tick(now time.Time) (next time.Time) {
 	}
 	for _, l := range e.Links() {
 		next = earlier(next, l.checkSilence(now))
-		if l.live.alive && !l.sync.scheduled && now.Sub(l.sync.lastCompared) >= idleSyncInterval {
-			l.sync.lastCompared = now
-			e.scheduleSync(l, now, "not compared for long")
-			l.sync.budget = idleSyncBytes
-		}
-	}
-	if run := e.sync; run != nil {
-		switch {
-		case now.Sub(run.lastReply) >= replyTimeout:
-			e.abandonSync(now, "no reply")
-		case now.Sub(run.started) >= syncTurn && slices.ContainsFunc(e.Links(), func(l *Link) bool { return l.maySync(now) }):
-			e.rescheduleSync(run, now) // after those of the other links
-		default:
-			next = earlier(next, run.lastReply.Add(replyTimeout))
-		}
+		next = earlier(next, l.checkSync(now))
 	}
 	return earlier(next, e.startSync(now))
 }
@@ -298,11 +286,21 @@ func (e *Engine) Behind(now time.Time) (behind []*Link) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, l := range e.Links() {
-		if state := l.state(); state == CatchingUp || state == Down && now.Before(l.live.lastSign.Add(silenceTimeout)) {
+		if state := l.state(); state == CatchingUp || state == Down && now.Before(l.live.lastSign.Add(l.patience())) {
 			behind = append(behind, l)
 		}
 	}
 	return behind
+}
+
+// closedWindows returns how many links have more to send than their window allows. They may share an uplink.
+func (e *Engine) closedWindows() (closed int) {
+	for _, l := range e.Links() {
+		if l.ledger.window.closed {
+			closed++
+		}
+	}
+	return closed
 }
 
 func (e *Engine) notify(n Notice) {

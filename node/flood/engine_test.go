@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"herd/bus/subject"
 	"herd/node/line"
 	"herd/node/topology"
 )
@@ -89,6 +90,12 @@ func connected(c Config) *Engine {
 	return e
 }
 
+// pop takes reports that are owed, at most count of them if none is longer than 40 bytes, but at least one.
+func (l *Link) pop(count int) []line.Report {
+	reports, _, _ := l.take(nil, nil, (count-1)*(lineOverhead+40))
+	return reports
+}
+
 // herd is a set of engines, and a seeded scheduler that carries what they queue, one message at a time.
 type herd struct {
 	topo     *topology.Topology
@@ -106,7 +113,7 @@ func newHerd(topo *topology.Topology, seed uint64, batch int) *herd {
 		reports: make(map[string]int), received: make(map[[2]line.NodeName]bool),
 	}
 	for _, n := range topo.Nodes() {
-		h.engines[n] = connected(Config{Name: n, Topology: topo, QueueLimit: 1000})
+		h.engines[n] = connected(Config{Name: n, Topology: topo})
 	}
 	return h
 }
@@ -120,7 +127,7 @@ func (h *herd) deliver(t testing.TB) bool {
 	var ready []way
 	for _, n := range h.topo.Nodes() {
 		for _, l := range h.engines[n].Links() {
-			if l.Queue.Len() > 0 {
+			if l.ledger.owes() {
 				ready = append(ready, way{n, l})
 			}
 		}
@@ -130,7 +137,7 @@ func (h *herd) deliver(t testing.TB) bool {
 	}
 	w := ready[h.rng.IntN(len(ready))]
 	h.messages++
-	for _, r := range w.link.Queue.Pop(nil, h.batch, 1<<20) {
+	for _, r := range w.link.pop(h.batch) {
 		h.reports[r.String()]++
 		if h.received[[2]line.NodeName{w.from, w.link.Peer}] {
 			t.Fatalf("%s tells %s what it heard there first", w.from, w.link.Peer)
@@ -220,7 +227,8 @@ func TestConvergence(t *testing.T) {
 			}
 			for _, e := range h.engines {
 				for _, l := range e.Links() {
-					conflated += l.Queue.Counts().Conflated
+					_, n := l.Owed()
+					conflated += n
 				}
 			}
 		}
@@ -230,9 +238,10 @@ func TestConvergence(t *testing.T) {
 	}
 }
 
-// A neighbour's report with the same time is merged by the total order, a client's is not admitted.
+// A neighbour's report with the same time is merged by the total order, a client's is not admitted. The neighbour that has sent the greater one is
+// owed nothing any more.
 func TestApplyAdmitsAndMerges(t *testing.T) {
-	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 10})
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C")})
 	older, newer := report(t, "A +0.000000000 k +1-1 5"), report(t, "B +0.000000000 k +2-2 5.0")
 	steps := []struct {
 		r    line.Report
@@ -246,9 +255,9 @@ func TestApplyAdmitsAndMerges(t *testing.T) {
 	}
 	var waiting []string
 	for _, l := range e.Links() {
-		waiting = append(waiting, string(l.Peer)+": "+fmt.Sprint(l.Queue.Pop(nil, 10, 1000)))
+		waiting = append(waiting, string(l.Peer)+": "+fmt.Sprint(l.pop(10)))
 	}
-	want := []string{"B: [" + older.String() + "]", "C: [" + newer.String() + "]"}
+	want := []string{"B: []", "C: [" + newer.String() + "]"}
 	if !slices.Equal(waiting, want) {
 		t.Errorf("waiting %q, want %q", waiting, want)
 	}
@@ -265,7 +274,7 @@ func BenchmarkApply(b *testing.B) {
 // benchmarkApply has the clients report with a step from one to the next, odd so that in each round all of them do.
 func benchmarkApply(b *testing.B, step func(round int) int) {
 	const clients = 1 << 20
-	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes"), QueueLimit: 65536})
+	e := connected(Config{Name: "A", Topology: star(b, "A", "Hands", "Holiday", "Wilkes")})
 	c := line.Command{Verb: line.IAmAt, Position: []byte("+34.068930-118.445127")}
 	id, at := []byte("client0000000.example"), []byte("1520000000.918963997")
 	next := func(i int) line.Report {
@@ -281,6 +290,7 @@ func benchmarkApply(b *testing.B, step func(round int) int) {
 	}
 	var batch [64]line.Report
 	var popped []line.Report
+	var places []uint32
 	var spent time.Duration
 	apply := func(i int) {
 		for j := range batch {
@@ -293,7 +303,7 @@ func benchmarkApply(b *testing.B, step func(round int) int) {
 			}
 		})
 		for _, l := range e.Links() {
-			popped = l.Queue.Pop(popped[:0], len(batch), 1<<15)
+			popped, places, _ = l.take(popped[:0], places[:0], 1<<15)
 		}
 		spent += time.Since(start)
 	}
@@ -309,41 +319,42 @@ func benchmarkApply(b *testing.B, step func(round int) int) {
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(i-clients), "ns/report")
 }
 
-// Links that stay keep what waits on them; what waited on others is gone, and a new one gets what comes from then on.
+// Links that stay keep what they owe; what others owed is gone, and a new one owes what comes from then on, under another incarnation.
 func TestRelink(t *testing.T) {
-	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C"), QueueLimit: 2})
-	apply := func(client string) {
-		r, err := line.ParseReport("A +0.000000000 " + client + " +1+1 1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !e.Apply(r, Local) {
-			t.Fatalf("%s is no news", client)
-		}
-	}
-	waiting := func() map[line.NodeName][]string {
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B", "C")})
+	incarnations := make(map[subject.Incarnation]bool)
+	owed := func() map[line.NodeName][]string {
 		clients := make(map[line.NodeName][]string)
 		for _, l := range e.Links() {
+			incarnations[l.incarnation] = true
 			clients[l.Peer] = nil
-			for _, r := range l.Queue.waiting[l.Queue.head:] {
-				clients[l.Peer] = append(clients[l.Peer], string(r.Client()))
+			for r := range e.registry.All() {
+				k := keyOf(r.Client())
+				s := e.registry.shard(k)
+				if l.ledger.owed[k.shard()].has(s.index.find(k.hash, r.Client(), s.reports)) {
+					clients[l.Peer] = append(clients[l.Peer], string(r.Client()))
+				}
 			}
+			slices.Sort(clients[l.Peer])
 		}
 		return clients
 	}
-	apply("1")
-	e.Relink(time.Time{}, star(t, "A", "C", "D"), 2)
-	apply("2")
-	if got, want := waiting(), map[line.NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
-		t.Errorf("waiting %v, want %v", got, want)
+	e.Apply(at(t, "1", 1), Local)
+	e.Relink(time.Time{}, star(t, "A", "C", "D"))
+	e.Apply(at(t, "2", 1), Local)
+	if got, want := owed(), map[line.NodeName][]string{"C": {"1", "2"}, "D": {"2"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("owed %v, want %v", got, want)
 	}
-	e.Relink(time.Time{}, star(t, "A", "C", "B", "D"), 1)
-	apply("3")
-	if got, want := waiting(), map[line.NodeName][]string{"C": {"3"}, "B": {"3"}, "D": {"3"}}; !reflect.DeepEqual(got, want) {
-		t.Errorf("with a smaller limit, waiting %v, want %v", got, want)
+	e.Relink(time.Time{}, star(t, "A", "C", "B", "D"))
+	e.Apply(at(t, "3", 1), Local)
+	if got, want := owed(), map[line.NodeName][]string{"C": {"1", "2", "3"}, "B": {"3"}, "D": {"2", "3"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("owed %v, want %v", got, want)
 	}
-	e.Relink(time.Time{}, star(t, "A"), 1)
-	apply("4")
+	if len(incarnations) != 3 {
+		t.Errorf("%d incarnations, want one of C, which stayed, and one each time that links were added", len(incarnations))
+	}
+	e.Relink(time.Time{}, star(t, "A"))
+	e.Apply(at(t, "4", 1), Local)
 	if got := e.Links(); len(got) != 0 {
 		t.Errorf("links %v", got)
 	}

@@ -16,30 +16,33 @@ const (
 	duplicateSyncDelay = 30 * time.Second      // between two syncs while a name is used twice
 )
 
-// nextHeartbeat makes a heartbeat if one is due. It needs registry, queue and what was received at one moment, and no message of reports
-// in between: its caller sends each message before it requests the next.
+// nextHeartbeat makes a heartbeat if one is due, or a short one, which has only what was received and sent. A heartbeat needs registry, ledger
+// and what was received at one moment, and no message of reports in between: its caller sends each message before it requests the next.
 func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if now.Before(l.live.heartbeatDue) || !e.connected {
+	short := now.Before(l.live.heartbeatDue)
+	if short && now.Before(l.live.shortDue) || !e.connected {
 		return false
 	}
-	l.live.heartbeatSent, l.live.heartbeatDue, l.flow.unreported = now, now.Add(heartbeatInterval), 0
-	b := heartbeat{incarnation: e.config.Incarnation, retention: e.config.Retention, cutoff: e.cutoff, topologyPrint: e.topologyPrint, clock: l.readClock(now)}
-	if n := len(l.progress); n > 0 && l.live.alive && now.Sub(l.live.lastSign) < echoTimeout { // an older echo would make the neighbour send a heartbeat at once
-		p := l.progress[n-1]
-		b.echo, b.acknowledged = p.incarnation, p.lastNumber
+	b := heartbeat{incarnation: l.incarnation, lastNumber: l.ledger.lastNumber, floor: l.ledger.floor(), received: l.acknowledgement(), short: short}
+	if !short {
+		b.retention, b.cutoff, b.topologyPrint, b.patience = e.config.Retention, e.cutoff, e.topologyPrint, l.ledger.window.patience()
+		if l.config.topologyDiffers && len(e.topologyText) <= e.messageLimit()/2 { // records may take a fourth
+			b.topologyText = e.topologyText
+		}
+		s := e.snapshot(l)
+		b.digest, b.clients = s.digest, s.clients
+		b.comparable = s.empty && e.cutoff == e.registry.cutoff.Load()
+		e.makeRecord(now, &s)
+		b.clock, b.records = l.readClock(now), l.nextRecords(now)
 	}
-	if l.config.topologyDiffers && len(e.topologyText) <= e.messageLimit()/2 { // records may take a fourth
-		b.topologyText = e.topologyText
-	}
-	s := e.snapshot(l)
-	b.lastNumber, b.digest, b.clients = s.number, s.digest, s.clients
-	b.comparable = s.empty && e.cutoff == e.registry.cutoff.Load()
-	e.makeRecord(now, &s)
-	b.records = l.nextRecords(now)
 	m.Kind, m.Payload = subject.Heartbeat, b.append(m.Payload)
+	l.live.shortDue = now.Add(heartbeatInterval)
+	if !short {
+		l.live.heartbeatSent, l.live.heartbeatDue = now, now.Add(l.ledger.window.heartbeatInterval(len(m.Payload)))
+	}
 	return true
 }
 
@@ -47,20 +50,19 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 type snapshot struct {
 	digest  digest // of the registry
 	clients int    // in the registry
-	number  uint64 // of the last message of reports, or of the gap after it
-	empty   bool   // no report waits on the link
+	empty   bool   // nothing is owed on the link
 }
 
-// snapshot locks the whole registry, so that no report is in it and not yet in the queue.
+// snapshot locks the whole registry, so that no report is in it and not yet owed.
 func (e *Engine) snapshot(l *Link) (s snapshot) {
 	for i := range e.registry.shards {
 		e.registry.shards[i].mu.Lock()
 	}
-	s.number, s.empty = l.Queue.lastMessage()
+	s.empty = !l.ledger.owes()
 	for i := range e.registry.shards {
 		shard := &e.registry.shards[i]
 		s.digest += shard.sum
-		s.clients += len(shard.reports)
+		s.clients += shard.clients()
 		shard.mu.Unlock()
 	}
 	return s
@@ -78,7 +80,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 	if !e.connected {
 		return nil
 	}
-	l.live.lastSign, l.live.lastHeartbeat = now, now
+	l.live.lastSign = now
 	l.detectDuplicate(now, &b)
 	p := l.progressOf(now, b.incarnation, b.lastNumber)
 	first := !p.heartbeat
@@ -87,48 +89,48 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 	if returned {
 		l.live.alive, l.live.received, l.live.neverReceived, l.sync.lastCompared = true, true, false, now
 		e.notify(Notice{Peer: l.Peer, Kind: LinkUp})
-		e.scheduleSync(l, now, "link returned")
-	}
-	missing := p.lastNumber != b.lastNumber
-	if missing {
-		// The neighbour sent more than was received; or it has started to count anew, because it was no neighbour for a while.
-		l.noteMissing(now, max(b.lastNumber, p.lastNumber)-min(b.lastNumber, p.lastNumber))
-		p.lastNumber = b.lastNumber
-	}
-	if returned {
+		l.startRound(now, "link returned")
 		l.live.heartbeatDue = now
-		l.Queue.signal()
-	} else if b.echo != e.config.Incarnation { // the neighbour does not know this start of the node yet
+		l.ledger.signal()
+	}
+	l.noteMissing(now, p.expect(b.lastNumber))
+	p.forget(b.floor)
+	l.acknowledge(now, &b.received)
+	l.resumeRound()
+	unknown := b.received.of != l.incarnation // the neighbour does not know this start of the node yet
+	if unknown && !returned {
 		l.heartbeatSoon(now)
 	}
-	l.acknowledge(&b)
-	e.compareConfiguration(l, now, &b)
-	if !missing {
-		l.compareDigests(now, &b)
-	}
-	e.startSync(now)
-	if returned || first || b.echo != e.config.Incarnation { // the neighbour may lack records that were sent to it
+	if returned || first || unknown { // the neighbour may lack records that were sent to it
 		l.oweAllRecords()
 	}
+	if b.short {
+		return nil
+	}
+	l.live.patience = min(b.patience, mostPatience)
+	e.compareConfiguration(l, now, &b)
+	l.compareDigests(now, &b)
+	e.startSync(now)
 	return l.receiveRecords(now, b.records)
 }
 
 // compareDigests compares the neighbour's digest with this node's when they must be equal unless something was lost: each has received
-// the other's last message, neither has anything left to send, and both have removed what is older than the same cut-off.
+// everything that the other has sent, neither owes anything, and both have removed what is older than the same cut-off.
 func (l *Link) compareDigests(now time.Time, b *heartbeat) {
 	e := l.engine
-	if !b.comparable || b.echo != e.config.Incarnation || b.cutoff != e.cutoff || e.cutoff != e.registry.cutoff.Load() {
+	if !b.comparable || b.cutoff != e.cutoff || e.cutoff != e.registry.cutoff.Load() || !l.complete() ||
+		b.received.of != l.incarnation || b.received.last < l.ledger.lastNumber || len(l.ledger.inFlight) > 0 {
 		return
 	}
 	own := e.snapshot(l)
-	if !own.empty || b.acknowledged != own.number {
+	if !own.empty {
 		return
 	}
 	l.sync.lastCompared, l.sync.digestCompared, l.sync.digestEqual = now, now, b.digest == own.digest
 	if l.sync.digestEqual {
 		l.sync.scheduled = false
 		e.noteCaughtUp(l)
-	} else if e.sync == nil || e.sync.link != l { // during a sync with this neighbour they differ as a matter of course
+	} else if l.run == nil { // during a sync they differ as a matter of course
 		e.scheduleSync(l, now, "digests differ")
 	}
 }
@@ -141,7 +143,13 @@ func (l *Link) heartbeatSoon(now time.Time) {
 		due = earlier(l.live.heartbeatDue, later(now, l.live.heartbeatSent.Add(duplicatePause)))
 	}
 	l.live.heartbeatDue = due
-	l.Queue.signal()
+	l.ledger.signal()
+}
+
+// acknowledgeSoon makes a short heartbeat due now.
+func (l *Link) acknowledgeSoon(now time.Time) {
+	l.live.shortDue = now
+	l.ledger.signal()
 }
 
 // compareConfiguration compares how two neighbours are configured, and takes over the later cut-off.
@@ -184,26 +192,31 @@ func (e *Engine) compareTopology(l *Link, now time.Time, b *heartbeat) {
 	c.topologyDiffers, c.topologyText = differs, b.topologyText
 }
 
-// heartbeat is what a node says of itself and of one link every second, and earlier when it receives many reports. Its text is
+// heartbeat is what a node says of itself and of one link every second, or less often where that would take much of what the link carries.
+// Its text is
 //
-//	HEARTBEAT/1 <incarnation> <last> <echo> <acknowledged> <digest> <clients> <retention> <cut-off> <topology> [<key>=<value> …]
+//	HEARTBEAT/1 <incarnation> <last> <floor> <received> <digest> <clients> <retention> <cut-off> <topology> [<key>=<value> …]
 //
-// with single blanks between, and '-' for what is not there. 1 is the version of all that goes over the bus. Receivers ignore further
-// fields that they do not know, so that a later form of the same version can have more.
+// with single blanks between, and '-' for what is not there. In a short one <received>, see [acknowledgement], is the last of the
+// fields without a key; it is sent as soon as
+// something is to be acknowledged. 1 is the version of all that goes over the bus. Receivers ignore further fields that they do not know,
+// so that a later form of the same version can have more.
 type heartbeat struct {
-	incarnation   subject.Incarnation
-	lastNumber    uint64              // of the last message of reports on this link, or of a gap after it
-	echo          subject.Incarnation // the neighbour's, if something of it was received not long ago
-	acknowledged  uint64              // number of the last message received from that incarnation
-	comparable    bool                // nothing is left to send: the digest is that of what the neighbour should hold
+	incarnation   subject.Incarnation // of the link, see [Link]
+	lastNumber    uint64              // of the last message of reports or of a sync on this link
+	floor         uint64              // the neighbour need not tell any more what it lacks of the messages before
+	received      acknowledgement     // of the neighbour's messages
+	short         bool                // there is nothing more
+	comparable    bool                // nothing is owed: the digest is that of what the neighbour should hold
 	digest        digest              // of the registry, 16 hexadecimal digits; only if comparable
 	clients       int                 // in the registry
 	retention     time.Duration
-	cutoff        int64        // reports received before it are removed: nanoseconds since 1970, or keepAll
-	topologyPrint uint64       // fingerprint of the configured topology, 16 hexadecimal digits
-	topologyText  string       // links=…: the links of that topology, for a neighbour that has another
-	clock         clockReading // clock=…
-	records       []string     // record=…, each: how a node is, see [Record]
+	cutoff        int64         // reports received before it are removed: nanoseconds since 1970, or keepAll
+	topologyPrint uint64        // fingerprint of the configured topology, 16 hexadecimal digits
+	patience      time.Duration // silence=…, in milliseconds: for how long the neighbour is to wait for a sign of life
+	topologyText  string        // links=…: the links of that topology, for a neighbour that has another
+	clock         clockReading  // clock=…
+	records       []string      // record=…, each: how a node is, see [Record]
 }
 
 const wireVersion = "1"
@@ -211,18 +224,22 @@ const wireVersion = "1"
 const heartbeatWord = "HEARTBEAT/"
 
 func (b *heartbeat) append(dst []byte) []byte {
-	echo, digest, cutoff := "-", "-", "-"
-	if b.echo != (subject.Incarnation{}) {
-		echo = b.echo.String()
+	dst = fmt.Appendf(dst, "%s%s %s %d %d ", heartbeatWord, wireVersion, b.incarnation, b.lastNumber, b.floor)
+	dst = b.received.append(dst)
+	if b.short {
+		return dst
 	}
+	digest, cutoff := "-", "-"
 	if b.comparable {
 		digest = fmt.Sprintf("%016x", b.digest)
 	}
 	if b.cutoff != keepAll {
 		cutoff = strconv.FormatInt(b.cutoff, 10)
 	}
-	dst = fmt.Appendf(dst, "%s%s %s %d %s %d %s %d %d %s %016x", heartbeatWord, wireVersion, b.incarnation, b.lastNumber, echo,
-		b.acknowledged, digest, b.clients, b.retention, cutoff, b.topologyPrint)
+	dst = fmt.Appendf(dst, " %s %d %d %s %016x", digest, b.clients, b.retention, cutoff, b.topologyPrint)
+	if b.patience > silenceTimeout {
+		dst = fmt.Appendf(dst, " silence=%d", b.patience.Milliseconds())
+	}
 	if b.topologyText != "" {
 		dst = append(append(dst, " links="...), b.topologyText...)
 	}
@@ -251,44 +268,66 @@ func parseHeartbeat(text string) (b heartbeat, err error) {
 		return b, fmt.Errorf("%w %.20q: this node speaks %s", ErrVersion, version, wireVersion)
 	}
 	f := strings.SplitN(rest, " ", 10)
-	if len(f) < 9 {
+	b.short = len(f) == 4 || len(f) > 4 && strings.Contains(f[4], "=")
+	if len(f) < 4 || !b.short && len(f) < 9 {
 		return b, fmt.Errorf("%w: a heartbeat of %d fields", ErrMalformed, len(f))
 	}
 	var faults [9]error
 	b.incarnation, faults[0] = subject.ParseIncarnation(f[0])
 	b.lastNumber, faults[1] = parseNumber(f[1])
-	if f[2] != "-" {
-		b.echo, faults[2] = subject.ParseIncarnation(f[2])
+	b.floor, faults[2] = parseNumber(f[2])
+	b.received, faults[3] = parseAcknowledgement(f[3])
+	b.cutoff = keepAll
+	if !b.short {
+		b.parseRest(f[4:9], faults[4:])
 	}
-	b.acknowledged, faults[3] = parseNumber(f[3])
-	if b.comparable = f[4] != "-"; b.comparable {
-		b.digest, faults[4] = parseHex(f[4])
-	}
-	b.clients, faults[5] = strconv.Atoi(f[5])
-	var retention int64
-	retention, faults[6] = strconv.ParseInt(f[6], 10, 64)
-	b.retention, b.cutoff = time.Duration(retention), keepAll
-	if f[7] != "-" {
-		b.cutoff, faults[7] = strconv.ParseInt(f[7], 10, 64)
-	}
-	b.topologyPrint, faults[8] = parseHex(f[8])
 	for i, fault := range faults {
 		if fault != nil {
 			return heartbeat{}, fmt.Errorf("%w: field %d of a heartbeat is %.40q", ErrMalformed, i+1, f[i])
 		}
 	}
-	for more := range strings.SplitSeq(strings.Join(f[9:], ""), " ") {
-		if links, ok := strings.CutPrefix(more, "links="); ok && len(links) <= maxText {
-			b.topologyText = links
-		} else if clock, ok := strings.CutPrefix(more, "clock="); ok {
-			if b.clock, err = parseClock(clock); err != nil {
-				return heartbeat{}, err
-			}
-		} else if record, ok := strings.CutPrefix(more, "record="); ok {
-			b.records = append(b.records, record)
+	if !b.short {
+		if err := b.parseMore(strings.Join(f[9:], "")); err != nil {
+			return heartbeat{}, err
 		}
 	}
 	return b, nil
+}
+
+// parseRest parses the fields after those of a short heartbeat.
+func (b *heartbeat) parseRest(f []string, faults []error) {
+	if b.comparable = f[0] != "-"; b.comparable {
+		b.digest, faults[0] = parseHex(f[0])
+	}
+	b.clients, faults[1] = strconv.Atoi(f[1])
+	var retention int64
+	retention, faults[2] = strconv.ParseInt(f[2], 10, 64)
+	b.retention = time.Duration(retention)
+	if f[3] != "-" {
+		b.cutoff, faults[3] = strconv.ParseInt(f[3], 10, 64)
+	}
+	b.topologyPrint, faults[4] = parseHex(f[4])
+}
+
+// parseMore parses the fields that have a key, as far as they are known.
+func (b *heartbeat) parseMore(fields string) (err error) {
+	for field := range strings.SplitSeq(fields, " ") {
+		switch key, value, _ := strings.Cut(field, "="); {
+		case key == "silence":
+			if ms, err := parseNumber(value); err == nil && ms <= uint64(mostPatience/time.Millisecond) && ms > uint64(silenceTimeout/time.Millisecond) {
+				b.patience = time.Duration(ms) * time.Millisecond
+			}
+		case key == "links" && len(value) <= maxText:
+			b.topologyText = value
+		case key == "clock":
+			if b.clock, err = parseClock(value); err != nil {
+				return err
+			}
+		case key == "record":
+			b.records = append(b.records, value)
+		}
+	}
+	return nil
 }
 
 // parseHex parses 16 hexadecimal digits.

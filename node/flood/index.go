@@ -112,23 +112,6 @@ func (x *index) remove(h uint64, place int) {
 	}
 }
 
-// shift subtracts by from every place: so many reports were removed at the beginning of the slice.
-func (x *index) shift(by int) {
-	for i := range x.slots {
-		if x.slots[i].place != 0 {
-			x.slots[i].place -= uint32(by)
-		}
-	}
-}
-
-// rebuild makes the index of clients with these hashes, whose places are the positions in hashes.
-func (x *index) rebuild(hashes []uint64) {
-	*x = index{}
-	for place, h := range hashes {
-		x.add(h, place)
-	}
-}
-
 // clear empties the index, and releases its memory if that is more than so many clients need.
 func (x *index) clear(clients int) {
 	switch {

@@ -1,8 +1,5 @@
 package flood
 
-// maxRequest is the most bytes of one request: kind, branch, and two lists of at most maxList.
-const maxRequest = 1 + maxDepth/2 + 2 + maxList*(4+4+5)
-
 // LimitMessages has the engine make no message larger than a bus takes, from the next one on. It needs at least 4 KiB. A single report may be
 // larger than that.
 func (e *Engine) LimitMessages(bytes int) { e.maxMessage.Store(int64(min(bytes, maxText))) }

@@ -1,7 +1,6 @@
 package flood
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,17 +10,13 @@ import (
 )
 
 const (
-	heartbeatInterval = time.Second
-	echoTimeout       = 3 * heartbeatInterval / 2 // a neighbour's incarnation is echoed for so long after its last sign of life
-	silenceTimeout    = 3500 * time.Millisecond   // a link is down after so long without a sign of life
-	lateHeartbeat     = 30 * time.Second          // reports are signs of life for so long after the last heartbeat
-	reminderInterval  = time.Minute               // between two notices of one difference; also how long a sign of a duplicate name counts
+	heartbeatInterval = time.Second             // the least time between two heartbeats that are not called for
+	silenceTimeout    = 3500 * time.Millisecond // a link is down after so long without a sign of life, unless the neighbour asks for more patience
+	reminderInterval  = time.Minute             // between two notices of one difference; also how long a sign of a duplicate name counts
 
 	maxText      = 32 << 10 // bytes of a message, line overhead included, unless the bus takes less; a single report may have more
 	expectedLine = maxText / MaxReports
 	lineOverhead = len("PROPAGATE ") + line.MaxName + len(" \n")
-
-	maxIncarnations = 4 // of a neighbour that are remembered
 )
 
 // MaxReports is the most reports in a message.
@@ -42,7 +37,7 @@ func (s State) String() string { return [...]string{"down", "catching up", "up"}
 // Message is what one neighbour sends another.
 type Message struct {
 	Kind    subject.Kind
-	Stamp   subject.Stamp // of reports
+	Stamp   subject.Stamp // of reports, requests or replies
 	Reports []line.Report // of reports
 	Traced  []Traced      // those of Reports that are traced
 	Payload []byte        // of a heartbeat, of requests or replies
@@ -50,9 +45,11 @@ type Message struct {
 
 // Link is the way to one neighbour. Next is for one goroutine at a time, Receive for another one.
 type Link struct {
-	Peer   line.NodeName
-	Queue  *Queue // reports that wait to be sent
-	engine *Engine
+	Peer        line.NodeName
+	engine      *Engine
+	incarnation subject.Incarnation // of the node, with a mark of its own for a link that was removed and added again
+	ledger      ledger
+	traces      traces
 
 	syncFirst        bool           // whether Next prefers messages of syncs to reports, in turn; owned by Next
 	known            uint64         // reports of the message being received that equal those held; owned by Receive
@@ -62,10 +59,11 @@ type Link struct {
 
 	live        liveness
 	progress    []progress // at most maxIncarnations, the one received from last at the end
-	flow        flow
 	names       duplicateNames
 	sync        syncSchedule
+	run         *syncRun       // the sync that finds what the neighbour holds more, or nil
 	requests    []requestBatch // of the neighbour, waiting for replies: at most maxOpenRequests
+	rounds      []round        // of the neighbour, waiting for their end: at most maxOpenRequests
 	config      comparison
 	clock       neighbourClock
 	recordsOwed []line.NodeName // nodes whose records are to be sent, the one that waits longest first
@@ -75,13 +73,15 @@ type Link struct {
 // liveness is when messages of the neighbour were received, and when it is sent heartbeats.
 type liveness struct {
 	incarnation   subject.Incarnation // of the neighbour's last heartbeat
-	lastHeartbeat time.Time           // when the last heartbeat was received
-	lastSign      time.Time           // the last heartbeat, message of reports while alive, or start of the connection
-	alive         bool                // a heartbeat was received, and no silence since was longer than silenceTimeout
+	newest        subject.Incarnation // of the neighbour, of which something was first received last
+	lastSign      time.Time           // when the last message of that incarnation was received, or the start of the connection
+	patience      time.Duration       // for how long the neighbour asks to be waited for
+	alive         bool                // a heartbeat was received, and no silence since was longer than the neighbour's patience
 	received      bool                // a heartbeat was received on this connection to the bus
 	neverReceived bool                // none was for so long that a notice said so
 	heartbeatSent time.Time           // when the last heartbeat was sent
 	heartbeatDue  time.Time           // when the next one is
+	shortDue      time.Time           // when the next one is due that has only what was received
 }
 
 // syncSchedule is when reports are next to be fetched from the neighbour, and how the last comparisons with it ended.
@@ -90,9 +90,10 @@ type syncSchedule struct {
 	reason      string    // why it was scheduled
 	scheduledAt time.Time // the sync that was scheduled first starts first
 	notBefore   time.Time
+	after       bool // the neighbour has started anew and syncs first, which may leave nothing to do
 	budget      int  // bytes of replies after which the sync ends, or unlimited
 	failing     bool // a sync was abandoned, and none has finished since
-	caughtUp    bool // since the link came up, a sync finished or digests were equal
+	caughtUp    bool // since the link came up, what the neighbour owed then was received, or digests were equal
 
 	lastCompared   time.Time // when digests could last be compared, a sync finished, or the link came up
 	digestCompared time.Time // when digests were last compared
@@ -133,6 +134,11 @@ type LinkStatus struct {
 	SameTopology   bool            // the neighbour is configured with this node's topology
 	Differences    string          // between the topologies, as far as they are known
 	Lacking        []line.NodeName // neighbours whose topology lacks this link, the peer included
+	InFlight       int             // bytes sent and not acknowledged
+	Window         int             // bytes that may be in flight
+	RoundTrip      time.Duration   // the last one measured; 0: none on this connection
+	Drain          int             // bytes a second that the link carries, as last measured while much was owed; 0: not known
+	Retransmitted  uint64          // reports that were owed again, for their message was lost
 	DuplicateName  time.Time       // the last sign that two nodes have one name, the neighbour's or this one's; or zero
 	DigestCompared time.Time       // when digests were last compared, or zero: they can be compared only at some heartbeats
 	DigestEqual    bool            // whether they were equal then
@@ -143,20 +149,27 @@ type LinkStatus struct {
 	LinkCounts
 }
 
-func newLink(e *Engine, peer line.NodeName, now time.Time, queueLimit int) *Link {
-	l := &Link{Peer: peer, Queue: NewQueue(queueLimit), engine: e, reportsDuplicate: new(atomic.Uint64)}
+func newLink(e *Engine, peer line.NodeName, now time.Time) *Link {
+	l := &Link{Peer: peer, engine: e, incarnation: e.config.Incarnation, reportsDuplicate: new(atomic.Uint64)}
+	for i := range 4 {
+		l.incarnation[i] ^= byte(e.relinks >> (8 * (3 - i)))
+	}
+	l.ledger.wake = make(chan struct{}, 1)
+	l.ledger.window.size = firstWindow
 	l.config.retention = -1
 	l.live.lastSign = now
-	l.Queue.setOpen(e.connected)
 	return l
 }
 
 // reset starts anew with a new connection to the bus.
 func (l *Link) reset(now time.Time) {
-	l.flow = flow{}
-	l.live.lastSign, l.live.heartbeatDue = now, now
+	l.ledger.window.connect()
+	l.live.lastSign, l.live.heartbeatDue, l.live.patience = now, now, 0
 	l.live.alive, l.live.received, l.live.neverReceived, l.sync.caughtUp = false, false, false, false
 }
+
+// patience returns for how long the neighbour may be silent before the link is down.
+func (l *Link) patience() time.Duration { return max(silenceTimeout, l.live.patience) }
 
 func (l *Link) state() State {
 	switch {
@@ -179,14 +192,15 @@ func (l *Link) Status() LinkStatus {
 		SameTopology: !l.config.topologyDiffers, Differences: topology.Differences(e.topologyText, l.config.topologyText), Lacking: e.lacking(l),
 		ClockKnown: !l.clock.received.IsZero(), ClockOffset: time.Duration(l.clock.offset+l.clock.roundTrip/2) * time.Millisecond,
 		DuplicateName: l.names.lastSign, DigestCompared: l.sync.digestCompared, DigestEqual: l.sync.digestEqual,
-		ReportsDuplicate: l.reportsDuplicate.Load(), LinkCounts: l.counts,
+		InFlight: l.ledger.window.inFlight, Window: l.ledger.window.size, RoundTrip: l.ledger.window.roundTrip, Drain: l.ledger.window.drain,
+		Retransmitted: l.ledger.retransmitted, ReportsDuplicate: l.reportsDuplicate.Load(), LinkCounts: l.counts,
 	}
 }
 
 // checkSilence declares the link down, or notes that nothing was ever received, once the neighbour has been silent for long enough. It
 // returns when that will be, or zero.
 func (l *Link) checkSilence(now time.Time) (next time.Time) {
-	switch silent := l.live.lastSign.Add(silenceTimeout); {
+	switch silent := l.live.lastSign.Add(l.patience()); {
 	case now.Before(silent):
 		return silent
 	case l.live.alive:
@@ -198,15 +212,12 @@ func (l *Link) checkSilence(now time.Time) (next time.Time) {
 	return time.Time{}
 }
 
-// linkDown notes that a neighbour has fallen silent. Reports are still sent to it: the way there may be open.
+// linkDown notes that a neighbour has fallen silent. As much as the window allows is still sent to it: the way there may be open.
 func (e *Engine) linkDown(l *Link, reason string) {
 	if !l.live.alive {
 		return
 	}
-	l.live.alive, l.sync.caughtUp, l.sync.scheduled = false, false, false
-	if e.sync != nil && e.sync.link == l {
-		e.sync = nil
-	}
+	l.live.alive, l.sync.caughtUp = false, false
 	e.notify(Notice{Peer: l.Peer, Kind: LinkDown, Detail: reason})
 }
 
@@ -215,111 +226,96 @@ func (l *Link) Due() time.Time {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(l.requests) > 0 {
-		return earlier(l.live.heartbeatDue, e.repliesPaidUntil.Add(-replyBurst))
+	due := earlier(l.live.heartbeatDue, l.live.shortDue)
+	b := &l.ledger
+	if b.window.room() == 0 {
+		return due
 	}
-	return l.live.heartbeatDue
+	if b.owes() {
+		due = earlier(due, b.reportsPause.until)
+	}
+	if l.hasSync() {
+		due = earlier(due, later(b.syncPause.until, e.repliesPaidUntil.Add(-replyBurst)))
+	}
+	return due
 }
 
+// hasSync reports whether there is a request or a reply to be sent.
+func (l *Link) hasSync() bool { return len(l.requests) > 0 || l.run != nil && l.run.maySend() }
+
 // Next makes the next message to the neighbour, in m, whose memory it reuses. It returns false when there is none before Due, or before
-// [Queue.Wake] yields.
+// [Link.Wake] yields.
 func (l *Link) Next(now time.Time, m *Message) bool {
-	m.Reports, m.Traced, m.Payload = m.Reports[:0], m.Traced[:0], m.Payload[:0]
+	m.Stamp, m.Reports, m.Traced, m.Payload = subject.Stamp{}, m.Reports[:0], m.Traced[:0], m.Payload[:0]
 	if l.nextHeartbeat(now, m) {
 		return true
 	}
+	room := l.room(now)
+	if room == 0 {
+		return false
+	}
 	if l.syncFirst = !l.syncFirst; l.syncFirst {
-		return l.nextSync(now, m) || l.nextReports(m)
+		return l.nextSync(now, m, room) || l.nextReports(now, m, room)
 	}
-	return l.nextReports(m) || l.nextSync(now, m)
+	return l.nextReports(now, m, room) || l.nextSync(now, m, room)
 }
 
-func (l *Link) nextReports(m *Message) bool {
-	if !l.maySend() {
-		return false
+// room returns how many bytes the next message may have, or 0 if none is waiting or the window is closed.
+func (l *Link) room(now time.Time) int {
+	l.engine.mu.Lock()
+	defer l.engine.mu.Unlock()
+	b := &l.ledger
+	owes := b.owes()
+	if !owes {
+		l.endRounds()
 	}
-	m.Kind = subject.Propagate
-	limit := l.engine.messageLimit()
-	most := min(MaxReports, limit/expectedLine)
-	m.Reports, m.Stamp.Number = l.Queue.pop(m.Reports, most, limit-most*lineOverhead)
-	m.Stamp.Incarnation = l.engine.config.Incarnation
-	if len(m.Reports) == 0 {
-		return false
+	waits := owes && !now.Before(b.reportsPause.until) || l.hasSync() && !now.Before(b.syncPause.until)
+	room := min(b.window.room(), l.engine.messageLimit())
+	if !waits || room == 0 {
+		b.behind.Store(owes)
+		b.window.wait(now, waits)
+		return 0
 	}
-	m.Traced = l.Queue.tracedOf(m.Reports, m.Traced)
-	l.noteSent(m.Stamp.Number, len(m.Reports))
-	return true
+	return room
 }
 
-// Receive takes in a message of the neighbour, of which a message of reports may have a zero stamp: then it has no number. Receive calls
-// applied, unless it is nil, with each report of a message of reports and whether it changed the registry.
-func (l *Link) Receive(now time.Time, m Message, applied func(r line.Report, changed bool)) error {
+// Receive takes in a message of the neighbour. One that was not sent by a node as it makes them may have a zero stamp: then it has no
+// number. Receive calls applied, unless it is nil, with each report of a message of reports and whether it changed the registry.
+func (l *Link) Receive(now time.Time, m Message, applied func(r line.Report, changed bool)) (err error) {
 	switch m.Kind {
 	case subject.Propagate:
-		l.known = 0
-		l.engine.ApplyBatch(m.Reports, l.Peer, applied)
-		l.reportsDuplicate.Add(l.known)
-		if m.Stamp.Number > 0 {
-			l.noteReceived(now, m.Stamp, len(m.Reports)) // only now: the comparison of digests relies on all reports being applied
-		}
-		return nil
+		l.receiveReports(now, &m, applied)
 	case subject.Heartbeat:
 		return l.receiveHeartbeat(now, m.Payload)
 	default:
-		return l.receiveSync(now, m.Payload)
+		err = l.receiveSync(now, m.Payload)
 	}
+	if m.Stamp.Number > 0 {
+		l.noteReceived(now, m.Stamp) // only now: the comparison of digests relies on all reports being applied
+	}
+	return err
 }
 
-// progress is which messages of reports were received from one incarnation of the neighbour.
-type progress struct {
-	incarnation subject.Incarnation
-	lastNumber  uint64 // of the last message that was received, or found to be missing
-	heartbeat   bool   // heartbeats were received, too
-}
-
-// noteReceived notes that all reports of a message were applied.
-func (l *Link) noteReceived(now time.Time, s subject.Stamp, reports int) {
+func (l *Link) receiveReports(now time.Time, m *Message, applied func(r line.Report, changed bool)) {
 	e := l.engine
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if l.flow.unreported += reports; l.flow.unreported >= acknowledgeEvery {
-		l.heartbeatSoon(now)
-	}
-	if l.live.alive && s.Incarnation == l.live.incarnation && now.Sub(l.live.lastHeartbeat) < lateHeartbeat {
-		l.live.lastSign = now // as good as a heartbeat, which may have to wait behind thousands of reports
-	}
-	p := l.progressOf(now, s.Incarnation, s.Number-1)
-	if s.Number <= p.lastNumber {
-		l.counts.MessagesRepeated++
-		return
-	}
-	if missing := s.Number - p.lastNumber - 1; missing > 0 {
-		l.noteMissing(now, missing)
-	}
-	p.lastNumber = s.Number
-}
-
-// progressOf returns the progress of an incarnation of the neighbour, and makes it the last. For a new incarnation it schedules a sync;
-// its messages are expected after number.
-func (l *Link) progressOf(now time.Time, i subject.Incarnation, number uint64) *progress {
-	at := slices.IndexFunc(l.progress, func(p progress) bool { return p.incarnation == i })
-	if at < 0 {
-		if len(l.progress) == maxIncarnations {
-			l.progress = slices.Delete(l.progress, 0, 1)
+	present := m.Stamp.Number > 0 && m.Stamp.Incarnation == l.live.newest && !l.duplicateSuspected(now)
+	e.mu.Unlock()
+	l.known = 0
+	changes := 0
+	e.applyBatch(m.Reports, source{l, present}, func(r line.Report, changed bool) {
+		if changed {
+			changes++
 		}
-		l.progress = append(l.progress, progress{incarnation: i, lastNumber: number})
-		l.engine.scheduleSync(l, now, "new incarnation")
-	} else if last := len(l.progress) - 1; at != last {
-		p := l.progress[at]
-		l.progress = append(slices.Delete(l.progress, at, at+1), p)
+		if applied != nil {
+			applied(r, changed)
+		}
+	})
+	l.reportsDuplicate.Add(l.known)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if run := l.run; run != nil && run.comparing {
+		run.reports += len(m.Reports)
+		run.newReports += changes
 	}
-	return &l.progress[len(l.progress)-1]
-}
-
-// noteMissing schedules a sync for messages of reports that were lost.
-func (l *Link) noteMissing(now time.Time, messages uint64) {
-	l.counts.MessagesMissing += messages
-	l.engine.scheduleSync(l, now, "messages missing")
-	l.engine.notify(Notice{Peer: l.Peer, Kind: MessagesMissing, Reports: int(messages)})
-	l.engine.startSync(now)
 }

@@ -17,7 +17,7 @@ func TestOneSidedLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.engines["A"].Relink(p.now, triangle, 10)
+	p.engines["A"].Relink(p.now, triangle)
 	a, c := p.engines["A"], p.engines["C"]
 	p.drop = func(from, to line.NodeName, _ *Message) bool { return from == "A" && to == "C" } // C is not subscribed to it
 	p.pass(t, oneSidedGrace)
@@ -45,7 +45,7 @@ func TestOneSidedLink(t *testing.T) {
 	p.heal()
 	p.topo = triangle
 	for _, e := range p.engines {
-		e.Relink(p.now, triangle, 10)
+		e.Relink(p.now, triangle)
 	}
 	p.pass(t, time.Minute)
 	if got := slices.Concat(c.OneSided(), p.link("A", "C").Status().Lacking); len(got) > 0 || p.count(OneSided) != 1 || len(a.Links()) != 2 {

@@ -213,11 +213,15 @@ func (l *Link) oweAllRecords() {
 // nextRecords returns records for a heartbeat, those first that have waited longest, and removes them from those owed.
 func (l *Link) nextRecords(now time.Time) (texts []string) {
 	size, done, most := 0, 0, min(maxRecordText, l.engine.messageLimit()/4)
+	soft := most
+	if drain := l.ledger.window.drain; drain > 0 {
+		soft = min(most, drain/4) // so that reports wait for a quarter of a second at most
+	}
 	for _, name := range l.recordsOwed {
 		if r := l.engine.records[name]; r != nil && now.Sub(r.Created) < recordLife {
 			text := r.encode(now)
 			if len(text) <= most { // else the bus has no room for it
-				if size += len(text); size > most || len(texts) == maxRecords {
+				if size += len(text); size > soft && len(texts) > 0 || len(texts) == maxRecords {
 					break
 				}
 				texts = append(texts, text)

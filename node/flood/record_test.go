@@ -22,7 +22,7 @@ func recording(c *Config) { c.Version, c.Started = "v1.2.3", time.Unix(1_700_000
 // A record is parsed to what it was made of.
 func TestRecordText(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	e := connected(Config{Name: "Hands", Incarnation: subject.Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), QueueLimit: 10, Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
+	e := connected(Config{Name: "Hands", Incarnation: subject.Incarnation{1, 2, 3}, Topology: star(t, "Hands", "Goloman", "Wilkes"), Version: "v1.2.3", Started: now.Add(-7500 * time.Millisecond)})
 	e.Links()[0].live.alive, e.Links()[0].sync.caughtUp = true, true
 	e.Apply(at(t, "k", 1), Local)
 	r := e.Records(now)[0]
@@ -45,7 +45,7 @@ func TestRecordOfMuch(t *testing.T) {
 	for i := range 200 {
 		peers = append(peers, line.NodeName(fmt.Sprintf("%032d", i)))
 	}
-	e := connected(Config{Name: "A", Incarnation: subject.Incarnation{1}, Topology: star(t, "A", peers...), QueueLimit: 10, Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
+	e := connected(Config{Name: "A", Incarnation: subject.Incarnation{1}, Topology: star(t, "A", peers...), Version: "v1 (größer, älter)" + strings.Repeat("x", 100)})
 	r := e.Records(time.Time{})[0]
 	if r.Version != "v1_(gr__er__lter)"+strings.Repeat("x", 47) && len(r.Version) != maxVersion {
 		t.Errorf("version %q", r.Version)
@@ -110,7 +110,7 @@ func FuzzRecord(f *testing.F) {
 
 // receiveHeartbeat has a node receive a heartbeat of a neighbour, with these records.
 func (n *network) receiveHeartbeat(from, to line.NodeName, records ...string) error {
-	b := heartbeat{incarnation: subject.Incarnation{9}, echo: n.engines[to].config.Incarnation, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
+	b := heartbeat{incarnation: subject.Incarnation{9}, received: acknowledgement{of: n.engines[to].config.Incarnation}, cutoff: keepAll, topologyPrint: n.topo.Fingerprint(), records: records}
 	return n.link(to, from).Receive(n.now, Message{Kind: subject.Heartbeat, Payload: b.append(nil)}, nil)
 }
 

@@ -3,6 +3,7 @@ package flood
 import (
 	"iter"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,8 @@ type Registry struct {
 // shard holds the clients whose ID's hash begins with one byte.
 type shard struct {
 	mu      sync.Mutex
-	reports []line.Report // one per client, in the order of their first reports; an index into it is a place
+	reports []line.Report // one per client; an index into it is the client's place, which never changes; zero: a free place
+	free    []uint32      // places of clients that were forgotten, for new ones
 	index   index         // finds the place of a client
 	sum     digest        // of all reports
 	leaves  []leaf        // 16^levels of them, or none
@@ -52,24 +54,35 @@ func NewRegistry() *Registry {
 	return g
 }
 
-func (g *Registry) shard(k key) *shard { return &g.shards[k.id>>(64-4*shardLevels)] }
+// shard returns the number of the shard of a client.
+func (k key) shard() int { return int(k.id >> (64 - 4*shardLevels)) }
 
-// put stores r at the place that find returned, or adds it if that is −1. sum is the digest of the client's leaf before.
-func (s *shard) put(place int, k key, r line.Report, sum digest) {
+func (g *Registry) shard(k key) *shard { return &g.shards[k.shard()] }
+
+// put stores r at the place that find returned, or adds it if that is −1, and returns its place. sum is the digest of the client's leaf
+// before.
+func (s *shard) put(place int, k key, r line.Report, sum digest) int {
 	if place >= 0 {
 		change := digestOf(r) - digestOf(s.reports[place])
 		s.reports[place] = r
 		s.leafOf(k.id).sum = sum + change
 		s.sum += change
-		return
+		return place
 	}
-	place = len(s.reports)
+	if last := len(s.free) - 1; last >= 0 {
+		place = int(s.free[last])
+		s.free = s.free[:last]
+		s.reports[place] = r
+	} else {
+		place = len(s.reports)
+		s.reports, s.next = append(s.reports, r), append(s.next, 0)
+	}
 	s.index.add(k.hash, place)
-	s.reports, s.next = append(s.reports, r), append(s.next, 0)
 	s.addToLeaf(k.id, place)
 	added := digestOf(r)
 	s.leafOf(k.id).sum += added
 	s.sum += added
+	return place
 }
 
 // leafSum returns the digest of a client's leaf, or 0. Reading it before the client is searched lets memory deliver it meanwhile.
@@ -81,28 +94,26 @@ func (s *shard) leafSum(id uint64) digest {
 }
 
 // admit stores r, which a client of this node reported, if its time is later than that of the report held. Of two reports with the same
-// time the first one stays. It returns whether that changed the shard.
-func (s *shard) admit(k key, r line.Report) bool {
+// time the first one stays. It returns the client's place and whether that changed the shard.
+func (s *shard) admit(k key, r line.Report) (place int, changed bool) {
 	sum := s.leafSum(k.id)
-	place := s.index.find(k.hash, r.Client(), s.reports)
+	place = s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && !r.Later(s.reports[place]) {
-		return false
+		return place, false
 	}
-	s.put(place, k, r, sum)
-	return true
+	return s.put(place, k, r, sum), true
 }
 
-// merge stores a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is held then and whether
-// that changed the shard.
-func (s *shard) merge(k key, r line.Report) (held line.Report, changed bool) {
+// merge stores a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is held then, the client's
+// place, and whether that changed the shard.
+func (s *shard) merge(k key, r line.Report) (held line.Report, place int, changed bool) {
 	sum := s.leafSum(k.id)
-	place := s.index.find(k.hash, r.Client(), s.reports)
+	place = s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && r.Compare(s.reports[place]) <= 0 {
-		return s.reports[place], false
+		return s.reports[place], place, false
 	}
 	r = r.Clone()
-	s.put(place, k, r, sum)
-	return r, true
+	return r, s.put(place, k, r, sum), true
 }
 
 // Merge stores a copy of r if it is greater than the report held and not older than the cut-off. It returns what is held then, if
@@ -118,7 +129,8 @@ func (g *Registry) Merge(r line.Report) (held line.Report, changed bool) {
 	if g.expired(r) {
 		return s.get(k, r.Client())
 	}
-	return s.merge(k, r)
+	held, _, changed = s.merge(k, r)
+	return held, changed
 }
 
 // Get returns the report held for a client, and whether there is one.
@@ -159,12 +171,15 @@ func (s *shard) all(yield func(line.Report) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.reports {
-		if !yield(r) {
+		if !r.IsZero() && !yield(r) {
 			return false
 		}
 	}
 	return true
 }
+
+// clients returns the number of clients.
+func (s *shard) clients() int { return s.index.used }
 
 // AppendShard appends the texts of the reports of one shard, each with an LF after it, in no order. The shard is locked meanwhile.
 func (g *Registry) AppendShard(dst []byte, shard int) []byte {
@@ -241,7 +256,11 @@ func (e *Engine) expire(now time.Time) {
 	if target == done && !purge {
 		return
 	}
-	n := e.registry.expire(target)
+	n := e.registry.expire(target, func(shard, place int) {
+		for _, l := range e.Links() {
+			l.ledger.settle(shard, place)
+		}
+	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.cutoff = target
@@ -268,34 +287,28 @@ func (g *Registry) expired(r line.Report) bool {
 	return cutoff != keepAll && r.Received() < cutoff || r.ReceivedAfter(g.limit.Load())
 }
 
-// expire removes the reports received before the cut-off or after the limit, and returns how many.
-func (g *Registry) expire(cutoff int64) int {
+// expire removes the reports received before the cut-off or after the limit, and returns how many. It calls forgotten with each place that
+// becomes free, while the shard is locked.
+func (g *Registry) expire(cutoff int64, forgotten func(shard, place int)) int {
 	n, limit := 0, g.limit.Load()
+	expired := func(r line.Report) bool { return r.Received() < cutoff || r.ReceivedAfter(limit) }
 	for i := range g.shards {
-		n += g.shards[i].expire(func(r line.Report) bool { return r.Received() < cutoff || r.ReceivedAfter(limit) })
+		n += g.shards[i].expire(expired, func(place int) { forgotten(i, place) })
 	}
 	return n
 }
 
-func (s *shard) expire(expired func(line.Report) bool) int {
+func (s *shard) expire(expired func(line.Report) bool, forgotten func(place int)) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var kept []line.Report
-	for i, r := range s.reports {
-		switch old := expired(r); {
-		case old && kept == nil:
-			kept = append(make([]line.Report, 0, len(s.reports)), s.reports[:i]...)
-		case !old && kept != nil:
-			kept = append(kept, r)
-		}
-	}
-	if kept == nil {
+	if !slices.ContainsFunc(s.reports, func(r line.Report) bool { return !r.IsZero() && expired(r) }) {
 		return 0
 	}
-	removed := len(s.reports) - len(kept)
-	s.reports, s.next, s.index, s.leaves, s.levels, s.sum = nil, nil, index{}, nil, 0, 0
-	for _, r := range kept {
-		s.put(-1, keyOf(r.Client()), r, 0)
+	for i := range s.leaves {
+		n += s.filter(&s.leaves[i], expired, forgotten)
 	}
-	return removed
+	if s.clients() == 0 {
+		s.reports, s.free, s.next, s.index, s.leaves, s.levels = nil, nil, nil, index{}, nil, 0
+	}
+	return n
 }

@@ -100,7 +100,8 @@ func TestMergeLaws(t *testing.T) {
 }
 
 func (g *Registry) admit(r line.Report) bool {
-	return g.shard(keyOf(r.Client())).admit(keyOf(r.Client()), r)
+	_, changed := g.shard(keyOf(r.Client())).admit(keyOf(r.Client()), r)
+	return changed
 }
 
 func TestAdmit(t *testing.T) {

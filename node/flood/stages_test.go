@@ -50,12 +50,23 @@ func BenchmarkStages(b *testing.B) {
 	stage("admit", known, func(g *Registry, r line.Report) { g.admit(r) })
 	stage("merge", known, func(g *Registry, r line.Report) { g.Merge(r) })
 	stage("new", NewRegistry, func(g *Registry, r line.Report) { g.Merge(r) })
+	e := connected(Config{Name: "A", Topology: star(b, "A", "B")})
+	l := e.Links()[0]
+	for _, r := range first {
+		e.registry.Merge(r)
+	}
 	for _, batch := range []int{1, 64} {
-		q, popped, n := NewQueue(clients), []line.Report(nil), 0
-		stage("queue/"+strconv.Itoa(batch), func() *Registry { return nil }, func(_ *Registry, r line.Report) {
-			q.Push(r)
+		var reports []line.Report
+		var places []uint32
+		n := 0
+		stage("owe/"+strconv.Itoa(batch), func() *Registry { return e.registry }, func(g *Registry, r line.Report) {
+			k := keyOf(r.Client())
+			s := g.shard(k)
+			s.mu.Lock()
+			l.ledger.owe(k.shard(), s.index.find(k.hash, r.Client(), s.reports))
+			s.mu.Unlock()
 			if n++; n%batch == 0 {
-				popped = q.Pop(popped[:0], batch, maxText)
+				reports, places, _ = l.take(reports[:0], places[:0], maxText)
 			}
 		})
 	}

@@ -11,21 +11,51 @@ import (
 	"herd/node/line"
 )
 
-// frozen is an engine at rest: all that decides what it does next. It is never changed.
+// frozenEngine is an engine between two steps: all that decides what it does next. It is never changed.
 type frozenEngine struct {
 	incarnation      subject.Incarnation
 	held             []line.Report
 	links            []frozenLink
-	sync             *syncRun
-	lastRequest      uint64
 	repliesPaidUntil time.Time
 }
 
+// frozenLink is a link that knows one client. Its window, which nothing here fills, is left out, and so are counts.
 type frozenLink struct {
-	link    Link // with slices of its own
-	waiting []line.Report
-	number  uint64
-	gap     bool
+	peer        line.NodeName
+	incarnation subject.Incarnation
+	owed        bool
+	lastNumber  uint64
+	inFlight    []note
+	live        liveness
+	progress    []progress
+	names       duplicateNames
+	sync        syncSchedule
+	run         *syncRun
+	requests    []requestBatch
+	rounds      []round
+	config      comparison
+}
+
+// cloneNotes returns notes of which those of one sync are of another one, and those of earlier syncs of none.
+func cloneNotes(notes []note, from, to *syncRun) []note {
+	clone := slices.Clone(notes)
+	for i := range clone {
+		if run, ok := clone[i].sync.(*syncRun); ok {
+			clone[i].sync = new(syncRun)
+			if run == from && run != nil {
+				clone[i].sync = to
+			}
+		}
+	}
+	return clone
+}
+
+func cloneProgress(all []progress) []progress {
+	clone := slices.Clone(all)
+	for i := range clone {
+		clone[i].missing = slices.Clone(clone[i].missing)
+	}
+	return clone
 }
 
 func (run *syncRun) clone() *syncRun {
@@ -33,53 +63,62 @@ func (run *syncRun) clone() *syncRun {
 		return nil
 	}
 	c := *run
-	c.pending = slices.Clone(run.pending)
-	c.inFlight = maps.Clone(run.inFlight)
+	c.pending, c.open = slices.Clone(run.pending), make(map[uint64][]request)
+	for number, requests := range run.open {
+		c.open[number] = slices.Clone(requests)
+	}
 	return &c
 }
 
+// owesOnly returns the set of the only client's bit.
+func (l *Link) owesOnly() *owedSet { return &l.ledger.owed[keyOf("k").shard()] }
+
 func freeze(e *Engine) *frozenEngine {
-	f := &frozenEngine{incarnation: e.config.Incarnation, sync: e.sync.clone(), lastRequest: e.lastRequest, repliesPaidUntil: e.repliesPaidUntil}
+	f := &frozenEngine{incarnation: e.config.Incarnation, repliesPaidUntil: e.repliesPaidUntil}
 	if r, ok := e.registry.Get("k"); ok {
 		f.held = []line.Report{r}
 	}
 	for _, l := range e.Links() {
-		saved := frozenLink{link: *l, waiting: slices.Clone(l.Queue.waiting[l.Queue.head:]), number: l.Queue.lastNumber, gap: l.Queue.gapOpen}
-		saved.link.progress, saved.link.requests = slices.Clone(l.progress), slices.Clone(l.requests)
-		f.links = append(f.links, saved)
+		run := l.run.clone()
+		f.links = append(f.links, frozenLink{
+			peer: l.Peer, incarnation: l.incarnation, owed: l.owesOnly().has(0), lastNumber: l.ledger.lastNumber,
+			inFlight: cloneNotes(l.ledger.inFlight, l.run, run), live: l.live, progress: cloneProgress(l.progress), names: l.names, sync: l.sync,
+			run: run, requests: slices.Clone(l.requests), rounds: slices.Clone(l.rounds), config: l.config,
+		})
 	}
 	return f
 }
 
 // thaw makes e, an engine of the same node, what was frozen.
-func (f *frozenEngine) thaw(e *Engine) {
-	e.config.Incarnation, e.sync, e.lastRequest, e.repliesPaidUntil, e.syncs = f.incarnation, f.sync.clone(), f.lastRequest, f.repliesPaidUntil, 0 // so that syncs have one salt
+func (f *frozenEngine) thaw(e *Engine, now time.Time) {
+	e.config.Incarnation, e.repliesPaidUntil, e.syncs = f.incarnation, f.repliesPaidUntil, 0 // so that syncs have one salt
 	e.registry.removeAll()
 	for _, r := range f.held {
 		e.registry.Merge(r)
 	}
 	for i, l := range e.Links() {
-		q, saved := l.Queue, &f.links[i]
-		*l = saved.link
-		l.syncFirst, l.flow = false, flow{} // or they would make many states of one; they matter only while much waits or is in flight
-		l.progress, l.requests = slices.Clone(saved.link.progress), slices.Clone(saved.link.requests)
-		if e.sync != nil && e.sync.link.Peer == l.Peer {
-			e.sync.link = l
+		saved := &f.links[i]
+		b := &l.ledger
+		if l.owesOnly().has(0) {
+			b.settle(keyOf("k").shard(), 0)
 		}
-		l.Queue, l.engine = q, e
-		q.reset()
-		for _, r := range saved.waiting {
-			q.append(hash(r.Client()), r)
+		if saved.owed {
+			b.owe(keyOf("k").shard(), 0)
 		}
-		q.lastNumber, q.gapOpen, q.closed = saved.number, saved.gap, false
+		run := saved.run.clone()
+		b.at, b.lastNumber, b.inFlight = cursor{}, saved.lastNumber, cloneNotes(saved.inFlight, saved.run, run)
+		b.window = window{size: mostWindow, measuredAt: now} // which has room, and asks for no acknowledgement
+		b.reportsPause, b.syncPause = pause{}, pause{}
+		b.behind.Store(false)
+		l.syncFirst, l.incarnation = false, saved.incarnation
+		l.live, l.progress, l.names, l.sync, l.run = saved.live, cloneProgress(saved.progress), saved.names, saved.sync, run
+		l.requests, l.rounds, l.config = slices.Clone(saved.requests), slices.Clone(saved.rounds), saved.config
 	}
 }
 
 // removeAll empties the registry of an engine that knows one client only.
 func (g *Registry) removeAll() {
-	k := keyOf("k")
-	s := g.shard(k)
-	s.reports, s.next, s.index, s.leaves, s.levels, s.sum = nil, nil, index{}, nil, 0, 0
+	g.shard(keyOf("k")).expire(func(line.Report) bool { return true }, func(int) {})
 }
 
 // state is a small herd at a moment: engines, and what is in flight on each way.
@@ -134,6 +173,14 @@ func (s *state) key() [16]byte {
 			b = append(b, s.engines[w.ways[way][0]].incarnation[1]-i[1])
 		}
 	}
+	// id encodes what names a request message over a way. One of an earlier start is nobody's.
+	id := func(way int, id uint64) {
+		if requester := s.engines[w.ways[way][0]]; id>>32 != uint64(binary.BigEndian.Uint32(requester.incarnation[:])) {
+			small(99)
+		} else {
+			small(int(int64(s.number(way) - id&(1<<32-1))))
+		}
+	}
 	// number encodes the number of a message over a way. One of an earlier start matters only while such are in flight.
 	number := func(way int, i subject.Incarnation, n uint64) {
 		begun(way, i)
@@ -142,6 +189,25 @@ func (s *state) key() [16]byte {
 			small(int(int64(s.number(way) - n)))
 		case s.hasInFlight(way, i):
 			small(int(n))
+		}
+	}
+	// batch encodes requests over a way, that are not replied to.
+	batch := func(way int, q requestBatch) {
+		id(way, q.id)
+		small(q.offset)
+		for _, a := range q.requests {
+			b = a.append(b)
+		}
+	}
+	received := func(way int, a acknowledgement) {
+		if begun(way, a.of); a.of == (subject.Incarnation{}) {
+			return
+		}
+		number(way, a.of, a.first)
+		number(way, a.of, a.last)
+		for _, m := range a.missing {
+			number(way, a.of, m.first)
+			number(way, a.of, m.last)
 		}
 	}
 	small(int(s.cut), s.cutFor)
@@ -154,70 +220,80 @@ func (s *state) key() [16]byte {
 			out := w.way(node, i)
 			in := out ^ 1
 			l := &f.links[i]
-			for _, r := range l.waiting {
-				report(r)
+			flag(l.owed, l.live.alive, l.sync.scheduled, l.sync.after)
+			for _, n := range l.inFlight {
+				small(int(int64(l.lastNumber - n.number)))
+				flag(n.places != nil)
+				switch sync := n.sync.(type) {
+				case *syncRun:
+					flag(sync == l.run)
+				case requestBatch:
+					batch(in, sync)
+				}
 			}
 			small(-1)
-			flag(l.gap, l.link.live.alive, l.link.sync.scheduled)
-			if l.link.live.alive {
-				age(l.link.live.lastSign, silenceTimeout)
+			if l.live.alive {
+				age(l.live.lastSign, silenceTimeout)
 			}
-			age(l.link.live.heartbeatDue, time.Second)
-			for i, h := range l.link.progress {
-				if i < len(l.link.progress)-1 && h.incarnation != s.engines[w.ways[in][0]].incarnation && !s.hasInFlight(in, h.incarnation) {
+			age(l.live.heartbeatDue, time.Second)
+			age(l.live.shortDue, time.Second)
+			for i, h := range l.progress {
+				if i < len(l.progress)-1 && h.incarnation != s.engines[w.ways[in][0]].incarnation && !s.hasInFlight(in, h.incarnation) {
 					continue
 				}
-				number(in, h.incarnation, h.lastNumber)
+				received(in, acknowledgement{of: h.incarnation, first: h.first, last: h.last, missing: h.missing})
 				flag(h.heartbeat)
 			}
-			begun(in, l.link.live.incarnation)
-			if l.link.names.otherEchoes > 0 && s.stale(in) {
-				small(l.link.names.otherEchoes)
-				age(l.link.names.otherSince, reminderInterval)
+			begun(in, l.live.incarnation)
+			begun(in, l.live.newest)
+			if l.names.otherEchoes > 0 && s.stale(in) {
+				small(l.names.otherEchoes)
+				age(l.names.otherSince, reminderInterval)
 			}
-			if age(l.link.sync.notBefore, 0); l.link.sync.scheduled {
-				small(l.link.sync.budget)
+			if age(l.sync.notBefore, 0); l.sync.scheduled {
+				small(l.sync.budget)
 			}
-			if l.link.live.alive {
-				if s.now.Sub(l.link.sync.lastCompared) >= idleSyncInterval {
-					w.fail("a sync that nothing but time asked for")
-				}
-				if s.now.Sub(l.link.live.lastHeartbeat) >= lateHeartbeat {
-					w.fail("a link that only reports keep up")
-				}
+			if l.live.alive && s.now.Sub(l.sync.lastCompared) >= idleSyncInterval {
+				w.fail("a sync that nothing but time asked for")
 			}
-			for _, q := range l.link.requests {
-				small(int(int64(s.engines[w.ways[in][0]].lastRequest - q.id)))
-				for _, a := range q.requests {
+			for _, q := range l.requests {
+				batch(in, q)
+			}
+			small(-1)
+			for _, r := range l.rounds {
+				batch(in, r.batch)
+				small(r.left)
+			}
+			if run := l.run; run != nil {
+				small(-3, run.budget, run.window)
+				flag(run.comparing, run.atEnd, run.incomplete)
+				age(run.started, syncTurn)
+				age(run.lastReply, replyTimeout+silenceTimeout)
+				for _, a := range run.pending {
 					b = a.append(b)
+				}
+				for _, n := range slices.Sorted(maps.Keys(run.open)) {
+					small(int(int64(l.lastNumber - n)))
+					for _, a := range run.open[n] {
+						b = a.append(b)
+						flag(a.done)
+					}
 				}
 			}
 		}
-		if len(f.links) > 1 && f.links[0].link.sync.scheduled && f.links[1].link.sync.scheduled {
-			small(f.links[0].link.sync.scheduledAt.Compare(f.links[1].link.sync.scheduledAt))
-		}
-		if sync := f.sync; sync != nil {
-			small(slices.IndexFunc(f.links, func(l frozenLink) bool { return l.link.Peer == sync.link.Peer }), sync.budget)
-			age(sync.started, 10*time.Second)
-			age(sync.lastReply, replyTimeout)
-			for _, a := range sync.pending {
-				b = a.append(b)
-			}
-			for _, id := range slices.Sorted(maps.Keys(sync.inFlight)) {
-				small(int(int64(f.lastRequest - id)))
-				for _, a := range sync.inFlight[id] {
-					b = a.append(b)
-				}
-			}
+		if len(f.links) > 1 && f.links[0].sync.scheduled && f.links[1].sync.scheduled {
+			small(f.links[0].sync.scheduledAt.Compare(f.links[1].sync.scheduledAt))
 		}
 	}
 	for way, wire := range s.inFlight {
-		requester, other := s.engines[w.ways[way][0]], s.engines[w.ways[way][1]]
 		for _, m := range wire {
 			small(int(m.Kind[0]) - 50)
+			if m.Kind != subject.Heartbeat {
+				number(way, m.Stamp.Incarnation, m.Stamp.Number)
+				flag(m.Stamp.Asks)
+			}
 			switch m.Kind {
 			case subject.Propagate:
-				number(way, m.Stamp.Incarnation, m.Stamp.Number)
 				for _, r := range m.Reports {
 					report(r)
 				}
@@ -227,20 +303,16 @@ func (s *state) key() [16]byte {
 					w.fail("%v", err)
 				}
 				number(way, h.incarnation, h.lastNumber)
-				if flag(h.comparable, h.echo == other.incarnation); h.echo == other.incarnation {
-					number(way^1, h.echo, h.acknowledged)
-				}
+				number(way, h.incarnation, h.floor)
+				received(way^1, h.received)
+				flag(h.short, h.comparable)
 				b = binary.BigEndian.AppendUint64(b, h.digest)
 			case subject.Sync:
+				requester := way
 				if m.Payload[0] == replyMessage {
-					requester = other
+					requester ^= 1
 				}
-				id := binary.BigEndian.Uint64(m.Payload[1:])
-				if id>>32 != uint64(requester.incarnation[0])<<24|uint64(requester.incarnation[1])<<16 {
-					small(99) // a question of an earlier start, or the answer: whatever its number, no sync waits for it
-				} else {
-					small(int(int64(requester.lastRequest - id)))
-				}
+				id(requester, binary.BigEndian.Uint64(m.Payload[1:]))
 				b = append(append(b, m.Payload[0]), m.Payload[9:]...)
 			}
 		}
@@ -261,7 +333,7 @@ func (s *state) number(way int) uint64 {
 	from := s.world.ways[way][0]
 	for i := range s.engines[from].links {
 		if s.world.way(from, i) == way {
-			return s.engines[from].links[i].number
+			return s.engines[from].links[i].lastNumber
 		}
 	}
 	panic("no such way")
@@ -271,7 +343,7 @@ func (s *state) number(way int) uint64 {
 func (s *state) stale(way int) bool {
 	from, to := s.engines[s.world.ways[way][0]], s.engines[s.world.ways[way][1]]
 	for i := range from.links {
-		if peers := from.links[i].link.progress; s.world.way(s.world.ways[way][0], i) == way && peers[len(peers)-1].incarnation != to.incarnation {
+		if peers := from.links[i].progress; s.world.way(s.world.ways[way][0], i) == way && peers[len(peers)-1].incarnation != to.incarnation {
 			return true
 		}
 	}
@@ -280,7 +352,7 @@ func (s *state) stale(way int) bool {
 			return false
 		}
 		h, err := parseHeartbeat(string(m.Payload))
-		return err == nil && h.echo != to.incarnation
+		return err == nil && h.received.of != to.incarnation
 	})
 }
 

@@ -11,9 +11,9 @@ import (
 
 // Who follows gets what changes the registry, and nothing else, until it stops.
 func TestSubscribe(t *testing.T) {
-	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B")})
 	popped := func(q *Queue) (texts []string) {
-		for _, r := range q.Pop(nil, 100, 1<<20) {
+		for _, r := range q.pop() {
 			texts = append(texts, r.String())
 		}
 		return texts
@@ -41,7 +41,7 @@ func TestSubscribe(t *testing.T) {
 	e.Apply(reportOf("A", "x", "3"), Local)
 	expect("one", one, "A +0.000000000 x +1+2 3", "B +0.000000000 y +1+2 5")
 	expect("two, where there is room for one", two, "A +0.000000000 x +1+2 3")
-	if n := two.Counts().Dropped; n != 2 {
+	if n := two.Dropped(); n != 2 {
 		t.Errorf("two lost %d, want 2", n)
 	}
 	stopOne()
@@ -60,7 +60,7 @@ func TestSubscribe(t *testing.T) {
 // A follower that reads the registry once misses nothing, whatever is applied meanwhile.
 func TestSubscriptionMissesNothing(t *testing.T) {
 	const clients, rounds, hearers = 50, 200, 4
-	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B"), QueueLimit: 8})
+	e := NewEngine(Config{Name: "A", Topology: star(t, "A", "B")})
 	begin := make(chan struct{})
 	var applying sync.WaitGroup
 	for h := range hearers {
@@ -83,7 +83,7 @@ func TestSubscriptionMissesNothing(t *testing.T) {
 		fromAll++
 	}
 	applying.Wait()
-	for _, r := range q.Pop(nil, 1<<20, 1<<30) {
+	for _, r := range q.pop() {
 		if held, ok := known[r.Client()]; !ok || r.Compare(held) > 0 {
 			known[r.Client()] = r
 		}

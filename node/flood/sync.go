@@ -1,6 +1,8 @@
 package flood
 
 import (
+	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 
@@ -8,38 +10,42 @@ import (
 	"herd/node/line"
 )
 
-// A sync (anti-entropy) fetches the reports of which a neighbour holds greater ones. It compares digests from the root of the tree down,
-// lists the reports of small branches that differ, and fetches those that this node lacks. It visits each branch once, whatever changes
-// meanwhile, so it ends. A change that it misses is in flight on the link, or leaves a gap there for which another sync is scheduled.
+// A sync (anti-entropy) finds the reports of which a neighbour holds greater ones, and the ledger of the neighbour sends them. It compares
+// digests from the root of the tree down, lists the reports of small branches that differ, and requests those that this node lacks, which
+// the neighbour then owes. It visits each branch once, whatever changes meanwhile, so it ends. A change that it misses is owed by the
+// neighbour, or in flight.
 //
-// At most maxOpenRequests request messages wait for replies, each of which has less than the 64 KiB that a message may have: at most 1 MiB
-// is in flight.
+// Its messages are numbered, acknowledged and sent again like those of reports, under the same window.
 const (
 	unlimited        = -1               // the budget of a sync that ends only when everything was compared
 	idleSyncInterval = 30 * time.Second // a sync runs after so long without a comparison
 	idleSyncBytes    = 32 << 10         // its budget
+	idleSyncPart     = 20               // its budget is at most such a part of what the link carries in idleSyncInterval
+	afterDelay       = time.Second      // a sync with a neighbour that has started anew follows so long after the last request of the neighbour's
 	retryDelay       = time.Second      // between abandoning a sync and the next one on the link
-	replyTimeout     = 2 * time.Second  // a sync without a reply for so long is abandoned
-	syncTurn         = 10 * time.Second // after so long a sync makes room for those of other links, and starts anew after them
+	replyTimeout     = 10 * time.Second // a sync without a reply for so long, and for as long as the link asks for patience, is abandoned
+	syncTurn         = 10 * time.Second // for so long, no other link starts to compare
 	maxOpenRequests  = 16               // request messages without a reply
 	manyHeld         = 1 << 14          // clients held of a branch, above which fetching all that is listed costs less than comparing
-	replyBytesAhead  = maxText / 2      // bytes of replies that a request message is made for
+	replyBytesAhead  = 16 << 10         // bytes of replies that a request message is made for
 )
 
-// syncRun is one sync.
+// syncRun is one sync, or only the request that ends it.
 type syncRun struct {
-	link        *Link
-	reason      string
-	lastRequest uint64 // number of the last request message
-	salt        uint8
-	pending     []request            // to be sent, the last one first
-	inFlight    map[uint64][]request // sent and not replied to, by request message
-	budget      int                  // bytes of replies after which no more requests are sent, or unlimited
-	started     time.Time
-	lastReply   time.Time // or when the sync started
-	bytes       int       // of replies
-	reports     int       // received
-	newReports  int       // of these, reports that changed the registry
+	reason     string
+	salt       uint8
+	comparing  bool                 // it has compared or is going to; false: it is only a round
+	pending    []request            // to be sent, the last one first
+	open       map[uint64][]request // sent and not replied to, by the number of the request message; a zero request is replied to
+	window     int                  // request messages that may be open: more after each reply
+	budget     int                  // bytes of replies after which no more requests are sent, or unlimited
+	atEnd      bool                 // the round that ends the sync has been requested
+	incomplete bool                 // the round has ended while something was missing, and is to be requested again
+	started    time.Time
+	lastReply  time.Time // or when the sync started
+	bytes      int       // of replies
+	reports    int       // received meanwhile
+	newReports int       // of these, reports that changed the registry
 }
 
 // scheduleSync makes a sync start on a link as soon as it may.
@@ -55,54 +61,102 @@ func (e *Engine) scheduleSync(l *Link, now time.Time, reason string) {
 	}
 }
 
-// maySync reports whether a sync that is scheduled on a link may start.
-func (l *Link) maySync(now time.Time) bool {
-	return l.live.alive && l.sync.scheduled && !now.Before(l.sync.notBefore)
-}
-
-// startSync starts the sync that was scheduled first among those that may start, unless one is running. It returns when the next one may
-// start, or zero.
+// startSync starts the sync that was scheduled first among those that may start, unless one is running that has its turn. It returns when the
+// next one may start, or zero.
 func (e *Engine) startSync(now time.Time) (next time.Time) {
-	if e.sync != nil {
-		return time.Time{}
-	}
-	links := slices.DeleteFunc(slices.Clone(e.Links()), func(l *Link) bool { return !l.live.alive || !l.sync.scheduled })
-	slices.SortStableFunc(links, func(a, b *Link) int { return a.sync.scheduledAt.Compare(b.sync.scheduledAt) })
-	for _, l := range links {
-		if now.Before(l.sync.notBefore) {
+	var first *Link
+	for _, l := range e.Links() {
+		switch run := l.run; {
+		case run != nil && run.comparing && !run.atEnd && l.live.alive && now.Before(run.started.Add(syncTurn)):
+			return run.started.Add(syncTurn)
+		case !l.live.alive || !l.sync.scheduled || run != nil && run.comparing:
+		case now.Before(l.sync.notBefore):
 			next = earlier(l.sync.notBefore, next)
-			continue
+		case first == nil || l.sync.scheduledAt.Before(first.sync.scheduledAt):
+			first = l
 		}
-		e.syncs++
-		first := request{kind: requestList}
-		if e.registry.Len() == 0 {
-			first.kind = requestFetchAll
-		}
-		e.sync = &syncRun{
-			link: l, reason: l.sync.reason, lastRequest: e.lastRequest, salt: uint8(e.syncs * 13 % 64),
-			pending: []request{first}, inFlight: make(map[uint64][]request), budget: l.sync.budget, started: now, lastReply: now,
-		}
-		l.sync.scheduled = false
-		l.Queue.signal()
-		return time.Time{}
 	}
-	return next
+	if first == nil {
+		return next
+	}
+	e.syncs++
+	root := request{kind: requestList}
+	if e.registry.Len() == 0 {
+		root.kind = requestFetchAll
+	}
+	first.run = newRun(now, first.sync.reason, root)
+	first.run.comparing, first.run.salt, first.run.budget = true, uint8(e.syncs*13%64), first.sync.budget
+	first.sync.scheduled, first.sync.after = false, false
+	first.ledger.signal()
+	return earlier(now.Add(syncTurn), next)
 }
 
-// finishSync notes that the running sync has compared everything.
-func (e *Engine) finishSync(now time.Time) {
-	run, l := e.sync, e.sync.link
-	e.sync = nil
-	took := now.Sub(run.started)
-	l.counts.Syncs++
-	l.counts.SyncReports += uint64(run.reports)
-	l.counts.SyncReportsNew += uint64(run.newReports)
-	l.sync.lastCompared, l.sync.failing = now, false
-	l.sync.notBefore = later(l.sync.notBefore, now.Add(took)) // so that syncs take at most half the time
-	e.notify(Notice{
-		Peer: l.Peer, Kind: Synced, Detail: run.reason, Reports: run.reports, New: run.newReports, Bytes: run.bytes, Duration: took,
-	})
-	e.noteCaughtUp(l)
+func newRun(now time.Time, reason string, first request) *syncRun {
+	return &syncRun{
+		reason: reason, pending: []request{first}, open: make(map[uint64][]request), window: 1, budget: unlimited, started: now, lastReply: now,
+	}
+}
+
+// startRound requests the end of a round from a neighbour that has returned: what it owes now is received then. A sync that is under way and
+// still compares requests it in the end.
+func (l *Link) startRound(now time.Time, reason string) {
+	if l.run == nil || l.run.atEnd {
+		l.run = newRun(now, reason, request{kind: requestRound})
+		l.run.atEnd = true
+	}
+}
+
+// resumeRound requests the end of the round once more when everything that was missing at the last one is owed again.
+func (l *Link) resumeRound() {
+	if run := l.run; run != nil && run.incomplete && l.complete() {
+		run.incomplete = false
+		run.pending = append(run.pending, request{kind: requestRound})
+		l.ledger.signal()
+	}
+}
+
+// checkSync schedules a sync for want of a comparison, and abandons one that gets no replies. It returns when there is something to check.
+func (l *Link) checkSync(now time.Time) (next time.Time) {
+	e, run := l.engine, l.run
+	if !l.live.alive {
+		return time.Time{}
+	}
+	if run == nil && !l.sync.scheduled && now.Sub(l.sync.lastCompared) >= idleSyncInterval {
+		l.sync.lastCompared = now
+		e.scheduleSync(l, now, "not compared for long")
+		l.sync.budget = idleSyncBytes
+		if drain := l.ledger.window.drain; drain > 0 {
+			l.sync.budget = min(idleSyncBytes, drain*int(idleSyncInterval/time.Second)/idleSyncPart)
+		}
+	}
+	if run == nil || len(run.open) == 0 || run.atEnd { // the end of a round may be far away
+		return time.Time{}
+	}
+	if due := run.lastReply.Add(replyTimeout + l.ledger.window.patience()); now.Before(due) {
+		return due
+	}
+	e.abandonSync(l, now, "no reply")
+	return time.Time{}
+}
+
+// finishSync notes that the round of a link has ended, and that everything was compared before.
+func (e *Engine) finishSync(l *Link, now time.Time) {
+	run := l.run
+	l.run = nil
+	if run.comparing {
+		took := now.Sub(run.started)
+		l.counts.Syncs++
+		l.counts.SyncReports += uint64(run.reports)
+		l.counts.SyncReportsNew += uint64(run.newReports)
+		l.sync.lastCompared, l.sync.failing = now, false
+		l.sync.notBefore = later(l.sync.notBefore, now.Add(took)) // so that syncs take at most half the time
+		e.notify(Notice{
+			Peer: l.Peer, Kind: Synced, Detail: run.reason, Reports: run.reports, New: run.newReports, Bytes: run.bytes, Duration: took,
+		})
+	}
+	if !l.sync.scheduled {
+		e.noteCaughtUp(l)
+	}
 }
 
 // noteCaughtUp notes that this node holds what the neighbour held when the link came up.
@@ -113,25 +167,16 @@ func (e *Engine) noteCaughtUp(l *Link) {
 	}
 }
 
-// rescheduleSync ends the running sync before it has compared everything, and schedules another one in its place.
-func (e *Engine) rescheduleSync(run *syncRun, now time.Time) {
-	e.sync = nil
-	scheduled := run.link.sync.scheduled // for another reason, with a budget of its own
-	e.scheduleSync(run.link, now, run.reason)
-	if !scheduled {
-		run.link.sync.budget = run.budget
-	}
-}
-
-// abandonSync ends the running sync, if any, because it fails. It starts anew later, unless its link is down then.
-func (e *Engine) abandonSync(now time.Time, reason string) {
-	run := e.sync
-	if run == nil {
-		return
-	}
-	l := run.link
+// abandonSync ends the sync of a link because it fails. It starts anew later.
+func (e *Engine) abandonSync(l *Link, now time.Time, reason string) {
+	run := l.run
+	l.run = nil
 	l.sync.notBefore = later(l.sync.notBefore, now.Add(retryDelay))
-	e.rescheduleSync(run, now)
+	scheduled := l.sync.scheduled // for another reason, with a budget of its own
+	e.scheduleSync(l, now, run.reason)
+	if !scheduled {
+		l.sync.budget = run.budget
+	}
 	l.counts.SyncsAbandoned++
 	if !l.sync.failing {
 		l.sync.failing = true
@@ -141,40 +186,60 @@ func (e *Engine) abandonSync(now time.Time, reason string) {
 
 // maySend reports whether a request message is to be sent now.
 func (run *syncRun) maySend() bool {
-	return len(run.pending) > 0 && len(run.inFlight) < maxOpenRequests &&
-		(run.budget == unlimited || run.bytes+len(run.inFlight)*replyBytesAhead < run.budget)
+	return len(run.pending) > 0 && len(run.open) < run.window
 }
 
-// done reports whether a reply was received to every request.
-func (run *syncRun) done() bool { return len(run.pending) == 0 && len(run.inFlight) == 0 }
+// retry sends the requests of a message again that was lost.
+func (run *syncRun) retry(number uint64) {
+	for _, q := range run.open[number] {
+		if !q.done {
+			run.pending = append(run.pending, q)
+		}
+	}
+	delete(run.open, number)
+}
 
-// appendRequests appends the next request message, of at most so many bytes.
-func (run *syncRun) appendRequests(dst []byte, limit int) []byte {
-	run.lastRequest++
-	dst = beginRequests(dst, run.lastRequest, run.salt)
+// appendRequests appends a request message of at most room bytes, but with at least one request.
+func (run *syncRun) appendRequests(dst []byte, id, number uint64, room int) []byte {
+	dst = beginRequests(dst, id, run.salt)
 	first, expected := len(run.pending), 0
-	for first > 0 && expected < limit/2 && len(dst)+maxRequest <= limit && len(run.pending)-first < maxRequests {
+	for first > 0 && expected < replyBytesAhead && len(run.pending)-first < maxRequests {
+		before, next := len(dst), &run.pending[first-1]
+		if dst = next.append(dst); expected > 0 && len(dst) > room {
+			dst = dst[:before]
+			break
+		}
+		expected += next.expectedReply()
 		first--
-		dst = run.pending[first].append(dst)
-		expected += run.pending[first].expectedReply()
 	}
 	requests := slices.Clone(run.pending[first:])
 	slices.Reverse(requests) // into the order in which they were appended
-	run.inFlight[run.lastRequest] = requests
+	run.open[number] = requests
 	clear(run.pending[first:])
 	run.pending = run.pending[:first]
 	return dst
 }
 
-// nextSync makes a request message of the running sync, or a reply message to the neighbour.
-func (l *Link) nextSync(now time.Time, m *Message) bool {
+// requestID is what replies name a request message by: its number, and a part of the incarnation, so that replies to an earlier start
+// are not taken for others.
+func (l *Link) requestID(number uint64) uint64 {
+	return uint64(binary.BigEndian.Uint32(l.incarnation[:]))<<32 | number&(1<<32-1)
+}
+
+// nextSync makes a request message of the running sync, or a reply message to the neighbour, of about room bytes.
+func (l *Link) nextSync(now time.Time, m *Message, room int) bool {
 	e := l.engine
 	m.Kind = subject.Sync
 	e.mu.Lock()
-	if run := e.sync; run != nil && run.link == l && run.maySend() {
+	if now.Before(l.ledger.syncPause.until) {
+		e.mu.Unlock()
+		return false
+	}
+	if run := l.run; run != nil && run.maySend() {
 		defer e.mu.Unlock()
-		m.Payload = run.appendRequests(m.Payload, e.messageLimit())
-		e.lastRequest = run.lastRequest
+		number := l.ledger.begin()
+		m.Payload = run.appendRequests(m.Payload, l.requestID(number), number, room)
+		m.Stamp = l.note(now, note{number: number, bytes: len(m.Payload), sync: run})
 		l.counts.SyncSentBytes += uint64(len(m.Payload))
 		return true
 	}
@@ -186,11 +251,17 @@ func (l *Link) nextSync(now time.Time, m *Message) bool {
 	l.requests = slices.Delete(l.requests, 0, 1)
 	e.mu.Unlock()
 
-	m.Payload = e.registry.appendReplies(m.Payload, &batch, e.messageLimit()) // takes long, compared with all else: the engine is not locked
+	var replied requestBatch
+	var cost time.Duration
+	m.Payload, replied, cost = l.appendReplies(m.Payload, batch, room) // takes long, compared with all else: the engine is not locked
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if rest := batch.after(&replied); len(rest.requests) > 0 {
+		l.requests = slices.Insert(l.requests, 0, rest)
+	}
+	m.Stamp = l.note(now, note{number: l.ledger.begin(), bytes: len(m.Payload), sync: replied})
 	l.counts.SyncSentBytes += uint64(len(m.Payload))
-	e.repliesPaidUntil = later(e.repliesPaidUntil, now).Add(time.Duration(len(m.Payload)) * time.Second / replyRate)
+	e.repliesPaidUntil = later(e.repliesPaidUntil, now).Add(time.Duration(len(m.Payload))*time.Second/replyRate + cost)
 	return true
 }
 
@@ -206,87 +277,155 @@ func (l *Link) receiveSync(now time.Time, payload []byte) error {
 		if err != nil {
 			return err
 		}
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		l.requests = slices.DeleteFunc(l.requests, func(old requestBatch) bool { return old.salt != batch.salt }) // of a sync that ended
-		if len(l.requests) == maxOpenRequests {                                                                   // a neighbour that follows the protocol waits for no more
-			l.requests = slices.Delete(l.requests, 0, 1)
-			l.counts.SyncRequestsDropped++
-		}
-		l.requests = append(l.requests, batch)
-		l.Queue.signal()
+		l.receiveRequests(now, batch)
 		return nil
 	case len(payload) > 0 && payload[0] == replyMessage:
-		return l.receiveReplies(now, string(payload))
+		return l.receiveReplies(now, payload)
 	default:
 		return ErrMalformed
 	}
 }
 
-// receiveReplies takes in a reply message, if the running sync waits for it.
-func (l *Link) receiveReplies(now time.Time, text string) error {
+// receiveRequests keeps requests until their replies are made.
+func (l *Link) receiveRequests(now time.Time, batch requestBatch) {
 	e := l.engine
-	s := scanner{rest: []byte(text[1:])}
-	id := s.uint(8)
 	e.mu.Lock()
-	run := e.sync
-	if run == nil || run.link != l || run.inFlight[id] == nil {
-		e.mu.Unlock()
-		return nil // to a sync that ended, or received a second time
+	defer e.mu.Unlock()
+	atEnd := len(batch.requests) == 1 && batch.requests[0].kind == requestRound
+	if l.sync.after {
+		l.sync.notBefore = now.Add(afterDelay)
+		if l.sync.after = !atEnd; !atEnd {
+			l.sync.notBefore = l.sync.notBefore.Add(l.ledger.window.patience())
+		}
 	}
-	requests := run.inFlight[id]
-	delete(run.inFlight, id)
+	if atEnd {
+		if len(l.rounds) == maxOpenRequests {
+			l.rounds = slices.Delete(l.rounds, 0, 1)
+			l.counts.SyncRequestsDropped++
+		}
+		l.rounds = append(l.rounds, round{batch, Shards + 1})
+	} else {
+		l.requests = append(l.requests, batch)
+	}
+	for len(l.requests) > maxOpenRequests { // a neighbour that follows the protocol waits for no more
+		l.requests = slices.Delete(l.requests, 0, 1)
+		l.counts.SyncRequestsDropped++
+	}
+	l.ledger.signal()
+}
+
+// round is a request for the end of a round: it is replied to when everything has been sent that was owed when it was received.
+type round struct {
+	batch requestBatch
+	left  int // shards that are still to be gone through
+}
+
+// passRounds notes that shards were gone through.
+func (l *Link) passRounds(shards int) {
+	for i := range l.rounds {
+		l.rounds[i].left -= shards
+	}
+	l.replyToRounds()
+}
+
+// endRounds ends all rounds, for nothing is owed.
+func (l *Link) endRounds() {
+	l.passRounds(Shards + 1)
+}
+
+// replyToRounds makes the replies to rounds that have ended due.
+func (l *Link) replyToRounds() {
+	l.rounds = slices.DeleteFunc(l.rounds, func(r round) bool {
+		if r.left > 0 {
+			return false
+		}
+		l.requests = append(l.requests, r.batch)
+		return true
+	})
+}
+
+// receiveReplies takes in a reply message, as far as the running sync waits for it.
+func (l *Link) receiveReplies(now time.Time, payload []byte) error {
+	e := l.engine
+	s := scanner{rest: payload[1:]}
+	id, offset := s.uint(8), s.uint(2)
+	e.mu.Lock()
+	run := l.run
+	var requests []request
+	if run != nil {
+		for number := range run.open {
+			if l.requestID(number) == id {
+				requests = run.open[number]
+			}
+		}
+	}
+	if int(offset) >= len(requests) {
+		e.mu.Unlock()
+		return s.err // to a sync that ended, or received a second time
+	}
+	sent := slices.Clone(requests[offset:])
 	e.mu.Unlock()
 
-	next, received, changed := l.applyReplies(&s, text, requests, run.salt)
+	next, replied := e.registry.applyReplies(&s, sent, run.salt)
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sync != run {
+	if l.run != run {
 		return s.err
 	}
 	if s.err != nil {
-		e.abandonSync(now, "bad reply")
+		e.abandonSync(l, now, "bad reply")
 		e.startSync(now)
 		return s.err
 	}
-	run.lastReply = now
-	run.bytes += len(text)
-	run.reports += received
-	run.newReports += changed
-	if run.pending = append(run.pending, next...); run.budget != unlimited && run.bytes >= run.budget {
-		run.pending = nil
+	for i := range replied {
+		requests[int(offset)+i].done = true
 	}
-	if run.done() {
-		e.finishSync(now)
-		e.startSync(now)
-	} else {
-		l.Queue.signal()
-	}
+	l.advance(run, now, next, len(payload))
 	return nil
 }
 
-// applyReplies applies the replies of a message, and returns the requests that follow from them and how many reports were received and
-// changed the registry. If there was at least one reply, the requests without one are sent again.
-func (l *Link) applyReplies(s *scanner, text string, requests []request, salt uint8) (next []request, received, changed int) {
+// advance continues a sync after replies: with the requests that follow from them, with its round, or with its end.
+func (l *Link) advance(run *syncRun, now time.Time, next []request, bytes int) {
 	e := l.engine
-	for i, sent := range requests {
-		if len(s.rest) == 0 && i > 0 {
-			return append(next, requests[i:]...), received, changed
-		}
-		r := s.reply(text)
-		if s.err != nil {
-			return nil, received, changed
-		}
-		received += len(r.reports)
-		e.ApplyBatch(r.reports, l.Peer, func(_ line.Report, isNew bool) {
-			if isNew {
-				changed++
-			}
-		})
-		next = append(next, e.registry.nextRequests(sent, &r, salt)...)
+	maps.DeleteFunc(run.open, func(_ uint64, requests []request) bool {
+		return !slices.ContainsFunc(requests, func(q request) bool { return !q.done })
+	})
+	run.lastReply, run.window = now, min(run.window+1, maxOpenRequests)
+	run.bytes += bytes
+	if run.pending = append(run.pending, next...); run.budget != unlimited && run.bytes >= run.budget && !run.atEnd {
+		run.pending = nil
 	}
-	return next, received, changed
+	if len(run.pending) > 0 || len(run.open) > 0 {
+		l.ledger.signal()
+		return
+	}
+	switch {
+	case !run.atEnd:
+		run.atEnd = true
+		run.pending = append(run.pending, request{kind: requestRound})
+		l.ledger.signal()
+	case l.complete():
+		e.finishSync(l, now)
+	default:
+		run.incomplete = true
+	}
+	e.startSync(now)
+}
+
+// applyReplies returns the requests that follow from the replies of a message, and to how many of the requests it replies.
+func (g *Registry) applyReplies(s *scanner, sent []request, salt uint8) (next []request, replied int) {
+	for len(s.rest) > 0 && replied < len(sent) {
+		r := s.reply()
+		if s.err != nil {
+			return nil, 0
+		}
+		if q := sent[replied]; !q.done {
+			next = append(next, g.nextRequests(q, &r, salt)...)
+		}
+		replied++
+	}
+	return next, replied
 }
 
 // nextRequests returns the requests that follow from the reply to one: none if it is done with.
@@ -294,21 +433,12 @@ func (g *Registry) nextRequests(sent request, r *reply, salt uint8) []request {
 	switch r.kind {
 	case replyChildren:
 		return g.compareChildren(sent.branch, &r.children, salt)
-	case replyList:
-		return g.compareList(sent.branch, r.list, salt)
-	case replyPartial:
-		if sent.kind != requestFetch {
-			return []request{{kind: requestList, branch: sent.branch}}
+	case replyList, replyPage:
+		next := g.compareList(&sent, r, salt)
+		if r.kind == replyPage && len(r.list) > 0 {
+			next = append(next, request{kind: requestPage, branch: sent.branch, after: r.list[len(r.list)-1]})
 		}
-		left := len(sent.digests)
-		for _, got := range r.reports {
-			d := shortDigestOf(digestOf(got), salt)
-			sent.digests = slices.DeleteFunc(sent.digests, func(each shortDigest) bool { return each == d })
-		}
-		if len(sent.digests) == left {
-			return nil // the neighbour sent other reports: repeating the request would never end
-		}
-		return []request{sent}
+		return next
 	default:
 		return nil
 	}
@@ -316,45 +446,50 @@ func (g *Registry) nextRequests(sent request, r *reply, salt uint8) []request {
 
 // compareChildren returns requests for the children of a branch that differ from the neighbour's. Which one comes first differs from sync
 // to sync, so that those with a budget visit different ones.
-func (g *Registry) compareChildren(b branch, theirs *[fanout]digest, salt uint8) (next []request) {
+func (g *Registry) compareChildren(b branch, theirs *[fanout]shortDigest, salt uint8) (next []request) {
 	if b.depth == maxDepth {
 		return nil // a neighbour that follows the protocol has no children there
 	}
+	own := g.children(b)
 	for i := range theirs {
 		i = (i + int(salt)) % fanout
-		child, digest := b.child(i), theirs[i]
-		own, clients := g.digest(child)
-		switch {
-		case digest == childDigestOf(own, salt) || digest == 0: // both hold the same there, or the neighbour holds nothing
-		case clients == 0:
-			next = append(next, request{kind: requestFetchAll, branch: child})
+		switch digest := theirs[i]; {
+		case digest == shortDigestOf(own[i].sum, salt) || digest == 0: // both hold the same there, or the neighbour holds nothing
+		case own[i].count == 0:
+			next = append(next, request{kind: requestFetchAll, branch: b.child(i)})
 		default:
-			next = append(next, request{kind: requestList, branch: child})
+			next = append(next, request{kind: requestList, branch: b.child(i)})
 		}
 	}
 	return next
 }
 
 // compareList returns the request for the reports of a branch that the neighbour lists and this node lacks, if any.
-func (g *Registry) compareList(b branch, theirs []shortDigest, salt uint8) []request {
-	fetch := request{kind: requestFetch, branch: b, digests: theirs}
-	if _, clients := g.digest(b); clients <= manyHeld {
-		same := make(map[shortDigest]bool, len(theirs)) // by short digest of the neighbour: held here, too
-		for _, d := range theirs {
+func (g *Registry) compareList(sent *request, r *reply, salt uint8) []request {
+	fetch := request{kind: requestFetch, branch: sent.branch, digests: r.list}
+	if _, clients := g.digest(sent.branch); clients <= manyHeld || sent.branch.depth == maxDepth {
+		same := make(map[shortDigest]bool, len(r.list)) // by short digest of the neighbour: held here, too
+		for _, d := range r.list {
 			same[d] = false
 		}
-		g.each(b, func(id uint64, r line.Report) {
-			d := shortDigestOf(digestOf(r), salt)
+		for _, held := range g.reports(sent.branch) {
+			d := shortDigestOf(digestOf(held), salt)
 			if _, ok := same[d]; ok {
 				same[d] = true
 			} else if len(fetch.haves) < maxList {
-				fetch.haves = append(fetch.haves, haveOf(id, r))
+				fetch.haves = append(fetch.haves, haveOf(held))
 			}
-		})
+		}
 		fetch.digests = slices.DeleteFunc(fetch.digests, func(d shortDigest) bool { return same[d] })
 	}
 	if len(fetch.digests) == 0 {
 		return nil
 	}
 	return []request{fetch}
+}
+
+// reports returns the reports of a branch. No shard is locked for longer than it takes to copy them.
+func (g *Registry) reports(b branch) (held []line.Report) {
+	g.each(b, func(_ uint64, r line.Report) { held = append(held, r) })
+	return held
 }

@@ -13,11 +13,11 @@ import (
 // The messages of a sync are request messages and reply messages.
 //
 //	'?' id salt request…
-//	'!' id reply…          one for each request, in order, as far as there is room
+//	'!' id offset reply…   to some of the requests, in their order, from the one at offset on
 //
-// id is 8 bytes, chosen by the node that sends the requests; salt is a byte. Numbers of more than a byte are big-endian, counts and lengths unsigned
-// varints (as in encoding/binary). A request is a byte, with its kind in the upper three bits and the branch's depth in the lower five,
-// and the branch's nibbles, two a byte.
+// id is 8 bytes, chosen by the node that sends the requests; salt is a byte, offset two. Numbers of more than a byte are big-endian, counts
+// unsigned varints (as in encoding/binary), short digests 3 bytes: the lower ones of a digest that was rotated left by salt. A request is a byte, with its kind in the upper three bits and the branch's depth in the lower
+// five, and the branch's nibbles, two a byte.
 const (
 	requestMessage = '?'
 	replyMessage   = '!'
@@ -25,34 +25,48 @@ const (
 
 const (
 	maxRequests = 256 // in a message
-	maxList     = 64  // clients of a branch above which the reply to every request is its children
+	maxList     = 16  // clients of a branch above which it is not listed, but its children are
 )
 
-// requestBatch is a request message.
+// requestBatch is a request message, or those of its requests that are not replied to yet.
 type requestBatch struct {
 	id       uint64
 	salt     uint8 // at most 63, the same for all messages of a sync
+	offset   int   // of the first of requests in the message
 	requests []request
+}
+
+// after returns what is left of a batch after its first requests were replied to.
+func (b requestBatch) after(replied *requestBatch) requestBatch {
+	b.offset += len(replied.requests)
+	b.requests = b.requests[len(replied.requests):]
+	return b
 }
 
 // request is for what the neighbour holds in a branch.
 type request struct {
 	kind    requestKind
 	branch  branch
+	after   shortDigest   // requestPage: only those after it are listed
 	digests []shortDigest // requestFetch: of the requested reports
 	haves   []have        // requestFetch: what this node holds in the branch and the neighbour did not list, at most maxList
+	done    bool          // a reply was received; it is not sent
 }
 
 type requestKind uint8
 
 const (
-	// requestList is for the short digests of a branch's reports. The reply is a list.
+	// requestList is for the short digests of a branch's reports. The reply is a list, a page of one, or the digests of the branch's children.
 	requestList requestKind = iota
+	// requestPage is for the rest of a list. It is followed by the short digest after which that begins. The reply is a list or a page.
+	requestPage
 	// requestFetch is for reports, except those older than what the requesting node has. It is followed by the count of the short digests,
-	// 4 bytes each, and the count of haves, 4 + 5 bytes each.
+	// and the count of haves, 4 + 5 bytes each. The neighbour owes them from then on, and its reply says so.
 	requestFetch
-	// requestFetchAll is for all reports of a branch of which the requesting node holds nothing.
+	// requestFetchAll is for all reports of a branch of which the requesting node holds nothing. The reply is that to requestFetch.
 	requestFetchAll
+	// requestRound, of the whole tree and alone in its message, is replied to when everything was sent that was owed when it was received.
+	requestRound
 	requestKinds
 )
 
@@ -62,23 +76,24 @@ type have struct {
 	time   uint64 // in 2²⁴ ns since 1970, 40 bits
 }
 
-func haveOf(id uint64, r line.Report) have { return have{uint32(id), uint64(r.OrderNanos()) >> 24} }
+func haveOf(r line.Report) have {
+	return have{uint32(idHash(r.Client())), uint64(r.OrderNanos()) >> 24}
+}
 
 // reply is the reply to one request.
 type reply struct {
 	kind     replyKind
-	children [fanout]digest // replyChildren; 0: a child without clients
-	list     []shortDigest  // replyList
-	reports  []line.Report  // replyReports, replyPartial
+	children [fanout]shortDigest // replyChildren; 0: a child without clients
+	list     []shortDigest       // replyList, replyPage
 }
 
 type replyKind uint8
 
 const (
-	replyChildren replyKind = iota // 16 digests, the lower 6 bytes of each after it was rotated left by salt
-	replyList                      // a count, at most maxList, and as many short digests, 4 bytes each
-	replyReports                   // a count, and as many reports, each of which is a length and its text
-	replyPartial                   // reports in a message that had no room for all of them
+	replyChildren replyKind = iota // 16 short digests
+	replyList                      // a count, and as many short digests
+	replyPage                      // a list in ascending order, after which there are more
+	replyDone                      // the reports are owed, or the round has ended
 	replyKinds
 )
 
@@ -86,8 +101,9 @@ func beginRequests(dst []byte, id uint64, salt uint8) []byte {
 	return append(binary.BigEndian.AppendUint64(append(dst, requestMessage), id), salt)
 }
 
-func beginReplies(dst []byte, id uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, replyMessage), id)
+func beginReplies(dst []byte, id uint64, offset int) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, replyMessage), id)
+	return binary.BigEndian.AppendUint16(dst, uint16(offset))
 }
 
 func (q *request) append(dst []byte) []byte {
@@ -95,7 +111,11 @@ func (q *request) append(dst []byte) []byte {
 	for i := range (q.branch.depth + 1) / 2 {
 		dst = append(dst, byte(q.branch.bits>>(56-8*i)))
 	}
-	if q.kind != requestFetch {
+	switch q.kind {
+	case requestPage:
+		return appendUint(dst, shortBytes, uint64(q.after))
+	case requestFetch:
+	default:
 		return dst
 	}
 	dst = appendShortDigests(dst, q.digests)
@@ -109,15 +129,10 @@ func (q *request) append(dst []byte) []byte {
 
 // expectedReply returns about how long the reply to a request will be, in bytes.
 func (q *request) expectedReply() int {
-	const reportSize = 110
-	switch q.kind {
-	case requestFetch:
-		return reportSize * len(q.digests)
-	case requestFetchAll:
-		return reportSize * maxList / 4
-	default:
-		return 6 * fanout
+	if q.kind == requestList || q.kind == requestPage {
+		return shortBytes * fanout
 	}
+	return 1
 }
 
 // appendUint appends the lower size bytes of n.
@@ -131,41 +146,17 @@ func appendUint(dst []byte, size int, n uint64) []byte {
 func appendShortDigests(dst []byte, list []shortDigest) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(list)))
 	for _, d := range list {
-		dst = binary.BigEndian.AppendUint32(dst, uint32(d))
+		dst = appendUint(dst, shortBytes, uint64(d))
 	}
 	return dst
 }
 
-func appendChildren(dst []byte, digests *[fanout]digest) []byte {
+func appendChildren(dst []byte, digests *[fanout]shortDigest) []byte {
 	dst = append(dst, byte(replyChildren))
 	for _, d := range digests {
-		dst = appendUint(dst, 6, d)
+		dst = appendUint(dst, shortBytes, uint64(d))
 	}
 	return dst
-}
-
-func appendList(dst []byte, list []shortDigest) []byte {
-	return appendShortDigests(append(dst, byte(replyList)), list)
-}
-
-// appendReports appends as many reports as there is room for, up to limit bytes of dst, but at least one. Only requested reports
-// are appended, so the reply is partial exactly if some of them did not fit.
-func appendReports(dst []byte, reports []line.Report, limit int) (out []byte, complete bool) {
-	const overhead = 1 + 2*binary.MaxVarintLen16
-	n, size := 0, len(dst)+overhead
-	for n < len(reports) && (n == 0 || size+len(reports[n].String())+binary.MaxVarintLen16 <= limit) {
-		size += len(reports[n].String()) + binary.MaxVarintLen16
-		n++
-	}
-	kind := replyReports
-	if n < len(reports) {
-		kind = replyPartial
-	}
-	dst = binary.AppendUvarint(append(dst, byte(kind)), uint64(n))
-	for _, r := range reports[:n] {
-		dst = append(binary.AppendUvarint(dst, uint64(len(r.String()))), r.String()...)
-	}
-	return dst, n == len(reports)
 }
 
 func parseRequests(payload []byte) (requestBatch, error) {
@@ -220,9 +211,9 @@ func (s *scanner) count(size int) int {
 }
 
 func (s *scanner) shortDigests() []shortDigest {
-	list := make([]shortDigest, s.count(4))
+	list := make([]shortDigest, s.count(shortBytes))
 	for i := range list {
-		list[i] = shortDigest(s.uint(4))
+		list[i] = shortDigest(s.uint(shortBytes))
 	}
 	return list
 }
@@ -243,7 +234,10 @@ func (s *scanner) requests() (requests []request) {
 			s.fail("bits beyond the branch")
 			return nil
 		}
-		if q.kind == requestFetch {
+		switch q.kind {
+		case requestPage:
+			q.after = shortDigest(s.uint(shortBytes))
+		case requestFetch:
 			q.digests = s.shortDigests()
 			q.haves = make([]have, s.count(4+5))
 			for i := range q.haves {
@@ -255,33 +249,17 @@ func (s *scanner) requests() (requests []request) {
 	return requests
 }
 
-// reply returns the next of a message's replies. Reports share the memory of text, with which the scanner began.
-func (s *scanner) reply(text string) (r reply) {
+// reply returns the next of a message's replies.
+func (s *scanner) reply() (r reply) {
 	r.kind = replyKind(s.uint(1))
 	switch r.kind {
 	case replyChildren:
 		for i := range r.children {
-			r.children[i] = s.uint(6)
+			r.children[i] = shortDigest(s.uint(shortBytes))
 		}
-	case replyList:
-		if r.list = s.shortDigests(); len(r.list) > maxList {
-			s.fail("too long a list")
-		}
-	case replyReports, replyPartial:
-		n := s.count(1)
-		for range n {
-			length := s.count(1)
-			begin := len(text) - len(s.rest)
-			if s.bytes(length); s.err != nil {
-				return r
-			}
-			report, err := line.ParseReport(text[begin : begin+length])
-			if err != nil {
-				s.fail("not a report")
-				return r
-			}
-			r.reports = append(r.reports, report)
-		}
+	case replyList, replyPage:
+		r.list = s.shortDigests()
+	case replyDone:
 	default:
 		s.fail("an unknown reply")
 	}
@@ -289,80 +267,101 @@ func (s *scanner) reply(text string) (r reply) {
 }
 
 const (
-	// A node sends at most replyRate bytes of replies a second to all its neighbours, so that its clients do not notice them. It may send
-	// what replyBurst allows in advance, 512 KiB, so that few stale clients are repaired at once.
+	// A node replies to all its neighbours with at most replyRate bytes a second, and looks at no more clients than costVisit allows, which is
+	// ten times what it takes: a tenth of a processor. So its clients do not notice. It may spend what replyBurst allows in advance.
 	replyRate  = 8 << 20
 	replyBurst = time.Second / 16
+	costVisit  = time.Microsecond
 )
 
-// maxListReply is the most bytes of a reply without reports: a list.
-const maxListReply = 1 + binary.MaxVarintLen16 + 4*maxList
-
-// appendReplies appends the reply message to a request message, filled up to so many bytes. There is always room for one reply, or for a part of it; the neighbour
-// repeats the requests for which there was no room.
-func (g *Registry) appendReplies(dst []byte, batch *requestBatch, limit int) []byte {
-	dst = beginReplies(dst, batch.id)
-	for i := range batch.requests {
-		if i > 0 && len(dst) > limit-maxListReply {
+// appendReplies appends a reply message of at most room bytes to as many requests as there is room for, but at least one. It returns these,
+// and what they cost.
+func (l *Link) appendReplies(dst []byte, batch requestBatch, room int) (out []byte, replied requestBatch, cost time.Duration) {
+	dst = beginReplies(dst, batch.id, batch.offset)
+	n := 0
+	for n < len(batch.requests) {
+		before, visits := len(dst), 0
+		dst, visits = l.appendReply(dst, &batch.requests[n], batch.salt, room)
+		cost += time.Duration(visits) * costVisit
+		if n > 0 && len(dst) > room {
+			dst = dst[:before]
 			break
 		}
-		var complete bool
-		if dst, complete = g.appendReply(dst, &batch.requests[i], batch.salt, limit); !complete {
-			break
-		}
+		n++
 	}
-	return dst
+	batch.requests = batch.requests[:n]
+	return dst, batch, cost
 }
 
-// appendReply appends the reply to one request, and reports whether there was room for all of it.
-func (g *Registry) appendReply(dst []byte, q *request, salt uint8, limit int) (out []byte, complete bool) {
-	if _, clients := g.digest(q.branch); clients > maxList && q.branch.depth < maxDepth {
-		children := g.childDigests(q.branch, salt)
-		return appendChildren(dst, &children), true
-	}
+// appendReply appends the reply to one request, and returns how many clients it had to look at. Requested reports are owed from then on.
+func (l *Link) appendReply(dst []byte, q *request, salt uint8, room int) (out []byte, visits int) {
+	g := l.engine.registry
 	switch q.kind {
-	case requestList:
-		return appendList(dst, g.shortDigests(q.branch, salt)), true
+	case requestList, requestPage:
+		return g.appendList(dst, q, salt, room)
+	case requestFetch:
+		visits = g.oweSome(&l.ledger, q, salt)
 	case requestFetchAll:
-		var held []line.Report
-		g.each(q.branch, func(_ uint64, r line.Report) { held = append(held, r) })
-		return appendReports(dst, held, limit)
-	default:
-		return appendReports(dst, g.fetch(q, salt), limit)
+		visits = g.oweAll(&l.ledger, q.branch)
+	case requestRound:
 	}
+	return append(dst, byte(replyDone)), visits
 }
 
-// childDigests returns the digests of the sixteen children of a branch as they are sent.
-func (g *Registry) childDigests(b branch, salt uint8) (children [fanout]digest) {
-	for i := range children {
-		sum, _ := g.digest(b.child(i))
-		children[i] = childDigestOf(sum, salt)
-	}
-	return children
-}
-
-// shortDigests returns those of the reports of a branch, at most maxList. There are more reports only if so many IDs have one hash, or if
-// some came after the branch was counted; then the smallest short digests are returned, which belong to other reports in the next sync.
-func (g *Registry) shortDigests(b branch, salt uint8) (list []shortDigest) {
-	g.each(b, func(_ uint64, r line.Report) { list = append(list, shortDigestOf(digestOf(r), salt)) })
-	if len(list) > maxList {
-		slices.Sort(list)
-		list = list[:maxList]
-	}
-	return list
-}
-
-// fetch returns the requested reports, but for those older than what the neighbour has.
-func (g *Registry) fetch(q *request, salt uint8) (found []line.Report) {
-	g.each(q.branch, func(id uint64, r line.Report) {
-		if !slices.Contains(q.digests, shortDigestOf(digestOf(r), salt)) {
-			return
+// appendList appends the digests of a branch's children if it has many clients; else the list of its short digests, or a page of it if it
+// is longer than room.
+func (g *Registry) appendList(dst []byte, q *request, salt uint8, room int) (out []byte, visits int) {
+	if _, clients := g.digest(q.branch); clients > maxList && q.branch.depth < maxDepth {
+		var digests [fanout]shortDigest
+		for i, child := range g.children(q.branch) {
+			digests[i] = shortDigestOf(child.sum, salt)
+			if q.branch.depth >= shardLevels {
+				visits += child.count
+			}
 		}
-		held := haveOf(id, r)
-		newer := func(h have) bool { return h.client == held.client && h.time > held.time }
-		if !slices.ContainsFunc(q.haves, newer) {
-			found = append(found, r)
+		return appendChildren(dst, &digests), visits
+	}
+	held := g.reports(q.branch)
+	list := make([]shortDigest, 0, len(held))
+	for _, r := range held {
+		if d := shortDigestOf(digestOf(r), salt); q.kind == requestList || d > q.after {
+			list = append(list, d)
+		}
+	}
+	kind := replyList
+	if most := max(maxList, room/(shortBytes+1)); len(list) > most {
+		slices.Sort(list)
+		kind, list = replyPage, list[:most]
+	}
+	return appendShortDigests(append(dst, byte(kind)), list), len(held)
+}
+
+// oweSome owes the requested reports, but for those older than what the neighbour has, and returns how many clients it has looked at.
+func (g *Registry) oweSome(b *ledger, q *request, salt uint8) (visits int) {
+	wanted := make(map[shortDigest]bool, len(q.digests))
+	for _, d := range q.digests {
+		wanted[d] = true
+	}
+	newest := make(map[uint32]uint64, len(q.haves)) // time by client
+	for _, h := range q.haves {
+		newest[h.client] = max(newest[h.client], h.time)
+	}
+	g.eachPlace(q.branch, func(shard, place int, r line.Report) {
+		visits++
+		if wanted[shortDigestOf(digestOf(r), salt)] {
+			if held := haveOf(r); newest[held.client] <= held.time {
+				b.owe(shard, place)
+			}
 		}
 	})
-	return found
+	return visits
+}
+
+// oweAll owes the reports of a branch, and returns how many they are.
+func (g *Registry) oweAll(b *ledger, of branch) (visits int) {
+	g.eachPlace(of, func(shard, place int, _ line.Report) {
+		visits++
+		b.owe(shard, place)
+	})
+	return visits
 }

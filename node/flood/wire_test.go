@@ -18,20 +18,23 @@ import (
 func FuzzHeartbeat(f *testing.F) {
 	for _, b := range []heartbeat{
 		{incarnation: subject.Incarnation{1}, cutoff: keepAll},
+		{incarnation: subject.Incarnation{1}, lastNumber: 8, floor: 1, short: true, cutoff: keepAll},
 		{
-			incarnation: subject.Incarnation{1}, lastNumber: 7, echo: subject.Incarnation{2}, acknowledged: 9, comparable: true, digest: 1 << 63, clients: 3,
+			incarnation: subject.Incarnation{1}, lastNumber: 7, floor: 6, comparable: true, digest: 1 << 63, clients: 3,
+			received: acknowledgement{of: subject.Incarnation{2}, first: 3, last: 9, missing: []span{{4, 4}, {6, 8}}}, patience: 4 * time.Second,
 			retention: time.Hour, cutoff: -5, topologyPrint: 12, topologyText: "A:B,A:C",
 			records: []string{"0,A", "whatever"},
 		},
 	} {
 		f.Add(string(b.append(nil)))
 	}
-	const sound = "HEARTBEAT/1 AQIDAAAAAAAAAAAAAAAAAA 0 - 0 - 0 0 - 0000000000000000"
+	const sound = "HEARTBEAT/1 AQIDAAAAAAAAAAAAAAAAAA 0 1 - - 0 0 - 0000000000000000"
 	for text, want := range map[string]string{
 		"": "malformed", "HEARTBEAT": "malformed", "heartbeat/1": "malformed", "HEARTBEAT/2 whatever": "unknown version", "HEARTBEAT/ ": "unknown version",
 		"HEARTBEAT/1": "malformed", strings.Replace(sound, " 0 ", " 00 ", 1): "malformed", strings.Replace(sound, "AQ", "A", 1): "malformed",
 		strings.TrimSuffix(sound, "0"): "malformed", sound + " ": "", sound + " new=1 words": "", sound + " links=A:B more=": "", sound + " record= record=,": "",
-		strings.Replace(sound, " 0 0 -", " 0 x -", 1): "malformed",
+		strings.Replace(sound, " 0 0 -", " 0 x -", 1): "malformed", strings.Replace(sound, " 1 - ", " 1 AgAAAAAAAAAAAAAAAAAAAA:1 ", 1): "malformed",
+		strings.Replace(sound, " 1 - ", " 1 AgAAAAAAAAAAAAAAAAAAAA:1:4:3-2 ", 1): "malformed", strings.Replace(sound, " 1 - ", " 1 AgAAAAAAAAAAAAAAAAAAAA:1:4:2-3 ", 1): "",
 	} {
 		if _, err := parseHeartbeat(text); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			f.Errorf("%q: %v, want %q", text, err, want)
@@ -54,7 +57,7 @@ func FuzzHeartbeat(f *testing.F) {
 func TestRequests(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		w := syncRun{lastRequest: seed, salt: uint8(seed % 64), inFlight: make(map[uint64][]request)}
+		w := syncRun{salt: uint8(seed % 64), open: make(map[uint64][]request)}
 		for range 1 + rng.IntN(50) {
 			a := request{kind: requestKind(rng.IntN(int(requestKinds))), branch: branch{depth: uint8(rng.IntN(maxDepth + 1))}}
 			a.branch.bits = rng.Uint64() << (64 - 4*a.branch.depth)
@@ -62,28 +65,31 @@ func TestRequests(t *testing.T) {
 				a.digests = make([]shortDigest, rng.IntN(maxList))
 				a.haves = make([]have, rng.IntN(maxList))
 				for i := range a.digests {
-					a.digests[i] = shortDigest(rng.Uint32())
+					a.digests[i] = shortDigest(rng.Uint32N(1 << 24))
 				}
 				for i := range a.haves {
 					a.haves[i] = have{rng.Uint32(), rng.Uint64N(1 << 40)}
 				}
 			}
+			if a.kind == requestPage {
+				a.after = shortDigest(rng.Uint32N(1 << 24))
+			}
 			w.pending = append(w.pending, a)
 		}
-		requested := 0
+		requested := uint64(0)
 		for len(w.pending) > 0 {
 			requested++
-			payload := w.appendRequests(nil, maxText)
+			payload := w.appendRequests(nil, 1000+requested, requested, 1+rng.IntN(maxText))
 			q, err := parseRequests(payload)
-			if err != nil || q.id != w.lastRequest || q.salt != w.salt || fmt.Sprint(q.requests) != fmt.Sprint(w.inFlight[w.lastRequest]) {
-				t.Fatalf("seed %d: %v: asked %v, understood %+v", seed, err, w.inFlight[w.lastRequest], q)
+			if err != nil || q.id != 1000+requested || q.salt != w.salt || fmt.Sprint(q.requests) != fmt.Sprint(w.open[requested]) {
+				t.Fatalf("seed %d: %v: asked %v, understood %+v", seed, err, w.open[requested], q)
 			}
 			if len(payload) > 64<<10 {
 				t.Errorf("seed %d: a question of %d bytes", seed, len(payload))
 			}
 		}
-		if requested != len(w.inFlight) {
-			t.Errorf("seed %d: %d questions, %d open", seed, requested, len(w.inFlight))
+		if requested != uint64(len(w.open)) {
+			t.Errorf("seed %d: %d questions, %d open", seed, requested, len(w.open))
 		}
 	}
 }
@@ -92,14 +98,14 @@ func TestRequests(t *testing.T) {
 func FuzzSync(f *testing.F) {
 	topo := star(f, "A", "B")
 	known := func(t *testing.T) *Engine {
-		e := NewEngine(Config{Name: "A", Topology: topo, QueueLimit: 100})
+		e := NewEngine(Config{Name: "A", Topology: topo})
 		for i := range 200 {
 			e.Apply(at(t, fmt.Sprint("c", i), 1), Local)
 		}
 		e.Connect(time.Unix(1, 0))
 		return e
 	}
-	other := connected(Config{Name: "B", Topology: topo, QueueLimit: 100})
+	other := connected(Config{Name: "B", Topology: topo})
 	for i := range 100 {
 		other.Apply(at(f, fmt.Sprint("c", i), 2), Local)
 	}
@@ -110,14 +116,15 @@ func FuzzSync(f *testing.F) {
 		{kind: requestFetch, branch: branch{bits: 3 << 60, depth: 1}, digests: []shortDigest{1, 2}, haves: []have{{3, 4}}},
 		{kind: requestList, branch: branch{bits: 0xabc << 52, depth: 3}},
 	}
-	w := syncRun{inFlight: make(map[uint64][]request), pending: requests}
-	payload := w.appendRequests(nil, maxText)
+	w := syncRun{open: make(map[uint64][]request), pending: slices.Clone(requests)}
+	payload := w.appendRequests(nil, 1, 1, maxText)
 	f.Add(payload)
 	q, err := parseRequests(payload)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(other.registry.appendReplies(nil, &q, maxText))
+	replies, _, _ := other.Links()[0].appendReplies(nil, q, maxText)
+	f.Add(replies)
 	f.Add([]byte("?"))
 	f.Add([]byte("!"))
 	f.Add([]byte{})
@@ -125,7 +132,7 @@ func FuzzSync(f *testing.F) {
 		e := known(t)
 		l := e.Links()[0]
 		now := time.Unix(2, 0)
-		e.sync = &syncRun{link: l, salt: 1, inFlight: map[uint64][]request{1: slices.Clone(requests)}, budget: unlimited, lastReply: now}
+		l.run = &syncRun{salt: 1, open: map[uint64][]request{1: slices.Clone(requests)}, budget: unlimited, lastReply: now}
 		err := l.Receive(now, Message{Kind: subject.Sync, Payload: payload}, nil)
 		var m Message
 		for l.Next(now, &m) {
@@ -156,21 +163,22 @@ func FuzzSync(f *testing.F) {
 
 // A reply message never has more bytes than the bus takes, whatever was requested: children, lists, or reports that are not too long.
 func TestRepliesFit(t *testing.T) {
-	g := NewRegistry()
+	e := connected(Config{Name: "A", Topology: star(t, "A", "B")})
 	for i := range 14_000 {
-		g.Merge(at(t, fmt.Sprint("c", i), 1))
+		e.registry.Merge(at(t, fmt.Sprint("c", i), 1))
 	}
 	longest := 0
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		batch := requestBatch{id: 1}
-		for range 100 {
+		for range 200 {
 			b := branch{depth: uint8(rng.IntN(4))}
 			b.bits = rng.Uint64() &^ (^uint64(0) >> (4 * b.depth))
 			batch.requests = append(batch.requests, request{kind: []requestKind{requestList, requestFetchAll}[rng.IntN(2)], branch: b})
 		}
 		limit := 4096 + rng.IntN(1000)
-		got := len(g.appendReplies(nil, &batch, limit))
+		message, _, _ := e.Links()[0].appendReplies(nil, batch, limit)
+		got := len(message)
 		if got > limit {
 			t.Fatalf("seed %d: %d bytes, want at most %d", seed, got, limit)
 		}

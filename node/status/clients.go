@@ -172,7 +172,7 @@ func (n *nearestClients) build() {
 // update applies what changed in the registry. It returns false if changes were dropped.
 func (n *nearestClients) update() bool {
 	n.buffer = n.changed.Swap(n.buffer)
-	if n.changed.Counts().Dropped > 0 {
+	if n.changed.Dropped() > 0 {
 		return false
 	}
 	cutoff := n.source.Cutoff()

@@ -95,11 +95,8 @@ func TestNear(t *testing.T) {
 		if subscriptions, _ := state(); subscriptions != 1 {
 			t.Errorf("%d subscriptions", subscriptions)
 		}
-		for i := range 2000 { // more than the queue has room for
+		for i := range 2 * s.mostChanged {
 			s.Apply(somewhere(t, fmt.Sprint("d", i), epoch), "B")
-			if i == 1000 {
-				server.nearest.changed.SetLimit(10)
-			}
 		}
 		check("too much changed")
 		time.Sleep(indexTime - time.Second)
@@ -127,7 +124,7 @@ func TestNear(t *testing.T) {
 func TestNearForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newEngineSource(t)
-		s.Engine = flood.NewEngine(flood.Config{Name: "A", Topology: s.topology.Load(), QueueLimit: 1, Retention: time.Minute})
+		s.Engine = flood.NewEngine(flood.Config{Name: "A", Topology: s.topology.Load(), Retention: time.Minute})
 		server := New(Config{Source: s})
 		for i := range 100 {
 			s.Apply(somewhere(t, fmt.Sprint("c", i), epoch+i), "B")

@@ -75,19 +75,23 @@ type Link struct {
 	DigestComparedSeconds *float64 `json:"digest_compared_seconds,omitempty"` // since digests were last compared; nil if they never were
 	DigestEqual           *bool    `json:"digest_equal,omitempty"`            // the result of that comparison
 	ClockOffsetSeconds    *float64 `json:"clock_offset_seconds,omitempty"`    // the neighbour's clock less this node's, as of its last heartbeat; nil if it never said
-	QueueReports          int      `json:"queue_reports"`                     // waiting to be sent
+	ReportsOwed           int      `json:"reports_owed"`                      // that the neighbour may lack and that wait to be sent
+	InFlightBytes         int      `json:"in_flight_bytes"`                   // sent and not acknowledged
+	WindowBytes           int      `json:"window_bytes"`                      // that may be in flight
+	RoundTripSeconds      *float64 `json:"round_trip_seconds,omitempty"`      // from a message to its acknowledgement; nil if it was not measured on this connection
+	DrainBytesPerSecond   *int     `json:"drain_bytes_per_second,omitempty"`  // what the link carries, as last measured while more was owed; nil if it never was
 	ReportsSent           uint64   `json:"reports_sent"`
 	MessagesSent          uint64   `json:"messages_sent"` // that carried them
 	ReportsReceived       uint64   `json:"reports_received"`
 	ReportsStale          uint64   `json:"reports_stale"`         // received, and not newer than what was held
 	ReportsDuplicate      uint64   `json:"reports_duplicate"`     // the stale ones that were exactly what was held
 	ReportsConflated      uint64   `json:"reports_conflated"`     // replaced by a newer one of the same client while they waited
-	ReportsDropped        uint64   `json:"reports_dropped"`       // not sent, because the queue was full or the bus away; a sync brings them
-	MessagesMissing       uint64   `json:"messages_missing"`      // numbers that the neighbour's messages skipped
+	ReportsRetransmitted  uint64   `json:"reports_retransmitted"` // owed again, because the message that had them was lost
+	MessagesMissing       uint64   `json:"messages_missing"`      // of the neighbour, which were lost
 	MessagesRepeated      uint64   `json:"messages_repeated"`     // received more than once
 	Syncs                 uint64   `json:"syncs"`                 // from this neighbour, that ended
 	SyncsAbandoned        uint64   `json:"syncs_abandoned"`       // for want of answers; another one starts later
-	SyncReports           uint64   `json:"sync_reports"`          // that syncs brought
+	SyncReports           uint64   `json:"sync_reports"`          // received while a sync ran
 	SyncReportsNew        uint64   `json:"sync_reports_new"`      // those of them that were newer than what was held
 	SyncReceivedBytes     uint64   `json:"sync_received_bytes"`   // requests and answers
 	SyncSentBytes         uint64   `json:"sync_sent_bytes"`       // requests and answers

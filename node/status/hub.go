@@ -214,7 +214,7 @@ func (b *broadcaster) updateHello() bool {
 func (b *broadcaster) appendClients(dst []byte) (text []byte, clients int) {
 	changed := b.changed.Swap(b.buffer)
 	b.buffer = changed
-	dropped := b.changed.Counts().Dropped
+	dropped := b.changed.Dropped()
 	clients = len(changed) + int(dropped-b.dropped)
 	b.dropped = dropped
 	if clients == 0 {

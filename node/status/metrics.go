@@ -200,24 +200,35 @@ var linkFigures = []figure[Link]{
 	gauge(ofLink("never_received", "1 if nothing has come from the neighbour since the node connected."), func(l *Link) float64 { return truth(l.NeverReceived) }),
 	gauge(ofLink("duplicate_name", "1 if in the last minute two nodes used one name: the neighbour's or this node's."), func(l *Link) float64 { return truth(l.DuplicateName) }),
 	gauge(ofLink("topology_differs", "1 if the neighbour has another topology."), func(l *Link) float64 { return truth(l.Topology != "") }),
-	gauge(ofLink("queue_reports", "Reports that wait to be sent."), func(l *Link) float64 { return float64(l.QueueReports) }),
+	gauge(ofLink("reports_owed", "Reports that the neighbour may lack and that wait to be sent."), func(l *Link) float64 { return float64(l.ReportsOwed) }),
+	gauge(ofLink("in_flight_bytes", "Bytes sent and not acknowledged."), func(l *Link) float64 { return float64(l.InFlightBytes) }),
+	gauge(ofLink("window_bytes", "Bytes that may be in flight."), func(l *Link) float64 { return float64(l.WindowBytes) }),
+	gauge(ofLink("round_trip_seconds", "From a message to its acknowledgement; 0 if it was not measured on this connection."), func(l *Link) float64 { return orZero(l.RoundTripSeconds) }),
+	gauge(ofLink("drain_bytes_per_second", "What the link carries, as last measured while more was owed; 0 if it never was."), func(l *Link) float64 { return float64(orZero(l.DrainBytesPerSecond)) }),
 	sum(ofLink("reports_sent_total", "Reports sent: those of the node's own clients and those relayed."), func(l *Link) uint64 { return l.ReportsSent }),
 	sum(ofLink("messages_sent_total", "Messages that carried the reports sent."), func(l *Link) uint64 { return l.MessagesSent }),
 	sum(ofLink("reports_received_total", "Reports received."), func(l *Link) uint64 { return l.ReportsReceived }),
 	sum(ofLink("reports_stale_total", "Reports received that were not newer than what was held."), func(l *Link) uint64 { return l.ReportsStale }),
 	sum(ofLink("reports_duplicate_total", "Reports received that were exactly what was held: most had come by another way."), func(l *Link) uint64 { return l.ReportsDuplicate }),
 	sum(ofLink("reports_conflated_total", "Reports not sent because a newer one of the client replaced them."), func(l *Link) uint64 { return l.ReportsConflated }),
-	sum(ofLink("reports_dropped_total", "Reports not sent because the queue was full or the bus away; a sync brings them."), func(l *Link) uint64 { return l.ReportsDropped }),
+	sum(ofLink("reports_retransmitted_total", "Reports sent again because the message that had them was lost."), func(l *Link) uint64 { return l.ReportsRetransmitted }),
 	sum(ofLink("messages_missing_total", "Messages of the neighbour that were lost."), func(l *Link) uint64 { return l.MessagesMissing }),
 	sum(ofLink("messages_repeated_total", "Messages of the neighbour received more than once."), func(l *Link) uint64 { return l.MessagesRepeated }),
 	sum(ofLink("syncs_total", "Syncs from this neighbour that ended."), func(l *Link) uint64 { return l.Syncs }),
 	sum(ofLink("syncs_abandoned_total", "Syncs that were abandoned for want of answers; another one starts later."), func(l *Link) uint64 { return l.SyncsAbandoned }),
-	sum(ofLink("sync_reports_total", "Reports that syncs brought."), func(l *Link) uint64 { return l.SyncReports }),
-	sum(ofLink("sync_reports_new_total", "Reports that syncs brought and that were newer than what was held."), func(l *Link) uint64 { return l.SyncReportsNew }),
+	sum(ofLink("sync_reports_total", "Reports received while a sync ran."), func(l *Link) uint64 { return l.SyncReports }),
+	sum(ofLink("sync_reports_new_total", "Reports received while a sync ran that were newer than what was held."), func(l *Link) uint64 { return l.SyncReportsNew }),
 	sum(ofLink("sync_received_bytes_total", "Requests and answers of syncs received."), func(l *Link) uint64 { return l.SyncReceivedBytes }),
 	sum(ofLink("sync_sent_bytes_total", "Requests and answers of syncs sent."), func(l *Link) uint64 { return l.SyncSentBytes }),
 	sum(ofLink("sync_requests_dropped_total", "Requests of the neighbour that were dropped because too many waited."), func(l *Link) uint64 { return l.SyncRequestsDropped }),
 	sum(ofLink("duplicate_name_signs_total", "Signs that two nodes use one name: the neighbour's or this node's."), func(l *Link) uint64 { return l.DuplicateNameSigns }),
+}
+
+func orZero[N float64 | int](n *N) N {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // clockFigure exists once the neighbour has said what its clock shows.

@@ -27,6 +27,7 @@ type engineSource struct {
 	topology      atomic.Pointer[topology.Topology]
 	watch         *Watch // nil: none
 	subscriptions int    // subscriptions
+	mostChanged   int    // clients that may have changed before a subscriber reads the registry anew; 0: as many as it wants
 }
 
 func newEngineSource(t testing.TB) *engineSource {
@@ -34,7 +35,7 @@ func newEngineSource(t testing.TB) *engineSource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &engineSource{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology, QueueLimit: 1})}
+	s := &engineSource{Engine: flood.NewEngine(flood.Config{Name: "A", Topology: topology})}
 	s.topology.Store(topology)
 	return s
 }
@@ -51,6 +52,9 @@ func (s *engineSource) Watch(w Watch) (stop func()) {
 }
 
 func (s *engineSource) Subscribe(limit int) (*flood.Queue, func()) {
+	if s.mostChanged > 0 {
+		limit = s.mostChanged
+	}
 	q, stop := s.Engine.Subscribe(limit)
 	s.subscriptions++
 	return q, func() { s.subscriptions--; stop() }

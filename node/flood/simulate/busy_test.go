@@ -67,7 +67,7 @@ func TestBusyHerd(t *testing.T) {
 				continue
 			}
 			w := make(countSyncs)
-			h := newHerd(1, settings{topology: campus(t), queueLimit: 1 << 16, onNotice: w.notice})
+			h := newHerd(1, settings{topology: campus(t), onNotice: w.notice})
 			for i, each := range h.directions {
 				each.delay, each.pace = delays[i%len(delays)], pace
 			}

@@ -131,16 +131,12 @@ func newChaos(seed uint64) *chaos {
 	if err != nil {
 		panic(err)
 	}
-	limit := 1 << 16
-	if rng.IntN(3) == 0 {
-		limit = 1 + rng.IntN(4)
-	}
 	var retention time.Duration
 	if rng.IntN(5) == 0 {
 		retention = 8 * time.Second
 	}
 	c.herd = newHerd(seed, settings{
-		topology: topology, queueLimit: limit, records: true, retention: retention, onNotice: c.notice, changed: c.bind,
+		topology: topology, records: true, retention: retention, onNotice: c.notice, changed: c.bind,
 	})
 	c.received = func(n, _ *node, r line.Report, _ bool) { c.bind(n, r) } // whatever of it was written to its disk
 	for _, w := range c.directions {
@@ -218,7 +214,9 @@ func (c *chaos) run() error {
 			}
 		})
 	}
-	c.herd.run(span)
+	if err := c.runLawfully(span); err != nil {
+		return err
+	}
 	c.heal()
 	took, equal := c.converge(50*time.Millisecond, c.limit())
 	c.slowest = max(c.slowest, took)

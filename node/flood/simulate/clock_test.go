@@ -27,7 +27,7 @@ func TestClockSetBack(t *testing.T) {
 		{"one of two", hub(t, 1), []int{1}, 1, false},
 		{"all", campus(t), []int{0, 1, 2, 3, 4}, 5, true}, // nobody holds what all have forgotten
 	} {
-		h := newHerd(1, settings{topology: tt.topology, queueLimit: 1 << 16, delay: 5 * time.Millisecond, retention: retention})
+		h := newHerd(1, settings{topology: tt.topology, delay: 5 * time.Millisecond, retention: retention})
 		back := 0
 		h.onNotice = func(_ *node, what flood.Notice) {
 			if what.Kind == flood.CutoffBack {
@@ -107,7 +107,7 @@ func TestJudgedClock(t *testing.T) {
 		{"one of two never set", hub(t, 1), map[int]time.Duration{0: since1970}, nil},
 		{"one of two wrong", hub(t, 1), map[int]time.Duration{0: 3 * day}, map[int]time.Duration{0: 3 * day}},
 	} {
-		h := newHerd(1, settings{topology: tt.topology, queueLimit: 1 << 16, delay: 300 * time.Millisecond})
+		h := newHerd(1, settings{topology: tt.topology, delay: 300 * time.Millisecond})
 		for i, clock := range tt.clocks {
 			h.nodes[i].clock = clock
 		}
@@ -142,7 +142,7 @@ func TestJudgedClock(t *testing.T) {
 // clock were right.
 func TestServerNeverSet(t *testing.T) {
 	const retention = time.Hour
-	h := newHerd(1, settings{topology: campus(t), queueLimit: 1 << 16, delay: 5 * time.Millisecond, retention: retention})
+	h := newHerd(1, settings{topology: campus(t), delay: 5 * time.Millisecond, retention: retention})
 	var notices []string
 	h.onNotice = func(n *node, what flood.Notice) {
 		switch what.Kind {
@@ -181,7 +181,7 @@ func TestServerNeverSet(t *testing.T) {
 // A receipt that is more than a day ahead of the judged clock is refused, and forgotten by who held it before it could tell;
 // when the clock turns out to have been behind, it is fetched.
 func TestReceiptsAhead(t *testing.T) {
-	h := newHerd(1, settings{topology: hub(t, 2), queueLimit: 1 << 16, delay: 5 * time.Millisecond})
+	h := newHerd(1, settings{topology: hub(t, 2), delay: 5 * time.Millisecond})
 	refused := make(map[string]int)
 	h.onNotice = func(n *node, what flood.Notice) {
 		if what.Kind == flood.ReceiptsAhead {
@@ -252,7 +252,7 @@ func TestClockNotices(t *testing.T) {
 		{-9 * time.Second, 2 * time.Second, 100 * time.Millisecond, false},
 		{0, 3 * time.Second, 3 * time.Second, false},
 	} {
-		h := newHerd(1, settings{topology: hub(t, 1), queueLimit: 1 << 16})
+		h := newHerd(1, settings{topology: hub(t, 1)})
 		h.direction(0, 1).delay, h.direction(1, 0).delay = tt.there, tt.back
 		var notices []string
 		h.onNotice = func(n *node, what flood.Notice) {
@@ -288,7 +288,7 @@ func TestClockNotices(t *testing.T) {
 // it does not.
 func TestClockJustSet(t *testing.T) {
 	for neighbours, want := range []time.Duration{10 * day, 10 * day, 0} {
-		h := newHerd(1, settings{topology: hub(t, neighbours), queueLimit: 1 << 16, delay: 5 * time.Millisecond})
+		h := newHerd(1, settings{topology: hub(t, neighbours), delay: 5 * time.Millisecond})
 		h.start()
 		h.run(3 * time.Second)
 		n := h.nodes[0]

@@ -94,7 +94,7 @@ func (n *node) relink(t *topology.Topology) {
 	if n.engine == nil {
 		return // it starts with all
 	}
-	n.engine.Relink(n.time(), t, n.herd.queueLimit)
+	n.engine.Relink(n.time(), t)
 	links := n.engine.Links()
 	for i, peer := range n.herd.topology.Neighbours(n.name) {
 		at := slices.IndexFunc(links, func(l *flood.Link) bool { return l.Peer == peer })

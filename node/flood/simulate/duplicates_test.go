@@ -26,7 +26,7 @@ func TestDuplicateNames(t *testing.T) {
 	}
 	const first, second = 1, 5 // both are Hands, between Goloman, 0, and Wilkes, 4
 	h = newHerd(3, settings{
-		topology: campus(t), duplicates: []line.NodeName{"Hands"}, queueLimit: 1 << 16, delay: 5 * time.Millisecond, onNotice: notice,
+		topology: campus(t), duplicates: []line.NodeName{"Hands"}, delay: 5 * time.Millisecond, onNotice: notice,
 	})
 	const minutes = 5
 	const alone = 20 * time.Second

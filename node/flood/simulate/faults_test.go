@@ -229,9 +229,10 @@ func (c *chaos) countNode(n *node) {
 		if p == nil {
 			continue
 		}
-		counts := p.link.Queue.Counts()
-		c.n["reports dropped"] += int(counts.Dropped)
-		c.n["reports conflated"] += int(counts.Conflated)
-		c.n["messages repeated"] += int(p.link.Status().MessagesRepeated)
+		_, conflated := p.link.Owed()
+		status := p.link.Status()
+		c.n["reports conflated"] += int(conflated)
+		c.n["reports retransmitted"] += int(status.Retransmitted)
+		c.n["messages repeated"] += int(status.MessagesRepeated)
 	}
 }

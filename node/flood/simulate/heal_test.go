@@ -53,7 +53,7 @@ func TestLossInBusyHerd(t *testing.T) {
 		}, 2 * time.Second},
 	} {
 		compared := 0
-		h := newHerd(5, settings{topology: campus(t), queueLimit: 1 << 16, delay: 20 * time.Millisecond})
+		h := newHerd(5, settings{topology: campus(t), delay: 20 * time.Millisecond})
 		h.onNotice = func(_ *node, what flood.Notice) {
 			if what.Kind == flood.Synced && what.Detail == "digests differ" {
 				compared++
@@ -112,7 +112,7 @@ func TestHealInTime(t *testing.T) {
 			if testing.Short() && (i > 0 || lost) {
 				continue
 			}
-			h := newHerd(7, settings{topology: campus(t), queueLimit: 1 << 16, delay: tt.delay})
+			h := newHerd(7, settings{topology: campus(t), delay: tt.delay})
 			h.start()
 			h.run(3 * time.Second)
 			const clients, stale = 40_000, 10_000

@@ -42,7 +42,6 @@ type settings struct {
 	topology   *topology.Topology
 	duplicates []line.NodeName // names that a second node has
 	delay      time.Duration   // of every direction at first
-	queueLimit int             // of queues
 	retention  time.Duration
 	records    bool // nodes make records of themselves
 	apart      bool // nodes, which have no disks, may be run one after the other for as long as nothing passes between them

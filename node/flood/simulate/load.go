@@ -121,7 +121,7 @@ func newLoad(c Config) (*load, error) {
 	}
 	l := &load{Config: c, every: c.Every / time.Duration(c.Clients), paths: make([]*path, c.Reports)}
 	s := settings{
-		topology: c.Topology, queueLimit: 1 << 16, delay: c.Delay, received: l.noteReceived, apart: true, workers: c.workers,
+		topology: c.Topology, delay: c.Delay, received: l.noteReceived, apart: true, workers: c.workers,
 		records: c.Rate > 0, // of thousands of nodes they cost more than all else
 	}
 	if c.Loss > 0 || c.Cuts > 0 {
@@ -319,7 +319,8 @@ func (l *load) result(before counts, took time.Duration, equal bool) Result {
 		l.detail.Hops = byLinks
 		for _, n := range l.nodes {
 			for _, link := range n.engine.Links() {
-				l.detail.Conflated += link.Queue.Counts().Conflated
+				_, conflated := link.Owed()
+				l.detail.Conflated += conflated
 			}
 		}
 	}

@@ -42,8 +42,8 @@ func TestRun(t *testing.T) {
 			if other, err := Run(t.Context(), c); err != nil || reflect.DeepEqual(r, other) {
 				t.Errorf("%s: another seed says the same: %+v, %v", tt.shape, other, err)
 			}
-			if r.Lost == 0 || r.SyncBytes == 0 {
-				t.Errorf("%s: nothing was lost and repaired: %+v", tt.shape, r)
+			if r.Lost == 0 {
+				t.Errorf("%s: nothing was lost: %+v", tt.shape, r)
 			}
 			continue
 		}
@@ -128,7 +128,7 @@ func TestApart(t *testing.T) {
 	}
 	var results [2][]uint64
 	for i := range results {
-		h := newHerd(4, settings{topology: topo, queueLimit: 1 << 16, delay: 10 * time.Millisecond, apart: i == 0})
+		h := newHerd(4, settings{topology: topo, delay: 10 * time.Millisecond, apart: i == 0})
 		for k, n := range h.nodes {
 			h.in(time.Duration(k)*31*time.Millisecond, n.start)
 		}

@@ -59,7 +59,7 @@ func (n *node) start() {
 		n.changes = flood.NewQueue(1 << 30)
 	}
 	c := flood.Config{
-		Name: n.name, Incarnation: i, Topology: h.topology, QueueLimit: h.queueLimit, Retention: h.retention,
+		Name: n.name, Incarnation: i, Topology: h.topology, Retention: h.retention,
 		Wall: func(time.Time) time.Time { return n.wall() },
 	}
 	if n.changes != nil {
@@ -220,7 +220,7 @@ func (n *node) pumpWoken() {
 			continue
 		}
 		select {
-		case <-p.link.Queue.Wake():
+		case <-p.link.Wake():
 			p.pump()
 		default:
 		}

@@ -92,7 +92,7 @@ func narrowStar(t *testing.T, rate, clients int) *herd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHerd(3, settings{topology: topo, queueLimit: 1 << 16, delay: 20 * time.Millisecond})
+	h := newHerd(3, settings{topology: topo, delay: 20 * time.Millisecond})
 	h.start()
 	h.run(3 * time.Second)
 	h.nodes[0].out.setRate(rate)

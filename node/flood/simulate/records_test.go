@@ -59,7 +59,7 @@ func (h *herd) recorded() error {
 }
 
 func recordingCampus(t *testing.T, seed uint64) *herd {
-	h := newHerd(seed, settings{topology: campus(t), queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: true})
+	h := newHerd(seed, settings{topology: campus(t), delay: 10 * time.Millisecond, records: true})
 	for i, n := range h.nodes {
 		n.clock = time.Duration(i-2) * 20 * time.Minute // which does no harm
 		h.at(time.Duration(i)*130*time.Millisecond, nil, call(n.start))
@@ -205,7 +205,7 @@ func TestRecordsOfARestart(t *testing.T) {
 // and each knows itself.
 func TestRecordsOfDuplicates(t *testing.T) {
 	h := newHerd(4, settings{
-		topology: campus(t), duplicates: []line.NodeName{"Hands"}, queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: true,
+		topology: campus(t), duplicates: []line.NodeName{"Hands"}, delay: 10 * time.Millisecond, records: true,
 	})
 	for i, n := range h.nodes {
 		h.at(time.Duration(i)*500*time.Millisecond, nil, call(n.start))
@@ -243,7 +243,7 @@ func TestRecordBytes(t *testing.T) {
 	for _, topo := range []*topology.Topology{campus(t), fifty} {
 		var bytes [2]float64 // a second
 		for i, records := range []bool{false, true} {
-			h := newHerd(5, settings{topology: topo, queueLimit: 1 << 16, delay: 10 * time.Millisecond, records: records})
+			h := newHerd(5, settings{topology: topo, delay: 10 * time.Millisecond, records: records})
 			h.start()
 			h.run(time.Minute)
 			before := h.counts.heartbeatBytes

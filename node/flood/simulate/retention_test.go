@@ -20,7 +20,7 @@ func TestRetention(t *testing.T) {
 		for _, faults := range []bool{false, true} {
 			name := fmt.Sprintf("clocks %s apart, faults %v", spread, faults)
 			w := make(countSyncs)
-			h := newHerd(11, settings{topology: campus(t), queueLimit: 1 << 16, delay: 5 * time.Millisecond, retention: retention})
+			h := newHerd(11, settings{topology: campus(t), delay: 5 * time.Millisecond, retention: retention})
 			h.onNotice = func(n *node, what flood.Notice) {
 				w.notice(n, what)
 				if what.Kind == flood.CutoffAhead || what.Kind == flood.OtherRetention {
@@ -102,7 +102,7 @@ func TestRetention(t *testing.T) {
 func TestCutoffTravels(t *testing.T) {
 	skipRacing(t)
 	const retention, ahead = 640 * time.Second, 15 * time.Second // steps of 10 s
-	h := newHerd(1, settings{topology: campus(t), queueLimit: 1 << 16, delay: time.Millisecond, retention: retention})
+	h := newHerd(1, settings{topology: campus(t), delay: time.Millisecond, retention: retention})
 	h.nodes[3].clock = ahead
 	h.start()
 	h.run(3 * time.Second)

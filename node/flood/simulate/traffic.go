@@ -131,7 +131,7 @@ func (w *direction) sent(back *direction) float64 {
 
 // idleTraffic runs an idle herd, and returns the bytes of each direction in a second.
 func idleTraffic(t *topology.Topology) map[[2]line.NodeName]float64 {
-	h := newHerd(1, settings{topology: t, queueLimit: 1, delay: 10 * time.Millisecond, records: true, apart: true})
+	h := newHerd(1, settings{topology: t, delay: 10 * time.Millisecond, records: true, apart: true})
 	for _, n := range h.nodes {
 		n.start()
 	}
@@ -163,7 +163,7 @@ func perReport(t *topology.Topology, batch int) cost {
 	if err != nil {
 		panic(err) // a name of a topology may be of any of these letters
 	}
-	h := newHerd(1, settings{topology: two, queueLimit: 1 << 16, delay: 10 * time.Millisecond})
+	h := newHerd(1, settings{topology: two, delay: 10 * time.Millisecond})
 	n := h.nodes[0]
 	for _, each := range h.nodes {
 		each.start()

@@ -64,7 +64,7 @@ func isOf(w *direction, l [2]line.NodeName) bool {
 func carriedBy(
 	topo *topology.Topology, clients, seconds int, every time.Duration, slow func(*direction) bool,
 ) func(of func(*direction) bool) float64 {
-	h := newHerd(1, settings{topology: topo, queueLimit: 1 << 16, delay: 5 * time.Millisecond, records: true})
+	h := newHerd(1, settings{topology: topo, delay: 5 * time.Millisecond, records: true})
 	for _, w := range h.directions {
 		if slow(w) {
 			w.delay = 400 * time.Millisecond

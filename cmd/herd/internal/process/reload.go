@@ -186,7 +186,7 @@ func limits(config *configs.Config) admit.Limits {
 	return admit.Limits{
 		Future: l.Future, Idle: l.Idle, Line: l.Line, Write: l.Write,
 		Connections: l.Connections, PerAddress: l.PerAddress,
-		Rate: l.Rate, NewClients: l.NewClients, Queue: l.Queue,
+		Rate: l.Rate, NewClients: l.NewClients,
 		Places: config.Places.Timeout,
 	}
 }

@@ -57,7 +57,7 @@ export class Links {
     tr.append(th);
     for (const [key, label, className] of [
       ["state", "State", ""], ["received", "Received/s", "number"], ["sent", "Sent/s", "number"], ["spark", "Last minute", "spark"], ["lag", "Lag", "number"],
-      ["queue", "Queue", "number"], ["conflated", "Conflated", "number"], ["synced", "Synced", "number"], ["missing", "Missing", "number"], ["digest", "Digest", ""],
+      ["owed", "Owed", "number"], ["conflated", "Conflated", "number"], ["synced", "Synced", "number"], ["missing", "Missing", "number"], ["digest", "Digest", ""],
     ]) {
       cells[key] = cell(label, className);
       tr.append(cells[key]);
@@ -103,7 +103,7 @@ export class Links {
       cells.state.title = remarks(l);
       cells.state.classList.toggle("remarked", cells.state.title !== "");
       if (cells.lag.textContent === "" || l.state === "down") set(cells.lag, "–");
-      set(cells.queue, count(l.queue_reports));
+      set(cells.owed, count(l.reports_owed));
       set(cells.conflated, count(l.reports_conflated));
       set(cells.synced, count(l.sync_reports));
       set(cells.missing, count(l.messages_missing));
@@ -128,7 +128,6 @@ function remarks(l) {
   if (l.never_received) list.push("nothing received since the node connected");
   if (l.topology) list.push("topology: " + l.topology);
   if (l.lacking?.length) list.push("not in the topology of " + l.lacking.join(", "));
-  if (l.reports_dropped > 0) list.push(`${count(l.reports_dropped)} reports dropped`);
   if (l.syncs_abandoned > 0) list.push(`${count(l.syncs_abandoned)} syncs abandoned`);
   return list.join("; ");
 }

@@ -1,0 +1,57 @@
+package simulate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"herd/node/flood"
+	"herd/node/line"
+)
+
+// runLawfully is run, with a look at the law of the ledger after every event, on the links that it may have changed.
+func (c *chaos) runLawfully(until time.Duration) error {
+	h := c.herd
+	var clients []line.ClientID
+	for e := h.first(); e != nil && e.at <= until; e = h.first() {
+		next := h.next()
+		h.now = next.at
+		next.what.happen()
+		if len(clients) < len(c.admitted) {
+			clients = slices.Collect(maps.Keys(c.admitted))
+		}
+		nodes := h.nodes
+		if next.node != nil {
+			nodes = []*node{next.node}
+		}
+		for _, n := range nodes {
+			if err := n.checkLaw(clients); err != nil {
+				return fmt.Errorf("%s: %w", h.now, err)
+			}
+		}
+	}
+	h.run(until)
+	return nil
+}
+
+// checkLaw checks the law of the ledger on the links between a node and its neighbours, both ways. Duplicate names break it.
+func (n *node) checkLaw(clients []line.ClientID) error {
+	if n.engine == nil {
+		return nil
+	}
+	for _, p := range n.ports {
+		d := p.directions[0]
+		if len(p.directions) > 1 || d.to.engine == nil {
+			continue
+		}
+		back := d.to.ports[d.slot].link
+		if err := flood.CheckLaw(p.link, back, clients); err != nil {
+			return err
+		}
+		if err := flood.CheckLaw(back, p.link, clients); err != nil {
+			return err
+		}
+	}
+	return nil
+}
