@@ -16,7 +16,7 @@ func CheckLaw(from, to *Link, clients []line.ClientID) error {
 	}
 	for _, id := range clients {
 		r, ok := from.engine.registry.Get(id)
-		if !ok {
+		if !ok || to.engine.registry.expired(r) { // which the neighbour would not merge
 			continue
 		}
 		if held, ok := to.engine.registry.Get(id); (!ok || held.Compare(r) < 0) && !from.accounts(id) {
@@ -27,12 +27,14 @@ func CheckLaw(from, to *Link, clients []line.ClientID) error {
 }
 
 // wantsSync reports whether this node wants a sync with the neighbour, is in the middle of one, or is going to want it: when it receives
-// something of the neighbour's present start.
+// something of the neighbour's present start, or accepts receipts that it has refused.
 func (l *Link) wantsSync(neighbour *Link) bool {
 	l.engine.mu.Lock()
 	defer l.engine.mu.Unlock()
 	n := len(l.progress)
-	return l.sync.scheduled || l.run != nil && l.run.comparing || n == 0 || l.progress[n-1].incarnation != neighbour.incarnation
+	c := &l.engine.clock
+	return l.sync.scheduled || l.run != nil && l.run.comparing || n == 0 || l.progress[n-1].incarnation != neighbour.incarnation ||
+		c.lacking || c.refused.Load() != nil
 }
 
 // accounts reports whether the report held of a client is owed or in flight.

@@ -41,11 +41,15 @@ func (n *node) checkLaw(clients []line.ClientID) error {
 		return nil
 	}
 	for _, p := range n.ports {
-		d := p.directions[0]
-		if len(p.directions) > 1 || d.to.engine == nil {
+		if p == nil || len(p.directions) > 1 || p.directions[0].to.engine == nil {
 			continue
 		}
-		back := d.to.ports[d.slot].link
+		d := p.directions[0]
+		other := d.to.ports[d.slot]
+		if other == nil { // the link is on its way
+			continue
+		}
+		back := other.link
 		if err := flood.CheckLaw(p.link, back, clients); err != nil {
 			return err
 		}
