@@ -17,6 +17,7 @@ type duplicateNames struct {
 	lastSign      time.Time // when a sign was last seen, of either name
 	neighbourSign time.Time // when an earlier incarnation of the neighbour was last received from again, late or as a duplicate
 	noticed       time.Time // when a notice last said so
+	turn          bool      // the neighbour's incarnation received from before the last one is acknowledged
 }
 
 // lateStart is how long after the first message of a node's start those of an earlier start may still be received.

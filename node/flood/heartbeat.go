@@ -26,7 +26,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	if short && now.Before(l.live.shortDue) || !e.connected {
 		return false
 	}
-	b := heartbeat{incarnation: l.incarnation, lastNumber: l.ledger.lastNumber, floor: l.ledger.floor(), received: l.acknowledgement(), short: short}
+	b := heartbeat{incarnation: l.incarnation, lastNumber: l.ledger.lastNumber, floor: l.ledger.floor(), received: l.acknowledgement(now), short: short}
 	if !short {
 		b.retention, b.cutoff, b.topologyPrint, b.patience = e.config.Retention, e.cutoff, e.topologyPrint, l.ledger.window.patience()
 		if l.config.topologyDiffers && len(e.topologyText) <= e.messageLimit()/2 { // records may take a fourth

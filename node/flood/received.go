@@ -180,13 +180,20 @@ func (l *Link) noteMissing(now time.Time, messages uint64) {
 	l.acknowledgeSoon(now)
 }
 
-// acknowledgement returns what was received of the neighbour.
-func (l *Link) acknowledgement() (a acknowledgement) {
-	if n := len(l.progress); n > 0 && l.live.alive {
-		p := &l.progress[n-1]
-		a = acknowledgement{of: p.incarnation, first: p.first, last: p.last, missing: p.missing}
+// acknowledgement returns what was received of the neighbour; where two nodes have its name, of each in turn.
+func (l *Link) acknowledgement(now time.Time) (a acknowledgement) {
+	n := len(l.progress)
+	if n == 0 || !l.live.alive {
+		return a
 	}
-	return a
+	at := n - 1
+	if n > 1 && now.Sub(l.names.neighbourSign) < silenceTimeout {
+		if l.names.turn = !l.names.turn; l.names.turn {
+			at--
+		}
+	}
+	p := &l.progress[at]
+	return acknowledgement{of: p.incarnation, first: p.first, last: p.last, missing: p.missing}
 }
 
 // complete reports whether everything that the neighbour is known to have sent was received.

@@ -171,8 +171,8 @@ func (t *tally) missing() (missing []string) {
 	wanted := []string{
 		"reports", "reports that are stale", "reports of one time", "reports that are far ahead", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
 		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to a stalled node", "messages repeated",
-		"reports dropped", "reports conflated", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
-		"messages overtaken", "herds with retention", "reports expired", "reports whose receipt was not possible", "herds that promise all they admitted", "sync: link returned", "sync: new incarnation", "sync: messages missing", "sync abandoned: no reply",
+		"reports conflated", "reports retransmitted", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
+		"messages overtaken", "herds with retention", "reports expired", "reports whose receipt was not possible", "herds that promise all they admitted", "sync: new incarnation", "sync: digests differ",
 	}
 	for _, f := range allFaults() {
 		wanted = append(wanted, "fault: "+f.name)
