@@ -73,7 +73,7 @@ kill:
 
 # What PERFORMANCE.md says of single parts, measured: ten minutes.
 numbers:
-	HERD_CLIENTS=1000000 go test -run '^TestSyncBytes$$' -count 1 -v ./node/flood
+	HERD_CLIENTS=1000000 go test -run '^TestReturnBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood
 	go test -tags lab -run '^(TestHealTime|TestStalledNeighbour)$$' -count 1 -v ./node
 	$(LAB) -run '^(TestCold|TestIdle)$$' -timeout 15m

@@ -65,7 +65,7 @@ func quote(text string) string {
 }
 
 // nearest returns the known name that an unknown one is probably meant to be, or "" if none is similar; of equally similar ones the first.
-// The name without its section also counts: queue is similar to limits.queue.
+// The name without its section also counts: rate is similar to limits.rate.
 func nearest(unknown string, known []string) string {
 	best, least := "", (len(unknown)+2)/3+1
 	for _, name := range known {

@@ -15,7 +15,6 @@ func TestFaults(t *testing.T) {
 		{name: "values of another type", file: `
 herd: 12
 limits:
-  queue: true
   rate: "5"
   connections: 1.5
   per_address: many
@@ -24,21 +23,20 @@ limits:
 log: {level: 5, format: null, dir: {a: b}}
 `, want: []string{
 			`FILE:2: herd: is not text; put it in quotes`,
-			`FILE:4: limits.queue: "true" is not a whole number`,
-			`FILE:5: limits.rate: is text, not a number; remove the quotes`,
-			`FILE:6: limits.connections: "1.5" is not a whole number`,
-			`FILE:7: limits.per_address: "many" is not a whole number`,
-			`FILE:8: limits.new_clients: is not a single value; write a number`,
-			`FILE:9: limits.idle: "false" is not a duration; write for example 500ms, 30s, 5m or 24h`,
-			`FILE:10: log.level: is not text; put it in quotes`,
-			`FILE:10: log.format: has no value; write one or remove the key`,
-			`FILE:10: log.dir: is not a single value; write a text`,
+			`FILE:4: limits.rate: is text, not a number; remove the quotes`,
+			`FILE:5: limits.connections: "1.5" is not a whole number`,
+			`FILE:6: limits.per_address: "many" is not a whole number`,
+			`FILE:7: limits.new_clients: is not a single value; write a number`,
+			`FILE:8: limits.idle: "false" is not a duration; write for example 500ms, 30s, 5m or 24h`,
+			`FILE:9: log.level: is not text; put it in quotes`,
+			`FILE:9: log.format: has no value; write one or remove the key`,
+			`FILE:9: log.dir: is not a single value; write a text`,
 		}},
 		{name: "values out of range", file: `
 herd: "a b"
 bus: {listen: 4222}
 places: {timeout: 0}
-limits: {idle: 60, line: -5s, write: 1d, queue: 0, rate: -1, connections: 99999999999999999999}
+limits: {idle: 60, line: -5s, write: 1d, rate: -1, connections: 99999999999999999999}
 log: {level: loud, format: xml}
 `, want: []string{
 			`FILE:2: herd: "a b" is not a name; write 1 to 32 letters, digits, _ or -`,
@@ -47,7 +45,6 @@ log: {level: loud, format: xml}
 			`FILE:5: limits.idle: "60" has no unit; write for example 30s, 5m or 24h`,
 			`FILE:5: limits.line: "-5s" is negative; write 0 or more`,
 			`FILE:5: limits.write: "1d" is not a duration; write for example 500ms, 30s, 5m or 24h`,
-			`FILE:5: limits.queue: "0" is too small; write at least 1`,
 			`FILE:5: limits.rate: "-1" is negative; write 0 or more`,
 			`FILE:5: limits.connections: "99999999999999999999" is out of range`,
 			`FILE:6: log.level: "loud" is not one of debug, info, warn, error`,
@@ -55,7 +52,7 @@ log: {level: loud, format: xml}
 		}},
 		{name: "unknown keys", file: `
 Bus: {url: ""}
-queue: 5
+retention: 5h
 limit: {idle: 1h}
 limits: {idel: 1h, Rate: 5, url: x}
 limits.line: 1s
@@ -67,7 +64,7 @@ memory: 1h
 : 1
 `, want: []string{
 			`FILE:2: Bus: unknown key; did you mean bus?`,
-			`FILE:3: queue: unknown key; did you mean limits.queue?`,
+			`FILE:3: retention: unknown key; did you mean limits.retention?`,
 			`FILE:4: limit: unknown key; did you mean limits?`,
 			`FILE:5: limits.idel: unknown key; did you mean limits.idle?`,
 			`FILE:5: limits.Rate: unknown key; did you mean limits.rate?`,
@@ -142,7 +139,7 @@ links: [[A, C], [A, A]]
 		{name: "a list", file: "- herd", want: []string{`FILE:1: is not a mapping; write KEY: VALUE`}},
 		{name: "two documents", file: "herd: a\n---\nherd: b\n", want: []string{`FILE:2: has a second document; remove it`}},
 		{name: "variables", environ: []string{
-			"HERD_BUS_URI=x", "HERD_QUEUE=1", "HERD_NODES=[]", "HERD_SECRET=swordfish", "HERD_bus_url=", "herd_x=1", "HERDX=1",
+			"HERD_BUS_URI=x", "HERD_RETENTION=1", "HERD_NODES=[]", "HERD_SECRET=swordfish", "HERD_bus_url=", "herd_x=1", "HERDX=1",
 			"HERD_LIMIT_NEW_CLIENTS=1", "HERD_LIMITS_IDLE=60", "HERD_LIMITS_LINE=", "HERD_LIMITS_RATE=1e3", "HERD_HERD=",
 		}, want: []string{
 			`HERD_BUS_URI: unknown variable; did you mean HERD_BUS_URL?`,
@@ -152,14 +149,14 @@ links: [[A, C], [A, A]]
 			`HERD_LIMITS_RATE: limits.rate: "1e3" is not a whole number`,
 			`HERD_LIMIT_NEW_CLIENTS: unknown variable; did you mean HERD_LIMITS_NEW_CLIENTS?`,
 			`HERD_NODES: nodes: come from a file only; name it with --config or HERD_CONFIG`,
-			`HERD_QUEUE: unknown variable; did you mean HERD_LIMITS_QUEUE?`,
+			`HERD_RETENTION: unknown variable; did you mean HERD_LIMITS_RETENTION?`,
 			`HERD_SECRET: unknown variable; remove it`,
 			`HERD_bus_url: unknown variable; did you mean HERD_BUS_URL?`,
 		}},
-		{name: "every source", file: "limits: {queue: many}", environ: []string{"HERD_LIMITS_QUEUE=0"}, args: []string{"--limits-queue=-1", "--log-level", "no"}, want: []string{
-			`FILE:1: limits.queue: "many" is not a whole number`,
-			`HERD_LIMITS_QUEUE: limits.queue: "0" is too small; write at least 1`,
-			`--limits-queue: limits.queue: "-1" is negative; write 0 or more`,
+		{name: "every source", file: "limits: {rate: many}", environ: []string{"HERD_LIMITS_RATE=1.5"}, args: []string{"--limits-rate=-1", "--log-level", "no"}, want: []string{
+			`FILE:1: limits.rate: "many" is not a whole number`,
+			`HERD_LIMITS_RATE: limits.rate: "1.5" is not a whole number`,
+			`--limits-rate: limits.rate: "-1" is negative; write 0 or more`,
 			`--log-level: log.level: "no" is not one of debug, info, warn, error`,
 		}},
 		{name: "a password in the wrong place", file: "bus: {nats://u:swordfish@h}\nherd: nats://u:swordfish@h", environ: []string{"HERD_BUS_LISTEN=nats://u:swordfish@h:4222"}, want: []string{
@@ -255,7 +252,7 @@ func TestServers(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	for _, test := range []struct{ unknown, want string }{
-		{"", ""}, {"x", ""}, {"per-adress", "limits.per_address"}, {"URL", "bus.url"}, {strings.Repeat("queue", 99), ""},
+		{"", ""}, {"x", ""}, {"per-adress", "limits.per_address"}, {"URL", "bus.url"}, {strings.Repeat("rates", 99), ""},
 	} {
 		if got := nearest(test.unknown, []string{"bus.url", "limits.per_address"}); got != test.want {
 			t.Errorf("nearest(%.20q) = %q, want %q", test.unknown, got, test.want)

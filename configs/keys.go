@@ -15,7 +15,7 @@ import (
 
 // key is a key of the configuration: a tagged field that is not a section.
 type key struct {
-	name   string // dotted, as in limits.queue
+	name   string // dotted, as in limits.rate
 	typ    reflect.Type
 	index  []int  // of the field, from the outermost struct
 	is     string // name of its check; empty: any value of the type

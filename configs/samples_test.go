@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 		TLS:      TLS{Clients: "none"},
 		Places:   Places{Provider: "gazetteer", Rate: 10, Fallback: "gazetteer", Timeout: 2 * time.Second},
 		Store:    Store{Mode: "interval"},
-		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, CatchUp: 30 * time.Second, Queue: 65536},
+		Limits:   Limits{Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, CatchUp: 30 * time.Second},
 		HTTP:     HTTP{Observe: "auto"},
 		Trace:    Trace{OneIn: 100},
 		Log:      Log{Level: "info", Format: "console"},
@@ -168,7 +168,7 @@ func TestHardened(t *testing.T) {
 	want.Bus.Listen, want.Log.Level = "", "warn"
 	want.Limits = Limits{
 		Future: time.Minute, Idle: 5 * time.Minute, Line: 10 * time.Second, Write: 10 * time.Second,
-		Connections: 4000, PerAddress: 32, Rate: 10, NewClients: 60, CatchUp: 30 * time.Second, Queue: 16384,
+		Connections: 4000, PerAddress: 32, Rate: 10, NewClients: 60, CatchUp: 30 * time.Second,
 	}
 	want.topology, want.sources = c.topology, c.sources
 	if !reflect.DeepEqual(c, want) {

@@ -97,7 +97,7 @@ func TestAddFlags(t *testing.T) {
 		return strings.Join(list, " ")
 	}
 	for keys, want := range map[string]string{
-		"":             "bus-keys bus-listen bus-micro bus-url herd http-hosts http-observe http-open http-pprof http-token-file limits-catch-up limits-connections limits-future limits-idle limits-line limits-new-clients limits-per-address limits-queue limits-rate limits-retention limits-write log-dir log-format log-level places-endpoint places-fallback places-fields places-file places-key-file places-provider places-rate places-timeout store-dir store-mode tls-ca tls-cert tls-clients tls-key trace-endpoint trace-one-in",
+		"":             "bus-keys bus-listen bus-micro bus-url herd http-hosts http-observe http-open http-pprof http-token-file limits-catch-up limits-connections limits-future limits-idle limits-line limits-new-clients limits-per-address limits-rate limits-retention limits-write log-dir log-format log-level places-endpoint places-fallback places-fields places-file places-key-file places-provider places-rate places-timeout store-dir store-mode tls-ca tls-cert tls-clients tls-key trace-endpoint trace-one-in",
 		"log":          "log-dir log-format log-level",
 		"bus.url herd": "bus-url herd",
 	} {
@@ -119,10 +119,9 @@ func TestAddFlags(t *testing.T) {
 
 func TestFlagHelp(t *testing.T) {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	AddFlags(fs, "limits.idle", "limits.queue", "limits.rate", "log.level")
+	AddFlags(fs, "limits.idle", "limits.rate", "log.level")
 	want := `
       --limits-idle duration   time without a line from a client, 0: unlimited (default 1h)
-      --limits-queue number    reports queued on a link, at least 1 (default 65536)
       --limits-rate number     lines per second of a connection, 0: unlimited
       --log-level text         least severe level: debug, info, warn or error (default info)
 `

@@ -295,7 +295,7 @@ func startCampus() (config *configs.Config, url string, stop func(), err error) 
 		one := node.New(node.Config{
 			Name: n.Name, Topology: config.Topology(),
 			Listener: clients, HTTP: health, Bus: server.Dialer(string(n.Name)), Places: world(),
-			Limits: admit.Limits{Queue: config.Limits.Queue, Places: config.Places.Timeout}, Log: zap.NewNop(),
+			Limits: admit.Limits{Places: config.Places.Timeout}, Log: zap.NewNop(),
 		})
 		running.Go(func() { _ = one.Run(ctx) })
 		<-one.Ready()

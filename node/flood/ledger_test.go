@@ -80,11 +80,11 @@ func TestLostMessageIsOwedAgain(t *testing.T) {
 	if err := b.Receive(p.now, arrives, nil); err != nil {
 		t.Fatal(err)
 	}
-	var told Message
-	if !b.Next(p.now, &told) || told.Kind != subject.Heartbeat {
-		t.Fatal("the gap is not told at once")
+	var ack Message
+	if !b.Next(p.now, &ack) || ack.Kind != subject.Heartbeat {
+		t.Fatal("the gap is not acknowledged at once")
 	}
-	if err := a.Receive(p.now, told, nil); err != nil {
+	if err := a.Receive(p.now, ack, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !a.owesReport("lost") || a.owesReport("arrives") || a.Status().Retransmitted != 1 || len(a.ledger.inFlight) != 0 {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"herd/bus/subject"
-	"herd/node/line"
 )
 
 // A sync (anti-entropy) finds the reports of which a neighbour holds greater ones, and the ledger of the neighbour sends them. It compares
@@ -94,24 +93,6 @@ func (e *Engine) startSync(now time.Time) (next time.Time) {
 func newRun(now time.Time, reason string, first request) *syncRun {
 	return &syncRun{
 		reason: reason, pending: []request{first}, open: make(map[uint64][]request), window: 1, budget: unlimited, started: now, lastReply: now,
-	}
-}
-
-// startRound requests the end of a round from a neighbour that has returned: what it owes now is received then. A sync that is under way and
-// still compares requests it in the end.
-func (l *Link) startRound(now time.Time, reason string) {
-	if l.run == nil || l.run.atEnd {
-		l.run = newRun(now, reason, request{kind: requestRound})
-		l.run.atEnd = true
-	}
-}
-
-// resumeRound requests the end of the round once more when everything that was missing at the last one is owed again.
-func (l *Link) resumeRound() {
-	if run := l.run; run != nil && run.incomplete && l.complete() {
-		run.incomplete = false
-		run.pending = append(run.pending, request{kind: requestRound})
-		l.ledger.signal()
 	}
 }
 
@@ -314,36 +295,6 @@ func (l *Link) receiveRequests(now time.Time, batch requestBatch) {
 	l.ledger.signal()
 }
 
-// round is a request for the end of a round: it is replied to when everything has been sent that was owed when it was received.
-type round struct {
-	batch requestBatch
-	left  int // shards that are still to be gone through
-}
-
-// passRounds notes that shards were gone through.
-func (l *Link) passRounds(shards int) {
-	for i := range l.rounds {
-		l.rounds[i].left -= shards
-	}
-	l.replyToRounds()
-}
-
-// endRounds ends all rounds, for nothing is owed.
-func (l *Link) endRounds() {
-	l.passRounds(Shards + 1)
-}
-
-// replyToRounds makes the replies to rounds that have ended due.
-func (l *Link) replyToRounds() {
-	l.rounds = slices.DeleteFunc(l.rounds, func(r round) bool {
-		if r.left > 0 {
-			return false
-		}
-		l.requests = append(l.requests, r.batch)
-		return true
-	})
-}
-
 // receiveReplies takes in a reply message, as far as the running sync waits for it.
 func (l *Link) receiveReplies(now time.Time, payload []byte) error {
 	e := l.engine
@@ -411,85 +362,4 @@ func (l *Link) advance(run *syncRun, now time.Time, next []request, bytes int) {
 		run.incomplete = true
 	}
 	e.startSync(now)
-}
-
-// applyReplies returns the requests that follow from the replies of a message, and to how many of the requests it replies.
-func (g *Registry) applyReplies(s *scanner, sent []request, salt uint8) (next []request, replied int) {
-	for len(s.rest) > 0 && replied < len(sent) {
-		r := s.reply()
-		if s.err != nil {
-			return nil, 0
-		}
-		if q := sent[replied]; !q.done {
-			next = append(next, g.nextRequests(q, &r, salt)...)
-		}
-		replied++
-	}
-	return next, replied
-}
-
-// nextRequests returns the requests that follow from the reply to one: none if it is done with.
-func (g *Registry) nextRequests(sent request, r *reply, salt uint8) []request {
-	switch r.kind {
-	case replyChildren:
-		return g.compareChildren(sent.branch, &r.children, salt)
-	case replyList, replyPage:
-		next := g.compareList(&sent, r, salt)
-		if r.kind == replyPage && len(r.list) > 0 {
-			next = append(next, request{kind: requestPage, branch: sent.branch, after: r.list[len(r.list)-1]})
-		}
-		return next
-	default:
-		return nil
-	}
-}
-
-// compareChildren returns requests for the children of a branch that differ from the neighbour's. Which one comes first differs from sync
-// to sync, so that those with a budget visit different ones.
-func (g *Registry) compareChildren(b branch, theirs *[fanout]shortDigest, salt uint8) (next []request) {
-	if b.depth == maxDepth {
-		return nil // a neighbour that follows the protocol has no children there
-	}
-	own := g.children(b)
-	for i := range theirs {
-		i = (i + int(salt)) % fanout
-		switch digest := theirs[i]; {
-		case digest == shortDigestOf(own[i].sum, salt) || digest == 0: // both hold the same there, or the neighbour holds nothing
-		case own[i].count == 0:
-			next = append(next, request{kind: requestFetchAll, branch: b.child(i)})
-		default:
-			next = append(next, request{kind: requestList, branch: b.child(i)})
-		}
-	}
-	return next
-}
-
-// compareList returns the request for the reports of a branch that the neighbour lists and this node lacks, if any.
-func (g *Registry) compareList(sent *request, r *reply, salt uint8) []request {
-	fetch := request{kind: requestFetch, branch: sent.branch, digests: r.list}
-	if _, clients := g.digest(sent.branch); clients <= manyHeld || sent.branch.depth == maxDepth {
-		same := make(map[shortDigest]bool, len(r.list)) // by short digest of the neighbour: held here, too
-		for _, d := range r.list {
-			same[d] = false
-		}
-		for _, held := range g.reports(sent.branch) {
-			d := shortDigestOf(digestOf(held), salt)
-			if _, ok := same[d]; ok {
-				same[d] = true
-			} else if len(fetch.haves) < maxList {
-				fetch.haves = append(fetch.haves, haveOf(held))
-			}
-		}
-		fetch.digests = slices.DeleteFunc(fetch.digests, func(d shortDigest) bool { return same[d] })
-	}
-	if len(fetch.digests) == 0 {
-		return nil
-	}
-	return []request{fetch}
-}
-
-// reports returns the reports of a branch. No shard is locked for longer than it takes to copy them.
-func (g *Registry) reports(b branch) (held []line.Report) {
-	g.each(b, func(_ uint64, r line.Report) { held = append(held, r) })
-	return held
 }

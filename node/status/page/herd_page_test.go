@@ -100,7 +100,7 @@ func (h *herd) start(name string, adjust ...func(*node.Config)) {
 	c := node.Config{
 		HerdName: "herd", Name: line.NodeName(name), Topology: h.topology, Listener: listen(), HTTP: listen(), Bus: wire{h.server.Dialer(name), h, name},
 		Status: status.Config{Observer: h.seen}, Places: gazetteer.Open(), CatchUp: time.Minute, Log: zap.NewNop(), Version: "v1.0.0",
-		Limits: admit.Limits{Idle: time.Hour, Line: time.Minute, Write: time.Minute, Queue: 1 << 16, Places: 5 * time.Second},
+		Limits: admit.Limits{Idle: time.Hour, Line: time.Minute, Write: time.Minute, Places: 5 * time.Second},
 	}
 	for _, a := range adjust {
 		a(&c)

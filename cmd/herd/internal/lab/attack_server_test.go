@@ -121,7 +121,6 @@ type counts struct {
 	sessions int
 	clients  int // of the node that knows fewest
 	refused  map[string]uint64
-	dropped  uint64
 }
 
 func (f *attackedHerd) counts() counts {
@@ -136,9 +135,6 @@ func (f *attackedHerd) counts() counts {
 		c.clients = min(c.clients, h.Clients)
 		for why, times := range h.Refused {
 			c.refused[why] += times
-		}
-		for _, l := range h.Links {
-			c.dropped += l.ReportsDropped
 		}
 	}
 	return c
