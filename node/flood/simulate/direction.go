@@ -104,7 +104,7 @@ func (p *parcel) arriveAfter(sent time.Duration) {
 		return
 	}
 	h.turn++
-	h.lane.events = append(h.lane.events, event{w.last, h.turn, p, w.to})
+	h.lane.add(event{w.last, h.turn, p, w.to})
 }
 
 func (p *parcel) happen() {

@@ -112,8 +112,8 @@ func TestSharedRate(t *testing.T) {
 	for begin := h.now; h.now < begin+seconds*time.Second; h.run(h.now + 10*time.Millisecond) {
 		most = max(most, out.bytes)
 	}
-	if room := socketRoom + rate; most < room || most > room+32<<10 {
-		t.Errorf("%d bytes wait at most, with room for %d and a message", most, room)
+	if most < rate || most > 3*rate { // less than the connection has room for: links keep what would wait for long
+		t.Errorf("%d bytes wait at most, at %d a second", most, rate)
 	}
 	if out.busy < (seconds-5)*time.Second { // but for what is still passing
 		t.Errorf("busy for %s of %d s", out.busy, seconds)
@@ -127,8 +127,8 @@ func TestSharedRate(t *testing.T) {
 	}
 }
 
-// A NATS server closes a connection for which too much waits, and the node dials again.
-func TestSlowReaderIsClosed(t *testing.T) {
+// A NATS server has no reason to close the connection of a node that reads slowly: little is in flight, and what waits is kept by the neighbours.
+func TestSlowReaderIsNotClosed(t *testing.T) {
 	skipRacing(t)
 	h := narrowStar(t, 0, 0)
 	n := h.nodes[1]
@@ -137,12 +137,14 @@ func TestSlowReaderIsClosed(t *testing.T) {
 	for i := range 2000 {
 		h.nodes[0].move(t, i)
 	}
-	h.run(h.now + 100*time.Millisecond)
-	if h.counts.closed != 1 || n.connected || n.in.bytes != 0 {
-		t.Errorf("%d connections closed, connected %v, %d bytes wait", h.counts.closed, n.connected, n.in.bytes)
+	most := 0
+	for end := h.now + time.Minute; h.now < end; h.run(h.now + 100*time.Millisecond) {
+		most = max(most, n.in.bytes)
+	}
+	if h.counts.closed != 0 || !n.connected || most > 5*1000 {
+		t.Errorf("%d connections closed, connected %v, at most %d bytes wait", h.counts.closed, n.connected, most)
 	}
 	n.in.setRate(0)
-	h.run(h.now + redialTime)
 	if _, equal := h.converge(100*time.Millisecond, 5*time.Second); !n.connected || !equal {
 		t.Errorf("connected %v, equal %v", n.connected, equal)
 	}

@@ -133,10 +133,10 @@ func (h *herd) gather() {
 		w.workers[i].counts = counts{}
 	}
 	// What was sent later arrives later, but nodes took turns.
-	slices.SortFunc(h.lane.events[sent:], func(a, b event) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.turn, b.turn)) })
+	slices.SortFunc(h.lane.events[sent:], func(a, b event) int { return a.compare(&b) })
 }
 
-// event is something that happens at a time. Of those of one time the one that was planned first comes first.
+// event is something that happens at a time. See [event.compare] for those of one time.
 type event struct {
 	at   time.Duration
 	turn uint64
@@ -151,7 +151,24 @@ type call func()
 
 func (c call) happen() { c() }
 
-func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.turn < o.turn }
+func (e *event) before(o *event) bool { return e.compare(o) < 0 }
+
+// compare orders events by time. Of those of one time, what a node has planned for itself comes before what arrives, which comes in the
+// order of the senders, so that it does not matter which of two nodes was run first.
+func (e *event) compare(o *event) int {
+	if e.at != o.at {
+		return cmp.Compare(e.at, o.at)
+	}
+	return cmp.Or(cmp.Compare(e.sender(), o.sender()), cmp.Compare(e.turn, o.turn))
+}
+
+// sender returns the index of the node that sent what arrives, or −1.
+func (e *event) sender() int {
+	if p, ok := e.what.(*parcel); ok {
+		return p.direction.from.index
+	}
+	return -1
+}
 
 // agenda is a heap of events, each before its four children, for which it takes half the levels that two would.
 type agenda []event
@@ -206,6 +223,14 @@ func (a *agenda) next() event {
 type lane struct {
 	events []event // events[head:]
 	head   int
+}
+
+// add adds an event, after which at most those of the same time come.
+func (l *lane) add(e event) {
+	l.events = append(l.events, e)
+	for at := len(l.events) - 1; at > l.head && e.before(&l.events[at-1]); at-- {
+		l.events[at], l.events[at-1] = l.events[at-1], e
+	}
 }
 
 func (l *lane) next() event {
