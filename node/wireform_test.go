@@ -179,7 +179,7 @@ func TestRecordedNeighbour(t *testing.T) {
 				h := a.Health()
 				l := h.Links[0]
 				delete(h.Refused, admit.MessagesMissing.String()) // as it was recorded
-				if len(h.Refused) > 0 || l.State != "up" || h.Clients != recordedClients || l.MessagesMissing != 2 || answered != requests || requests == 0 {
+				if len(h.Refused) > 0 || l.State != "up" || h.Clients != recordedClients || l.MessagesMissing < 2 || answered != requests || requests == 0 {
 					t.Errorf("health %+v, %d of %d requests answered", h, answered, requests)
 				}
 			})
