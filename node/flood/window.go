@@ -40,7 +40,7 @@ const (
 	leastWindow = 2 << 10 // to which it shrinks
 	mostWindow  = 1 << 20
 
-	windowParts = 8 // a message has at most such a part of the window, and an acknowledgement is asked for after such a part
+	windowParts = 8 // a message has at most such a part of the window; an acknowledgement is asked for after such a part while something waits
 
 	growBelow   = time.Second     // of queueing
 	shrinkAbove = 2 * time.Second // of queueing
@@ -88,7 +88,11 @@ func (w *window) wait(now time.Time, waits bool) {
 func (w *window) send(now time.Time, bytes int) (asks bool) {
 	w.inFlight += bytes
 	w.sinceAsked += bytes
-	if w.sinceAsked < w.size/windowParts && w.inFlight < w.size && now.Sub(w.measuredAt) < remeasure {
+	part := w.size / windowParts
+	if !w.limited {
+		part = w.size / 2 // nothing waits: there is nothing to be found out
+	}
+	if w.sinceAsked < part && w.inFlight < w.size && now.Sub(w.measuredAt) < remeasure {
 		return false
 	}
 	w.sinceAsked = 0
