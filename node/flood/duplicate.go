@@ -11,6 +11,7 @@ import (
 // again is none, though what its last start sent may be received among the messages of the next one, since it waited in sockets
 // and modems.
 type duplicateNames struct {
+	began         time.Time // when this incarnation did
 	otherEchoes   int       // heartbeats that echo an incarnation which is not this node's, since otherSince
 	otherSince    time.Time // when the first of them was received
 	newestSince   time.Time // when a heartbeat of the neighbour's newest incarnation was first received
@@ -20,14 +21,17 @@ type duplicateNames struct {
 	turn          bool      // the neighbour's incarnation received from before the last one is acknowledged
 }
 
-// lateStart is how long after the first message of a node's start those of an earlier start may still be received.
-const lateStart = 30 * time.Second
+// lateStart returns for how long after the first message of a node's start those of an earlier start may still be received: what waits in
+// sockets and modems, on a thin link for longer.
+func (l *Link) lateStart() time.Duration {
+	return 23*time.Second + l.patience() + l.ledger.window.patience(l.live.interval)
+}
 
 // detectDuplicate notices when the neighbour's name, or this node's, belongs to two nodes: heartbeats of an earlier incarnation
 // are received among those of the newest, or three heartbeats echo an incarnation that is not this node's. Neither counts before
 // messages of an earlier start can no longer be late.
 func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
-	e, n := l.engine, &l.names
+	n := &l.names
 	before := l.live.incarnation
 	l.live.incarnation = b.incarnation
 	if before != b.incarnation {
@@ -35,7 +39,7 @@ func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
 			n.newestSince = now
 		} else {
 			n.neighbourSign = now
-			if now.Sub(n.newestSince) >= lateStart {
+			if now.Sub(n.newestSince) >= l.lateStart() {
 				l.noteDuplicate(now, DuplicateNeighbourName)
 			}
 		}
@@ -47,7 +51,7 @@ func (l *Link) detectDuplicate(now time.Time, b *heartbeat) {
 		n.otherEchoes, n.otherSince = 0, now
 	}
 	n.otherEchoes++
-	if n.otherEchoes >= 3 && now.Sub(n.otherSince) > silenceTimeout && now.Sub(e.config.Started) >= lateStart {
+	if n.otherEchoes >= 3 && now.Sub(n.otherSince) > silenceTimeout && now.Sub(n.began) >= l.lateStart() {
 		l.noteDuplicate(now, DuplicateName)
 	}
 }

@@ -71,9 +71,10 @@ func TestDuplicateHerds(t *testing.T) {
 	}
 }
 
-// Heartbeats of a killed start that are received among those of the next start, for less than lateStart, are no duplicate; those of a node
+// Heartbeats of a killed start that are received among those of the next start, for less than 30 s on a near link, are no duplicate; those of a node
 // that goes on are, from then on.
 func TestLateHeartbeats(t *testing.T) {
+	const lateStart = 30 * time.Second
 	for _, tt := range []struct {
 		late time.Duration // for which heartbeats of the first start are received among those of the second
 		want int           // notices of each kind

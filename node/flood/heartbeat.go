@@ -28,7 +28,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	}
 	b := heartbeat{incarnation: l.incarnation, lastNumber: l.ledger.lastNumber, floor: l.ledger.floor(), received: l.acknowledgement(now), short: short}
 	if !short {
-		b.retention, b.cutoff, b.topologyPrint, b.patience = e.config.Retention, e.cutoff, e.topologyPrint, l.ledger.window.patience()
+		b.retention, b.cutoff, b.topologyPrint, b.patience = e.config.Retention, e.cutoff, e.topologyPrint, l.ledger.window.patience(l.live.interval)
 		if l.config.topologyDiffers && len(e.topologyText) <= e.messageLimit()/2 { // records may take a fourth
 			b.topologyText = e.topologyText
 		}
@@ -41,7 +41,8 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 	m.Kind, m.Payload = subject.Heartbeat, b.append(m.Payload)
 	l.live.shortDue = now.Add(heartbeatInterval)
 	if !short {
-		l.live.heartbeatSent, l.live.heartbeatDue = now, now.Add(l.ledger.window.heartbeatInterval(len(m.Payload)))
+		l.live.interval = l.ledger.window.heartbeatInterval(len(m.Payload), time.Duration(l.clock.roundTrip)*time.Millisecond)
+		l.live.heartbeatSent, l.live.heartbeatDue = now, now.Add(l.live.interval)
 	}
 	return true
 }
@@ -119,7 +120,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 func (l *Link) compareDigests(now time.Time, b *heartbeat) {
 	e := l.engine
 	if !b.comparable || b.cutoff != e.cutoff || e.cutoff != e.registry.cutoff.Load() || !l.complete() ||
-		b.received.of != l.incarnation || b.received.last < l.ledger.lastNumber || len(l.ledger.inFlight) > 0 {
+		b.received.of != l.incarnation || b.received.last < l.ledger.lastReports {
 		return
 	}
 	own := e.snapshot(l)

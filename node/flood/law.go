@@ -16,10 +16,11 @@ func CheckLaw(from, to *Link, clients []line.ClientID) error {
 	}
 	for _, id := range clients {
 		r, ok := from.engine.registry.Get(id)
-		if !ok || to.engine.registry.expired(r) { // which the neighbour would not merge
+		held, known := to.engine.registry.Get(id)
+		if !ok || held == r || to.engine.registry.expired(r) { // which the neighbour would not merge
 			continue
 		}
-		if held, ok := to.engine.registry.Get(id); (!ok || held.Compare(r) < 0) && !from.accounts(id) {
+		if (!known || held.Compare(r) < 0) && !from.accounts(id) {
 			return fmt.Errorf("%s holds %q, %s %q, and nothing accounts for it", from.engine.config.Name, r, to.engine.config.Name, held)
 		}
 	}

@@ -30,6 +30,7 @@ type ledger struct {
 	// What follows is guarded by Engine.mu.
 
 	lastNumber    uint64 // of the last message of reports or of a sync
+	lastReports   uint64 // of the last message of reports
 	inFlight      []note // in the order of their numbers
 	window        window
 	retransmitted uint64     // reports that are owed again, for their message was lost
@@ -208,7 +209,8 @@ func (l *Link) nextReports(now time.Time, m *Message, room int) bool {
 		e.mu.Unlock()
 		return false
 	}
-	number := b.begin() // before the first bit is cleared: digests are compared only when this number is acknowledged
+	number, before := b.begin(), b.lastReports
+	b.lastReports = number // before the first bit is cleared: digests are compared only when this number is acknowledged
 	places := b.memory()
 	e.mu.Unlock()
 
@@ -220,7 +222,7 @@ func (l *Link) nextReports(now time.Time, m *Message, room int) bool {
 	defer e.mu.Unlock()
 	l.passRounds(passed)
 	if len(m.Reports) == 0 {
-		b.lastNumber-- // only this goroutine makes numbers
+		b.lastNumber, b.lastReports = number-1, before // only this goroutine makes numbers
 		b.spare = append(b.spare, places)
 		return false
 	}

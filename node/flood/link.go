@@ -79,7 +79,8 @@ type liveness struct {
 	alive         bool                // a heartbeat was received, and no silence since was longer than the neighbour's patience
 	received      bool                // a heartbeat was received on this connection to the bus
 	neverReceived bool                // none was for so long that a notice said so
-	heartbeatSent time.Time           // when the last heartbeat was sent
+	interval      time.Duration       // of the heartbeats that are sent
+	heartbeatSent time.Time           // when the last one was sent
 	heartbeatDue  time.Time           // when the next one is
 	shortDue      time.Time           // when the next one is due that has only what was received
 }
@@ -156,7 +157,7 @@ func newLink(e *Engine, peer line.NodeName, now time.Time) *Link {
 	}
 	l.ledger.wake = make(chan struct{}, 1)
 	l.ledger.window.size = firstWindow
-	l.config.retention = -1
+	l.config.retention, l.names.began = -1, later(e.config.Started, now)
 	l.live.lastSign = now
 	return l
 }
@@ -164,7 +165,7 @@ func newLink(e *Engine, peer line.NodeName, now time.Time) *Link {
 // reset starts anew with a new connection to the bus.
 func (l *Link) reset(now time.Time) {
 	l.ledger.window.connect()
-	l.live.lastSign, l.live.heartbeatDue, l.live.patience = now, now, 0
+	l.live.lastSign, l.live.heartbeatDue, l.live.patience, l.live.interval = now, now, 0, heartbeatInterval
 	l.live.alive, l.live.received, l.live.neverReceived, l.sync.caughtUp = false, false, false, false
 }
 

@@ -25,6 +25,7 @@ type frozenLink struct {
 	incarnation subject.Incarnation
 	owed        bool
 	lastNumber  uint64
+	lastReports uint64
 	inFlight    []note
 	live        liveness
 	progress    []progress
@@ -81,7 +82,7 @@ func freeze(e *Engine) *frozenEngine {
 	for _, l := range e.Links() {
 		run := l.run.clone()
 		f.links = append(f.links, frozenLink{
-			peer: l.Peer, incarnation: l.incarnation, owed: l.owesOnly().has(0), lastNumber: l.ledger.lastNumber,
+			peer: l.Peer, incarnation: l.incarnation, owed: l.owesOnly().has(0), lastNumber: l.ledger.lastNumber, lastReports: l.ledger.lastReports,
 			inFlight: cloneNotes(l.ledger.inFlight, l.run, run), live: l.live, progress: cloneProgress(l.progress), names: l.names, sync: l.sync,
 			run: run, requests: slices.Clone(l.requests), rounds: slices.Clone(l.rounds), config: l.config,
 		})
@@ -106,11 +107,11 @@ func (f *frozenEngine) thaw(e *Engine, now time.Time) {
 			b.owe(keyOf("k").shard(), 0)
 		}
 		run := saved.run.clone()
-		b.at, b.lastNumber, b.inFlight = cursor{}, saved.lastNumber, cloneNotes(saved.inFlight, saved.run, run)
+		b.at, b.lastNumber, b.lastReports, b.inFlight = cursor{}, saved.lastNumber, saved.lastReports, cloneNotes(saved.inFlight, saved.run, run)
 		b.window = window{size: mostWindow, measuredAt: now} // which has room, and asks for no acknowledgement
 		b.reportsPause, b.syncPause = pause{}, pause{}
 		b.behind.Store(false)
-		l.syncFirst, l.incarnation = false, saved.incarnation
+		l.syncFirst, l.incarnation, l.clock = false, saved.incarnation, neighbourClock{} // so that no round trip is measured
 		l.live, l.progress, l.names, l.sync, l.run = saved.live, cloneProgress(saved.progress), saved.names, saved.sync, run
 		l.requests, l.rounds, l.config = slices.Clone(saved.requests), slices.Clone(saved.rounds), saved.config
 	}
@@ -221,6 +222,7 @@ func (s *state) key() [16]byte {
 			in := out ^ 1
 			l := &f.links[i]
 			flag(l.owed, l.live.alive, l.sync.scheduled, l.sync.after)
+			small(int(l.lastNumber - l.lastReports))
 			for _, n := range l.inFlight {
 				small(int(int64(l.lastNumber - n.number)))
 				flag(n.places != nil)

@@ -113,7 +113,7 @@ func (l *Link) checkSync(now time.Time) (next time.Time) {
 	if run == nil || len(run.open) == 0 || run.atEnd { // the end of a round may be far away
 		return time.Time{}
 	}
-	if due := run.lastReply.Add(replyTimeout + l.ledger.window.patience()); now.Before(due) {
+	if due := run.lastReply.Add(replyTimeout + l.ledger.window.patience(l.live.interval)); now.Before(due) {
 		return due
 	}
 	e.abandonSync(l, now, "no reply")
@@ -276,7 +276,7 @@ func (l *Link) receiveRequests(now time.Time, batch requestBatch) {
 	if l.sync.after {
 		l.sync.notBefore = now.Add(afterDelay)
 		if l.sync.after = !atEnd; !atEnd {
-			l.sync.notBefore = l.sync.notBefore.Add(l.ledger.window.patience())
+			l.sync.notBefore = l.sync.notBefore.Add(l.ledger.window.patience(l.live.interval))
 		}
 	}
 	if atEnd {

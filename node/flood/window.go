@@ -26,7 +26,8 @@ type window struct {
 	queueing   []time.Duration              // what the last round trips took beyond base, at most maxQueueing of them
 	reduced    time.Time                    // when the window was last made smaller
 	delivered  [deliveredFor]deliveredBytes // by second, modulo deliveredFor
-	drain      int                          // bytes a second that the link carries, as last measured while the window limited it; 0: not known
+	drain      int                          // bytes a second that the link carries, as measured while the window limited it; 0: not known
+	drainAt    time.Time                    // when that was
 }
 
 // deliveredBytes is the bytes that were acknowledged in a second since 1970.
@@ -49,6 +50,9 @@ const (
 
 	deliveredFor = 20 // seconds of which the delivered bytes are kept
 	bestOf       = 4  // seconds over which a rate is measured
+
+	drainFor     = time.Minute     // for which a drain counts while nothing waits: another one may have taken its place
+	mostInterval = 8 * time.Second // between two heartbeats
 
 	remeasure = 10 * time.Second // an acknowledgement is asked for if the last round trip was measured so long ago
 
@@ -79,6 +83,9 @@ func (w *window) wait(now time.Time, waits bool) {
 	switch {
 	case !waits:
 		w.busySince = time.Time{}
+		if now.Sub(w.drainAt) > drainFor {
+			w.drain = 0
+		}
 	case w.busySince.IsZero():
 		w.busySince = now
 	}
@@ -126,7 +133,7 @@ func (w *window) acknowledge(now time.Time, bytes, delivered int, asked time.Tim
 // grow changes the size by what acknowledgements tell.
 func (w *window) grow(now time.Time, delivered, closed int) {
 	if !w.busySince.IsZero() && now.Sub(w.busySince) >= bestOf*time.Second {
-		w.drain = w.rate(now)
+		w.drain, w.drainAt = w.rate(now), now
 	}
 	if len(w.queueing) == 0 {
 		return
@@ -168,25 +175,28 @@ func (w *window) rate(now time.Time) (best int) {
 	return best / bestOf
 }
 
-// heartbeatInterval returns after how long another heartbeat of so many bytes may follow: heartbeats take a tenth of what the link carries.
-func (w *window) heartbeatInterval(bytes int) time.Duration {
-	if w.drain == 0 {
-		return heartbeatInterval
+// heartbeatInterval returns after how long another heartbeat of so many bytes may follow, which takes so long there and back. There is one
+// on its way at a time, or those of many links would wait for each other on a thin uplink. While something else waits, heartbeats take a
+// tenth of what the link carries.
+func (w *window) heartbeatInterval(bytes int, roundTrip time.Duration) time.Duration {
+	interval := max(heartbeatInterval, roundTrip)
+	if w.drain > 0 && !w.busySince.IsZero() {
+		interval = max(interval, time.Duration(10*(bytes+messageOverhead))*time.Second/time.Duration(w.drain))
 	}
-	return max(heartbeatInterval, time.Duration(10*(bytes+messageOverhead))*time.Second/time.Duration(w.drain))
+	return min(interval, mostInterval)
 }
 
-// patience returns for how long the neighbour should wait for a sign of life on this link: on one that is thin or long, messages come
-// late without anything being wrong.
-func (w *window) patience() time.Duration {
-	if w.roundTrip-w.base < time.Second && w.base < 200*time.Millisecond && (w.drain == 0 || w.drain >= 8000) {
+// patience returns for how long the neighbour should wait for a sign of life on this link, which is sent a heartbeat at an interval: on one
+// that is thin or long, messages come late without anything being wrong.
+func (w *window) patience(interval time.Duration) time.Duration {
+	if interval == heartbeatInterval && w.roundTrip-w.base < time.Second && w.base < 200*time.Millisecond && (w.drain == 0 || w.drain >= 8000) {
 		return silenceTimeout
 	}
 	patience := silenceTimeout + 8*w.base
 	if w.drain > 0 {
 		patience += time.Duration(float64(w.size) / float64(w.drain) * float64(time.Second))
 	}
-	return min(patience, mostPatience)
+	return min(max(patience, 4*interval), mostPatience)
 }
 
 // mostPatience bounds for how long a silent link counts as up.

@@ -18,11 +18,7 @@ type fault struct {
 
 // allFaults returns all there are; the first two lose memory.
 func allFaults() []fault {
-	all := slices.Concat(faults, connectionFaults)
-	if narrow {
-		all = append(all, narrowFaults...)
-	}
-	return all
+	return slices.Concat(faults, connectionFaults, narrowFaults)
 }
 
 // faults are those of nodes, messages and directions.

@@ -18,9 +18,11 @@ func (c *chaos) runLawfully(until time.Duration) error {
 		next := h.next()
 		h.now = next.at
 		next.what.happen()
-		if len(clients) < len(c.admitted) {
+		if len(clients) < len(c.admitted) || c.retention > 0 {
 			clients = slices.Collect(maps.Keys(c.admitted))
 		}
+		// Where a greater report is forgotten before it is sent, only digests find the earlier one that a neighbour holds.
+		clients = slices.DeleteFunc(clients, c.forgotten)
 		nodes := h.nodes
 		if next.node != nil {
 			nodes = []*node{next.node}
