@@ -287,6 +287,9 @@ func (s *scenario) showLog(words []string) string {
 		if troubles {
 			entries = slices.DeleteFunc(entries, func(e entry) bool { return e.level == zapcore.InfoLevel })
 		}
+		if times { // losses are logged in lots, which begin at any time
+			entries = slices.DeleteFunc(entries, func(e entry) bool { return strings.Contains(e.text, "reason messages missing") })
+		}
 		if distinct {
 			most := busiest(entries)
 			for _, text := range slices.Sorted(maps.Keys(most)) {
