@@ -22,20 +22,53 @@ const (
 	dialTime      = 6 * time.Second        // in which a server has to accept a TCP connection
 	synTime       = 750 * time.Millisecond // between two attempts within dialTime
 	handshakeTime = 15 * time.Second       // for TLS and NATS on a TCP connection that was accepted
-	muteTime      = 3 * time.Second        // in which the first byte has to come over it
 	minPatience   = time.Second            // with a handshake in which no byte comes, before another connection is begun beside it
 	maxPatience   = 4 * time.Second
-	maxAttempts   = 4 // that run at a time
+	muteTime      = 3*minPatience - sampleTime // in which the first byte has to come, before a fourth connection is begun
+	maxAttempts   = 4                          // that run at a time
 )
 
-// connect is how one connection is made over the network: [net.Dialer.DialContext].
+// connect is how a connection is made: [net.Dialer.DialContext].
 type connect func(ctx context.Context, network, address string) (net.Conn, error)
 
-// overNetwork connects with a resolver of its own. In a common resolver, concurrent lookups of one name share the query, and a lookup
-// that starts after all others have timed out still waits for that query: 10 s if it was lost.
-func overNetwork(ctx context.Context, network, address string) (net.Conn, error) {
-	own := &net.Resolver{PreferGo: net.DefaultResolver.PreferGo, Dial: net.DefaultResolver.Dial}
-	return (&net.Dialer{Resolver: own}).DialContext(ctx, network, address)
+// network is where servers are.
+type network struct {
+	lookup func(ctx context.Context, host string) (addresses []string, err error)
+	dial   connect // one address
+}
+
+// realNetwork looks names up with a resolver of its own each time. In a common resolver, concurrent lookups of one name share the query, and a
+// lookup that starts after all others have timed out still waits for that query: 10 s if it was lost.
+var realNetwork = network{
+	lookup: func(ctx context.Context, host string) ([]string, error) {
+		own := &net.Resolver{PreferGo: net.DefaultResolver.PreferGo, Dial: net.DefaultResolver.Dial}
+		return own.LookupHost(ctx, host)
+	},
+	dial: (&net.Dialer{}).DialContext,
+}
+
+// rotation has each of several take its turn: next is the one that had it the longest ago, or never.
+type rotation struct {
+	mu   sync.Mutex
+	past []string // the last that had a turn, the latest last
+}
+
+// remembered is how many a rotation remembers.
+const remembered = 64
+
+// next returns one of several, and that it has its turn now.
+func (r *rotation) next(of []string) (next string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	turn := len(r.past)
+	for _, i := range rand.Perm(len(of)) {
+		if at := slices.Index(r.past, of[i]); at < turn {
+			next, turn = of[i], at
+		}
+	}
+	r.past = append(slices.DeleteFunc(r.past, func(s string) bool { return s == next }), next)
+	r.past = r.past[max(0, len(r.past)-remembered):]
+	return next
 }
 
 // again connects. While there is no answer it starts another attempt every synTime, beside the earlier ones: the system itself repeats a
@@ -80,9 +113,10 @@ type access struct {
 	url         string                     // of one or more servers, separated by commas
 	server      nats.InProcessConnProvider // instead of url
 	credentials *keys.Credentials          // nil: none
-	connect     connect                    // nil: over the network
-	name        string                     // which the server shows
-	fault       func(error)                // is called with what goes wrong on the connection
+	network     network
+	turns       *rotation   // of servers, and of the addresses of each
+	name        string      // which the server shows
+	fault       func(error) // is called with what goes wrong on the connection
 }
 
 // ended is how an attempt to connect ended.
@@ -92,9 +126,9 @@ type ended struct {
 	err    error
 }
 
-// first connects to one server after the other, in random order. When nothing came from a server for some time it begins with the next
-// beside, or with the same one anew, since a connection that was made just before a link was cut may be dead. The first one that is
-// ready counts. The error is the last, after each server has had its turn.
+// first connects to one server after the other. When nothing came from a server for some time it begins with the next beside, or with the
+// same one anew, since a connection that was made just before a link was cut may be dead. The first one that is ready counts. The error is the
+// last, after each server has had its turn.
 func (a *access) first(ctx context.Context) (*natsConn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan ended, maxAttempts)
@@ -110,13 +144,10 @@ func (a *access) first(ctx context.Context) (*natsConn, error) {
 		}
 	}()
 	servers := strings.Split(a.url, ",")
-	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
 	var running []*dialer
-	begun := 0
 	begin := func() {
-		d := &dialer{access: a, url: strings.TrimSpace(servers[begun%len(servers)]), ctx: ctx, began: time.Now(), alone: len(servers) == 1}
+		d := &dialer{access: a, url: strings.TrimSpace(a.turns.next(servers)), ctx: ctx, began: time.Now(), alone: len(servers) == 1}
 		running = append(running, d)
-		begun++
 		attempts.Go(func() {
 			c, err := d.handshake()
 			results <- ended{d, c, err}
@@ -125,6 +156,8 @@ func (a *access) first(ctx context.Context) (*natsConn, error) {
 	begin()
 	look := time.NewTicker(sampleTime)
 	defer look.Stop()
+	var mute []string // addresses
+	hope := func(d *dialer) bool { return d.responded() || !slices.Contains(mute, d.address()) }
 	for failed := 0; ; {
 		select {
 		case one := <-results:
@@ -132,8 +165,11 @@ func (a *access) first(ctx context.Context) (*natsConn, error) {
 				return one.conn, nil
 			}
 			running = slices.DeleteFunc(running, func(d *dialer) bool { return d == one.dialer })
+			if one.dialer.mute.Load() {
+				mute = append(mute, one.dialer.address())
+			}
 			switch failed++; {
-			case one.dialer.mute.Load() && failed >= len(servers) && !slices.ContainsFunc(running, (*dialer).responded):
+			case one.dialer.mute.Load() && failed >= len(servers) && !slices.ContainsFunc(running, hope):
 				return nil, one.err // those that were begun beside it have not been waited for as long, but wait for the same
 			case len(running) > 0:
 			case failed >= len(servers) || ctx.Err() != nil:
@@ -168,6 +204,14 @@ func (d *dialer) responded() bool {
 	return w != nil && w.read.Load() > 0
 }
 
+// address is that of the server once the TCP connection is there.
+func (d *dialer) address() string {
+	if w := d.wire.Load(); w != nil {
+		return w.RemoteAddr().String()
+	}
+	return ""
+}
+
 // due returns when another connection is to be begun beside this one.
 func (d *dialer) due() time.Time {
 	w := d.wire.Load()
@@ -191,16 +235,29 @@ func (d *dialer) place() string {
 
 // Dial connects over the network, for nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	dial, began := d.connect, time.Now()
-	if dial == nil {
-		dial = overNetwork
-	}
-	c, err := dial.again(d.ctx, network, address)
+	began := time.Now()
+	c, err := connect(d.reach).again(d.ctx, network, address)
 	if err != nil {
 		d.failed = err
 		return nil, err
 	}
 	return d.keep(c, time.Since(began)), nil
+}
+
+// reach connects to one of the addresses of a host: to the next where one fails at once.
+func (d *dialer) reach(ctx context.Context, network, address string) (c net.Conn, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := d.network.lookup(ctx, host)
+	for range addresses {
+		c, err = d.network.dial(ctx, network, net.JoinHostPort(d.turns.next(addresses), port))
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return c, err
 }
 
 // InProcessConn connects within the process, for nats.InProcessServer.

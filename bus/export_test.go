@@ -30,9 +30,17 @@ func (d *NATS) Through(wrap func(nats.InProcessConnProvider) nats.InProcessConnP
 	d.server = wrap(d.server)
 }
 
-// Over makes a node connect to a URL, each attempt by a function unless that is nil.
-func (d *NATS) Over(url string, connect func(ctx context.Context, network, address string) (net.Conn, error)) {
-	d.server, d.URL, d.connect = nil, url, connect
+// Over makes a node connect to a URL, each attempt by a function unless that is nil. A name has some addresses, or is its own.
+func (d *NATS) Over(url string, dial func(ctx context.Context, network, address string) (net.Conn, error), addresses ...string) {
+	d.server, d.URL = nil, url
+	if dial != nil {
+		d.network = &network{dial: dial, lookup: func(_ context.Context, host string) ([]string, error) {
+			if len(addresses) == 0 {
+				return []string{host}, nil
+			}
+			return addresses, nil
+		}}
+	}
 }
 
 // TCP returns how a node connects from outside the process.

@@ -237,8 +237,7 @@ func TestServerErrors(t *testing.T) {
 func TestSeveralServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, "")
-		d := s.Dialer("Hands")
-		d.Over("nats://mute:4222, nats://server:4222,nats://nobody:4222,nats://refuses:4222", func(ctx context.Context, _, address string) (net.Conn, error) {
+		dial := func(ctx context.Context, _, address string) (net.Conn, error) {
 			switch address {
 			case "mute:4222":
 				here, there := net.Pipe()
@@ -251,9 +250,11 @@ func TestSeveralServers(t *testing.T) {
 				return nil, syscall.ECONNREFUSED
 			}
 			return s.Inner().InProcessConn()
-		})
+		}
 		var longest time.Duration
 		for range 100 {
+			d := s.Dialer("Hands") // which dials the servers in any order
+			d.Over("nats://mute:4222, nats://server:4222,nats://nobody:4222,nats://refuses:4222", dial)
 			began := time.Now()
 			c, err := d.Dial(t.Context(), bustest.NewInbox())
 			if err != nil {

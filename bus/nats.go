@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ type NATS struct {
 	service     *Service // or nil
 	credentials atomic.Pointer[keys.Credentials]
 	server      nats.InProcessConnProvider // instead of URL
-	connect     connect                    // nil: over the network
+	network     *network                   // nil: the real one
+	turns       rotation
 }
 
 // Identify sets the credentials that the node uses from the next connection on.
@@ -50,7 +52,8 @@ func (d *NATS) Identify(c *keys.Credentials) { d.credentials.Store(c) }
 // Dial connects.
 func (d *NATS) Dial(ctx context.Context, h Handler) (Conn, error) {
 	a := &access{
-		url: d.URL, server: d.server, credentials: d.credentials.Load(), connect: d.connect, name: "herd " + d.Herd + " node " + d.Node, fault: h.Fault,
+		url: d.URL, server: d.server, credentials: d.credentials.Load(), network: *cmp.Or(d.network, &realNetwork), turns: &d.turns,
+		name: "herd " + d.Herd + " node " + d.Node, fault: h.Fault,
 	}
 	c, err := a.first(ctx)
 	if err != nil {
