@@ -96,10 +96,11 @@ func TestPromptReturn(t *testing.T) {
 }
 
 // proxy stands between a node and a server on real sockets. While it is cut it neither reads nor writes and closes nothing; what was
-// connected or is begun then is dead for good. The system acknowledges at most what proxyTakes has room for, as it would not behind a real cut.
+// connected or is begun then is dead for good.
 type proxy struct {
 	net.Listener
 	server string
+	takes  int // bytes that the system takes for a proxy that does not read; 0: megabytes, with time
 	mu     sync.Mutex
 	cut    chan struct{} // closed when it is
 	begun  chan struct{} // receives one value for each connection that is begun in a cut
@@ -107,17 +108,13 @@ type proxy struct {
 	conns  []net.Conn
 }
 
-// proxyTakes is how many bytes the system takes for a proxy that does not read. Without a limit it would take megabytes, and publishers on a
-// busy machine would get signs of life for seconds.
-const proxyTakes = 64 << 10
-
-func startProxy(t *testing.T, server string) *proxy {
+func startProxy(t *testing.T, server string, takes int) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Listener: l, server: server, cut: make(chan struct{}), begun: make(chan struct{}, 1000)}
+	p := &proxy{Listener: l, server: server, takes: takes, cut: make(chan struct{}), begun: make(chan struct{}, 1000)}
 	p.tasks.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -156,7 +153,9 @@ func (p *proxy) accept() {
 
 // keep limits what the system takes for a connection, and notes it.
 func (p *proxy) keep(c net.Conn) {
-	_ = c.(*net.TCPConn).SetReadBuffer(proxyTakes) // it fails only if the connection has ended
+	if p.takes > 0 {
+		_ = c.(*net.TCPConn).SetReadBuffer(p.takes) // it fails only if the connection has ended
+	}
 	p.conns = append(p.conns, c)
 }
 
@@ -183,18 +182,23 @@ func (p *proxy) heal() {
 	p.cut = make(chan struct{})
 }
 
-// A silent cut on real sockets is noticed, idle and while four goroutines publish as fast as they can, also over TLS; and after the heal the
-// node is back, though an attempt begun before it is lost and the server still holds the old connection. By design this takes about 4 s
-// and 1.3 s, to which TestSilentCut and TestPromptReturn hold it exactly, in fake time; the rest of the limits is for a busy machine.
+// A silent cut on real sockets is noticed, idle and while four goroutines publish as fast as they can, also over TLS; and so is a frozen
+// server, whose system takes and acknowledges what is slowly published. After the heal the node is back, though an attempt begun before it is
+// lost and the server still holds the old connection. By design this takes about 4 s and 1.3 s, to which TestSilentCut, TestAcknowledgements
+// and TestPromptReturn hold it exactly, in fake time; the rest of the limits is for a busy machine.
 func TestSilentCutOnSockets(t *testing.T) {
 	const noticed, returned = 10 * time.Second, 5 * time.Second
+	const little = 64 << 10 // as behind a cut, where nothing is acknowledged
 	for name, test := range map[string]struct {
 		publishers int
+		pause      time.Duration // after each message
+		takes      int
 		adjust     func(*keys.Plan)
 	}{
-		"idle":      {0, bustest.Private},
-		"load":      {4, bustest.Private},
-		"load, TLS": {4, bustest.Mutual},
+		"idle":      {0, 0, little, bustest.Private},
+		"load":      {4, 0, little, bustest.Private},
+		"load, TLS": {4, 0, little, bustest.Mutual},
+		"frozen":    {1, 20 * time.Millisecond, 0, bustest.Private},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -211,7 +215,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 			}
 			var received atomic.Int64
 			bustest.Dial(t, node("Hands", s.ClientURL()), bustest.Receiver(func(bus.Message) { received.Add(1) }))
-			p := startProxy(t, s.Addr().String())
+			p := startProxy(t, s.Addr().String(), test.takes)
 
 			ctx, cancel := context.WithCancel(t.Context())
 			conns, silent, ended := make(chan bus.Conn), make(chan error, 100), make(chan struct{})
@@ -227,6 +231,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 						publishing.Go(func() {
 							payload := make([]byte, 120)
 							for serving.Err() == nil && c.Publish("Hands", bus.Message{Kind: subject.Propagate, Stamp: bustest.SampleStamp, Payload: payload}) == nil {
+								<-time.After(test.pause)
 							}
 						})
 					}
@@ -241,7 +246,7 @@ func TestSilentCutOnSockets(t *testing.T) {
 			}()
 			c := <-conns
 			if test.publishers > 0 {
-				eventually(t, "the load is full", func() bool { return received.Load() > 10_000 })
+				eventually(t, "the load is full", func() bool { return received.Load() > 10_000 || test.pause > 0 })
 			}
 			if err := c.Err(); err != nil {
 				t.Fatalf("lost before the cut: %v", err)

@@ -16,23 +16,31 @@ const (
 	writeChunk  = 4 << 10  // bytes of one write while something waits
 
 	leastWait = time.Millisecond // a write that takes so long waited until the other side took what was sent before
+
+	// askTime after a byte was read, a ping has been written since, at whatever moment somebody looks.
+	askTime = pingTime + sampleTime
+	// answerTime after the other side acknowledged a ping, its answer is overdue. With what passes before that is seen it makes up the silence: a
+	// server that is frozen, while its system goes on to acknowledge, is found as soon as one that is cut off.
+	answerTime = silence - askTime - 2*sampleTime
 )
 
 // wire is the connection to a server, below TLS. Its Write never waits, so that NATS does not hold its lock while a narrow link takes
 // what was written, and goes on reading meanwhile.
 type wire struct {
 	net.Conn
-	raw     syscall.RawConn // nil: the connection is no socket
-	began   time.Time       // when it was made
-	took    time.Duration   // how long that took
-	read    atomic.Int64    // when something was last read, in nanoseconds after began
-	abort   func() bool     // has the end of the dial's context not close the wire; false: it has
-	written atomic.Int64    // when a write that had to wait ended, in nanoseconds after began
+	raw     syscall.RawConn                    // nil: the connection is no socket
+	inform  func() (p socketProgress, ok bool) // what the system knows, if it tells
+	began   time.Time                          // when it was made
+	took    time.Duration                      // how long that took
+	read    atomic.Int64                       // when something was last read, in nanoseconds after began
+	abort   func() bool                        // has the end of the dial's context not close the wire; false: it has
+	written atomic.Int64                       // when a write that had to wait ended, in nanoseconds after began
 
 	mu      sync.Mutex
 	unsent  []byte        // what waits behind what the writer writes
 	spare   []byte        // memory for unsent
-	waiting int           // bytes that the system has not taken yet
+	total   uint64        // bytes that were to be written, from the beginning
+	waiting int           // those of them that the system has not taken yet
 	room    chan struct{} // closed when nothing waits any more; nil: nothing waits, and there is no writer
 	err     error         // of the write that failed
 	writer  sync.WaitGroup
@@ -45,6 +53,12 @@ func newWire(c net.Conn, took time.Duration) *wire {
 			w.raw = raw
 			limitUnsent(raw, unsentLimit)
 		}
+	}
+	before, _ := progressOf(w.raw) // the first packet counts as acknowledged
+	w.inform = func() (socketProgress, bool) {
+		p, ok := progressOf(w.raw)
+		p.acknowledged -= before.acknowledged
+		return p, ok
 	}
 	return w
 }
@@ -67,6 +81,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+	w.total += uint64(len(p))
 	rest := p
 	if w.room == nil && w.raw != nil {
 		rest = p[tryWrite(w.raw, p):]
@@ -158,8 +173,39 @@ func (w *wire) failure() error {
 type signs struct {
 	wire     *wire
 	progress socketProgress
-	other    time.Time // of the last one that is no byte that was read
+	other    time.Time // of the last one that is neither a byte that was read nor an acknowledgement
 	moved    time.Time // when bytes that wait were last taken by the other side, or the first of them began to wait
+	question question
+}
+
+// question is the first ping since a byte was read. Its answer comes after what was written before it.
+type question struct {
+	since time.Time // when that byte was read
+	end   uint64    // the ping is among the first so many bytes that were written; 0: there may be none yet
+	acked time.Time // when the other side last acknowledged some of them
+	whole bool      // it has acknowledged all of them
+}
+
+// look takes note of what was written and acknowledged by now, and whether some of it was acknowledged just now while other data wait.
+func (q *question) look(now time.Time, written, acknowledged uint64, some bool) {
+	if q.end == 0 && now.Sub(q.since) >= askTime {
+		q.end = written
+	}
+	switch {
+	case q.whole:
+	case q.end > 0 && acknowledged >= q.end:
+		q.acked, q.whole = now, true
+	case some:
+		q.acked = now
+	}
+}
+
+// sign returns when acknowledgements were last a sign of life. Behind the ping they are none: the system gives them for a server that is frozen.
+func (q *question) sign() time.Time {
+	if q.whole {
+		return q.acked.Add(answerTime - silence)
+	}
+	return q.acked
 }
 
 // look returns when the last sign of life was: a byte that was read; data that came in and cannot be read before what is missing; or,
@@ -168,21 +214,26 @@ type signs struct {
 func (s *signs) look(now time.Time) (last time.Time, blocked time.Duration) {
 	w := s.wire
 	w.mu.Lock()
-	waits := w.waiting > 0
+	waits, total := w.waiting > 0, w.total
 	w.mu.Unlock()
-	moved := w.began.Add(time.Duration(w.written.Load()))
-	if moved.After(s.other) {
-		s.other = moved
+	last = w.lastRead()
+	if last.After(s.question.since) {
+		s.question = question{since: last}
 	}
-	if p, ok := progressOf(w.raw); ok {
+	moved := w.began.Add(time.Duration(w.written.Load()))
+	if p, ok := w.inform(); ok {
 		before := s.progress
 		s.progress = p
-		if p.acknowledged != before.acknowledged && (waits || p.waiting) {
-			s.other, moved = now, now
+		some := p.acknowledged != before.acknowledged && (waits || p.waiting)
+		if some {
+			moved = now
 		}
+		s.question.look(now, total, p.acknowledged, some)
 		if p.received != before.received {
 			s.other = now
 		}
+	} else if moved.After(s.other) {
+		s.other = moved
 	}
 	switch {
 	case !waits:
@@ -190,9 +241,10 @@ func (s *signs) look(now time.Time) (last time.Time, blocked time.Duration) {
 	case moved.After(s.moved):
 		s.moved = moved
 	}
-	last = w.lastRead()
-	if s.other.After(last) {
-		last = s.other
+	for _, sign := range []time.Time{s.other, s.question.sign()} {
+		if sign.After(last) {
+			last = sign
+		}
 	}
 	return last, now.Sub(s.moved)
 }

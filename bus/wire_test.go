@@ -166,6 +166,55 @@ func TestSigns(t *testing.T) {
 	})
 }
 
+// An acknowledgement is a sign of life while it is for what was sent before a ping, however long that takes on a narrow link, but not behind
+// the ping: a frozen server whose system acknowledges is silent 3.5 s after its last byte.
+func TestAcknowledgements(t *testing.T) {
+	for name, test := range map[string]struct {
+		written, rate uint64 // bytes a second
+		frozen        bool   // pings are not answered
+		silent        time.Duration
+	}{
+		"a server":                         {10_000, 10_000, false, 0},
+		"a narrow link":                    {10_000, 1000, false, 0},
+		"a frozen server":                  {10_000, 10_000, true, silence},
+		"a frozen server on a narrow link": {2000, 1000, true, 3*time.Second + answerTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe()
+				defer ours.Close()
+				go func() { _, _ = io.Copy(io.Discard, theirs) }()
+				w := newWire(ours, 0)
+				var acknowledged uint64
+				var pings []uint64 // after how many bytes they were written
+				w.inform = func() (socketProgress, bool) {
+					return socketProgress{acknowledged: acknowledged, waiting: acknowledged < w.total}, true
+				}
+				s := signs{wire: w}
+				var silent time.Duration
+				for began := time.Now(); silent == 0 && time.Since(began) < time.Minute; time.Sleep(sampleTime) {
+					acknowledged = min(w.total, acknowledged+test.rate/4)
+					if !test.frozen && len(pings) > 0 && acknowledged >= pings[0] {
+						pings = pings[1:]
+						go func() { _, _ = theirs.Write([]byte("x")) }()
+						_, _ = w.Read(make([]byte, 1))
+					}
+					_, _ = w.Write(make([]byte, test.written/4))
+					if time.Since(began)%pingTime == 0 {
+						pings = append(pings, w.total)
+					}
+					if last, _ := s.look(time.Now()); time.Since(last) >= silence {
+						silent = time.Since(began)
+					}
+				}
+				if silent != test.silent {
+					t.Errorf("silent after %s, want %s", silent, test.silent)
+				}
+			})
+		})
+	}
+}
+
 // What accepts connections and says nothing, such as another program at the port, is given up after 2.75 s, with a clear error.
 func TestMuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
