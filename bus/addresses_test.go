@@ -72,7 +72,7 @@ type frozenAt struct {
 func (f *frozenAt) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(f.host), Port: 4222} }
 
 // Of the addresses of a name one is taken that answers, after those which do not were waited for, for a second each, in whatever order. If none
-// does, each has had 2.75 s before that is an error.
+// does, that is an error when each has had 2.75 s.
 func TestFrozenAddresses(t *testing.T) {
 	for frozen, want := range []time.Duration{0, time.Second, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,8 @@ func TestFrozenAddresses(t *testing.T) {
 		_, d := startCluster(t, addresses...)
 		began := time.Now()
 		_, err := d.Dial(t.Context(), bustest.NewInbox())
-		if took := time.Since(began); took != 4750*time.Millisecond || err == nil || err.Error() != "bus: connect to nats://nats:4222: nothing came from it in 2.75s" {
+		const want = "bus: connect to nats://nats:4222: nothing came from it in 2.75s"
+		if took := time.Since(began); took != 4750*time.Millisecond || err == nil || err.Error() != want {
 			t.Errorf("after %s: %v", took, err)
 		}
 	})

@@ -70,7 +70,8 @@ func (o *Observer) message(m *nats.Msg) {
 // Run observes until ctx or the connection ends. It returns nil only when ctx has ended.
 func (o *Observer) Run(ctx context.Context) error {
 	a := &access{
-		url: o.URL, server: o.server, credentials: o.Credentials, network: realNetwork, turns: new(rotation), name: "herd " + o.Herd + " observer", fault: o.Fault,
+		url: o.URL, server: o.server, credentials: o.Credentials, network: realNetwork, turns: new(rotation),
+		name: "herd " + o.Herd + " observer", fault: o.Fault,
 	}
 	c, err := a.first(ctx)
 	if err != nil {

@@ -163,6 +163,10 @@ func TestSigns(t *testing.T) {
 		_, _ = io.ReadFull(theirs, make([]byte, writeChunk))
 		pass()
 		expect("all was taken", 5*time.Second, 0)
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		_, _ = w.Write(make([]byte, writeChunk))
+		pass()
+		expect("more was taken at once", 5*time.Second, 0)
 	})
 }
 
