@@ -7,7 +7,7 @@ LAB := go test -tags lab -count 1 -v ./cmd/herd/internal/lab
 FUZZ ?= 80# thousand executions of each fuzz target
 SLOW := FuzzGeoJSON FuzzIdentityURI FuzzLegacy FuzzLoad FuzzMessage FuzzNew FuzzOverpass FuzzOverpassPage FuzzScan FuzzSync# which do a fortieth of that
 
-.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack kill mutants numbers check-all check-links check-nats check-links-quick flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
+.PHONY: all build test test-compose test-engine test-prometheus test-page screenshots race fuzz attack chaos kill mutants numbers check-all check-links check-nats check-links-quick flakes soak bench bench-peers bench-metrics performance lint lint-openapi up clean
 
 all: build lint test
 
@@ -88,7 +88,7 @@ mutants:
 	$(LAB) -run '^TestMutants$$' -timeout 40m -mutants '$(MUTANTS)'
 
 # What .ci/run leaves out, in less than an hour: attacks (8 minutes), mutants (half an hour), and what documents say in numbers (10 minutes).
-check-all: attack mutants numbers
+check-all: attack chaos mutants numbers
 
 REDIS := command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; }
 LINKS ?=# -cells '64k', -systems 'herd|redis', -cut 20s, -overload 0, -at-once 1, -congestion reno, -write
@@ -111,6 +111,10 @@ check-links-quick:
 # The tests of each package many times, on one core with 1, 2 and 8 threads and with the race detector; interrupted, it goes on when started again.
 flakes:
 	.ci/repeat
+
+# Chaos in 3,000 herds: some minutes.
+chaos:
+	go test -run '^TestChaos$$' -count 1 -timeout 1h ./node/flood/simulate -herds 3000
 
 SOAK ?= 4h# of chaos
 

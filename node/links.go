@@ -319,6 +319,10 @@ func (n *Node) notice(e flood.Notice) {
 		n.log.Info("clock of neighbour is that of this node again", peer)
 	case flood.ClockBehind:
 		n.log.Error("the clock of this node is behind those of its neighbours, or was never set: set it, by NTP for example", zap.Duration("behind", e.Duration))
+	case flood.DigestsDiffer:
+		n.log.Error("neighbour does not hold the same, and syncs do not mend it", peer, zap.Duration("for", e.Duration))
+	case flood.DigestsAgree:
+		n.log.Info("neighbour holds the same again", peer, zap.Duration("after", e.Duration))
 	case flood.ReceiptsAhead:
 		n.admit.Refuse(admit.ReceiptAhead, e.Detail)
 	case flood.CutoffBack:

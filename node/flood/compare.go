@@ -26,12 +26,8 @@ func (g *Registry) nextRequests(sent request, r *reply, salt uint8) []request {
 	switch r.kind {
 	case replyChildren:
 		return g.compareChildren(sent.branch, &r.children, salt)
-	case replyList, replyPage:
-		next := g.compareList(&sent, r, salt)
-		if r.kind == replyPage && len(r.list) > 0 {
-			next = append(next, request{kind: requestPage, branch: sent.branch, after: r.list[len(r.list)-1]})
-		}
-		return next
+	case replyList:
+		return g.compareList(&sent, r, salt)
 	default:
 		return nil
 	}
@@ -83,6 +79,6 @@ func (g *Registry) compareList(sent *request, r *reply, salt uint8) []request {
 
 // reports returns the reports of a branch. No shard is locked for longer than it takes to copy them.
 func (g *Registry) reports(b branch) (held []line.Report) {
-	g.each(b, func(_ uint64, r line.Report) { held = append(held, r) })
+	g.eachPlace(b, func(_, _ int, r line.Report) { held = append(held, r) })
 	return held
 }

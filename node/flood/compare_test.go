@@ -94,3 +94,24 @@ func TestLongReports(t *testing.T) {
 		t.Errorf("syncs brought %d reports", syncs)
 	}
 }
+
+// Digests that differ though two syncs found nothing are noticed after 30 s, once, and so is when they are equal again.
+func TestDigestsDiffer(t *testing.T) {
+	p := newNetwork(star(t, "A", "B"))
+	p.engines["A"].Apply(at(t, "k", 1), Local)
+	p.pass(t, 5*time.Second)
+	p.engines["B"].registry.shards[7].sum++ // as a fault of the memory or of the program would
+	p.pass(t, 29*time.Second)
+	if n := p.count(DigestsDiffer); n > 0 {
+		t.Errorf("%d notices after 29 s", n)
+	}
+	p.pass(t, 60*time.Second)
+	if n := p.count(DigestsDiffer); n != 2 || p.count(DigestsAgree) > 0 {
+		t.Errorf("%d notices, and %d that all is well, want one of each node", n, p.count(DigestsAgree))
+	}
+	p.engines["B"].registry.shards[7].sum--
+	p.pass(t, 5*time.Second)
+	if n := p.count(DigestsAgree); n != 2 || p.count(DigestsDiffer) != 2 {
+		t.Errorf("%d notices that all is well, want one of each node", n)
+	}
+}

@@ -1,7 +1,10 @@
 package flood
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"math/bits"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -11,14 +14,21 @@ import (
 // digest is the digest of a set of reports: the sum, modulo 2⁶⁴, of the xxHash64 of their texts. It is equal for equal sets, in whatever
 // order the reports were added, and is kept up to date by one addition and one subtraction.
 //
-// Clients are in a tree by the xxHash64 of their IDs, four bits a level. The digests of a branch's sixteen children show in which of them
+// Clients are in a tree by the position of their IDs, four bits a level. The digests of a branch's sixteen children show in which of them
 // two registries differ (a hash tree: Merkle 1987; over sets, with checksums of parts: Demers et al., "Epidemic Algorithms", 1987). Both
-// hashes must be the same at every node; the one that finds a client in memory is another one and secret.
+// must be the same at every node; the hash that finds a client in memory is another one and secret.
 type digest = uint64
+
+// position returns where a client is in the tree: the byte of its shard, then bytes of the SHA-256 of its ID. Whoever may choose IDs must
+// not be able to crowd a branch, which then could not be divided to find the few clients that differ.
+func position(id line.ClientID) uint64 {
+	sum := sha256.Sum256(unsafe.Slice(unsafe.StringData(string(id)), len(id)))
+	return uint64(partOf(id))<<56 | binary.BigEndian.Uint64(sum[:])>>8
+}
 
 func digestOf(r line.Report) digest { return xxhash.Sum64String(r.String()) }
 
-// branch is a part of the tree: the clients whose ID's hash begins with the first depth nibbles of bits. The other bits are 0.
+// branch is a part of the tree: the clients whose position begins with the first depth nibbles of bits. The other bits are 0.
 type branch struct {
 	bits  uint64
 	depth uint8 // 0, the whole tree, to maxDepth
@@ -34,8 +44,8 @@ func (b branch) child(i int) branch {
 	return branch{b.bits | uint64(i)<<(60-4*b.depth), b.depth + 1}
 }
 
-// contains reports whether a client whose ID has this hash is in the branch.
-func (b branch) contains(id uint64) bool { return (id^b.bits)>>(64-4*b.depth) == 0 }
+// contains reports whether a client at this position is in the branch.
+func (b branch) contains(position uint64) bool { return (position^b.bits)>>(64-4*b.depth) == 0 }
 
 // span returns which of the 16^levels branches that begin below the first skip nibbles are in this branch: from first to before last. If
 // this branch is smaller than one of them, the span is the one that contains it.
@@ -48,7 +58,13 @@ func (b branch) span(skip, levels uint8) (first, last int) {
 type leaf struct {
 	sum   digest
 	count uint32
-	first uint32 // place+1 of a client, from which shard.next leads to the others; 0: none
+	first uint32 // place+1 of a client, from which inTree.next leads to the others; 0: none
+}
+
+// inTree is where a client is in its shard's part of the tree.
+type inTree struct {
+	leaf uint32 // index in shard.leaves
+	next uint32 // place+1 of another client of the leaf; 0: none
 }
 
 // shardLevels is how many levels are above the shards: each shard is one branch of that depth.
@@ -56,39 +72,35 @@ const shardLevels = 2
 
 const leafClients = 32 // average number of clients of a leaf above which leaves are split
 
-// leafOf returns the leaf of a client by the hash of its ID.
-func (s *shard) leafOf(id uint64) *leaf {
-	return &s.leaves[id<<(4*shardLevels)>>(64-4*s.levels)]
-}
-
-// addToLeaf adds the client at place, whose report is in no sum yet, to its leaf.
-func (s *shard) addToLeaf(id uint64, place int) {
+// addToTree adds the client at place.
+func (s *shard) addToTree(place int) {
 	if s.clients() > leafClients*len(s.leaves) {
-		s.split(place)
+		s.split()
+		return
 	}
-	s.link(s.leafOf(id), place)
+	s.addToLeaf(place)
 }
 
-// link puts the client at place in front of the others of a leaf.
-func (s *shard) link(l *leaf, place int) {
+// addToLeaf adds the client at place to its leaf, in front of the others.
+func (s *shard) addToLeaf(place int) {
+	r := s.reports[place]
+	at := position(r.Client()) << (4 * shardLevels) >> (64 - 4*s.levels)
+	l := &s.leaves[at]
+	s.inTree[place] = inTree{uint32(at), l.first}
+	l.first, l.sum = uint32(place)+1, l.sum+digestOf(r)
 	l.count++
-	s.next[place] = l.first
-	l.first = uint32(place) + 1
 }
 
-// split makes sixteen times as many leaves, or the first one. All clients but the one at place are added to them.
-func (s *shard) split(but int) {
+// split makes sixteen times as many leaves, or the first one, and adds all clients to them.
+func (s *shard) split() {
 	if len(s.leaves) > 0 {
 		s.levels++
 	}
 	s.leaves = make([]leaf, 1<<(4*s.levels))
 	for place, r := range s.reports {
-		if place == but || r.IsZero() {
-			continue
+		if !r.IsZero() {
+			s.addToLeaf(place)
 		}
-		l := s.leafOf(idHash(r.Client()))
-		l.sum += digestOf(r)
-		s.link(l, place)
 	}
 }
 
@@ -98,15 +110,15 @@ func (s *shard) filter(l *leaf, toGo func(line.Report) bool, gone func(place int
 		place := *at - 1
 		r := s.reports[place]
 		if !toGo(r) {
-			at = &s.next[place]
+			at = &s.inTree[place].next
 			continue
 		}
-		*at = s.next[place]
+		*at = s.inTree[place].next
 		l.count--
 		l.sum -= digestOf(r)
 		s.sum -= digestOf(r)
 		s.index.remove(hash(r.Client()), int(place))
-		s.reports[place], s.next[place] = line.Report{}, 0
+		s.reports[place], s.inTree[place] = line.Report{}, inTree{}
 		s.free = append(s.free, place)
 		gone(int(place))
 		n++
@@ -114,16 +126,16 @@ func (s *shard) filter(l *leaf, toGo func(line.Report) bool, gone func(place int
 	return n
 }
 
-// each calls visit with the places of the clients of this shard that are in a branch, and with the hash of their IDs.
-func (s *shard) each(b branch, visit func(id uint64, place int)) {
+// each calls visit with the places and positions of the clients of this shard that are in a branch.
+func (s *shard) each(b branch, visit func(position uint64, place int)) {
 	if len(s.leaves) == 0 {
 		return
 	}
 	first, last := b.span(shardLevels, s.levels)
 	for _, l := range s.leaves[first:last] {
-		for at := l.first; at != 0; at = s.next[at-1] {
-			if id := idHash(s.reports[at-1].Client()); b.contains(id) {
-				visit(id, int(at-1))
+		for at := l.first; at != 0; at = s.inTree[at-1].next {
+			if p := position(s.reports[at-1].Client()); b.contains(p) {
+				visit(p, int(at-1))
 			}
 		}
 	}
@@ -171,11 +183,6 @@ func (g *Registry) digest(b branch) (sum digest, count int) {
 	return sum, count
 }
 
-// each calls visit with the reports of a branch, and with the hash of their clients' IDs. One shard is locked at a time.
-func (g *Registry) each(b branch, visit func(id uint64, r line.Report)) {
-	g.eachPlace(b, func(_, _ int, r line.Report) { visit(idHash(r.Client()), r) })
-}
-
 // eachPlace calls visit with the reports of a branch and the places of their clients. One shard is locked at a time, while visit runs.
 func (g *Registry) eachPlace(b branch, visit func(shard, place int, r line.Report)) {
 	first, last := b.span(0, shardLevels)
@@ -199,8 +206,8 @@ func (g *Registry) children(b branch) (parts [fanout]part) {
 	s.mu.Lock()
 	inLeaf := b.depth >= shardLevels+s.levels
 	if inLeaf {
-		s.each(b, func(id uint64, place int) {
-			p := &parts[id>>(60-4*b.depth)%fanout]
+		s.each(b, func(position uint64, place int) {
+			p := &parts[position>>(60-4*b.depth)%fanout]
 			p.sum += digestOf(s.reports[place])
 			p.count++
 		})

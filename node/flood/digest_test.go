@@ -19,7 +19,7 @@ func TestDigestTree(t *testing.T) {
 		for range 50 {
 			b := branch{depth: uint8(rng.IntN(7))}
 			if rng.IntN(2) == 0 { // where somebody is
-				b.bits = idHash(line.ClientID(fmt.Sprint("c", rng.IntN(g.Len()))))
+				b.bits = position(line.ClientID(fmt.Sprint("c", rng.IntN(g.Len()))))
 			} else {
 				b.bits = rng.Uint64()
 			}
@@ -27,7 +27,7 @@ func TestDigestTree(t *testing.T) {
 			var want, got digest
 			wantCount, gotCount := 0, 0
 			for r := range g.All() {
-				if idHash(r.Client())>>(64-4*b.depth) == b.bits>>(64-4*b.depth) {
+				if position(r.Client())>>(64-4*b.depth) == b.bits>>(64-4*b.depth) {
 					want += digestOf(r)
 					wantCount++
 				}
@@ -35,9 +35,9 @@ func TestDigestTree(t *testing.T) {
 			if sum, n := g.digest(b); sum != want || n != wantCount {
 				t.Fatalf("%d clients: digest of %x/%d is %x of %d, want %x of %d", g.Len(), b.bits, b.depth, sum, n, want, wantCount)
 			}
-			g.each(b, func(id uint64, r line.Report) {
-				if id != idHash(r.Client()) {
-					t.Fatalf("the ID of %q has another hash", r)
+			g.eachPlace(b, func(shard, place int, r line.Report) {
+				if s := &g.shards[shard]; s.reports[place] != r || uint8(shard) != partOf(r.Client()) {
+					t.Fatalf("%q is not at place %d of shard %d", r, place, shard)
 				}
 				got += digestOf(r)
 				gotCount++

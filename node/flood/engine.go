@@ -317,7 +317,7 @@ type Notice struct {
 	Reports  int           // Expired: reports removed; MessagesMissing: messages; Synced: reports received
 	New      int           // Synced: those of Reports that changed the registry
 	Bytes    int           // Synced: of replies
-	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; of clocks and cut-offs: by how much
+	Duration time.Duration // Synced, SyncAbandoned: since the sync started; OtherRetention: the neighbour's; of clocks and cut-offs: by how much; of digests: for how long they differed
 }
 
 // NoticeKind is what a notice is about.
@@ -343,6 +343,8 @@ const (
 	ClockDiffers                             // the neighbour's clock differs from this node's
 	ClockAgrees                              // the neighbour's clock is this node's again
 	ClockBehind                              // this node's clock is behind those of its neighbours by more than the retention, or was never set
+	DigestsDiffer                            // the neighbour does not hold the same, though two syncs have finished since that was found
+	DigestsAgree                             // it does again
 	ReceiptsAhead                            // reports were refused whose receipt is later than the judged clock permits
 	OneSided                                 // a node has a link to this one, which lacks it
 )

@@ -128,11 +128,29 @@ func (l *Link) compareDigests(now time.Time, b *heartbeat) {
 		return
 	}
 	l.sync.lastCompared, l.sync.digestCompared, l.sync.digestEqual = now, now, b.digest == own.digest
+	l.noteDifference(now)
 	if l.sync.digestEqual {
 		l.sync.scheduled = false
 		e.noteCaughtUp(l)
 	} else if l.run == nil { // during a sync they differ as a matter of course
 		e.scheduleSync(l, now, "digests differ")
+	}
+}
+
+// noteDifference notices when digests go on to differ though two syncs have finished since, and when they are equal again.
+func (l *Link) noteDifference(now time.Time) {
+	s := &l.sync
+	switch {
+	case s.digestEqual:
+		if s.differNoticed {
+			l.engine.notify(Notice{Peer: l.Peer, Kind: DigestsAgree, Duration: now.Sub(s.differSince)})
+		}
+		s.differSince, s.differSyncs, s.differNoticed = time.Time{}, 0, false
+	case s.differSince.IsZero():
+		s.differSince, s.differSyncs = now, 0
+	case !s.differNoticed && s.differSyncs >= 2 && now.Sub(s.differSince) >= idleSyncInterval: // the neighbour's syncs had time, too
+		s.differNoticed = true
+		l.engine.notify(Notice{Peer: l.Peer, Kind: DigestsDiffer, Duration: now.Sub(s.differSince)})
 	}
 }
 

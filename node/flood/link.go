@@ -99,6 +99,9 @@ type syncSchedule struct {
 	lastCompared   time.Time // when digests could last be compared, a sync finished, or the link came up
 	digestCompared time.Time // when digests were last compared
 	digestEqual    bool      // what came of it
+	differSince    time.Time // when they were first found to differ; zero: they were equal, or never compared
+	differSyncs    int       // syncs that have finished since
+	differNoticed  bool      // a notice said so
 }
 
 // comparison is how the neighbour's configuration differs from this node's.

@@ -33,18 +33,21 @@ type shard struct {
 	index   index         // finds the place of a client
 	sum     digest        // of all reports
 	leaves  []leaf        // 16^levels of them, or none
-	next    []uint32      // by place: place+1 of another report in the same leaf; 0: none
+	inTree  []inTree      // by place
 	levels  uint8
 	_       [64]byte // keeps the locks of two shards off one cache line
 }
 
-// key is a client's ID, hashed twice: with the secret hash, to find it in memory, and with the one that every node uses, for its
-// position in the tree.
-type key struct{ hash, id uint64 }
+// key is where a client is in memory: in the shard that its ID has at every node, found by a secret hash of it.
+type key struct {
+	hash uint64
+	part uint8 // number of the shard
+}
 
-func idHash(id line.ClientID) uint64 { return xxhash.Sum64String(string(id)) }
+func keyOf(id line.ClientID) key { return key{hash(id), partOf(id)} }
 
-func keyOf(id line.ClientID) key { return key{hash(id), idHash(id)} }
+// partOf returns the number of the shard of a client: the first byte of the xxHash64 of its ID.
+func partOf(id line.ClientID) uint8 { return uint8(xxhash.Sum64String(string(id)) >> 56) }
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
@@ -55,17 +58,16 @@ func NewRegistry() *Registry {
 }
 
 // shard returns the number of the shard of a client.
-func (k key) shard() int { return int(k.id >> (64 - 4*shardLevels)) }
+func (k key) shard() int { return int(k.part) }
 
 func (g *Registry) shard(k key) *shard { return &g.shards[k.shard()] }
 
-// put stores r at the place that find returned, or adds it if that is −1, and returns its place. sum is the digest of the client's leaf
-// before.
-func (s *shard) put(place int, k key, r line.Report, sum digest) int {
+// put stores r at the place that find returned, or adds it if that is −1, and returns its place.
+func (s *shard) put(place int, k key, r line.Report) int {
 	if place >= 0 {
 		change := digestOf(r) - digestOf(s.reports[place])
 		s.reports[place] = r
-		s.leafOf(k.id).sum = sum + change
+		s.leaves[s.inTree[place].leaf].sum += change
 		s.sum += change
 		return place
 	}
@@ -75,45 +77,33 @@ func (s *shard) put(place int, k key, r line.Report, sum digest) int {
 		s.reports[place] = r
 	} else {
 		place = len(s.reports)
-		s.reports, s.next = append(s.reports, r), append(s.next, 0)
+		s.reports, s.inTree = append(s.reports, r), append(s.inTree, inTree{})
 	}
 	s.index.add(k.hash, place)
-	s.addToLeaf(k.id, place)
-	added := digestOf(r)
-	s.leafOf(k.id).sum += added
-	s.sum += added
+	s.addToTree(place)
+	s.sum += digestOf(r)
 	return place
-}
-
-// leafSum returns the digest of a client's leaf, or 0. Reading it before the client is searched lets memory deliver it meanwhile.
-func (s *shard) leafSum(id uint64) digest {
-	if len(s.leaves) == 0 {
-		return 0
-	}
-	return s.leafOf(id).sum
 }
 
 // admit stores r, which a client of this node reported, if its time is later than that of the report held. Of two reports with the same
 // time the first one stays. It returns the client's place and whether that changed the shard.
 func (s *shard) admit(k key, r line.Report) (place int, changed bool) {
-	sum := s.leafSum(k.id)
 	place = s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && !r.Later(s.reports[place]) {
 		return place, false
 	}
-	return s.put(place, k, r, sum), true
+	return s.put(place, k, r), true
 }
 
 // merge stores a copy of r, which a neighbour passed on, if it is greater than the report held. It returns what is held then, the client's
 // place, and whether that changed the shard.
 func (s *shard) merge(k key, r line.Report) (held line.Report, place int, changed bool) {
-	sum := s.leafSum(k.id)
 	place = s.index.find(k.hash, r.Client(), s.reports)
 	if place >= 0 && r.Compare(s.reports[place]) <= 0 {
 		return s.reports[place], place, false
 	}
 	r = r.Clone()
-	return r, s.put(place, k, r, sum), true
+	return r, s.put(place, k, r), true
 }
 
 // Merge stores a copy of r if it is greater than the report held and not older than the cut-off. It returns what is held then, if
@@ -194,16 +184,15 @@ func (g *Registry) AppendShard(dst []byte, shard int) []byte {
 // otherwise differ but for a chance in 2⁶⁴. Reports that are applied meanwhile may be in them or not.
 func (g *Registry) Digest() (sum uint64, clients int) { return g.digest(branch{}) }
 
-// prefetchClients loads into the cache what is needed to look up some clients: for all of them the slot of the index and the leaf of the
-// tree, then the report, then its text. Each of these leads to the next, but those of different clients do not depend on one another, so
-// they are loaded at the same time. If another goroutine changes them in between, the look-up only takes longer.
+// prefetchClients loads into the cache what is needed to look up some clients: for all of them the slot of the index, then the report and
+// where it is in the tree, then its text and its leaf. Each of these leads to the next, but those of different clients do not depend on one
+// another, so they are loaded at the same time. If another goroutine changes them in between, the look-up only takes longer.
 func (g *Registry) prefetchClients(keys []key) {
 	for _, k := range keys {
 		s := g.shard(k)
 		s.mu.Lock()
 		if len(s.reports) > 0 {
 			prefetch(unsafe.Pointer(s.index.home(k.hash)))
-			prefetch(unsafe.Pointer(s.leafOf(k.id)))
 		}
 		s.mu.Unlock()
 	}
@@ -212,6 +201,7 @@ func (g *Registry) prefetchClients(keys []key) {
 		s.mu.Lock()
 		if place := s.index.guess(k.hash); place >= 0 {
 			prefetch(unsafe.Pointer(&s.reports[place]))
+			prefetch(unsafe.Pointer(&s.inTree[place]))
 		}
 		s.mu.Unlock()
 	}
@@ -222,6 +212,7 @@ func (g *Registry) prefetchClients(keys []key) {
 			text := s.reports[place].String()
 			prefetch(unsafe.Pointer(unsafe.StringData(text)))
 			prefetch(unsafe.Pointer(unsafe.StringData(text[len(text)-1:])))
+			prefetch(unsafe.Pointer(&s.leaves[s.inTree[place].leaf]))
 		}
 		s.mu.Unlock()
 	}
@@ -308,7 +299,7 @@ func (s *shard) expire(expired func(line.Report) bool, forgotten func(place int)
 		n += s.filter(&s.leaves[i], expired, forgotten)
 	}
 	if s.clients() == 0 {
-		s.reports, s.free, s.next, s.index, s.leaves, s.levels = nil, nil, nil, index{}, nil, 0
+		s.reports, s.free, s.inTree, s.index, s.leaves, s.levels = nil, nil, nil, index{}, nil, 0
 	}
 	return n
 }

@@ -127,6 +127,7 @@ func (e *Engine) finishSync(l *Link, now time.Time) {
 	if run.comparing {
 		took := now.Sub(run.started)
 		l.counts.Syncs++
+		l.sync.differSyncs++
 		l.counts.SyncReports += uint64(run.reports)
 		l.counts.SyncReportsNew += uint64(run.newReports)
 		l.sync.lastCompared, l.sync.failing = now, false

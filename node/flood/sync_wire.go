@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"slices"
 	"time"
 
 	"herd/node/line"
@@ -47,7 +46,6 @@ func (b requestBatch) after(replied *requestBatch) requestBatch {
 type request struct {
 	kind    requestKind
 	branch  branch
-	after   shortDigest   // requestPage: only those after it are listed
 	digests []shortDigest // requestFetch: of the requested reports
 	haves   []have        // requestFetch: what this node holds in the branch and the neighbour did not list, at most maxList
 	done    bool          // a reply was received; it is not sent
@@ -56,10 +54,9 @@ type request struct {
 type requestKind uint8
 
 const (
-	// requestList is for the short digests of a branch's reports. The reply is a list, a page of one, or the digests of the branch's children.
+	// requestList is for the short digests of a branch's reports. The reply is a list or, if it is longer than maxList, the digests of the
+	// branch's children.
 	requestList requestKind = iota
-	// requestPage is for the rest of a list. It is followed by the short digest after which that begins. The reply is a list or a page.
-	requestPage
 	// requestFetch is for reports, except those older than what the requesting node has. It is followed by the count of the short digests,
 	// and the count of haves, 4 + 5 bytes each. The neighbour owes them from then on, and its reply says so.
 	requestFetch
@@ -72,19 +69,19 @@ const (
 
 // have is the order time of the report that the requesting node has of a client.
 type have struct {
-	client uint32 // the lower 32 bits of the hash of the client's ID
+	client uint32 // the lower 32 bits of the client's position in the tree
 	time   uint64 // in 2²⁴ ns since 1970, 40 bits
 }
 
 func haveOf(r line.Report) have {
-	return have{uint32(idHash(r.Client())), uint64(r.OrderNanos()) >> 24}
+	return have{uint32(position(r.Client())), uint64(r.OrderNanos()) >> 24}
 }
 
 // reply is the reply to one request.
 type reply struct {
 	kind     replyKind
 	children [fanout]shortDigest // replyChildren; 0: a child without clients
-	list     []shortDigest       // replyList, replyPage
+	list     []shortDigest       // replyList
 }
 
 type replyKind uint8
@@ -92,7 +89,6 @@ type replyKind uint8
 const (
 	replyChildren replyKind = iota // 16 short digests
 	replyList                      // a count, and as many short digests
-	replyPage                      // a list in ascending order, after which there are more
 	replyDone                      // the reports are owed, or the round has ended
 	replyKinds
 )
@@ -111,11 +107,7 @@ func (q *request) append(dst []byte) []byte {
 	for i := range (q.branch.depth + 1) / 2 {
 		dst = append(dst, byte(q.branch.bits>>(56-8*i)))
 	}
-	switch q.kind {
-	case requestPage:
-		return appendUint(dst, shortBytes, uint64(q.after))
-	case requestFetch:
-	default:
+	if q.kind != requestFetch {
 		return dst
 	}
 	dst = appendShortDigests(dst, q.digests)
@@ -129,7 +121,7 @@ func (q *request) append(dst []byte) []byte {
 
 // expectedReply returns about how long the reply to a request will be, in bytes.
 func (q *request) expectedReply() int {
-	if q.kind == requestList || q.kind == requestPage {
+	if q.kind == requestList {
 		return shortBytes * fanout
 	}
 	return 1
@@ -234,10 +226,7 @@ func (s *scanner) requests() (requests []request) {
 			s.fail("bits beyond the branch")
 			return nil
 		}
-		switch q.kind {
-		case requestPage:
-			q.after = shortDigest(s.uint(shortBytes))
-		case requestFetch:
+		if q.kind == requestFetch {
 			q.digests = s.shortDigests()
 			q.haves = make([]have, s.count(4+5))
 			for i := range q.haves {
@@ -257,7 +246,7 @@ func (s *scanner) reply() (r reply) {
 		for i := range r.children {
 			r.children[i] = shortDigest(s.uint(shortBytes))
 		}
-	case replyList, replyPage:
+	case replyList:
 		r.list = s.shortDigests()
 	case replyDone:
 	default:
@@ -281,7 +270,7 @@ func (l *Link) appendReplies(dst []byte, batch requestBatch, room int) (out []by
 	n := 0
 	for n < len(batch.requests) {
 		before, visits := len(dst), 0
-		dst, visits = l.appendReply(dst, &batch.requests[n], batch.salt, room)
+		dst, visits = l.appendReply(dst, &batch.requests[n], batch.salt)
 		cost += time.Duration(visits) * costVisit
 		if n > 0 && len(dst) > room {
 			dst = dst[:before]
@@ -294,11 +283,11 @@ func (l *Link) appendReplies(dst []byte, batch requestBatch, room int) (out []by
 }
 
 // appendReply appends the reply to one request, and returns how many clients it had to look at. Requested reports are owed from then on.
-func (l *Link) appendReply(dst []byte, q *request, salt uint8, room int) (out []byte, visits int) {
+func (l *Link) appendReply(dst []byte, q *request, salt uint8) (out []byte, visits int) {
 	g := l.engine.registry
 	switch q.kind {
-	case requestList, requestPage:
-		return g.appendList(dst, q, salt, room)
+	case requestList:
+		return g.appendList(dst, q.branch, salt)
 	case requestFetch:
 		visits = g.oweSome(&l.ledger, q, salt)
 	case requestFetchAll:
@@ -308,32 +297,23 @@ func (l *Link) appendReply(dst []byte, q *request, salt uint8, room int) (out []
 	return append(dst, byte(replyDone)), visits
 }
 
-// appendList appends the digests of a branch's children if it has many clients; else the list of its short digests, or a page of it if it
-// is longer than room.
-func (g *Registry) appendList(dst []byte, q *request, salt uint8, room int) (out []byte, visits int) {
-	if _, clients := g.digest(q.branch); clients > maxList && q.branch.depth < maxDepth {
+// appendList appends the list of the short digests of a branch's reports, or the digests of its children if it has many clients.
+func (g *Registry) appendList(dst []byte, b branch, salt uint8) (out []byte, visits int) {
+	if _, clients := g.digest(b); clients > maxList && b.depth < maxDepth {
 		var digests [fanout]shortDigest
-		for i, child := range g.children(q.branch) {
+		for i, child := range g.children(b) {
 			digests[i] = shortDigestOf(child.sum, salt)
-			if q.branch.depth >= shardLevels {
+			if b.depth >= shardLevels {
 				visits += child.count
 			}
 		}
 		return appendChildren(dst, &digests), visits
 	}
-	held := g.reports(q.branch)
-	list := make([]shortDigest, 0, len(held))
-	for _, r := range held {
-		if d := shortDigestOf(digestOf(r), salt); q.kind == requestList || d > q.after {
-			list = append(list, d)
-		}
+	list := make([]shortDigest, 0, maxList)
+	for _, r := range g.reports(b) {
+		list = append(list, shortDigestOf(digestOf(r), salt))
 	}
-	kind := replyList
-	if most := max(maxList, room/(shortBytes+1)); len(list) > most {
-		slices.Sort(list)
-		kind, list = replyPage, list[:most]
-	}
-	return appendShortDigests(append(dst, byte(kind)), list), len(held)
+	return appendShortDigests(append(dst, byte(replyList)), list), len(list)
 }
 
 // oweSome owes the requested reports, but for those older than what the neighbour has, and returns how many clients it has looked at.

@@ -71,9 +71,6 @@ func TestRequests(t *testing.T) {
 					a.haves[i] = have{rng.Uint32(), rng.Uint64N(1 << 40)}
 				}
 			}
-			if a.kind == requestPage {
-				a.after = shortDigest(rng.Uint32N(1 << 24))
-			}
 			w.pending = append(w.pending, a)
 		}
 		requested := uint64(0)

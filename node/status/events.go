@@ -217,6 +217,10 @@ func describe(e flood.Notice) (kind, text string) {
 		return "same clock", "the neighbour's clock is this node's again"
 	case flood.ClockBehind:
 		return "clock behind", fmt.Sprintf("this node's clock is behind those of its neighbours by %s", e.Duration)
+	case flood.DigestsDiffer:
+		return "digests differ", fmt.Sprintf("the neighbour does not hold the same, for %s by now and after two syncs", e.Duration.Round(time.Second))
+	case flood.DigestsAgree:
+		return "digests equal", "the neighbour holds the same again"
 	case flood.ReceiptsAhead:
 		return "receipt ahead", "reports were refused that " + e.Detail + " received more than a day ahead of the time"
 	case flood.CutoffBack:

@@ -18,6 +18,7 @@ import (
 
 var (
 	onlySeed = flag.Uint64("seed", 0, "run only this seed of TestChaos")
+	herds    = flag.Uint64("herds", 600, "run so many seeds of TestChaos")
 	soak     = flag.Duration("soak", 0, "run further seeds of TestChaos for so long")
 )
 
@@ -53,7 +54,7 @@ func TestChaos(t *testing.T) {
 		t.Log(c.text())
 		return
 	}
-	seeds := uint64(1000)
+	seeds := *herds
 	if racing {
 		seeds = 60
 	} else if testing.Short() {
