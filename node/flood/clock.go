@@ -232,8 +232,8 @@ func (e *Engine) compareClocks(l *Link, now time.Time, r clockReading) {
 	c.offset, c.roundTrip = r.shows-own, 0
 	if r.measured {
 		c.roundTrip = min(max(0, -c.offset-r.offset), mostRoundTrip.Milliseconds())
+		l.ledger.window.estimate(time.Duration(c.roundTrip) * time.Millisecond)
 	}
-	l.ledger.window.estimate(time.Duration(c.roundTrip) * time.Millisecond)
 	shows := r.shows + c.roundTrip/2
 	changed := c.received.IsZero() || abs(shows-c.now(now)) > noticedOffset.Milliseconds() || r.agrees != c.agrees
 	c.received, c.shows, c.agrees = now, shows, r.agrees

@@ -39,11 +39,11 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 		b.clock, b.records = l.readClock(now), l.nextRecords(now)
 	}
 	m.Kind, m.Payload = subject.Heartbeat, b.append(m.Payload)
-	l.live.shortDue = now.Add(heartbeatInterval)
 	if !short {
 		l.live.interval = l.ledger.window.heartbeatInterval(len(m.Payload), time.Duration(l.clock.roundTrip)*time.Millisecond)
 		l.live.heartbeatSent, l.live.heartbeatDue = now, now.Add(l.live.interval)
 	}
+	l.live.shortDue = l.live.heartbeatDue
 	return true
 }
 
@@ -90,6 +90,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 	if returned {
 		l.live.alive, l.live.received, l.live.neverReceived, l.sync.lastCompared = true, true, false, now
 		e.notify(Notice{Peer: l.Peer, Kind: LinkUp})
+		l.ledger.window.restart()
 		l.startRound(now, "link returned")
 		l.live.heartbeatDue = now
 		l.ledger.signal()

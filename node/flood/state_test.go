@@ -108,7 +108,7 @@ func (f *frozenEngine) thaw(e *Engine, now time.Time) {
 		}
 		run := saved.run.clone()
 		b.at, b.lastNumber, b.lastReports, b.inFlight = cursor{}, saved.lastNumber, saved.lastReports, cloneNotes(saved.inFlight, saved.run, run)
-		b.window = window{size: mostWindow, measuredAt: now} // which has room, and asks for no acknowledgement
+		b.window = window{size: mostWindow, measuredAt: now, base: 1} // which has room, and asks for no acknowledgement
 		b.reportsPause, b.syncPause = pause{}, pause{}
 		b.behind.Store(false)
 		l.syncFirst, l.incarnation, l.clock = false, saved.incarnation, neighbourClock{} // so that no round trip is measured

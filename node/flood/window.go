@@ -59,13 +59,16 @@ const (
 	messageOverhead = 120 // bytes of a message beyond its payload: subject, stamp and lengths of NATS, and the headers of TCP and IP
 )
 
-// connect forgets the least round trip: another connection may take another way.
-func (w *window) connect() { w.base, w.queueing = 0, w.queueing[:0] }
+// restart forgets what the way carries: after a time without messages, or on another connection, it may be another way.
+func (w *window) restart() {
+	w.base, w.queueing, w.limited = 0, w.queueing[:0], false
+	w.size = min(max(w.size, leastWindow), firstWindow)
+}
 
 // estimate takes in a round trip that was measured otherwise, as long as none was on this connection.
 func (w *window) estimate(roundTrip time.Duration) {
 	if w.base == 0 {
-		w.base = roundTrip
+		w.base = max(roundTrip, 1)
 	}
 }
 
@@ -120,8 +123,11 @@ func (w *window) acknowledge(now time.Time, bytes, delivered int, asked time.Tim
 		return
 	}
 	w.roundTrip, w.measuredAt = max(now.Sub(asked), 1), now
-	if w.base == 0 || w.roundTrip < w.base {
+	switch {
+	case w.base == 0 || w.roundTrip < w.base:
 		w.base = w.roundTrip
+	case !w.limited: // nothing waits behind anything: the way has become longer
+		w.base += (w.roundTrip - w.base) / 8
 	}
 	if len(w.queueing) == maxQueueing {
 		w.queueing = slices.Delete(w.queueing, 0, 1)
@@ -189,6 +195,9 @@ func (w *window) heartbeatInterval(bytes int, roundTrip time.Duration) time.Dura
 // patience returns for how long the neighbour should wait for a sign of life on this link, which is sent a heartbeat at an interval: on one
 // that is thin or long, messages come late without anything being wrong.
 func (w *window) patience(interval time.Duration) time.Duration {
+	if w.base == 0 {
+		return firstPatience
+	}
 	if interval == heartbeatInterval && w.roundTrip-w.base < time.Second && w.base < 200*time.Millisecond && (w.drain == 0 || w.drain >= 8000) {
 		return silenceTimeout
 	}
@@ -199,5 +208,7 @@ func (w *window) patience(interval time.Duration) time.Duration {
 	return min(max(patience, 4*interval), mostPatience)
 }
 
-// mostPatience bounds for how long a silent link counts as up.
-const mostPatience = time.Minute
+const (
+	firstPatience = 10 * time.Second // as long as no round trip is known
+	mostPatience  = time.Minute      // for how long a silent link counts as up at most
+)

@@ -80,3 +80,29 @@ func TestWindow(t *testing.T) {
 		}
 	}
 }
+
+// A way that has become longer while nothing waits is not taken for a queue: the least round trip follows. After a time without messages
+// nothing is known of the way.
+func TestWayChanges(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	w := &window{size: firstWindow}
+	pass := func(roundTrip time.Duration) {
+		w.send(now, 100)
+		w.acknowledge(now.Add(roundTrip), 100, 100, now, 0)
+		now = now.Add(time.Minute)
+	}
+	pass(10 * time.Millisecond)
+	for range 50 {
+		pass(1200 * time.Millisecond)
+	}
+	if w.base < 1190*time.Millisecond || w.base > 1200*time.Millisecond {
+		t.Errorf("the least round trip is %s", w.base)
+	}
+	if pass(20 * time.Millisecond); w.base != 20*time.Millisecond {
+		t.Errorf("the least round trip is %s once it is shorter", w.base)
+	}
+	w.size = mostWindow
+	if w.restart(); w.base != 0 || w.size != firstWindow || w.patience(heartbeatInterval) != firstPatience {
+		t.Errorf("after a time without messages: least round trip %s, window %d, patience %s", w.base, w.size, w.patience(heartbeatInterval))
+	}
+}
