@@ -106,3 +106,16 @@ func TestWayChanges(t *testing.T) {
 		t.Errorf("after a time without messages: least round trip %s, window %d, patience %s", w.base, w.size, w.patience(heartbeatInterval))
 	}
 }
+
+// A link that returns begins with a small window, whatever it carried before.
+func TestWindowOfReturn(t *testing.T) {
+	p := newNetwork(star(t, "A", "B"))
+	p.pass(t, 5*time.Second)
+	l := p.link("A", "B")
+	l.ledger.window.size = mostWindow
+	p.engines["A"].linkDown(l, Silent)
+	p.pass(t, 2*time.Second)
+	if !l.live.alive || l.ledger.window.size != firstWindow {
+		t.Errorf("alive %v, a window of %d bytes", l.live.alive, l.ledger.window.size)
+	}
+}
