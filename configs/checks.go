@@ -22,8 +22,12 @@ func (k key) parse(text string) (any, error) {
 	switch k.kind() {
 	case "duration":
 		d, err := parseDuration(text)
-		if err == nil && d == 0 && k.is == "positive" {
+		switch {
+		case err != nil:
+		case k.is == "positive" && d == 0:
 			err = fmt.Errorf("%s is too small; write for example 2s", quote(text))
+		case k.is == "pace" && (d < leastEvery || d > mostEvery):
+			err = fmt.Errorf("%s is not 100ms to 24h", quote(text))
 		}
 		return d, err
 	case "number":
@@ -41,6 +45,12 @@ func (k key) parse(text string) (any, error) {
 		return text, nil
 	}
 }
+
+// The bounds of every: windows that end more often would cost more than they save.
+const (
+	leastEvery = 100 * time.Millisecond
+	mostEvery  = 24 * time.Hour
+)
 
 func parseDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
@@ -230,8 +240,18 @@ func (c *Config) buildTopology() []fault {
 	for i, n := range c.Nodes {
 		names[i] = n.Name
 	}
+	links := make([][2]line.NodeName, len(c.Links))
+	var paces []topology.Pace
+	for i, l := range c.Links {
+		links[i] = l.Ends
+		for j, every := range l.Every {
+			if every > 0 {
+				paces = append(paces, topology.Pace{From: l.Ends[j], To: l.Ends[1-j], Every: every})
+			}
+		}
+	}
 	var err error
-	c.topology, err = topology.New(names, c.Links)
+	c.topology, err = topology.New(names, links, paces...)
 	if err != nil { // each of its errors is a line, see errors.Join
 		for text := range strings.SplitSeq(err.Error(), "\n") {
 			faults = append(faults, fault{source: c.sources["links"], key: "nodes and links", text: text})

@@ -48,7 +48,7 @@ type Config struct {
 	// Nodes are the servers, in the order of the file.
 	Nodes []Node `yaml:"nodes" live:"true"`
 	// Links are the pairs of nodes that send each other reports. A link works both ways and is listed once.
-	Links [][2]line.NodeName `yaml:"links" live:"true"`
+	Links []Link `yaml:"links" live:"true"`
 
 	Bus    Bus    `yaml:"bus"`
 	TLS    TLS    `yaml:"tls"`
@@ -73,6 +73,32 @@ type Node struct {
 	Listen string `yaml:"listen" is:"address"`
 	// HTTP is the HOST:PORT of the status page, API, metrics and health; empty means none.
 	HTTP string `yaml:"http" is:"address or none"`
+}
+
+// Link is a pair of nodes that send each other reports.
+type Link struct {
+	Ends [2]line.NodeName
+	// Every is how often at most the first end sends the second a report of one client, and the second the first; 0: as often as there is one.
+	Every [2]time.Duration
+}
+
+// MarshalYAML returns the list that a file has for the link.
+func (l Link) MarshalYAML() (any, error) {
+	list := []any{l.Ends[0], l.Ends[1]}
+	every := make(map[line.NodeName]string)
+	for i, d := range l.Every {
+		if d > 0 {
+			every[l.Ends[i]] = format(d)
+		}
+	}
+	switch {
+	case len(every) == 0:
+	case l.Every[0] == l.Every[1]:
+		list = append(list, map[string]string{"every": format(l.Every[0])})
+	default:
+		list = append(list, map[string]any{"every": every})
+	}
+	return list, nil
 }
 
 // Bus is the NATS bus between the nodes.

@@ -99,14 +99,42 @@ links: [A, [A, B, C], [A, 5], {A: B}]
 			`FILE:6: nodes[3].listen: is missing; write HOST:PORT, the address for clients`,
 			`FILE:7: nodes[4].name: is missing; every node needs a name`,
 			`FILE:7: nodes[4].listen: is missing; write HOST:PORT, the address for clients`,
-			`FILE:8: links[0]: is not a pair of names; write - [NAME, NAME] for each link`,
-			`FILE:8: links[1]: is not a pair of names; write - [NAME, NAME] for each link`,
+			`FILE:8: links[0]: is not a pair of names; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
+			`FILE:8: links[1]: is not a pair of names; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
 			`FILE:8: links[2]: is not text; put it in quotes`,
-			`FILE:8: links[3]: is not a pair of names; write - [NAME, NAME] for each link`,
+			`FILE:8: links[3]: is not a pair of names; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
+		}},
+		{name: "what follows the names of a link", file: `
+nodes: [{name: A, listen: ":0"}, {name: B, listen: ":0"}]
+links:
+  - [A, B, {every: 10, ever: 1s}]
+  - [A, B, {every: 99ms}]
+  - [A, B, {every: 25h, every: 10s}]
+  - [A, B, {every: "-1s"}]
+  - [A, B, {every: {A: 0s, C: 1s, A: 1s, "B": soon}}]
+  - [A, B, {every: [10s]}]
+  - [A, B, {every: }]
+  - [A, B, 10s]
+  - [A, B, {every: 10s}, {every: 10s}]
+`, want: []string{
+			`FILE:4: links[0].every: "10" has no unit; write for example 30s, 5m or 24h`,
+			`FILE:4: links[0].ever: unknown key; did you mean links[0].every?`,
+			`FILE:5: links[1].every: "99ms" is not 100ms to 24h`,
+			`FILE:6: links[2].every: "25h" is not 100ms to 24h`,
+			`FILE:6: links[2].every: is given twice; remove one`,
+			`FILE:7: links[3].every: "-1s" is negative; write 0 or more`,
+			`FILE:8: links[4].every.A: "0s" is not 100ms to 24h`,
+			`FILE:8: links[4].every.C: is not of an end of the link; write A, B or both`,
+			`FILE:8: links[4].every.A: is given twice; remove one`,
+			`FILE:8: links[4].every.B: "soon" is not a duration; write for example 500ms, 30s, 5m or 24h`,
+			`FILE:9: links[5].every: is not a single value; write a duration`,
+			`FILE:10: links[6].every: has no value; write one or remove the key`,
+			`FILE:11: links[7]: is not a pair of names; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
+			`FILE:12: links[8]: is not a pair of names; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
 		}},
 		{name: "lists that are none", file: "nodes: A\nlinks:\nbus: x\n", want: []string{
 			`FILE:1: nodes: is not a list; write - {name: NAME, listen: "HOST:PORT"} for each node`,
-			`FILE:2: links: is not a list; write - [NAME, NAME] for each link`,
+			`FILE:2: links: is not a list; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
 			`FILE:3: bus: is not a mapping; write KEY: VALUE`,
 		}},
 		{name: "topology and addresses", file: `
@@ -179,7 +207,7 @@ links: [[A, C], [A, A]]
 		}},
 		{name: "TLS with a fault of its own, beside one in the topology", file: "tls: {clients: sometimes, ca: a}\nlinks: 5", want: []string{
 			`FILE:1: tls.clients: "sometimes" is not one of none, require`,
-			`FILE:2: links: is not a list; write - [NAME, NAME] for each link`,
+			`FILE:2: links: is not a list; write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]`,
 		}},
 		{name: "places", file: `
 places: {provider: bing, endpoint: "https://maps.example/api?key=swordfish", fields: "rating,reviews", rate: -1, fallback: google}

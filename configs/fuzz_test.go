@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(data)
 	}
 	for _, s := range []string{
-		"", "{", "- a", "a: b: c", "nodes: &n [*n]\nlinks: *n", "<<: {herd: x}", "bus: {url: \"nats://a@b\"}", "limits: {idle: 60}\n---\n",
+		"", "{", "- a", "a: b: c", "nodes: &n [*n]\nlinks: *n", "links: [[Goloman, Hands, {every: 10s}], [Hands, Wilkes, {every: {Hands: 1m, X: 1}}]]", "<<: {herd: x}", "bus: {url: \"nats://a@b\"}", "limits: {idle: 60}\n---\n",
 		"nodes: [{name: \"a\\nb\", listen: \":1\"}]", "\"\\n\": 1", "herd: !!binary aGVyZA==", "herd: |\n  a\n  b\n", "\x00", "\xff\xfe",
 	} {
 		f.Add([]byte(s))

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
+
+	"herd/node/line"
 )
 
 // write puts a file of this content into a fresh directory and returns its path.
@@ -296,5 +300,47 @@ func TestUsage(t *testing.T) {
 		if !ok || e.Usage() != want {
 			t.Errorf("%s: %v, want usage %t", args, err, want)
 		}
+	}
+}
+
+// A link may say how often at most its ends send each other a report of one client: both, or one of them.
+func TestEvery(t *testing.T) {
+	const file = `
+nodes: [{name: A, listen: ":0"}, {name: B, listen: ":0"}, {name: C, listen: ":0"}, {name: D, listen: ":0"}]
+links:
+  - [A, B, {every: 10s}]
+  - [B, C, {every: {C: 1m}}]
+  - [C, D, {every: {D: 100ms, C: 24h}}]
+  - [D, A, {}]
+`
+	const shown = "[[A, B, {every: 10s}], [B, C, {every: {C: 1m}}], [C, D, {every: {C: 24h, D: 100ms}}], [D, A]]"
+	c, err := Load(write(t, file), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, c, "links").Value; got != shown {
+		t.Errorf("links are %s, want %s", got, shown)
+	}
+	again, err := Load(write(t, file[:strings.Index(file, "links:")]+"links: "+shown), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again.Links, c.Links) || len(again.Fixed(c)) > 0 {
+		t.Errorf("%+v is read as %+v", c.Links, again.Links)
+	}
+	for way, want := range map[[2]line.NodeName]time.Duration{
+		{"A", "B"}: 10 * time.Second, {"B", "A"}: 10 * time.Second, {"B", "C"}: 0, {"C", "B"}: time.Minute,
+		{"C", "D"}: 24 * time.Hour, {"D", "C"}: 100 * time.Millisecond, {"D", "A"}: 0, {"A", "C"}: 0,
+	} {
+		if got := c.Topology().Every(way[0], way[1]); got != want {
+			t.Errorf("every %s from %s to %s, want %s", got, way[0], way[1], want)
+		}
+	}
+	without, err := Load(write(t, strings.NewReplacer(", {every: 10s}", "", ", {every: {C: 1m}}", "", ", {every: {D: 100ms, C: 24h}}", "").Replace(file)), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := c.Topology(), without.Topology(); a.Text() != b.Text() || a.Fingerprint() != b.Fingerprint() {
+		t.Errorf("%s of %x, and without every %s of %x", a.Text(), a.Fingerprint(), b.Text(), b.Fingerprint())
 	}
 }

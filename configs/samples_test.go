@@ -26,13 +26,13 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Herd:  "herd",
 		Nodes: campus,
-		Links: [][2]line.NodeName{
-			{"Goloman", "Hands"},
-			{"Goloman", "Holiday"},
-			{"Goloman", "Wilkes"},
-			{"Hands", "Wilkes"},
-			{"Holiday", "Welsh"},
-			{"Holiday", "Wilkes"},
+		Links: []Link{
+			{Ends: [2]line.NodeName{"Goloman", "Hands"}},
+			{Ends: [2]line.NodeName{"Goloman", "Holiday"}},
+			{Ends: [2]line.NodeName{"Goloman", "Wilkes"}},
+			{Ends: [2]line.NodeName{"Hands", "Wilkes"}},
+			{Ends: [2]line.NodeName{"Holiday", "Welsh"}},
+			{Ends: [2]line.NodeName{"Holiday", "Wilkes"}},
 		},
 		Bus:      Bus{Listen: "127.0.0.1:4222"},
 		TLS:      TLS{Clients: "none"},
@@ -144,10 +144,10 @@ func TestRegions(t *testing.T) {
 	ends := make(map[line.NodeName]int)
 	crossing := 0
 	for _, l := range c.Links {
-		if east[l[0]] != east[l[1]] {
+		if east[l.Ends[0]] != east[l.Ends[1]] {
 			crossing++
-			ends[l[0]]++
-			ends[l[1]]++
+			ends[l.Ends[0]]++
+			ends[l.Ends[1]]++
 		}
 	}
 	if crossing < 3 || len(ends) != 2*crossing {

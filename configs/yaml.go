@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,7 +37,7 @@ func readYAML(data []byte, source Source) *layer {
 	}
 	d.section(root.Content[0], "")
 	if _, nodes := d.values["nodes"]; nodes && d.values["links"] == nil {
-		d.set("links", [][2]line.NodeName{}, source)
+		d.set("links", []Link{}, source)
 	}
 	switch err := decoder.Decode(&next); {
 	case err == nil:
@@ -235,30 +236,72 @@ func (d document) node(n *yaml.Node, at string) Node {
 
 // links reads the list of links. The topology checks that the nodes exist.
 func (d document) links(n *yaml.Node) {
-	const form = "write - [NAME, NAME] for each link"
+	const form = "write - [NAME, NAME] for each link, or - [NAME, NAME, {every: 10s}]"
 	n = target(n)
 	if n.Kind != yaml.SequenceNode {
 		d.incomplete = true
 		d.fault(n, "links", "is not a list; %s", form)
 		return
 	}
-	links := make([][2]line.NodeName, len(n.Content))
+	links := make([]Link, len(n.Content))
 	for i, entry := range n.Content {
 		entry = target(entry)
 		at := fmt.Sprintf("links[%d]", i)
-		if entry.Kind != yaml.SequenceNode || len(entry.Content) != 2 {
+		if !pair(entry) {
 			d.incomplete = true
 			d.fault(entry, at, "is not a pair of names; %s", form)
 			continue
 		}
-		for j, end := range entry.Content {
+		for j, end := range entry.Content[:2] {
 			name, ok := d.scalar(end, key{typ: reflect.TypeFor[line.NodeName]()}, at)
 			if !ok {
 				d.incomplete = true
 				continue
 			}
-			links[i][j] = line.NodeName(name.(string))
+			links[i].Ends[j] = line.NodeName(name.(string))
+		}
+		if len(entry.Content) == 3 {
+			links[i].Every = d.every(entry.Content[2], links[i].Ends, at)
 		}
 	}
 	d.set("links", links, d.source)
+}
+
+// pair reports whether an entry of links is two names, or two names and a mapping.
+func pair(n *yaml.Node) bool {
+	switch len(n.Content) {
+	case 2:
+		return n.Kind == yaml.SequenceNode
+	case 3:
+		return n.Kind == yaml.SequenceNode && target(n.Content[2]).Kind == yaml.MappingNode
+	default:
+		return false
+	}
+}
+
+// every reads what follows the names of a link: how often at most each of its ends sends the other a report of one client.
+func (d document) every(n *yaml.Node, ends [2]line.NodeName, at string) (every [2]time.Duration) {
+	pace := key{typ: reflect.TypeFor[time.Duration](), is: "pace"}
+	d.fields(n, at, []string{at + ".every"}, func(name string, value *yaml.Node) bool {
+		if name != at+".every" {
+			return false
+		}
+		if target(value).Kind != yaml.MappingNode {
+			if v, ok := d.scalar(value, pace, name); ok {
+				every[0], every[1] = v.(time.Duration), v.(time.Duration)
+			}
+			return true
+		}
+		d.fields(value, name, nil, func(sender string, value *yaml.Node) bool {
+			end := slices.Index(ends[:], line.NodeName(sender[len(name)+1:]))
+			if end < 0 {
+				d.fault(value, safe(sender), "is not of an end of the link; write %s, %s or both", ends[0], ends[1])
+			} else if v, ok := d.scalar(value, pace, sender); ok {
+				every[end] = v.(time.Duration)
+			}
+			return true
+		})
+		return true
+	})
+	return every
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -18,13 +19,21 @@ type Topology struct {
 	nodes      []line.NodeName
 	links      [][2]line.NodeName
 	neighbours map[line.NodeName][]line.NodeName
+	every      map[[2]line.NodeName]time.Duration // by sender and receiver
+}
+
+// Pace says that a server sends a neighbour a report of one client at most once in Every.
+type Pace struct {
+	From, To line.NodeName
+	Every    time.Duration
 }
 
 // New returns the graph of these nodes and links. Its error joins everything that is wrong with them: no nodes,
 // names that are not valid, nodes and links given twice (a link has no direction), links of a node to itself or to
-// an unknown one, and, when all that is right, parts that no link joins to the rest.
-func New(nodes []line.NodeName, links [][2]line.NodeName) (*Topology, error) {
-	t := &Topology{neighbours: make(map[line.NodeName][]line.NodeName)}
+// an unknown one, paces without a link, given twice or not positive, and, when all that is right, parts that no link
+// joins to the rest.
+func New(nodes []line.NodeName, links [][2]line.NodeName, paces ...Pace) (*Topology, error) {
+	t := &Topology{neighbours: make(map[line.NodeName][]line.NodeName), every: make(map[[2]line.NodeName]time.Duration)}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(nodes) == 0 {
@@ -64,6 +73,7 @@ func New(nodes []line.NodeName, links [][2]line.NodeName) (*Topology, error) {
 			t.neighbours[b] = append(t.neighbours[b], a)
 		}
 	}
+	faults = append(faults, t.addPaces(paces)...)
 	if len(faults) == 0 {
 		for _, island := range t.islands()[1:] {
 			fault("no link joins %s to %s", join(island), t.nodes[0])
@@ -73,6 +83,23 @@ func New(nodes []line.NodeName, links [][2]line.NodeName) (*Topology, error) {
 		return nil, errors.Join(faults...)
 	}
 	return t, nil
+}
+
+// addPaces adds paces of links, and returns what is wrong with them.
+func (t *Topology) addPaces(paces []Pace) (faults []error) {
+	for _, p := range paces {
+		switch d := [2]line.NodeName{p.From, p.To}; {
+		case !slices.Contains(t.neighbours[p.From], p.To):
+			faults = append(faults, fmt.Errorf("every %s from %s to %s: there is no link", p.Every, p.From, p.To))
+		case p.Every <= 0:
+			faults = append(faults, fmt.Errorf("every %s from %s to %s is not positive", p.Every, p.From, p.To))
+		case t.every[d] > 0:
+			faults = append(faults, fmt.Errorf("every is given twice from %s to %s", p.From, p.To))
+		default:
+			t.every[d] = p.Every
+		}
+	}
+	return faults
 }
 
 func join(names []line.NodeName) string {
@@ -96,6 +123,12 @@ func (t *Topology) Neighbours(n line.NodeName) []line.NodeName { return t.neighb
 func (t *Topology) Has(n line.NodeName) bool {
 	_, ok := t.neighbours[n]
 	return ok
+}
+
+// Every returns how long a server lets pass, at least, between two windows in each of which it sends a neighbour one report of a client; 0 if
+// it sends each report at once. It is no part of Text and Fingerprint: neighbours need not agree on it.
+func (t *Topology) Every(from, to line.NodeName) time.Duration {
+	return t.every[[2]line.NodeName{from, to}]
 }
 
 // FloodCost returns how many messages it takes to send one report to every server when the herd is idle: 2E − (N − 1).

@@ -31,6 +31,15 @@ link Q–Z: no node is named "Z"`
 	if want := "no link joins B, D to A\nno link joins E to A"; err == nil || err.Error() != want {
 		t.Errorf("islands: %v, want %s", err, want)
 	}
+	_, err = New([]line.NodeName{"A", "B", "C"}, [][2]line.NodeName{{"A", "B"}, {"B", "C"}},
+		Pace{"A", "C", 1}, Pace{"A", "B", 0}, Pace{"B", "A", 1}, Pace{"B", "A", 2}, Pace{"A", "Q", 1})
+	want = `every 1ns from A to C: there is no link
+every 0s from A to B is not positive
+every is given twice from B to A
+every 1ns from A to Q: there is no link`
+	if err == nil || err.Error() != want {
+		t.Errorf("paces:\n%v\nwant:\n%s", err, want)
+	}
 	if _, err = New(nil, nil); err == nil || err.Error() != "no nodes" {
 		t.Errorf("no nodes: %v", err)
 	}

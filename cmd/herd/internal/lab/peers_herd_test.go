@@ -33,7 +33,7 @@ func campusShape(t testing.TB) (s shape) {
 		s.nodes = append(s.nodes, string(n.Name))
 	}
 	for _, l := range config.Links {
-		s.links = append(s.links, [2]string{string(l[0]), string(l[1])})
+		s.links = append(s.links, [2]string{string(l.Ends[0]), string(l.Ends[1])})
 	}
 	return s
 }
