@@ -79,8 +79,8 @@ func NewEngine(c Config) *Engine {
 	return e
 }
 
-// Relink gives the engine the neighbours of a topology, and no others. Links that stay keep what they owe. Relink must not be called
-// concurrently with itself.
+// Relink gives the engine the neighbours of a topology, and no others, and the pace of each link. Links that stay keep what they owe. Relink
+// must not be called concurrently with itself.
 func (e *Engine) Relink(now time.Time, t *topology.Topology) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,11 +91,23 @@ func (e *Engine) Relink(now time.Time, t *topology.Topology) {
 		} else {
 			links = append(links, newLink(e, peer, now))
 		}
+		l := links[len(links)-1]
+		l.setEvery(now, t.Every(e.config.Name, peer))
+		l.sync.interval = idleSyncInterval + 5*max(t.Every(e.config.Name, peer), t.Every(peer, e.config.Name))
 	}
 	e.links.Store(&links)
 	e.relinks++
 	e.topologyText, e.topologyPrint, e.relinkedAt = t.Text(), t.Fingerprint(), now
 	e.startSync(now)
+}
+
+// Hasten has no link hold anything back any more, for the node is about to stop.
+func (e *Engine) Hasten() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.Links() {
+		l.setEvery(time.Time{}, 0)
+	}
 }
 
 // Apply admits a report from [Local] if its time is later than that of the report held, and merges a report from a neighbour (see

@@ -51,7 +51,7 @@ func (l *Link) nextHeartbeat(now time.Time, m *Message) bool {
 type snapshot struct {
 	digest  digest // of the registry
 	clients int    // in the registry
-	empty   bool   // nothing is owed on the link
+	empty   bool   // nothing is owed on the link, or held
 }
 
 // snapshot locks the whole registry, so that no report is in it and not yet owed.
@@ -59,7 +59,7 @@ func (e *Engine) snapshot(l *Link) (s snapshot) {
 	for i := range e.registry.shards {
 		e.registry.shards[i].mu.Lock()
 	}
-	s.empty = !l.ledger.owes()
+	s.empty = !l.Owes()
 	for i := range e.registry.shards {
 		shard := &e.registry.shards[i]
 		s.digest += shard.sum
@@ -91,6 +91,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 		l.live.alive, l.live.received, l.live.neverReceived, l.sync.lastCompared = true, true, false, now
 		e.notify(Notice{Peer: l.Peer, Kind: LinkUp})
 		l.ledger.window.restart()
+		l.releaseAll(l.ledger.pace.Load())
 		l.startRound(now, "link returned")
 		l.live.heartbeatDue = now
 		l.ledger.signal()

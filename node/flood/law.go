@@ -48,7 +48,7 @@ func (l *Link) accounts(id line.ClientID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := s.index.find(k.hash, id, s.reports)
-	if place < 0 || l.ledger.owed[k.shard()].has(place) {
+	if place < 0 || l.ledger.has(k.shard(), place) {
 		return true
 	}
 	at := uint32(k.shard())<<placeBits | uint32(place)

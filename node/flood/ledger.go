@@ -24,6 +24,7 @@ type ledger struct {
 	owing  [Shards / 64]atomic.Uint64 // the shards of which something is owed, a bit for each
 	wake   chan struct{}              // holds a value when there may be something to send
 	behind atomic.Bool                // more is owed than the next message holds
+	pace   atomic.Pointer[pace]       // nil: each report is sent at once
 
 	at cursor // from where the next message is filled; owned by Next
 
@@ -107,6 +108,13 @@ const placeBits = 24
 
 // owe notes that the neighbour may lack the report of a client. The shard is locked by the caller.
 func (b *ledger) owe(shard, place int) {
+	if !b.hold(shard, place) {
+		b.oweAtOnce(shard, place)
+	}
+}
+
+// oweAtOnce is owe for what no window holds.
+func (b *ledger) oweAtOnce(shard, place int) {
 	if b.owed[shard].set(place) {
 		b.owing[shard/64].Or(1 << (shard % 64))
 		b.signal()
@@ -116,12 +124,18 @@ func (b *ledger) owe(shard, place int) {
 // settle notes that the neighbour holds the report of a client or a greater one, or that the client was forgotten. The shard is locked
 // by the caller.
 func (b *ledger) settle(shard, place int) {
-	if b.owed[shard].clear(place) {
+	if !b.unhold(shard, place) && b.owed[shard].clear(place) {
 		b.owing[shard/64].And(^uint64(1 << (shard % 64)))
 	}
 }
 
-// owes reports whether something is owed.
+// has reports whether the report of a client is owed. The shard is locked by the caller.
+func (b *ledger) has(shard, place int) bool {
+	p := b.pace.Load()
+	return b.owed[shard].has(place) || p != nil && p.shards[shard].held.has(place)
+}
+
+// owes reports whether something is owed that no window holds.
 func (b *ledger) owes() bool {
 	for i := range b.owing {
 		if b.owing[i].Load() != 0 {
@@ -193,6 +207,7 @@ func (l *Link) takeShard(dst []line.Report, places []uint32, limit *int) (report
 			return dst, places, true
 		}
 		b.settle(b.at.shard, place)
+		b.noteSent(b.at.shard, place)
 		dst, places = append(dst, r), append(places, uint32(b.at.shard)<<placeBits|uint32(place))
 	}
 	return dst, places, false
@@ -216,7 +231,7 @@ func (l *Link) nextReports(now time.Time, m *Message, room int) bool {
 
 	reports, places, passed := l.take(m.Reports, places, room)
 	m.Reports = reports
-	b.behind.Store(b.owes())
+	b.behind.Store(b.owes() || b.holds())
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -335,7 +350,7 @@ const maxSpare = 64
 func (l *Link) retransmit(n *note) {
 	for _, at := range n.places {
 		shard, place := int(at>>placeBits), int(at&(1<<placeBits-1))
-		l.engine.registry.oweHeld(&l.ledger, shard, place)
+		l.engine.registry.oweLost(&l.ledger, shard, place)
 	}
 	l.ledger.retransmitted += uint64(len(n.places))
 	switch lost := n.sync.(type) {
@@ -346,20 +361,12 @@ func (l *Link) retransmit(n *note) {
 	}
 }
 
-// oweHeld owes the report at a place, unless its client was forgotten.
-func (g *Registry) oweHeld(b *ledger, shard, place int) {
-	s := &g.shards[shard]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if place < len(s.reports) && !s.reports[place].IsZero() {
-		b.owe(shard, place)
-	}
-}
-
 // forgetInFlight drops all notes: the neighbour has started anew, and syncs.
-func (b *ledger) forgetInFlight() {
+func (l *Link) forgetInFlight() {
+	b := &l.ledger
 	b.inFlight = nil
 	b.window.inFlight = 0
+	l.releaseAll(b.pace.Load())
 	b.signal()
 }
 
@@ -374,8 +381,8 @@ func (b *ledger) floor() uint64 {
 // Wake returns a channel that yields when Next may have something. Its receiver then calls Next until it returns false.
 func (l *Link) Wake() <-chan struct{} { return l.ledger.wake }
 
-// Owed returns of how many clients the neighbour may lack the report, what is in flight not included, and how many reports were replaced by
-// a greater one of their client while they were owed.
+// Owed returns of how many clients the neighbour may lack the report, what is in flight and what is held (see [Link.Held]) not included, and
+// how many reports were replaced by a greater one of their client while they were owed or held.
 func (l *Link) Owed() (clients int, conflated uint64) {
 	for i := range l.ledger.owed {
 		s := &l.engine.registry.shards[i]
@@ -387,5 +394,5 @@ func (l *Link) Owed() (clients int, conflated uint64) {
 	return clients, conflated
 }
 
-// Owes reports whether the neighbour is owed something, what is in flight not included.
-func (l *Link) Owes() bool { return l.ledger.owes() }
+// Owes reports whether the neighbour is owed something, what is held included and what is in flight not.
+func (l *Link) Owes() bool { return l.ledger.owes() || l.ledger.holds() }

@@ -173,7 +173,7 @@ func TestPlacesAreReused(t *testing.T) {
 	if owed, _ := l.Owed(); owed != 900 {
 		t.Errorf("%d owed, want 900", owed)
 	}
-	e.registry.oweHeld(&l.ledger, 3, 1<<20) // of nobody
+	e.registry.oweLost(&l.ledger, 3, 1<<20) // of nobody
 	if owed, _ := l.Owed(); owed != 900 {
 		t.Errorf("a place that nobody has is owed")
 	}

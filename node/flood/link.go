@@ -91,10 +91,11 @@ type syncSchedule struct {
 	reason      string    // why it was scheduled
 	scheduledAt time.Time // the sync that was scheduled first starts first
 	notBefore   time.Time
-	after       bool // the neighbour has started anew and syncs first, which may leave nothing to do
-	budget      int  // bytes of replies after which the sync ends, or unlimited
-	failing     bool // a sync was abandoned, and none has finished since
-	caughtUp    bool // since the link came up, what the neighbour owed then was received, or digests were equal
+	after       bool          // the neighbour has started anew and syncs first, which may leave nothing to do
+	interval    time.Duration // after so long without a comparison one is scheduled
+	budget      int           // bytes of replies after which the sync ends, or unlimited
+	failing     bool          // a sync was abandoned, and none has finished since
+	caughtUp    bool          // since the link came up, what the neighbour owed then was received, or digests were equal
 
 	lastCompared   time.Time // when digests could last be compared, a sync finished, or the link came up
 	digestCompared time.Time // when digests were last compared
@@ -142,6 +143,7 @@ type LinkStatus struct {
 	Window         int             // bytes that may be in flight
 	RoundTrip      time.Duration   // the last one measured; 0: none on this connection
 	Drain          int             // bytes a second that the link carries, as last measured while much was owed; 0: not known
+	Every          time.Duration   // a report of each client is sent at most once in so long; 0: each at once
 	Retransmitted  uint64          // reports that were owed again, for their message was lost
 	DuplicateName  time.Time       // the last sign that two nodes have one name, the neighbour's or this one's; or zero
 	DigestCompared time.Time       // when digests were last compared, or zero: they can be compared only at some heartbeats
@@ -191,7 +193,12 @@ func (l *Link) Status() LinkStatus {
 	e := l.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	every := time.Duration(0)
+	if p := l.ledger.pace.Load(); p != nil {
+		every = p.every
+	}
 	return LinkStatus{
+		Every: every,
 		State: l.state(), SilentSince: l.live.lastSign, NeverReceived: l.live.neverReceived,
 		SameTopology: !l.config.topologyDiffers, Differences: topology.Differences(e.topologyText, l.config.topologyText), Lacking: e.lacking(l),
 		ClockKnown: !l.clock.received.IsZero(), ClockOffset: time.Duration(l.clock.offset+l.clock.roundTrip/2) * time.Millisecond,
@@ -238,6 +245,7 @@ func (l *Link) Due() time.Time {
 	if b.owes() {
 		due = earlier(due, b.reportsPause.until)
 	}
+	due = earlier(due, b.pace.Load().due())
 	if l.hasSync() {
 		due = earlier(due, later(b.syncPause.until, e.repliesPaidUntil.Add(-replyBurst)))
 	}
@@ -269,6 +277,7 @@ func (l *Link) room(now time.Time) int {
 	l.engine.mu.Lock()
 	defer l.engine.mu.Unlock()
 	b := &l.ledger
+	l.release(now)
 	owes := b.owes()
 	if !owes {
 		l.endRounds()
@@ -276,7 +285,7 @@ func (l *Link) room(now time.Time) int {
 	waits := owes && !now.Before(b.reportsPause.until) || l.hasSync() && !now.Before(b.syncPause.until)
 	room := min(b.window.room(), l.engine.messageLimit())
 	if !waits || room == 0 {
-		b.behind.Store(owes)
+		b.behind.Store(owes || b.holds())
 		b.window.wait(now, waits)
 		return 0
 	}

@@ -157,7 +157,7 @@ func (l *Link) progressOf(now time.Time, i subject.Incarnation, number uint64) *
 		anew := len(l.progress) > 0
 		l.live.newest = i
 		l.progress = append(l.progress, progress{incarnation: i, first: number + 1, last: number})
-		l.ledger.forgetInFlight()
+		l.forgetInFlight()
 		l.requests, l.rounds, l.run = nil, nil, nil
 		l.engine.scheduleSync(l, now, "new incarnation")
 		if l.sync.after = anew; anew {

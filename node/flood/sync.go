@@ -102,7 +102,7 @@ func (l *Link) checkSync(now time.Time) (next time.Time) {
 	if !l.live.alive {
 		return time.Time{}
 	}
-	if run == nil && !l.sync.scheduled && now.Sub(l.sync.lastCompared) >= idleSyncInterval {
+	if run == nil && !l.sync.scheduled && now.Sub(l.sync.lastCompared) >= l.sync.interval {
 		l.sync.lastCompared = now
 		e.scheduleSync(l, now, "not compared for long")
 		l.sync.budget = idleSyncBytes

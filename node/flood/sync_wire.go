@@ -287,7 +287,7 @@ func (l *Link) appendReply(dst []byte, q *request, salt uint8) (out []byte, visi
 	g := l.engine.registry
 	switch q.kind {
 	case requestList:
-		return g.appendList(dst, q.branch, salt)
+		return l.appendList(dst, q.branch, salt)
 	case requestFetch:
 		visits = g.oweSome(&l.ledger, q, salt)
 	case requestFetchAll:
@@ -297,8 +297,10 @@ func (l *Link) appendReply(dst []byte, q *request, salt uint8) (out []byte, visi
 	return append(dst, byte(replyDone)), visits
 }
 
-// appendList appends the list of the short digests of a branch's reports, or the digests of its children if it has many clients.
-func (g *Registry) appendList(dst []byte, b branch, salt uint8) (out []byte, visits int) {
+// appendList appends the list of the short digests of a branch's reports, but for what is owed, which comes anyway, or the digests of its
+// children if it has many clients.
+func (l *Link) appendList(dst []byte, b branch, salt uint8) (out []byte, visits int) {
+	g := l.engine.registry
 	if _, clients := g.digest(b); clients > maxList && b.depth < maxDepth {
 		var digests [fanout]shortDigest
 		for i, child := range g.children(b) {
@@ -310,10 +312,12 @@ func (g *Registry) appendList(dst []byte, b branch, salt uint8) (out []byte, vis
 		return appendChildren(dst, &digests), visits
 	}
 	list := make([]shortDigest, 0, maxList)
-	for _, r := range g.reports(b) {
-		list = append(list, shortDigestOf(digestOf(r), salt))
-	}
-	return appendShortDigests(append(dst, byte(replyList)), list), len(list)
+	g.eachPlace(b, func(shard, place int, r line.Report) {
+		if visits++; !l.ledger.has(shard, place) {
+			list = append(list, shortDigestOf(digestOf(r), salt))
+		}
+	})
+	return appendShortDigests(append(dst, byte(replyList)), list), visits
 }
 
 // oweSome owes the requested reports, but for those older than what the neighbour has, and returns how many clients it has looked at.

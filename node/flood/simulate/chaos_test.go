@@ -99,6 +99,7 @@ type chaos struct {
 	admitted  map[line.ClientID][]line.Report
 	bound     []map[line.ClientID][]binding // by node
 	crashes   int
+	every     bool  // some links hold reports back
 	purged    bool  // reports were forgotten whose receipt was not possible by a node's judged clock
 	suspected error // who has no duplicate
 }
@@ -128,6 +129,9 @@ func newChaos(seed uint64) *chaos {
 	topology, err := named(nodes, links)
 	if err != nil {
 		panic(err)
+	}
+	if c.every = rng.IntN(4) == 0; c.every {
+		topology = paceSome(rng, topology)
 	}
 	var retention time.Duration
 	if rng.IntN(5) == 0 {
@@ -190,6 +194,9 @@ const (
 func (c *chaos) limit() time.Duration {
 	if slices.ContainsFunc(c.nodes, func(n *node) bool { return n.rate > 0 }) {
 		return narrowLimit
+	}
+	if c.every {
+		return limit + mostEvery
 	}
 	return limit
 }
@@ -318,6 +325,7 @@ func (c *chaos) reportAt(n *node, client int) {
 
 // heal ends all faults.
 func (c *chaos) heal() {
+	c.countHeld()
 	for _, w := range c.directions {
 		w.cut, w.loss, w.loses, w.doubling, w.pace, w.late = false, 0, nil, 0, 0, 0
 	}

@@ -18,7 +18,7 @@ type fault struct {
 
 // allFaults returns all there are; the first two lose memory.
 func allFaults() []fault {
-	return slices.Concat(faults, connectionFaults, narrowFaults)
+	return slices.Concat(faults, connectionFaults, narrowFaults, paceFaults)
 }
 
 // faults are those of nodes, messages and directions.
@@ -168,7 +168,7 @@ func (t *tally) missing() (missing []string) {
 		"reports", "reports that are stale", "reports of one time", "reports that are far ahead", "herds without a crash", "herds at rest", "reports synced", "reports synced and new",
 		"messages lost", "messages doubled", "messages cut off", "messages to nobody", "messages to a stalled node", "messages repeated",
 		"reports conflated", "reports retransmitted", "notice: messages missing", "notice: link up", "notice: link down, silent", "notice: link down, connection lost",
-		"messages overtaken", "herds with retention", "reports expired", "reports whose receipt was not possible", "herds that promise all they admitted", "sync: new incarnation", "sync: digests differ",
+		"herds with every", "reports held", "messages overtaken", "herds with retention", "reports expired", "reports whose receipt was not possible", "herds that promise all they admitted", "sync: new incarnation", "sync: digests differ",
 	}
 	for _, f := range allFaults() {
 		wanted = append(wanted, "fault: "+f.name)

@@ -23,7 +23,8 @@ type LinkTraffic struct {
 	From    line.NodeName `json:"from"`
 	To      line.NodeName `json:"to"`
 	Reports float64       `json:"reports"`
-	Idle    float64       `json:"idle"` // without any report: heartbeats with the records of all nodes
+	Every   float64       `json:"every,omitempty"` // seconds in which one report of a client is sent at most
+	Idle    float64       `json:"idle"`            // without any report: heartbeats with the records of all nodes
 	Span
 }
 
@@ -58,7 +59,7 @@ const (
 // A bridge carries each way what was reported behind it. Any other link may carry every report both ways: where it is the slowest
 // way, both of its nodes have a report from others before they could have it from each other. But a node never sends a report to
 // the neighbour that was the first to send it, and of those to which it was the first to send one, one at least does not send it
-// back.
+// back. A direction with every carries no more than one report of a client in that time.
 func Carries(t *topology.Topology, clients int, every time.Duration) Traffic {
 	reports := float64(clients) / every.Seconds()
 	idle, alone, full := idleTraffic(t), perReport(t, 1), perReport(t, flood.MaxReports)
@@ -66,6 +67,9 @@ func Carries(t *topology.Topology, clients int, every time.Duration) Traffic {
 		return Span{there*full.there + back*full.back, there*alone.there + back*alone.back}
 	}
 	behind := behindBridges(t)
+	part := func(from, to line.NodeName) float64 { // of the reports, that every lets pass
+		return every.Seconds() / max(t.Every(from, to), every).Seconds()
+	}
 	var all Traffic
 	for _, l := range t.Links() {
 		for _, d := range [][2]line.NodeName{l, {l[1], l[0]}} {
@@ -73,28 +77,35 @@ func Carries(t *topology.Topology, clients int, every time.Duration) Traffic {
 			if share, bridge := behind[d]; bridge {
 				there, back = reports*share, reports*(1-share)
 			}
+			there, back = there*part(d[0], d[1]), back*part(d[1], d[0])
 			s := span(there, back).plus(Span{idle[d], idle[d]})
-			all.Links = append(all.Links, LinkTraffic{d[0], d[1], there, math.Round(idle[d]), s.round()})
+			all.Links = append(all.Links, LinkTraffic{d[0], d[1], there, t.Every(d[0], d[1]).Seconds(), math.Round(idle[d]), s.round()})
 		}
 	}
 	for _, n := range t.Nodes() {
 		u := UplinkTraffic{n, Span{pings, pings}, Span{pings, pings}}
 		own := 1 / float64(len(t.Nodes())) // share of the reports that come from the node, or over its bridges
-		bridges := 0
+		bridges, out, in := 0, 1., 1.      // out, in: the least part of the reports that a link lets pass that is no bridge
 		for _, l := range all.Links {
+			share, bridge := behind[[2]line.NodeName{l.From, l.To}]
 			switch n {
 			case l.From:
 				u.Out = u.Out.plus(l.Span)
+				if !bridge {
+					out = min(out, part(n, l.To))
+				}
 			case l.To:
 				u.In = u.In.plus(l.Span)
-				if share, bridge := behind[[2]line.NodeName{l.From, n}]; bridge {
+				if bridge {
 					own, bridges = own+share, bridges+1
+				} else {
+					in = min(in, part(l.From, n))
 				}
 			}
 		}
 		if len(t.Neighbours(n)) > bridges {
-			u.Out = u.Out.plus(span(-reports*(1-own), -reports*own)).round()
-			u.In = u.In.plus(span(-reports*own, -reports*(1-own))).round()
+			u.Out = u.Out.plus(span(-reports*(1-own)*out, -reports*own*in)).round()
+			u.In = u.In.plus(span(-reports*own*in, -reports*(1-own)*out)).round()
 		}
 		all.Uplinks = append(all.Uplinks, u)
 	}

@@ -56,6 +56,61 @@ func TestCarries(t *testing.T) {
 	}
 }
 
+// A link with every carries each client's reports that much less often, and so does the uplink.
+func TestCarriesEvery(t *testing.T) {
+	skipRacing(t)
+	const clients, often, every = 200, 10 * time.Second, 30 * time.Second
+	said := Carries(paced(t, every), clients, often)
+	h := newHerd(1, settings{topology: paced(t, every), delay: 5 * time.Millisecond, records: true})
+	h.start()
+	h.run(warmUp)
+	run := func(windows int) {
+		for i := range windows * int(every/often) * clients {
+			n := h.nodes[i%len(h.nodes)]
+			c := typical(i%clients, n.wall())
+			n.report(&c)
+			h.run(h.now + often/clients)
+		}
+	}
+	run(1) // in which every client is new to the other end
+	for _, w := range h.directions {
+		w.carried = segments{}
+	}
+	const windows = 4
+	run(windows)
+	for d, want := range map[string]float64{"HolidayWelsh": clients * 4 / 5 / every.Seconds(), "WelshHoliday": clients / 5 / every.Seconds()} {
+		for _, l := range said.Links {
+			if string(l.From+l.To) != d {
+				continue
+			}
+			w := h.direction(h.named(l.From).index, h.named(l.To).index)
+			bytes := w.sent(h.direction(w.to.index, w.from.index)) / (windows * every).Seconds()
+			if math.Abs(l.Reports-want) > 1e-9 || l.Every != every.Seconds() || bytes < 0.95*l.Least || bytes > 1.05*l.Most {
+				t.Errorf("%s carries %.0f bytes/s, said is %+v, want %f reports/s", d, bytes, l, want)
+			}
+		}
+	}
+	for _, u := range said.Uplinks {
+		out, in := 0., 0.
+		for _, w := range h.directions {
+			bytes := w.sent(h.direction(w.to.index, w.from.index)) / (windows * every).Seconds()
+			if w.from.name == u.Node {
+				out += bytes
+			} else if w.to.name == u.Node {
+				in += bytes
+			}
+		}
+		if out > 1.03*u.Out.Most || in > 1.03*u.In.Most {
+			t.Errorf("out %.0f, in %.0f bytes/s: %+v", out, in, u)
+		}
+		for _, l := range said.Links {
+			if u.Node == "Welsh" && (l.From == "Welsh" && math.Abs(u.Out.Most-l.Most-pings) > 1 || l.To == "Welsh" && math.Abs(u.In.Most-l.Most-pings) > 1) {
+				t.Errorf("the uplink of Welsh %+v, its link %+v", u, l)
+			}
+		}
+	}
+}
+
 func isOf(w *direction, l [2]line.NodeName) bool {
 	return l == [2]line.NodeName{w.from.name, w.to.name} || l == [2]line.NodeName{w.to.name, w.from.name}
 }
