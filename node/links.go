@@ -44,7 +44,7 @@ func (l *link) health(started, now time.Time) status.Link {
 	h := status.Link{
 		Peer: string(l.Peer), State: s.State.String(), SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, ReportsOwed: owed, InFlightBytes: s.InFlight, WindowBytes: s.Window,
 		ReportsSent: l.reportsSent.Load(), MessagesSent: l.messagesSent.Load(), ReportsReceived: l.reportsReceived.Load(), ReportsStale: l.reportsStale.Load(), ReportsDuplicate: s.ReportsDuplicate,
-		ReportsConflated: conflated, ReportsRetransmitted: s.Retransmitted,
+		ReportsHeld: l.Held(), EverySeconds: s.Every.Seconds(), ReportsConflated: conflated, ReportsRetransmitted: s.Retransmitted,
 		MessagesMissing: s.MessagesMissing, MessagesRepeated: s.MessagesRepeated, Syncs: s.Syncs, SyncsAbandoned: s.SyncsAbandoned, SyncReports: s.SyncReports, SyncReportsNew: s.SyncReportsNew,
 		SyncReceivedBytes: s.SyncReceivedBytes, SyncSentBytes: s.SyncSentBytes, SyncRequestsDropped: s.SyncRequestsDropped, DuplicateNameSigns: s.DuplicateNameSigns,
 	}

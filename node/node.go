@@ -304,11 +304,12 @@ func (n *Node) starting() zap.Field {
 	}
 }
 
-// drain waits until what is queued has been sent, if there is a connection to the bus.
+// drain waits until what is owed has been sent, whatever every says, if there is a connection to the bus.
 func (n *Node) drain() {
 	if n.links.state.Load() != connected {
 		return
 	}
+	n.engine.Hasten()
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
 	for slices.ContainsFunc(n.links.all(), (*link).pending) {

@@ -76,6 +76,8 @@ type Link struct {
 	DigestEqual           *bool    `json:"digest_equal,omitempty"`            // the result of that comparison
 	ClockOffsetSeconds    *float64 `json:"clock_offset_seconds,omitempty"`    // the neighbour's clock less this node's, as of its last heartbeat; nil if it never said
 	ReportsOwed           int      `json:"reports_owed"`                      // that the neighbour may lack and that wait to be sent
+	ReportsHeld           int      `json:"reports_held,omitempty"`            // that the neighbour may lack and that every keeps from being sent yet
+	EverySeconds          float64  `json:"every_seconds,omitempty"`           // a report of each client is sent at most once in so long; 0: each at once
 	InFlightBytes         int      `json:"in_flight_bytes"`                   // sent and not acknowledged
 	WindowBytes           int      `json:"window_bytes"`                      // that may be in flight
 	RoundTripSeconds      *float64 `json:"round_trip_seconds,omitempty"`      // from a message to its acknowledgement; nil if it was not measured on this connection

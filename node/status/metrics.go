@@ -201,6 +201,8 @@ var linkFigures = []figure[Link]{
 	gauge(ofLink("duplicate_name", "1 if in the last minute two nodes used one name: the neighbour's or this node's."), func(l *Link) float64 { return truth(l.DuplicateName) }),
 	gauge(ofLink("topology_differs", "1 if the neighbour has another topology."), func(l *Link) float64 { return truth(l.Topology != "") }),
 	gauge(ofLink("reports_owed", "Reports that the neighbour may lack and that wait to be sent."), func(l *Link) float64 { return float64(l.ReportsOwed) }),
+	gauge(ofLink("reports_held", "Reports that the neighbour may lack and that every keeps from being sent yet."), func(l *Link) float64 { return float64(l.ReportsHeld) }),
+	gauge(ofLink("every_seconds", "A report of each client is sent at most once in so long; 0: each at once."), func(l *Link) float64 { return l.EverySeconds }),
 	gauge(ofLink("in_flight_bytes", "Bytes sent and not acknowledged."), func(l *Link) float64 { return float64(l.InFlightBytes) }),
 	gauge(ofLink("window_bytes", "Bytes that may be in flight."), func(l *Link) float64 { return float64(l.WindowBytes) }),
 	gauge(ofLink("round_trip_seconds", "From a message to its acknowledgement; 0 if it was not measured on this connection."), func(l *Link) float64 { return orZero(l.RoundTripSeconds) }),
