@@ -75,10 +75,35 @@ func drawText(t *topology.Topology) []byte {
 			case i == len(peers)-1:
 				stroke = "└"
 			}
-			fmt.Fprintf(&text, "%s%s─ %s\n", name, stroke, peer)
+			fmt.Fprintf(&text, "%s%s─ %s%s\n", name, stroke, peer, paceOf(t, n, peer))
 		}
 	}
 	return text.Bytes()
+}
+
+// paceOf says how often at most a server sends a neighbour a report of one client, if there is such a limit.
+func paceOf(t *topology.Topology, from, to line.NodeName) string {
+	if every := t.Every(from, to); every > 0 {
+		return " every " + every.String()
+	}
+	return ""
+}
+
+// paces says it for both ways of a link, after a sign that goes before, if there is anything to say.
+func paces(t *topology.Topology, l [2]line.NodeName, sign string) string {
+	there, back := paceOf(t, l[0], l[1]), paceOf(t, l[1], l[0])
+	switch {
+	case there == "" && back == "":
+		return ""
+	case there == back:
+		return sign + there[1:]
+	case there == "":
+		return sign + "to " + string(l[0]) + back
+	case back == "":
+		return sign + "to " + string(l[1]) + there
+	default:
+		return sign + "to " + string(l[1]) + there + ", to " + string(l[0]) + back
+	}
 }
 
 // drawDOT returns an undirected graph in the language of Graphviz (graphviz.org/doc/info/lang.html). Names are quoted:
@@ -91,7 +116,11 @@ func drawDOT(herd string, t *topology.Topology) []byte {
 		fmt.Fprintf(&text, "\t%s;\n", quote(n))
 	}
 	for _, l := range t.Links() {
-		fmt.Fprintf(&text, "\t%s -- %s;\n", quote(l[0]), quote(l[1]))
+		label := ""
+		if pace := paces(t, l, ""); pace != "" {
+			label = fmt.Sprintf(" [label=%q]", pace)
+		}
+		fmt.Fprintf(&text, "\t%s -- %s%s;\n", quote(l[0]), quote(l[1]), label)
 	}
 	text.WriteString("}\n")
 	return text.Bytes()
@@ -147,7 +176,7 @@ func drawSVG(herd string, t *topology.Topology) []byte {
 			class, title = "link weak", "without "+title+", "+are(p.a.Bridges[i].CutOff)+" cut off"
 		}
 		fmt.Fprintf(&b, "<line class=\"%s\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"><title>%s</title></line>\n",
-			class, from[0], from[1], to[0], to[1], html.EscapeString(title))
+			class, from[0], from[1], to[0], to[1], html.EscapeString(title+paces(p.Topology, l, "; ")))
 	}
 	for _, n := range p.a.Nodes {
 		at := p.at[n]

@@ -192,6 +192,8 @@ func (t *probeTarget) row() string {
 			links[i] += fmt.Sprintf(" (its clock %+.0f s)", *l.ClockOffsetSeconds)
 		case l.ReportsOwed > 0:
 			links[i] += fmt.Sprintf(" (%d owed)", l.ReportsOwed)
+		case l.EverySeconds > 0:
+			links[i] += fmt.Sprintf(" (every %s)", seconds(l.EverySeconds))
 		}
 	}
 	for _, name := range h.OneSided {

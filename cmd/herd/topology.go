@@ -62,6 +62,7 @@ keep up: reports wait, and share messages. With the larger, none waits: each is 
 type assessment struct {
 	Nodes       []line.NodeName    `json:"nodes"`
 	Links       [][2]line.NodeName `json:"links"`
+	Every       []every            `json:"every,omitempty"`
 	Diameter    int                `json:"diameter"` // links between the two servers farthest apart
 	Messages    int                `json:"messages"` // that bring one report to every server
 	Bridges     []topology.Loss    `json:"bridges"`
@@ -69,10 +70,24 @@ type assessment struct {
 	Traffic     *traffic           `json:"traffic,omitempty"`
 }
 
+// every is how often at most a server sends a neighbour a report of one client.
+type every struct {
+	From    line.NodeName `json:"from"`
+	To      line.NodeName `json:"to"`
+	Seconds float64       `json:"seconds"`
+}
+
 func assess(t *topology.Topology) assessment {
 	a := assessment{
 		Nodes: t.Nodes(), Links: append([][2]line.NodeName{}, t.Links()...), Diameter: t.Diameter(), Messages: t.FloodCost(),
 		Bridges: []topology.Loss{}, CutVertices: []topology.Loss{},
+	}
+	for _, l := range a.Links {
+		for i := range l {
+			if d := t.Every(l[i], l[1-i]); d > 0 {
+				a.Every = append(a.Every, every{l[i], l[1-i], d.Seconds()})
+			}
+		}
 	}
 	bridges, vertices := t.Weak()
 	a.Bridges, a.CutVertices = append(a.Bridges, bridges...), append(a.CutVertices, vertices...)
@@ -91,6 +106,9 @@ func (a assessment) text() []byte {
 	row("links", len(a.Links), strings.Join(links, ", "))
 	row("diameter", a.Diameter, "links from a server to the farthest other, at most")
 	row("messages", a.Messages, "between servers to bring one report to all, when the herd is idle")
+	for _, e := range a.Every {
+		fmt.Fprintf(&text, "every\t%s\tfrom %s to %s, a report of each client at most\n", seconds(e.Seconds), e.From, e.To)
+	}
 	for _, b := range a.Bridges {
 		fmt.Fprintf(&text, "weak: without the link %s, %s cut off from the others\n", linkName(*b.Link), are(b.CutOff))
 	}
@@ -102,6 +120,9 @@ func (a assessment) text() []byte {
 	}
 	return terminal.Align(text.Bytes())
 }
+
+// seconds returns a number of seconds as a duration.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 func linkName(l [2]line.NodeName) string { return string(l[0]) + "–" + string(l[1]) }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"herd/node/topology"
 
@@ -73,5 +74,33 @@ func TestManyAreCutOff(t *testing.T) {
 	text := string(assess(topology).text())
 	if want := "weak: without the server hub, 9 servers are cut off from the others\n"; !strings.HasSuffix(text, want) {
 		t.Errorf("said\n%s\nwant at the end %q", text, want)
+	}
+}
+
+// Pictures and words tell how often at most links carry a report of one client.
+func TestPaces(t *testing.T) {
+	topology, err := topology.New(
+		[]line.NodeName{"A", "B", "C", "D"},
+		[][2]line.NodeName{{"A", "B"}, {"B", "C"}, {"C", "D"}, {"D", "A"}},
+		topology.Pace{From: "A", To: "B", Every: 10 * time.Second}, topology.Pace{From: "B", To: "A", Every: 10 * time.Second},
+		topology.Pace{From: "B", To: "C", Every: time.Second},
+		topology.Pace{From: "C", To: "D", Every: time.Second}, topology.Pace{From: "D", To: "C", Every: 1500 * time.Millisecond},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for drawn, want := range map[string][]string{
+		string(drawText(topology)):     {"A ─┬─ B every 10s\n   └─ D\n", "B ─┬─ A every 10s\n   └─ C every 1s\n", "C ─┬─ B\n   └─ D every 1s\n"},
+		string(drawDOT("h", topology)): {`"A" -- "B" [label="every 10s"];`, `"B" -- "C" [label="to C every 1s"];`, `"C" -- "D" [label="to D every 1s, to C every 1.5s"];`, `"D" -- "A";`},
+		string(drawSVG("h", topology)): {"<title>A–B; every 10s</title>", "<title>B–C; to C every 1s</title>", "<title>D–A</title>"},
+		string(assess(topology).text()): {
+			"every     10s   from A to B, a report of each client at most\n", "every     1.5s  from D to C, a report of each client at most\n",
+		},
+	} {
+		for _, part := range want {
+			if !strings.Contains(drawn, part) {
+				t.Errorf("drawn:\n%s\nwithout %q", drawn, part)
+			}
+		}
 	}
 }

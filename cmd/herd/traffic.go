@@ -54,15 +54,19 @@ func (t *traffic) text() []byte {
 	kilobits := func(s simulate.Span) string { return fmt.Sprintf("%.0f to %.0f kbit/s", s.Least*8/1000, s.Most*8/1000) }
 	var links, uplinks bytes.Buffer
 	for _, l := range t.Links {
-		fmt.Fprintf(&links, "%s→%s\t%s\t%.1f reports/s; %.1f kB/s when idle\n",
-			l.From, l.To, kilobytes(l.Span), l.Reports, l.Idle/1000)
+		every := ""
+		if l.Every > 0 {
+			every = ", each client every " + seconds(l.Every).String()
+		}
+		fmt.Fprintf(&links, "%s→%s\t%s\t%.1f reports/s%s; %.1f kB/s when idle\n",
+			l.From, l.To, kilobytes(l.Span), l.Reports, every, l.Idle/1000)
 	}
 	for _, u := range t.Uplinks {
 		fmt.Fprintf(&uplinks, "%s\tout %s\tin %s\t%s and %s\n",
 			u.Node, kilobytes(u.Out), kilobytes(u.In), kilobits(u.Out), kilobits(u.In))
 	}
 	head := fmt.Sprintf("\nlinks carry, with %s that report every %s, with TCP and IP, from full messages to a report each:\n",
-		terminal.Plural(t.Clients, "client"), time.Duration(t.Every*float64(time.Second)))
+		terminal.Plural(t.Clients, "client"), seconds(t.Every))
 	return bytes.Join([][]byte{
 		[]byte(head), terminal.Align(links.Bytes()),
 		[]byte("\nuplinks of servers, all their links together:\n"), terminal.Align(uplinks.Bytes()),
