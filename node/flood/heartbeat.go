@@ -90,7 +90,7 @@ func (l *Link) receiveHeartbeat(now time.Time, payload []byte) error {
 	if returned {
 		l.live.alive, l.live.received, l.live.neverReceived, l.sync.lastCompared = true, true, false, now
 		e.notify(Notice{Peer: l.Peer, Kind: LinkUp})
-		l.ledger.window.restart()
+		l.ledger.window.restart(now)
 		l.releaseAll(l.ledger.pace.Load())
 		l.startRound(now, "link returned")
 		l.live.heartbeatDue = now

@@ -169,7 +169,7 @@ func newLink(e *Engine, peer line.NodeName, now time.Time) *Link {
 
 // reset starts anew with a new connection to the bus.
 func (l *Link) reset(now time.Time) {
-	l.ledger.window.restart()
+	l.ledger.window.restart(now)
 	l.live.lastSign, l.live.heartbeatDue, l.live.patience, l.live.interval = now, now, 0, heartbeatInterval
 	l.live.alive, l.live.received, l.live.neverReceived, l.sync.caughtUp = false, false, false, false
 }

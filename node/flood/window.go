@@ -20,7 +20,8 @@ type window struct {
 	closed     bool                         // something waits for acknowledgements
 	limited    bool                         // it was closed since it last grew
 	busySince  time.Time                    // since when something has always been waiting; zero: nothing is
-	base       time.Duration                // the least round trip of this connection to the bus; 0: not measured
+	began      time.Time                    // when it last began anew
+	base       time.Duration                // the least round trip since; 0: not measured
 	roundTrip  time.Duration                // the last one measured; 0: none
 	measuredAt time.Time                    // when that was
 	queueing   []time.Duration              // what the last round trips took beyond base, at most maxQueueing of them
@@ -60,14 +61,15 @@ const (
 )
 
 // restart forgets what the way carries: after a time without messages, or on another connection, it may be another way.
-func (w *window) restart() {
+func (w *window) restart(now time.Time) {
+	w.began = now
 	w.base, w.queueing, w.limited = 0, w.queueing[:0], false
 	w.size = min(max(w.size, leastWindow), firstWindow)
 }
 
-// estimate takes in a round trip that was measured otherwise, as long as none was on this connection.
+// estimate takes in a round trip of heartbeats, or 0 if it took less than can be measured.
 func (w *window) estimate(roundTrip time.Duration) {
-	if w.base == 0 {
+	if w.base == 0 || 0 < roundTrip && roundTrip < w.base {
 		w.base = max(roundTrip, 1)
 	}
 }
@@ -118,7 +120,7 @@ func (w *window) acknowledge(now time.Time, bytes, delivered int, asked time.Tim
 		*d = deliveredBytes{second: now.Unix()}
 	}
 	d.bytes += delivered
-	if asked.IsZero() {
+	if asked.IsZero() || asked.Before(w.began) { // it has waited for the way
 		w.grow(now, delivered, closed)
 		return
 	}

@@ -102,7 +102,7 @@ func TestWayChanges(t *testing.T) {
 		t.Errorf("the least round trip is %s once it is shorter", w.base)
 	}
 	w.size = mostWindow
-	if w.restart(); w.base != 0 || w.size != firstWindow || w.patience(heartbeatInterval) != firstPatience {
+	if w.restart(now); w.base != 0 || w.size != firstWindow || w.patience(heartbeatInterval) != firstPatience {
 		t.Errorf("after a time without messages: least round trip %s, window %d, patience %s", w.base, w.size, w.patience(heartbeatInterval))
 	}
 }
@@ -117,5 +117,23 @@ func TestWindowOfReturn(t *testing.T) {
 	p.pass(t, 2*time.Second)
 	if !l.live.alive || l.ledger.window.size != firstWindow {
 		t.Errorf("alive %v, a window of %d bytes", l.live.alive, l.ledger.window.size)
+	}
+}
+
+// What was sent before a cut and is acknowledged after it tells nothing of the round trip: the neighbour is not waited for any longer then.
+func TestRoundTripOfCut(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	w := &window{size: firstWindow}
+	w.send(now, 100)
+	w.restart(now.Add(20 * time.Second))
+	w.acknowledge(now.Add(21*time.Second), 100, 100, now, 0)
+	if w.base != 0 || w.roundTrip != 0 || w.inFlight != 0 {
+		t.Errorf("least round trip %s, last one %s, %d bytes in flight", w.base, w.roundTrip, w.inFlight)
+	}
+	w.estimate(3 * time.Second)
+	w.estimate(5 * time.Millisecond)
+	w.estimate(0) // a clock was set
+	if w.base != 5*time.Millisecond || w.patience(heartbeatInterval) != silenceTimeout {
+		t.Errorf("least round trip %s, patience %s", w.base, w.patience(heartbeatInterval))
 	}
 }
