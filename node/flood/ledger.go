@@ -161,12 +161,7 @@ func (b *ledger) nextOwing(shard int) int {
 }
 
 // signal wakes the receiver of [Link.Wake].
-func (b *ledger) signal() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
+func (b *ledger) signal() { wake(b.wake) }
 
 // take appends reports that are owed, at most limit bytes of their lines but at least one report, and clears their bits. It appends their
 // places as [note] has them. It goes on where the last call ended, so that each client has its turn; passed is how many shards it has

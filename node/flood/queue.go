@@ -32,7 +32,7 @@ func (q *Queue) Push(r line.Report) { q.push(hash(r.Client()), r) }
 
 func (q *Queue) push(h uint64, r line.Report) {
 	if q.put(h, r) { // if it was not empty, a signal has been sent already
-		q.signal()
+		wake(q.wake)
 	}
 }
 
@@ -57,10 +57,10 @@ func (q *Queue) put(h uint64, r line.Report) bool {
 	return q.index.used == 1
 }
 
-// signal wakes the receiver of Wake.
-func (q *Queue) signal() {
+// wake has the receiver of a channel that holds one value look again, without waiting for it.
+func wake(receiver chan<- struct{}) {
 	select {
-	case q.wake <- struct{}{}:
+	case receiver <- struct{}{}:
 	default:
 	}
 }
