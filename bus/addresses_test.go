@@ -76,17 +76,10 @@ func (f *frozenAt) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(f
 func TestFrozenAddresses(t *testing.T) {
 	for frozen, want := range []time.Duration{0, time.Second, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			var longest time.Duration
-			for range 50 {
+			longest := longestDial(t, 50, func() bus.Dialer {
 				_, d := startCluster(t, addresses[:frozen]...)
-				began := time.Now()
-				c, err := d.Dial(t.Context(), bustest.NewInbox())
-				if err != nil {
-					t.Fatal(err)
-				}
-				longest = max(longest, time.Since(began))
-				c.Close()
-			}
+				return d
+			})
 			if longest != want {
 				t.Errorf("with %d frozen addresses of 3, the longest of 50 dials took %s, want %s", frozen, longest, want)
 			}
