@@ -124,7 +124,7 @@ func TestJournalFull(t *testing.T) {
 			apply(n%clients, n)
 			n++
 		}
-		if got := w.journal.waiting(); got != n-first {
+		if got := w.health().WaitingReports; got != n-first {
 			t.Errorf("%s: %d wait, want %d", when, got, n-first)
 		}
 		for range map[string]int{"appended": 1, "appended twice": 2}[when] { // of which only the first knows that something was lost
@@ -138,8 +138,8 @@ func TestJournalFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.checkStore(t, fs)
-		if w.journal.waiting() > 0 || w.compaction.running() || w.compaction.storeBytes-w.compaction.registryBytes > 100 {
-			t.Errorf("%s: %d wait, %d bytes of rounds, %d known", when, w.journal.waiting(), w.compaction.storeBytes, w.compaction.registryBytes)
+		if w.health().WaitingReports > 0 || w.compaction.running() || w.compaction.storeBytes-w.compaction.registryBytes > 100 {
+			t.Errorf("%s: %d wait, %d bytes of rounds, %d known", when, w.health().WaitingReports, w.compaction.storeBytes, w.compaction.registryBytes)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"sync"
+	"time"
 
 	"herd/node/line"
 )
@@ -19,10 +20,16 @@ type journal struct {
 	wake chan struct{} // holds a value when there may be something to write
 	full chan struct{} // holds a value when there may be a largeBatch
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	batch
+}
+
+// batch is what is written together.
+type batch struct {
 	text    []byte
-	reports int  // pushed since the last swap
-	lost    bool // text was dropped since the last swap
+	reports int       // that were pushed
+	since   time.Time // when the first of them was pushed
+	lost    bool      // text was dropped
 }
 
 func newJournal() *journal {
@@ -52,7 +59,9 @@ func signal(slot chan struct{}) {
 func (j *journal) put(r line.Report) (first, full bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.reports++
+	if j.reports++; j.reports == 1 {
+		j.since = time.Now()
+	}
 	before := len(j.text)
 	switch {
 	case j.lost:
@@ -64,24 +73,24 @@ func (j *journal) put(r line.Report) (first, full bool) {
 	return j.reports == 1, before < largeBatch && len(j.text) >= largeBatch
 }
 
-// swap removes and returns what waits, how many reports were pushed, and whether some of them were dropped. It takes over spare, which its
-// owner does not use any more, as memory for the journal, unless that is too much.
-func (j *journal) swap(spare []byte) (text []byte, reports int, lost bool) {
+// swap removes and returns what waits. It takes over spare, which its owner does not use any more, as memory for the journal, unless that is
+// too much.
+func (j *journal) swap(spare []byte) batch {
 	if cap(spare) > 4*largeBatch {
 		spare = nil
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	text, reports, lost = j.text, j.reports, j.lost
-	j.text, j.reports, j.lost = spare[:0], 0, false
-	return text, reports, lost
+	b := j.batch
+	j.batch = batch{text: spare[:0]}
+	return b
 }
 
-// waiting returns how many reports wait.
-func (j *journal) waiting() int {
+// waiting returns how many reports wait, and since when.
+func (j *journal) waiting() (reports int, since time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.reports
+	return j.reports, j.since
 }
 
 // empty reports whether nothing waits, and if so releases the journal's memory.

@@ -41,17 +41,16 @@ type storeWriter struct {
 	appended    bool   // a part of the next batch was appended to the store, but not synced
 	journalLost bool   // the journal dropped a part of the next batch
 
-	writingReports atomic.Int64 // reports of the batch that is being written
-	expired        atomic.Bool  // the store has reports that have expired
-	rewriteDue     atomic.Bool  // a compaction is to start with the next batch, because of these
+	expired    atomic.Bool // the store has reports that have expired
+	rewriteDue atomic.Bool // a compaction is to start with the next batch, because of these
 
 	mu             sync.Mutex
 	changed        sync.Cond // of mu: batchesSynced has grown, or fatal is set
 	batchesStarted uint64
 	batchesSynced  uint64    // at most batchesStarted
 	busy           bool      // a batch is being written, or has failed
-	idle           bool      // everything is in the store but what was pushed a moment ago
-	syncedTo       time.Time // what was pushed before is in the store
+	writingReports int       // reports of the batch that is being written, or has failed
+	writingSince   time.Time // when the first of them was pushed
 	failure        error     // why what waits is in memory alone for now, or nil
 	fatal          error     // why nothing is written any more, or nil
 }
@@ -59,7 +58,7 @@ type storeWriter struct {
 // newStoreWriter returns the writer of a node whose engine pushes to the journal what changes.
 func newStoreWriter(s *store.Store, always bool, log *zap.Logger, e *flood.Engine, j *journal) *storeWriter {
 	w := &storeWriter{
-		store: s, always: always, log: log, engine: e, journal: j, requested: make(chan struct{}, 1), syncedTo: time.Now(),
+		store: s, always: always, log: log, engine: e, journal: j, requested: make(chan struct{}, 1),
 		compaction: compaction{registry: e.Registry(), store: s, shard: flood.Shards},
 	}
 	w.changed.L = &w.mu
@@ -115,8 +114,6 @@ func (w *storeWriter) await(ctx context.Context) bool {
 		return true
 	}
 	w.buffer = nil
-	w.setIdle(true)
-	defer w.setIdle(false)
 	select {
 	case <-ctx.Done():
 		return false
@@ -125,12 +122,6 @@ func (w *storeWriter) await(ctx context.Context) bool {
 	case <-w.store.Failed():
 	}
 	return true
-}
-
-func (w *storeWriter) setIdle(idle bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.idle, w.syncedTo = idle, time.Now()
 }
 
 // pause returns when the next batch is to start: when it is due, or somebody waits for it. Meanwhile it appends to the store what becomes
@@ -155,27 +146,34 @@ func (w *storeWriter) pause(ctx context.Context, due <-chan time.Time) error {
 
 // append appends what waits to the store. It is synced with the next batch.
 func (w *storeWriter) append() error {
+	b := w.swap()
+	w.appended, w.journalLost = true, w.journalLost || b.lost
+	w.buffer = b.text
+	return w.compaction.append(b.text)
+}
+
+// swap takes what waits out of the journal, to be written.
+func (w *storeWriter) swap() batch {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.busy = true
-	w.mu.Unlock()
-	text, reports, lost := w.journal.swap(w.buffer)
-	w.writingReports.Add(int64(reports))
-	w.appended, w.journalLost = true, w.journalLost || lost
-	w.buffer = text
-	return w.compaction.append(text)
+	b := w.journal.swap(w.buffer)
+	if w.writingReports == 0 {
+		w.writingSince = b.since
+	}
+	w.writingReports += b.reports
+	return b
 }
 
 // writeBatch writes what waits; or the whole registry, if all is true or the journal has dropped something. After an error some of what
 // waited is neither in the store nor in the journal.
 func (w *storeWriter) writeBatch(all bool) error {
 	w.mu.Lock()
-	w.busy = true
 	w.batchesStarted++
 	w.mu.Unlock()
-	started := time.Now()
-	text, reports, lost := w.journal.swap(w.buffer)
-	w.writingReports.Add(int64(reports))
-	all = all || lost || w.journalLost
+	b := w.swap()
+	text := b.text
+	all = all || b.lost || w.journalLost
 	w.appended, w.journalLost = false, false
 	if w.rewriteDue.Swap(false) || all || w.compaction.due() {
 		w.compaction.start()
@@ -189,9 +187,8 @@ func (w *storeWriter) writeBatch(all bool) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.busy = false
-	w.writingReports.Store(0)
-	w.batchesSynced, w.syncedTo = w.batchesStarted, started
+	w.busy, w.writingReports = false, 0
+	w.batchesSynced = w.batchesStarted
 	w.changed.Broadcast()
 	return nil
 }
@@ -239,7 +236,7 @@ func (w *storeWriter) fail(err error) {
 func (w *storeWriter) waitForSync() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.fatal == nil && !w.busy && w.journal.waiting() == 0 {
+	if waiting, _ := w.journal.waiting(); waiting == 0 && !w.busy && w.fatal == nil {
 		return nil
 	}
 	for next := w.batchesStarted + 1; w.batchesSynced < next && w.fatal == nil; w.changed.Wait() {
@@ -305,12 +302,16 @@ const (
 func (w *storeWriter) health() *status.Store {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h := &status.Store{Mode: "interval", State: storeOK, WaitingReports: w.journal.waiting() + int(w.writingReports.Load())}
+	waiting, since := w.journal.waiting()
+	if w.writingReports > 0 {
+		since = w.writingSince
+	}
+	h := &status.Store{Mode: "interval", State: storeOK, WaitingReports: waiting + w.writingReports}
 	if w.always {
 		h.Mode = "always"
 	}
-	if !w.idle && (w.busy || h.WaitingReports > 0) {
-		h.LagSeconds = time.Since(w.syncedTo).Seconds()
+	if h.WaitingReports > 0 {
+		h.LagSeconds = time.Since(since).Seconds()
 	}
 	switch {
 	case w.failure != nil:

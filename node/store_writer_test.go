@@ -325,16 +325,28 @@ func TestIdleStoreDoesNotLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _, apply := newTestWriter(t)
 		lag := func() time.Duration { return time.Duration(w.health().LagSeconds * float64(time.Second)) }
-		w.setIdle(true)
 		time.Sleep(time.Hour)
 		apply(1, 1) // the writer has not noticed it yet
 		if got := w.health(); got.LagSeconds != 0 || got.State != storeOK || got.WaitingReports != 1 {
 			t.Errorf("a moment after an idle hour: %+v", got)
 		}
-		w.setIdle(false)
 		time.Sleep(maxStoreLag + time.Second)
 		if got := w.health(); lag() != maxStoreLag+time.Second || got.State != storeBehind {
 			t.Errorf("%s after work came: %+v", maxStoreLag+time.Second, got)
+		}
+		if err := w.append(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		apply(2, 2)
+		if got := w.health(); lag() != maxStoreLag+2*time.Second || got.WaitingReports != 2 {
+			t.Errorf("while a batch is written: %+v", got)
+		}
+		if err := w.writeBatch(false); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.health(); got.LagSeconds != 0 || got.WaitingReports != 0 {
+			t.Errorf("after a batch: %+v", got)
 		}
 	})
 }

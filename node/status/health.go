@@ -60,7 +60,7 @@ type Store struct {
 	Mode           string  `json:"mode"`            // interval or always
 	State          string  `json:"state"`           // ok, behind, or the error for which it fails
 	WaitingReports int     `json:"waiting_reports"` // not yet on the disk
-	LagSeconds     float64 `json:"lag_seconds"`     // upper bound of the time for which the first of them has waited
+	LagSeconds     float64 `json:"lag_seconds"`     // how long the first of them has waited
 }
 
 // Link is what a node knows of one neighbour and of what both have sent each other.

@@ -244,7 +244,7 @@ var digestFigures = []figure[Link]{
 
 var storeFigures = []figure[Store]{
 	gauge(ofNode("store_waiting_reports", "Reports that are not yet on the disk."), func(s *Store) float64 { return float64(s.WaitingReports) }),
-	gauge(ofNode("store_lag_seconds", "Upper bound of the time for which the first of them has waited."), func(s *Store) float64 { return s.LagSeconds }),
+	gauge(ofNode("store_lag_seconds", "How long the first of them has waited."), func(s *Store) float64 { return s.LagSeconds }),
 }
 
 var placesFigures = []figure[Provider]{
