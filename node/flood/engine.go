@@ -65,7 +65,7 @@ type Engine struct {
 	relinkedAt       time.Time // when the topology was last changed, or zero
 	cutoff           int64     // everything received before it has been removed from the registry: nanoseconds since 1970, or keepAll
 	records          map[line.NodeName]*Record
-	recordedAt       time.Time // when this node last made a record of itself for all
+	recordChecked    time.Time // when this node last made a record of itself for all, or found that it need not
 	clock            engineClock
 }
 

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	recordEvery    = 5 * time.Second  // between two records of a node
+	recordEvery    = 5 * time.Second  // between two records of a node, if that is not more than recordRate
+	recordRate     = 4                // records a second of all nodes together, where nothing happens to their links
 	recordLife     = 10 * time.Minute // a record expires so long after it was made
 	maxRecordNodes = 1024             // nodes whose records are kept, this one in any case
 
@@ -168,17 +169,29 @@ func (e *Engine) newRecord(now time.Time, clients int, sum digest) *Record {
 	return r
 }
 
-// makeRecord makes a record of this node for all, if the last one is old enough. If another node used this one's name with the last time
-// there is, nothing is later: that record has to expire first.
+// recordPeriod returns how old a node's record becomes while the states of its links stay the same. It grows with the herd, for every link
+// carries the records of all nodes.
+func (e *Engine) recordPeriod() time.Duration {
+	return max(recordEvery, time.Duration(len(e.records))*time.Second/recordRate)
+}
+
+// makeRecord makes a record of this node for all, if the last one is old enough, or says otherwise of its links. If another node used this
+// one's name with the last time there is, nothing is later: that record has to expire first.
 func (e *Engine) makeRecord(now time.Time, s *snapshot) {
-	if e.config.Version == "" || !e.recordedAt.IsZero() && now.Sub(e.recordedAt) < recordEvery {
+	if e.config.Version == "" || !e.recordChecked.IsZero() && now.Sub(e.recordChecked) < recordEvery {
 		return
 	}
-	r := e.newRecord(now, s.clients, s.digest)
-	if known := e.records[e.config.Name]; known == nil || r.compare(known) > 0 {
-		e.recordedAt = now
-		e.keepRecord(r, nil)
+	r, known := e.newRecord(now, s.clients, s.digest), e.records[e.config.Name]
+	switch {
+	case known == nil:
+	case known.Incarnation == r.Incarnation && now.Sub(known.Created) < e.recordPeriod() && slices.Equal(known.Links, r.Links):
+		e.recordChecked = now
+		return
+	case r.compare(known) <= 0:
+		return
 	}
+	e.recordChecked = now
+	e.keepRecord(r, nil)
 }
 
 // keepRecord replaces the record of a node. The new one is owed to every neighbour but the one that sent it.

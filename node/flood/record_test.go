@@ -274,6 +274,40 @@ func TestRecordBounds(t *testing.T) {
 	}
 }
 
+// In a large herd records are rarer, so that a link carries four a second of all nodes; but a link that comes up or goes down is known to
+// all soon.
+func TestRecordsOfALargeHerd(t *testing.T) {
+	n := newNetwork(star(t, "A", "B", "C"), recording)
+	const others = 119
+	for i := range others {
+		if err := n.receiveHeartbeat("B", "A", "0,"+numbered(fmt.Sprint("n", i), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := func(seconds int) (at []int) { // when A has made a record
+		for s := range seconds {
+			n.now = n.now.Add(time.Second)
+			n.engines["A"].Tick(n.now)
+			for _, r := range n.sentRecords(t, "A", "C") {
+				if strings.Split(r, ",")[1] == "A" && strings.HasPrefix(r, "0,") {
+					at = append(at, s+1)
+				}
+			}
+		}
+		return at
+	}
+	own(20) // B is silent, and so is down
+	if got, want := own(95), []int{16, 46, 76}; !slices.Equal(got, want) {
+		t.Errorf("of %d nodes a record after %d s, want %d", others+1, got, want)
+	}
+	if err := n.receiveHeartbeat("B", "A"); err != nil { // it is up for some seconds
+		t.Fatal(err)
+	}
+	if got, want := own(40), []int{1, 6, 36}; !slices.Equal(got, want) {
+		t.Errorf("when a link was up for a moment a record after %d s, want %d", got, want)
+	}
+}
+
 // Who says in a node's name what nothing can be later than silences it for 10 minutes, not for ever.
 func TestLastTimeThereIs(t *testing.T) {
 	n := newNetwork(star(t, "A", "B"), recording)

@@ -19,8 +19,8 @@ func (s *Server) addNodes() {
 	})
 }
 
-// Node is the record of a node of the herd, which it sends along the links every 5 s: so from a part of the herd that is cut off no newer
-// one arrives. A record is forgotten after 10 minutes.
+// Node is the record of a node of the herd, which it sends along the links every 5 s, in a large herd less often: so from a part of the herd
+// that is cut off no newer one arrives. A record is forgotten after 10 minutes.
 type Node struct {
 	Name          string      `json:"name"`
 	Self          bool        `json:"self"` // it is the node that answers, and the record is of this moment

@@ -8,7 +8,7 @@ import { Log } from "./log.js";
 import { WorldMap } from "./map.js";
 import { Speak } from "./speak.js";
 import { Stream } from "./stream.js";
-import { Links, Nodes } from "./tables.js";
+import { Links, Nodes, recordPeriod } from "./tables.js";
 import { count, element, escaped, identify, named, rate, received, set, span } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
@@ -165,9 +165,9 @@ stream.on("nodes", (list) => {
   const names = hello?.topology.nodes.map((n) => n.name) ?? [];
   const order = (n) => (n.self ? -1 : names.indexOf(n.name) < 0 ? names.length : names.indexOf(n.name));
   nodes.update(list.toSorted((a, b) => order(a) - order(b)), names.filter((n) => !list.some((r) => r.name === n)));
-  set($("nodes-note"), "as in the record that each sends along the links every 5 s");
+  set($("nodes-note"), `as in the record that each sends along the links every ${recordPeriod(list)} s`);
   const own = list.find((n) => n.self);
-  graph.fill(new Map(list.map((n) => [n.name, { clients: n.clients, stale: !n.self && n.age_seconds > 15, age: n.age_seconds, equal: n.digest === own?.digest }])));
+  graph.fill(new Map(list.map((n) => [n.name, { clients: n.clients, stale: !n.self && n.age_seconds > 3 * recordPeriod(list), age: n.age_seconds, equal: n.digest === own?.digest }])));
   states();
 });
 

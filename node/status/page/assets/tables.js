@@ -132,6 +132,9 @@ function remarks(l) {
   return list.join("; ");
 }
 
+// recordPeriod returns the seconds between two records of a node of so large a herd, as node/flood/record.go has it.
+export const recordPeriod = (nodes) => 5 * Math.max(1, Math.ceil(nodes.length / 20));
+
 // Nodes shows all nodes of the herd.
 export class Nodes {
   #body;
@@ -217,7 +220,7 @@ export class Nodes {
     for (const n of this.#list) {
       const { tr, cells } = this.#rows.get(n.name), age = n.self ? 0 : n.age_seconds + passed;
       set(cells.age, n.self ? "now" : span(Math.max(1, age)) + " ago");
-      tr.classList.toggle("stale", age > 15);
+      tr.classList.toggle("stale", age > 3 * recordPeriod(this.#list));
     }
   }
 
