@@ -76,7 +76,7 @@ numbers:
 	HERD_CLIENTS=1000000 go test -run '^TestReturnBytes$$' -count 1 -v ./node/flood
 	go test -run '^$$' -bench Memory ./node/flood
 	go test -tags lab -run '^(TestHealTime|TestStalledNeighbour)$$' -count 1 -v ./node
-	$(LAB) -run '^(TestCold|TestIdle)$$' -timeout 15m
+	$(LAB) -run '^(TestCold|TestHub|TestIdle)$$' -timeout 15m
 	go test -run '^(TestSilentCutOnSockets|TestPromptReturn)$$' -count 1 -v ./bus
 	go test -run '^TestBusyHerd$$' -count 1 -v ./node/flood/simulate
 	time go run ./cmd/herd topology simulate --shape regular --nodes 1000 --reports 10000
