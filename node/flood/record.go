@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	recordEvery    = 5 * time.Second  // between two records of a node, if that is not more than recordRate
+	recordEvery    = 5 * time.Second  // at least, between two records of a node
 	recordRate     = 4                // records a second of all nodes together, where nothing happens to their links
 	recordLife     = 10 * time.Minute // a record expires so long after it was made
 	maxRecordNodes = 1024             // nodes whose records are kept, this one in any case

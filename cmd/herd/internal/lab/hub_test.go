@@ -89,21 +89,7 @@ func startHub(t *testing.T, program string) *hub {
 	node := exec.Command(program, append(slices.Clone(run), "Hub")...)
 	h.spokes = exec.Command("chrt", append([]string{"--idle", "0", program}, append(run, names.String()[1:])...)...)
 	for _, command := range []*exec.Cmd{server, node, h.spokes} {
-		log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		command.Stdout, command.Stderr, command.SysProcAttr = log, log, endsWithTest
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = command.Process.Kill()
-			_ = command.Wait()
-			if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-				t.Logf("%s ends with %s", command.Path, text[max(0, len(text)-2000):])
-			}
-		})
+		startLogged(t, command)
 	}
 	h.await("all neighbours are up", func(l status.Link) bool { return l.State == "up" })
 	return h

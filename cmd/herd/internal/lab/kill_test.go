@@ -5,11 +5,10 @@ package lab
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"herd/node/status"
+	"herd/cmd/herd/internal/client"
 )
 
 const (
@@ -36,7 +35,7 @@ type killedProcess struct {
 	program string
 	args    []string
 	address string
-	health  string // where its health is
+	health  string // its address for health
 	command *exec.Cmd
 
 	writers []*writer
@@ -112,7 +111,7 @@ func newKilledProcess(t *testing.T, program, mode string) *killedProcess {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%s: seed %d", mode, seed)
 	addresses := freeAddresses(t, 2)
-	v := &killedProcess{t: t, program: program, address: addresses[0], health: "http://" + addresses[1] + "/healthz", rnd: rand.New(rand.NewPCG(seed, 0))}
+	v := &killedProcess{t: t, program: program, address: addresses[0], health: addresses[1], rnd: rand.New(rand.NewPCG(seed, 0))}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "herd.yaml")
 	text := fmt.Sprintf("nodes: [{name: Goloman, listen: %q, http: %q}]\nbus: {listen: \"\"}\nlog: {level: warn}\nstore: {dir: %q, mode: %s}\n", v.address, addresses[1], dir, mode)
@@ -182,18 +181,10 @@ func (v *killedProcess) report(after time.Duration) (killed, synced time.Time) {
 
 // watch asks for the health until the process no longer answers. What was acknowledged before the time that it returns is on the disk.
 func (v *killedProcess) watch() (synced time.Time) {
-	client := http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
 	for tick := time.Tick(2 * time.Millisecond); ; <-tick {
 		asked := time.Now()
-		res, err := client.Get(v.health)
-		if err != nil {
-			return synced
-		}
-		var health struct{ Store status.Store }
-		err = json.NewDecoder(res.Body).Decode(&health)
-		_ = res.Body.Close()
-		if err != nil {
+		health, err := client.Health(context.Background(), v.health, "")
+		if err != nil || health.Store == nil {
 			return synced
 		}
 		lag := time.Duration(health.Store.LagSeconds * float64(time.Second))

@@ -122,7 +122,7 @@ func runOnNATS(t *testing.T, herd, server, version string, s natsServers) string
 		return "refuses the configuration"
 	}
 	for _, f := range files {
-		startLogged(t, server, "-c", f)
+		startLogged(t, exec.Command(server, "-c", f))
 	}
 	config, err := configs.Load("", nil, nil)
 	if err != nil {
@@ -142,7 +142,7 @@ func runOnNATS(t *testing.T, herd, server, version string, s natsServers) string
 		if s.keys {
 			args = append(args, "--keys", filepath.Join(dir, "keys"))
 		}
-		logs = append(logs, startLogged(t, herd, args...))
+		logs = append(logs, startLogged(t, exec.Command(herd, args...)))
 	}
 	every := func(what string, holds func(status.Health) bool) {
 		t.Helper()
@@ -173,13 +173,12 @@ func runOnNATS(t *testing.T, herd, server, version string, s natsServers) string
 }
 
 // startLogged starts a program that runs until the test ends, and returns the file in which it writes.
-func startLogged(t *testing.T, program string, args ...string) string {
+func startLogged(t *testing.T, command *exec.Cmd) string {
 	t.Helper()
 	log, err := os.CreateTemp(t.TempDir(), "log")
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(program, args...)
 	command.Stdout, command.Stderr, command.SysProcAttr = log, log, endsWithTest
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -189,7 +188,7 @@ func startLogged(t *testing.T, program string, args ...string) string {
 		_ = command.Wait()
 		_ = log.Close()
 		if text, err := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("%s %v:\n%s%v", program, args, text, err)
+			t.Logf("%v:\n%s%v", command.Args, text, err)
 		}
 	})
 	return log.Name()
