@@ -37,7 +37,7 @@ func campusOverNATS(t testing.TB, adjust ...func(*Config)) (*herd, *bus.Server) 
 	t.Helper()
 	topo := campus(t)
 	s := startServer(t, topo)
-	return newHerd(t, topo).startAll(func(name string) bus.Dialer { return s.Dialer(name) }, adjust...), s
+	return newHerd(t, topo).startAll(func(name string) bus.Dialer { return s.Dialer(name) }, adjust...).settle(), s
 }
 
 // known is what nodes hold that know these reports.

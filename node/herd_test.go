@@ -13,6 +13,7 @@ import (
 	"herd/bus/bustest"
 	"herd/bus/subject"
 	"herd/node/admit"
+	"herd/node/flood"
 	"herd/node/session"
 	"herd/node/session/sessiontest"
 	"herd/node/topology"
@@ -28,7 +29,7 @@ import (
 var world = sync.OnceValue(gazetteer.Open)
 
 var defaultLimits = admit.Limits{
-	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Places: 2 * time.Second,
+	Idle: time.Hour, Line: 30 * time.Second, Write: 30 * time.Second, Places: time.Minute, // the gazetteer may be slow to load
 }
 
 func newTopology(t testing.TB, links ...[2]line.NodeName) *topology.Topology {
@@ -160,6 +161,22 @@ func (h *herd) startAll(dialer func(name string) bus.Dialer, adjust ...func(*Con
 	for _, m := range h.nodes {
 		<-m.Ready()
 	}
+	return h
+}
+
+// settle waits until every link is up and no sync runs. What is reported during a sync may be sent once more than it needs to be.
+func (h *herd) settle() *herd {
+	h.t.Helper()
+	h.await("every link is up, and no sync runs", func() bool {
+		for _, m := range h.nodes {
+			for _, l := range m.Health().Links {
+				if l.State != flood.Up.String() || l.Syncing {
+					return false
+				}
+			}
+		}
+		return true
+	})
 	return h
 }
 

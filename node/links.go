@@ -42,7 +42,7 @@ func (l *link) health(started, now time.Time) status.Link {
 		s.SilentSince = started // there was no connection yet
 	}
 	h := status.Link{
-		Peer: string(l.Peer), State: s.State.String(), SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, ReportsOwed: owed, InFlightBytes: s.InFlight, WindowBytes: s.Window,
+		Peer: string(l.Peer), State: s.State.String(), Syncing: s.Syncing, SilentSeconds: now.Sub(s.SilentSince).Seconds(), NeverReceived: s.NeverReceived, DuplicateName: now.Sub(s.DuplicateName) < time.Minute, ReportsOwed: owed, InFlightBytes: s.InFlight, WindowBytes: s.Window,
 		ReportsSent: l.reportsSent.Load(), MessagesSent: l.messagesSent.Load(), ReportsReceived: l.reportsReceived.Load(), ReportsStale: l.reportsStale.Load(), ReportsDuplicate: s.ReportsDuplicate,
 		ReportsHeld: l.Held(), EverySeconds: s.Every.Seconds(), ReportsConflated: conflated, ReportsRetransmitted: s.Retransmitted,
 		MessagesMissing: s.MessagesMissing, MessagesRepeated: s.MessagesRepeated, Syncs: s.Syncs, SyncsAbandoned: s.SyncsAbandoned, SyncReports: s.SyncReports, SyncReportsNew: s.SyncReportsNew,

@@ -50,7 +50,7 @@ func TestTrace(t *testing.T) {
 		"memory": func(t *testing.T, adjust func(*Config)) *herd {
 			topo := campus(t)
 			_, dialer := memory(topo)
-			return newHerd(t, topo).startAll(dialer, adjust)
+			return newHerd(t, topo).startAll(dialer, adjust).settle()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -136,6 +136,7 @@ type LinkStatus struct {
 	State          State
 	SilentSince    time.Time       // the last sign of life, or the start of the connection
 	NeverReceived  bool            // no heartbeat was received on this connection, though it is time
+	Syncing        bool            // a sync is to start or runs, with requests of this node or of the neighbour
 	SameTopology   bool            // the neighbour is configured with this node's topology
 	Differences    string          // between the topologies, as far as they are known
 	Lacking        []line.NodeName // neighbours whose topology lacks this link, the peer included
@@ -198,7 +199,7 @@ func (l *Link) Status() LinkStatus {
 		every = p.every
 	}
 	return LinkStatus{
-		Every: every,
+		Every: every, Syncing: l.sync.scheduled || l.run != nil || len(l.requests) > 0 || len(l.rounds) > 0,
 		State: l.state(), SilentSince: l.live.lastSign, NeverReceived: l.live.neverReceived,
 		SameTopology: !l.config.topologyDiffers, Differences: topology.Differences(e.topologyText, l.config.topologyText), Lacking: e.lacking(l),
 		ClockKnown: !l.clock.received.IsZero(), ClockOffset: time.Duration(l.clock.offset+l.clock.roundTrip/2) * time.Millisecond,

@@ -67,6 +67,7 @@ type Store struct {
 type Link struct {
 	Peer                  string   `json:"peer"`
 	State                 string   `json:"state"`                             // "down", "catching up" or "up"
+	Syncing               bool     `json:"syncing,omitempty"`                 // a sync with the neighbour is to start or runs, in either direction
 	SilentSeconds         float64  `json:"silent_seconds"`                    // since the neighbour's last sign of life, or since the node connected
 	DuplicateName         bool     `json:"duplicate_name,omitempty"`          // in the last minute two nodes used one name: the neighbour's or this node's
 	NeverReceived         bool     `json:"never_received,omitempty"`          // nothing has come from the neighbour since the node connected

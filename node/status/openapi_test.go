@@ -137,7 +137,7 @@ func newFullSource(t *testing.T) *fullSource {
 	f.health = Health{
 		Node: "A", Missing: []string{"catching up with B"}, Bus: "connected", Clients: 1, Digest: "0123456789abcdef", Store: &Store{Mode: "always", State: "ok"},
 		Links: []Link{{
-			Peer: "B", State: "down", DuplicateName: true, NeverReceived: true, Topology: "differs", Lacking: []string{"C"}, DigestComparedSeconds: new(float64(1)), DigestEqual: new(true), ReportsSent: 3,
+			Peer: "B", State: "down", Syncing: true, DuplicateName: true, NeverReceived: true, Topology: "differs", Lacking: []string{"C"}, DigestComparedSeconds: new(float64(1)), DigestEqual: new(true), ReportsSent: 3,
 		}},
 		OneSided: []string{"D"}, Refused: map[string]uint64{"x": 1}, Places: map[string]Provider{"gazetteer": {Statuses: map[string]uint64{"OK": 1}, Breaker: "open"}},
 	}
