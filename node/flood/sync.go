@@ -36,7 +36,7 @@ type syncRun struct {
 	comparing  bool                 // it has compared or is going to; false: it is only a round
 	pending    []request            // to be sent, the last one first
 	open       map[uint64][]request // sent and not replied to, by the number of the request message; a zero request is replied to
-	window     int                  // request messages that may be open: more after each reply
+	window     int                  // request messages that may be open: one more after each reply in time, half after a late or a lost one
 	budget     int                  // bytes of replies after which no more requests are sent, or unlimited
 	atEnd      bool                 // the round that ends the sync has been requested
 	incomplete bool                 // the round has ended while something was missing, and is to be requested again
@@ -113,11 +113,16 @@ func (l *Link) checkSync(now time.Time) (next time.Time) {
 	if run == nil || len(run.open) == 0 || run.atEnd { // the end of a round may be far away
 		return time.Time{}
 	}
-	if due := run.lastReply.Add(replyTimeout + l.ledger.window.patience(l.live.interval)); now.Before(due) {
+	if due := run.lastReply.Add(l.replyPatience()); now.Before(due) {
 		return due
 	}
 	e.abandonSync(l, now, "no reply")
 	return time.Time{}
+}
+
+// replyPatience returns for how long a sync waits for a reply. One that takes more than half of it is late.
+func (l *Link) replyPatience() time.Duration {
+	return replyTimeout + l.ledger.window.patience(l.live.interval)
 }
 
 // finishSync notes that the round of a link has ended, and that everything was compared before.
@@ -173,6 +178,7 @@ func (run *syncRun) maySend() bool {
 
 // retry sends the requests of a message again that was lost.
 func (run *syncRun) retry(number uint64) {
+	run.window = max(run.window/2, 1)
 	for _, q := range run.open[number] {
 		if !q.done {
 			run.pending = append(run.pending, q)
@@ -343,7 +349,12 @@ func (l *Link) advance(run *syncRun, now time.Time, next []request, bytes int) {
 	maps.DeleteFunc(run.open, func(_ uint64, requests []request) bool {
 		return !slices.ContainsFunc(requests, func(q request) bool { return !q.done })
 	})
-	run.lastReply, run.window = now, min(run.window+1, maxOpenRequests)
+	if now.Sub(run.lastReply) <= l.replyPatience()/2 {
+		run.window = min(run.window+1, maxOpenRequests)
+	} else {
+		run.window = max(run.window/2, 1)
+	}
+	run.lastReply = now
 	run.bytes += bytes
 	if run.pending = append(run.pending, next...); run.budget != unlimited && run.bytes >= run.budget && !run.atEnd {
 		run.pending = nil

@@ -238,3 +238,36 @@ func TestSyncsTakeTurns(t *testing.T) {
 		t.Errorf("%d turns in a minute, want 5", turns)
 	}
 }
+
+// A sync has more requests open while replies come in time, one more for each, and half as many after one that is late or lost.
+func TestSyncWindow(t *testing.T) {
+	n := newNetwork(star(t, "A", "B"))
+	l, now := n.link("A", "B"), n.now
+	run := newRun(now, "test", request{kind: requestList})
+	l.run = run
+	run.pending = make([]request, 1000)
+	for i, step := range []struct {
+		after time.Duration // since the last reply
+		lost  bool
+		want  int
+	}{
+		{after: time.Second, want: 2}, {after: 10 * time.Second, want: 3}, {after: 10*time.Second + 1, want: 1}, {after: 0, want: 2}, {after: 0, want: 3},
+		{lost: true, want: 1}, {lost: true, want: 1}, {after: 0, want: 2},
+	} {
+		if step.lost {
+			run.retry(7)
+		} else {
+			now = now.Add(step.after)
+			l.advance(run, now, nil, 100)
+		}
+		if run.window != step.want {
+			t.Errorf("after step %d %d requests may be open, want %d", i, run.window, step.want)
+		}
+	}
+	for range 100 {
+		l.advance(run, now, nil, 100)
+	}
+	if run.window != maxOpenRequests {
+		t.Errorf("%d requests may be open, want %d", run.window, maxOpenRequests)
+	}
+}
