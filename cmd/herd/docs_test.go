@@ -66,7 +66,7 @@ func TestDocs(t *testing.T) {
 				Files: map[string]string{"andorra.osm.pbf": "places/importer/testdata/andorra-poi.osm.pbf"},
 				Env: []string{
 					"GORACE=atexit_sleep_ms=0",
-					"HERD_PLACES_TIMEOUT=20s", // the gazetteer is read while other pages run
+					"HERD_PLACES_TIMEOUT=1m", // the gazetteer is read while other pages run
 				},
 			})
 		})
