@@ -251,8 +251,14 @@ func TestSyncWindow(t *testing.T) {
 		lost  bool
 		want  int
 	}{
-		{after: time.Second, want: 2}, {after: 10 * time.Second, want: 3}, {after: 10*time.Second + 1, want: 1}, {after: 0, want: 2}, {after: 0, want: 3},
-		{lost: true, want: 1}, {lost: true, want: 1}, {after: 0, want: 2},
+		{after: time.Second, want: 2},
+		{after: 10 * time.Second, want: 3},
+		{after: 10*time.Second + 1, want: 1},
+		{after: 0, want: 2},
+		{after: 0, want: 3},
+		{lost: true, want: 1},
+		{lost: true, want: 1},
+		{after: 0, want: 2},
 	} {
 		if step.lost {
 			run.retry(7)

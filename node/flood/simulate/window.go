@@ -116,6 +116,7 @@ func (n *node) plan(t time.Duration, what happening) {
 func (h *herd) gather() {
 	w := &h.window
 	sent := len(h.lane.events)
+	h.lane.gathering = true
 	for _, n := range w.nodes {
 		for _, e := range n.planned {
 			if p, ok := e.what.(*parcel); ok {
@@ -132,8 +133,8 @@ func (h *herd) gather() {
 		h.counts.add(&w.workers[i].counts)
 		w.workers[i].counts = counts{}
 	}
-	// What was sent later arrives later, but nodes took turns.
-	slices.SortFunc(h.lane.events[sent:], func(a, b event) int { return a.compare(&b) })
+	h.lane.gathering = false
+	h.lane.order(sent)
 }
 
 // event is something that happens at a time. See [event.compare] for those of one time.
@@ -221,15 +222,31 @@ func (a *agenda) next() event {
 
 // lane is events that are planned in the order of their time, as arrivals are that all take as long: no heap is needed for them.
 type lane struct {
-	events []event // events[head:]
-	head   int
+	events    []event // events[head:]
+	head      int
+	gathering bool // events are added in the order of nodes, which took turns, and put in order afterwards
 }
 
 // add adds an event, after which at most those of the same time come.
 func (l *lane) add(e event) {
-	l.events = append(l.events, e)
-	for at := len(l.events) - 1; at > l.head && e.before(&l.events[at-1]); at-- {
-		l.events[at], l.events[at-1] = l.events[at-1], e
+	if l.events = append(l.events, e); !l.gathering {
+		l.sink(len(l.events) - 1)
+	}
+}
+
+// sink moves an event before those that it comes before, which are few, and reports whether there were any.
+func (l *lane) sink(at int) (moved bool) {
+	for ; at > l.head && l.events[at].before(&l.events[at-1]); at-- {
+		l.events[at], l.events[at-1], moved = l.events[at-1], l.events[at], true
+	}
+	return moved
+}
+
+// order puts events from an index on in order, of which none comes before one that was added earlier, unless it has the same time.
+func (l *lane) order(from int) {
+	slices.SortFunc(l.events[from:], func(a, b event) int { return a.compare(&b) })
+	for from < len(l.events) && l.sink(from) {
+		from++
 	}
 }
 
