@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"herd/bus/subject"
@@ -116,12 +117,13 @@ const (
 // Between two dials is a random pause of at most 50 ms at first and 500 ms in the end, less the time that a dial took in vain.
 //
 // Beside a connection that is silent Run dials another one. If the first gives a sign of life before the other is ready, it stays; else it
-// is closed, and serve is called with the other one.
+// is closed, and serve is called with the other one. If the first ends before, serve is called with the other one when that is ready.
 //
 // Run calls lost with the reason why there is no connection, before each pause but the last: what serve returned, or else the connection's
 // own error; and with [ErrSilent] when a connection falls silent, and with nil when that one stays.
 func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn) error, lost func(error)) {
 	k := keeper{dialer: d, handler: h, serve: serve, lost: lost}
+	defer k.forget()
 	var c Conn
 	for {
 		if c == nil {
@@ -141,8 +143,10 @@ func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, C
 		if time.Since(began) >= lasting {
 			k.ceiling = minBackoff
 		}
-		if c = next; c == nil {
-			lost(err)
+		if c = next; c != nil {
+			continue
+		}
+		if lost(err); k.second == nil {
 			k.pause(ctx, 0)
 		}
 	}
@@ -155,10 +159,40 @@ type keeper struct {
 	serve   func(context.Context, Conn) error
 	lost    func(error)
 	ceiling time.Duration // of the next pause
+	second  *second       // what was dialled beside the last connection when that ended; or nil
+}
+
+// second is a connection that is being dialled beside one that is silent.
+type second struct {
+	ready  chan Conn // yields the connection, or nil after cancel
+	cancel context.CancelFunc
+	alone  atomic.Bool // the first one has ended
+}
+
+// forget ends what was dialled beside the last connection.
+func (k *keeper) forget() {
+	if s := k.second; s != nil {
+		k.second = nil
+		s.drop()
+	}
+}
+
+// drop ends a connection that is not wanted.
+func (s *second) drop() {
+	s.cancel()
+	if c := <-s.ready; c != nil {
+		c.Close()
+	}
 }
 
 // dial dials until there is a connection, and calls failed before each pause. It returns nil when ctx has ended.
 func (k *keeper) dial(ctx context.Context, failed func(error)) Conn {
+	if s := k.second; s != nil {
+		k.second = nil
+		defer s.cancel()
+		s.alone.Store(true)
+		return <-s.ready
+	}
 	for ctx.Err() == nil {
 		began := time.Now()
 		c, err := k.dialer.Dial(ctx, k.handler)
@@ -189,7 +223,7 @@ func (k *keeper) hold(ctx context.Context, c Conn) (next Conn, err error) {
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		defer stop()
-		if next = k.successor(serving, c); next != nil {
+		if next = k.successor(ctx, serving.Done(), c); next != nil {
 			c.Close() // before serve ends: a Publish may wait for it
 		}
 	})
@@ -209,14 +243,14 @@ func (k *keeper) hold(ctx context.Context, c Conn) (next Conn, err error) {
 	return next, err
 }
 
-// successor waits for the end of a connection or of ctx, and returns nil; or it returns the connection that is to take its place because
+// successor waits for the end of a connection or of serving, and returns nil; or it returns the connection that is to take its place because
 // it was ready while the first one was silent.
-func (k *keeper) successor(ctx context.Context, c Conn) Conn {
+func (k *keeper) successor(ctx context.Context, served <-chan struct{}, c Conn) Conn {
 	for {
 		select {
 		case <-c.Done():
 			return nil
-		case <-ctx.Done():
+		case <-served:
 			return nil
 		case silent := <-c.Silence():
 			if !silent {
@@ -224,7 +258,7 @@ func (k *keeper) successor(ctx context.Context, c Conn) Conn {
 			}
 		}
 		k.lost(ErrSilent)
-		next, stays := k.beside(ctx, c)
+		next, stays := k.beside(ctx, served, c)
 		if !stays {
 			return next
 		}
@@ -232,24 +266,29 @@ func (k *keeper) successor(ctx context.Context, c Conn) Conn {
 	}
 }
 
-// beside dials beside a connection that is silent. It returns the other connection, or true if the silent one stays, or neither if it or
-// ctx has ended.
-func (k *keeper) beside(ctx context.Context, c Conn) (next Conn, stays bool) {
+// beside dials beside a connection that is silent. It returns the other connection, or true if the silent one stays. If the silent one ends
+// before, [keeper.dial] gets what is being dialled: the link may just have returned, with the news that the server has ended the connection.
+func (k *keeper) beside(ctx context.Context, served <-chan struct{}, c Conn) (next Conn, stays bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	ready := make(chan Conn, 1)
-	go func() { ready <- k.dial(ctx, func(error) {}) }()
+	s := &second{ready: make(chan Conn, 1), cancel: cancel}
+	own := keeper{dialer: k.dialer, handler: k.handler}
+	go func() {
+		s.ready <- own.dial(ctx, func(err error) {
+			if s.alone.Load() {
+				k.lost(err)
+			}
+		})
+	}()
 	select {
-	case next = <-ready:
+	case next = <-s.ready:
 		cancel()
 		return next, false
-	case <-c.Done():
 	case <-c.Silence():
-		stays = true
-	case <-ctx.Done():
+		s.drop()
+		return nil, true
+	case <-c.Done():
+	case <-served:
 	}
-	cancel()
-	if other := <-ready; other != nil {
-		other.Close()
-	}
-	return nil, stays
+	k.second = s
+	return nil, false
 }

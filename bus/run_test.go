@@ -176,3 +176,88 @@ func TestRunGivesReasonsAndFlushes(t *testing.T) {
 		}
 	})
 }
+
+// quiet is a connection that does what the test says.
+type quiet struct {
+	bus.Conn
+	silence chan bool
+	done    chan struct{}
+}
+
+func (q *quiet) Done() <-chan struct{}       { return q.done }
+func (q *quiet) Silence() <-chan bool        { return q.silence }
+func (q *quiet) Err() error                  { return bus.ErrClosed }
+func (q *quiet) Flush(context.Context) error { return nil }
+func (q *quiet) Close()                      {}
+
+// outcome is how a dial ends.
+type outcome struct {
+	after time.Duration
+	err   error // nil: with a connection
+}
+
+// outcomes is a Dialer whose dials end so, one after the other.
+type outcomes struct {
+	of    []outcome
+	dials int
+}
+
+func (o *outcomes) Dial(ctx context.Context, _ bus.Handler) (bus.Conn, error) {
+	this := outcome{after: time.Hour}
+	if o.dials < len(o.of) {
+		this = o.of[o.dials]
+	}
+	o.dials++
+	select {
+	case <-time.After(this.after):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if this.err != nil {
+		return nil, this.err
+	}
+	return &quiet{silence: make(chan bool, 1), done: make(chan struct{})}, nil
+}
+
+// What is dialled beside a silent connection goes on when that one ends, four seconds later here, and is tried again when it fails. It ends
+// with Run.
+func TestSecondConnectionGoesOn(t *testing.T) {
+	refused := errors.New("refused")
+	ended := []error{bus.ErrSilent, bus.ErrClosed}
+	for name, test := range map[string]struct {
+		second []outcome
+		lost   []error
+		dials  int
+		ready  time.Duration // after which there is a second connection, in seconds rounded down; 0: there is none
+	}{
+		"ready after the first has ended":  {[]outcome{{6 * time.Second, nil}}, ended, 2, 6 * time.Second},
+		"ready before the first has ended": {[]outcome{{3 * time.Second, nil}}, ended[:1], 2, 3 * time.Second},
+		"fails before the first has ended": {[]outcome{{time.Second, refused}, {5 * time.Second, nil}}, ended, 3, 6 * time.Second},
+		"fails after the first has ended":  {[]outcome{{5 * time.Second, refused}, {time.Second, nil}}, append(ended[:2:2], refused), 3, 6 * time.Second},
+		"Run ends":                         {[]outcome{{time.Hour, nil}}, ended, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &outcomes{of: append([]outcome{{}}, test.second...)}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				var lost []error
+				began, ready := time.Now(), time.Duration(0)
+				bus.Run(ctx, d, bustest.NewInbox(), func(serving context.Context, c bus.Conn) error {
+					if ready = time.Since(began); ready == 0 {
+						c.(*quiet).silence <- true
+						time.AfterFunc(4*time.Second, func() { close(c.(*quiet).done) })
+					}
+					select {
+					case <-c.Done():
+					case <-serving.Done():
+					}
+					return nil
+				}, func(err error) { lost = append(lost, err) })
+				if ready = ready.Truncate(time.Second); !slices.Equal(lost, test.lost) || d.dials != test.dials || ready != test.ready {
+					t.Errorf("lost for %v, dialled %d times, ready after %v", lost, d.dials, ready)
+				}
+			})
+		})
+	}
+}
