@@ -92,7 +92,7 @@ func connected(c Config) *Engine {
 
 // pop takes reports that are owed, at most count of them if none is longer than 40 bytes, but at least one.
 func (l *Link) pop(count int) []line.Report {
-	reports, _, _ := l.take(nil, nil, (count-1)*(lineOverhead+40))
+	reports, _, _ := l.take(nil, nil, (count-1)*(l.engine.lineBytes(line.Report{})+40))
 	return reports
 }
 

@@ -196,7 +196,7 @@ func (l *Link) takeShard(dst []line.Report, places []uint32, limit *int) (report
 	owed := &b.owed[b.at.shard]
 	for place := owed.next(b.at.place); place >= 0; place = owed.next(place + 1) {
 		r := s.reports[place]
-		*limit -= len(r.String()) + lineOverhead
+		*limit -= l.engine.lineBytes(r)
 		if len(dst) == MaxReports || *limit < 0 && len(dst) > 0 {
 			b.at.place = place
 			return dst, places, true
@@ -237,7 +237,7 @@ func (l *Link) nextReports(now time.Time, m *Message, room int) bool {
 		return false
 	}
 	m.Kind, m.Traced = subject.Propagate, l.traces.of(m.Reports, m.Traced)
-	m.Stamp = l.note(now, note{number: number, bytes: reportBytes(m.Reports), places: places})
+	m.Stamp = l.note(now, note{number: number, bytes: e.reportBytes(m.Reports), places: places})
 	return true
 }
 
@@ -259,11 +259,16 @@ func (b *ledger) memory() []uint32 {
 }
 
 // reportBytes returns how many bytes a message of reports has.
-func reportBytes(reports []line.Report) (bytes int) {
+func (e *Engine) reportBytes(reports []line.Report) (bytes int) {
 	for _, r := range reports {
-		bytes += len(r.String()) + lineOverhead
+		bytes += e.lineBytes(r)
 	}
 	return bytes
+}
+
+// lineBytes returns how many bytes a report has as a line of a message, with its LF.
+func (e *Engine) lineBytes(r line.Report) int {
+	return len("PROPAGATE ") + len(e.config.Name) + len(" ") + len(r.String()) + len("\n")
 }
 
 // note notes that a message is in flight from now on, and returns its stamp.
@@ -280,7 +285,7 @@ func (l *Link) acknowledge(now time.Time, a *acknowledgement) {
 	if a.of != l.incarnation {
 		return
 	}
-	settled, bytes, delivered, asked := 0, 0, 0, time.Time{}
+	settled, bytes, delivered, lost, asked := 0, 0, 0, false, time.Time{}
 	var reports, syncs outcome
 	for ; settled < len(b.inFlight) && b.inFlight[settled].number <= a.last; settled++ {
 		n := &b.inFlight[settled]
@@ -291,7 +296,8 @@ func (l *Link) acknowledge(now time.Time, a *acknowledgement) {
 		}
 		if a.lacks(n.number) {
 			l.retransmit(n)
-			kind.lost = true
+			lost = true
+			kind.lost = kind.lost || !n.sent.Before(b.window.began) // in a cut everything is lost, which tells nothing of the link
 		} else {
 			delivered += n.bytes
 			kind.delivered = true
@@ -307,7 +313,7 @@ func (l *Link) acknowledge(now time.Time, a *acknowledgement) {
 		return
 	}
 	b.inFlight = slices.Delete(b.inFlight, 0, settled)
-	if reports.lost || syncs.lost {
+	if lost {
 		l.acknowledgeSoon(now) // which tells the floor: the neighbour waits for nothing any more that it lacks
 	}
 	b.reportsPause.note(now, reports, b.window.roundTrip)

@@ -251,3 +251,37 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
+
+// What a cut has lost is sent at once when the link returns. What is lost on a link that is up waits for a round trip.
+func TestNoPauseAfterCut(t *testing.T) {
+	for _, down := range []bool{true, false} {
+		n := newNetwork(star(t, "A", "B"))
+		n.pass(t, 5*time.Second)
+		n.drop = func(from, _ line.NodeName, m *Message) bool {
+			return down || from == "A" && m.Kind == subject.Propagate
+		}
+		for i := range 100 {
+			n.engines["A"].Apply(at(t, fmt.Sprint("client", i), 1000), Local)
+		}
+		l := n.link("A", "B")
+		if down {
+			n.pass(t, time.Minute)
+		}
+		n.deliverAll(t)
+		if l.ledger.window.inFlight < firstWindow/2 {
+			t.Fatalf("%d bytes in flight", l.ledger.window.inFlight)
+		}
+		paused := false
+		n.drop = func(line.NodeName, line.NodeName, *Message) bool {
+			paused = paused || l.ledger.reportsPause.length > 0
+			return false
+		}
+		n.pass(t, 2*time.Second)
+		if l.Status().Retransmitted == 0 {
+			t.Fatal("nothing was lost")
+		}
+		if paused == down {
+			t.Errorf("after a cut: %v; paused: %v", down, paused)
+		}
+	}
+}

@@ -14,9 +14,8 @@ const (
 	silenceTimeout    = 3500 * time.Millisecond // a link is down after so long without a sign of life, unless the neighbour asks for more patience
 	reminderInterval  = time.Minute             // between two notices of one difference; also how long a sign of a duplicate name counts
 
-	maxText      = 32 << 10 // bytes of a message, line overhead included, unless the bus takes less; a single report may have more
+	maxText      = 32 << 10 // bytes of a message of reports, unless the bus takes less; a single report may have more
 	expectedLine = maxText / MaxReports
-	lineOverhead = len("PROPAGATE ") + line.MaxName + len(" \n")
 )
 
 // MaxReports is the most reports in a message.

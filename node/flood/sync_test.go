@@ -74,7 +74,7 @@ func (n *network) deliverAll(t testing.TB) {
 			for _, to := range n.topo.Neighbours(from) {
 				way := [2]line.NodeName{from, to}
 				for _, m := range n.inFlight[way] {
-					n.bytes[to] += reportBytes(m.Reports)
+					n.bytes[to] += n.engines[from].reportBytes(m.Reports)
 					if m.Kind == subject.Sync {
 						n.bytes[to] += len(m.Payload)
 					}
@@ -153,7 +153,7 @@ func TestReturnBytes(t *testing.T) {
 			lines := 0
 			for i := range stale {
 				r := at(i*(clients/stale), 1_520_023_934+stale+btoi(anew))
-				lines += reportBytes([]line.Report{r})
+				lines += n.engines["A"].lineBytes(r)
 				n.engines["A"].Apply(r, Local)
 			}
 			n.pass(t, 5*time.Second)

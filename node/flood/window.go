@@ -42,7 +42,8 @@ const (
 	leastWindow = 2 << 10 // to which it shrinks
 	mostWindow  = 1 << 20
 
-	windowParts = 8 // a message has at most such a part of the window; an acknowledgement is asked for after such a part while something waits
+	messageParts = 4 // a message has at most such a part of the window
+	askParts     = 8 // an acknowledgement is asked for after such a part while something waits
 
 	growBelow   = time.Second     // of queueing
 	shrinkAbove = 2 * time.Second // of queueing
@@ -76,10 +77,11 @@ func (w *window) estimate(roundTrip time.Duration) {
 
 // room returns how many bytes the next message may have, or 0 while the window is closed.
 func (w *window) room() int {
-	if w.inFlight >= w.size {
+	left := w.size - w.inFlight
+	if left < w.size/askParts {
 		return 0
 	}
-	return w.size / windowParts
+	return min(left, w.size/messageParts)
 }
 
 // wait notes whether something waits to be sent, because there is no room for it.
@@ -100,7 +102,7 @@ func (w *window) wait(now time.Time, waits bool) {
 func (w *window) send(now time.Time, bytes int) (asks bool) {
 	w.inFlight += bytes
 	w.sinceAsked += bytes
-	part := w.size / windowParts
+	part := w.size / askParts
 	if !w.limited {
 		part = w.size / 2 // nothing waits: there is nothing to be found out
 	}
