@@ -77,7 +77,7 @@ type cutFigures struct {
 	late           bool          // it did not until then
 	payload        int64         // bytes of reports and syncs to the far side until then
 	packets        int64         // bytes of all packets to the far side until then
-	disconnections []closed      // of connections that began after the link returned
+	disconnections []connection      // of connections that began after the link returned
 }
 
 // measureCut cuts the uplink of a replica for so long, has so many clients report meanwhile, and returns what happened when the
@@ -113,7 +113,7 @@ func measureCut(t *testing.T, r replica, l link, stale int, length time.Duration
 	f.equal, f.late, f.packets = took, !ok, r.bytes()-packets
 	if herd {
 		f.payload = w.payload() - payload
-		f.disconnections = w.disconnections(func(c closed) bool { return c.Start.After(returned) })
+		f.disconnections = w.disconnections(returned)
 	}
 	return f
 }
@@ -167,7 +167,7 @@ type loadFigures struct {
 	equal          time.Duration // until the copy had all after the load
 	late           bool          // it did not until then
 	quiet, loaded  time.Duration // 99th percentile of the replies to clients of the far server before the load and meanwhile
-	disconnections []closed      // meanwhile and after it
+	disconnections []connection      // meanwhile and after it
 }
 
 // overload is what is reported at the hub of a link: so many reports a second, in turn by so many clients, for so long.
@@ -183,7 +183,9 @@ func measureLoad(t *testing.T, r replica, o overload) (f loadFigures) {
 	t.Helper()
 	w, herd := r.(*wan)
 	endProbe := func() time.Duration { return 0 }
+	var connected time.Time
 	if herd {
+		connected = w.connected()
 		endProbe = probe(w)
 		time.Sleep(quietLink)
 		f.quiet = endProbe()
@@ -210,7 +212,7 @@ func measureLoad(t *testing.T, r replica, o overload) (f loadFigures) {
 	took, ok := poll(o.patience, r.equal)
 	f.equal, f.late = took, !ok
 	if herd {
-		f.disconnections = w.disconnections(func(c closed) bool { return c.Stop.After(began) })
+		f.disconnections = w.disconnections(connected)
 	}
 	return f
 }

@@ -287,39 +287,57 @@ func (w *wan) observe() {
 // payload returns how many bytes of reports and syncs have been sent to Welsh.
 func (w *wan) payload() int64 { return w.received[0].Load() + w.received[1].Load() }
 
-// closed is a connection to a NATS server that has ended.
-type closed struct {
+// connection is a connection to a NATS server, open or closed.
+type connection struct {
 	Name   string    `json:"name"`
 	Start  time.Time `json:"start"`
 	Stop   time.Time `json:"stop"`
 	Reason string    `json:"reason"`
 }
 
-func (c closed) String() string {
+func (c connection) String() string {
 	return fmt.Sprintf("%s after %.1f s", c.Reason, c.Stop.Sub(c.Start).Seconds())
 }
 
-// disconnections returns the connections of Welsh that have ended, of those that count.
-func (w *wan) disconnections(counts func(closed) bool) (ended []closed) {
+// disconnections returns the connections of Welsh that have ended, of those that began at a time or later: the server may end one from before a
+// cut long after the link has returned.
+func (w *wan) disconnections(since time.Time) []connection {
+	w.t.Helper()
+	return slices.DeleteFunc(w.connections("closed"), func(c connection) bool { return c.Start.Before(since) })
+}
+
+// connected returns when the connection began that Welsh has.
+func (w *wan) connected() (since time.Time) {
+	w.t.Helper()
+	for _, c := range w.connections("open") {
+		if c.Start.After(since) {
+			since = c.Start
+		}
+	}
+	return since
+}
+
+// connections returns the connections of Welsh in a state, closed or open.
+func (w *wan) connections(state string) (all []connection) {
 	w.t.Helper()
 	s := w.hub
 	if w.leaf {
 		s = w.far
 	}
-	var all struct {
-		Connections []closed `json:"connections"`
+	var answer struct {
+		Connections []connection `json:"connections"`
 	}
-	text, err := w.get(s, monitorHTTP, "/connz?state=closed&limit=10000")
+	text, err := w.get(s, monitorHTTP, "/connz?limit=10000&state="+state)
 	if err == nil {
-		err = json.Unmarshal(text, &all)
+		err = json.Unmarshal(text, &answer)
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, c := range all.Connections {
-		if strings.HasSuffix(c.Name, " Welsh") && counts(c) {
-			ended = append(ended, c)
+	for _, c := range answer.Connections {
+		if strings.HasSuffix(c.Name, " Welsh") {
+			all = append(all, c)
 		}
 	}
-	return ended
+	return all
 }
