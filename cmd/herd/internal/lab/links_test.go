@@ -77,7 +77,7 @@ type cutFigures struct {
 	late           bool          // it did not until then
 	payload        int64         // bytes of reports and syncs to the far side until then
 	packets        int64         // bytes of all packets to the far side until then
-	disconnections []connection      // of connections that began after the link returned
+	disconnections []connection  // of connections that began after the link returned
 }
 
 // measureCut cuts the uplink of a replica for so long, has so many clients report meanwhile, and returns what happened when the
@@ -167,7 +167,7 @@ type loadFigures struct {
 	equal          time.Duration // until the copy had all after the load
 	late           bool          // it did not until then
 	quiet, loaded  time.Duration // 99th percentile of the replies to clients of the far server before the load and meanwhile
-	disconnections []connection      // meanwhile and after it
+	disconnections []connection  // meanwhile and after it
 }
 
 // overload is what is reported at the hub of a link: so many reports a second, in turn by so many clients, for so long.
