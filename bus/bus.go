@@ -123,11 +123,15 @@ const (
 // own error; and with [ErrSilent] when a connection falls silent, and with nil when that one stays.
 func Run(ctx context.Context, d Dialer, h Handler, serve func(context.Context, Conn) error, lost func(error)) {
 	k := keeper{dialer: d, handler: h, serve: serve, lost: lost}
-	defer k.forget()
+	defer func() {
+		if k.second != nil {
+			k.second.drop()
+		}
+	}()
 	var c Conn
 	for {
 		if c == nil {
-			c = k.dial(ctx, lost)
+			c = k.connect(ctx)
 		}
 		if c == nil {
 			return
@@ -169,14 +173,6 @@ type second struct {
 	alone  atomic.Bool // the first one has ended
 }
 
-// forget ends what was dialled beside the last connection.
-func (k *keeper) forget() {
-	if s := k.second; s != nil {
-		k.second = nil
-		s.drop()
-	}
-}
-
 // drop ends a connection that is not wanted.
 func (s *second) drop() {
 	s.cancel()
@@ -185,14 +181,20 @@ func (s *second) drop() {
 	}
 }
 
+// connect waits for what was dialled beside the last connection, or else dials. It returns nil when ctx has ended.
+func (k *keeper) connect(ctx context.Context) Conn {
+	s := k.second
+	if s == nil {
+		return k.dial(ctx, k.lost)
+	}
+	k.second = nil
+	defer s.cancel()
+	s.alone.Store(true)
+	return <-s.ready
+}
+
 // dial dials until there is a connection, and calls failed before each pause. It returns nil when ctx has ended.
 func (k *keeper) dial(ctx context.Context, failed func(error)) Conn {
-	if s := k.second; s != nil {
-		k.second = nil
-		defer s.cancel()
-		s.alone.Store(true)
-		return <-s.ready
-	}
 	for ctx.Err() == nil {
 		began := time.Now()
 		c, err := k.dialer.Dial(ctx, k.handler)
@@ -267,7 +269,7 @@ func (k *keeper) successor(ctx context.Context, served <-chan struct{}, c Conn) 
 }
 
 // beside dials beside a connection that is silent. It returns the other connection, or true if the silent one stays. If the silent one ends
-// before, [keeper.dial] gets what is being dialled: the link may just have returned, with the news that the server has ended the connection.
+// before, [keeper.connect] gets what is being dialled: the link may just have returned, with the news that the server has ended the connection.
 func (k *keeper) beside(ctx context.Context, served <-chan struct{}, c Conn) (next Conn, stays bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &second{ready: make(chan Conn, 1), cancel: cancel}
