@@ -268,7 +268,7 @@ func (e *Engine) reportBytes(reports []line.Report) (bytes int) {
 
 // lineBytes returns how many bytes a report has as a line of a message, with its LF.
 func (e *Engine) lineBytes(r line.Report) int {
-	return len("PROPAGATE ") + len(e.config.Name) + len(" ") + len(r.String()) + len("\n")
+	return line.PropagateSize(e.config.Name, r) + len("\n")
 }
 
 // note notes that a message is in flight from now on, and returns its stamp.

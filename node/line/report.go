@@ -131,6 +131,11 @@ func AppendPropagate(dst []byte, from NodeName, r Report) []byte {
 	return append(dst, r.text...)
 }
 
+// PropagateSize returns how many bytes [AppendPropagate] appends.
+func PropagateSize(from NodeName, r Report) int {
+	return len(propagate) + len(from) + len(" ") + len(r.text)
+}
+
 // ParsePropagate parses one line of a server, without its LF. Fields are separated by single blanks; nothing may stand before the first
 // or after the last. The report shares the memory of line.
 func ParsePropagate(line string) (from NodeName, r Report, err error) {

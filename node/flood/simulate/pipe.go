@@ -115,7 +115,7 @@ func wireSize(from, to line.NodeName, m *flood.Message) int {
 	if m.Kind == subject.Propagate {
 		payload = max(0, len(m.Reports)-1) // LFs between lines
 		for _, r := range m.Reports {
-			payload += len("PROPAGATE ") + len(from) + len(" ") + len(r.String())
+			payload += line.PropagateSize(from, r)
 		}
 	}
 	size := len("PUB ") + len(subject.Of("herd", m.Kind, string(from), string(to))) + len(" ") + digits(payload) + len("\r\n")
